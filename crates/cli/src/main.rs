@@ -1,0 +1,2 @@
+//! The mynah program.
+fn main() {}

@@ -1,0 +1,13 @@
+//! Speech models: one folder a model. Weights are shared and immutable; all state lives in sessions.
+//!
+//! A model is loaded from a [`checkpoint`] on disk, runs synchronously on the thread that calls it (its kernels
+//! spread over the pool of `mynah-kernels`) and knows nothing of queues, files being downloaded or HTTP.
+
+pub mod cancel;
+pub mod checkpoint;
+pub mod error;
+pub mod speech_to_text;
+pub mod whisper;
+
+pub use cancel::CancelFlag;
+pub use error::Error;

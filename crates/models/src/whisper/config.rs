@@ -1,0 +1,45 @@
+//! Sizes of a Whisper model and the token lists that come with its checkpoint.
+
+/// Everything that tells one Whisper model from another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Mel bands: 80, or 128 from large-v3 on.
+    pub n_mels: usize,
+    /// Size of the vocabulary, timestamps included: 51864 English-only, 51865 multilingual, 51866 from large-v3 on.
+    pub vocab_size: usize,
+    /// Width of the residual stream (d_model).
+    pub width: usize,
+    /// Width of the feed-forward layers.
+    pub ffn_width: usize,
+    /// Encoder layers.
+    pub encoder_layers: usize,
+    /// Encoder attention heads.
+    pub encoder_heads: usize,
+    /// Decoder layers.
+    pub decoder_layers: usize,
+    /// Decoder attention heads.
+    pub decoder_heads: usize,
+    /// Encoder positions: 1500 of 20 ms.
+    pub audio_positions: usize,
+    /// Decoder positions: 448.
+    pub text_positions: usize,
+    /// Token ids that are never chosen (not speech).
+    pub suppress_tokens: Vec<u32>,
+    /// Token ids that are not chosen first: blank and end of text.
+    pub begin_suppress_tokens: Vec<u32>,
+    /// Cross-attention heads that follow the audio: (decoder layer, head). Empty: all heads of the upper half of
+    /// the layers, as openai-whisper does where it knows no better.
+    pub alignment_heads: Vec<(usize, usize)>,
+}
+
+impl Config {
+    /// Whether the vocabulary has language and task tokens.
+    pub fn is_multilingual(&self) -> bool {
+        self.vocab_size >= 51865
+    }
+
+    /// Number of languages: 99, or 100 with Cantonese from large-v3 on; 0 for English-only models.
+    pub fn n_languages(&self) -> usize {
+        if self.is_multilingual() { self.vocab_size - 51765 - usize::from(self.is_multilingual()) } else { 0 }
+    }
+}

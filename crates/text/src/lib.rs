@@ -1,0 +1,3 @@
+//! Text for models and for people: tokenizers, languages, subtitles, and the front ends of speech synthesis.
+
+pub mod whisper_tokenizer;
