@@ -1,10 +1,56 @@
 //! Whisper (arXiv:2212.04356): speech recognition and translation to English.
 //!
-//! `config` and `weights` load, `encoder` and `decoder` compute, `session` holds one window's state,
-//! `decode` chooses tokens, `transcribe` walks through a recording window by window, `align` finds word times.
+//! `config` and `weights` load, `encoder` and `decoder` compute one window, `step` is what the search sees of them,
+//! `decode` chooses tokens, `transcribe` walks through a recording window by window and finds word times.
+
+use std::path::Path;
+
+use crate::{CancelFlag, Error, Observer, TranscribeOptions, Transcript};
 
 pub mod config;
 pub mod step;
 
 pub use config::Config;
-pub use step::WindowDecoder;
+pub use step::{Alignment, Network, WindowDecoder};
+
+/// Precision of the weights at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Compute {
+    /// What is fastest here within 0.2 points of f32's error rate.
+    #[default]
+    Auto,
+    /// 32-bit floats throughout.
+    F32,
+    /// Weights kept in 16-bit floats, arithmetic in 32.
+    F16,
+    /// Decoder weights in 8-bit integers with a scale a row.
+    Int8,
+}
+
+/// A loaded model: immutable, shared by all its jobs.
+pub struct Whisper {}
+
+impl Whisper {
+    /// Loads a checkpoint in any format that [`Checkpoint::open`](crate::checkpoint::Checkpoint::open) knows.
+    pub fn load(path: &Path, compute: Compute) -> Result<Self, Error> {
+        let _ = (path, compute);
+        unimplemented!()
+    }
+
+    /// Whether the model knows languages and can translate.
+    pub fn is_multilingual(&self) -> bool {
+        unimplemented!()
+    }
+
+    /// Transcribes 16 kHz mono samples. Segments are told to `observer` as they become final.
+    pub fn transcribe(
+        &self,
+        samples: &[f32],
+        options: &TranscribeOptions,
+        cancel: &CancelFlag,
+        observer: &mut dyn Observer,
+    ) -> Result<Transcript, Error> {
+        let _ = (samples, options, cancel, observer);
+        unimplemented!()
+    }
+}

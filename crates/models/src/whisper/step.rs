@@ -1,6 +1,13 @@
-//! What the search needs of the network: one encoded window and rows of hypotheses that grow by one token a step.
+//! What the search needs of the network: windows encoded, and rows of hypotheses that grow by one token a step.
 
 use crate::Error;
+
+/// The network with its weights; shared by all jobs.
+pub trait Network: Send + Sync {
+    /// Encodes one window of log-mel frames of 10 ms, `[n_mels, frames]` with at most 3000 frames, of which the first
+    /// `content_frames` are audio and the rest is padding, and readies it for decoding.
+    fn encode(&self, mel: &[f32], content_frames: usize) -> Result<Box<dyn WindowDecoder + '_>, Error>;
+}
 
 /// One window's decoder state (self-attention cache, cross-attention keys and values) for several hypotheses.
 ///
@@ -13,7 +20,7 @@ pub trait WindowDecoder {
     /// Tokens a row can have in all (448).
     fn max_positions(&self) -> usize;
 
-    /// Forgets all rows and feeds `tokens` as the single row 0. `logits` has one row of `vocab_size` numbers for
+    /// Forgets all rows and feeds `tokens` as the single row 0. The logits have one row of `vocab_size` numbers for
     /// each position listed in `at` (indices into `tokens`), in that order.
     fn prefill(&mut self, tokens: &[u32], at: &[usize]) -> Result<Vec<f32>, Error>;
 
@@ -23,17 +30,16 @@ pub trait WindowDecoder {
     /// Appends `tokens[i]` to row i and returns the logits, `[rows, vocab_size]`.
     fn step(&mut self, tokens: &[u32]) -> Result<&[f32], Error>;
 
-    /// Softmax of the cross-attention of the alignment heads when `tokens` are fed as one row:
-    /// `[heads, tokens.len(), frames]` with `frames` encoder positions of 20 ms, and the logits of every position
-    /// `[tokens.len(), vocab_size]`. Leaves the rows of the search undefined: `prefill` comes next.
+    /// Cross-attention of the alignment heads when `tokens` are fed as one row, cut to the first `frames` encoder
+    /// positions of 20 ms. Leaves the rows of the search undefined: `prefill` comes next.
     fn align(&mut self, tokens: &[u32], frames: usize) -> Result<Alignment, Error>;
 }
 
 /// Result of [`WindowDecoder::align`].
 #[derive(Clone, Debug)]
 pub struct Alignment {
-    /// Attention weights, `[heads, tokens, frames]`, each `[tokens, frames]` row summing to 1 over all encoder
-    /// positions before it was cut to `frames`.
+    /// Attention weights, `[heads, tokens, frames]`: softmax of the scaled dot products over the first `frames`
+    /// positions only, as openai-whisper and CTranslate2 take it for alignment.
     pub weights: Vec<f32>,
     /// Number of heads.
     pub heads: usize,
@@ -41,6 +47,7 @@ pub struct Alignment {
     pub tokens: usize,
     /// Number of frames.
     pub frames: usize,
-    /// Log probability of each next token `tokens[i + 1]` after `tokens[..=i]`, over the whole vocabulary.
+    /// Log probability of each next token `tokens[i + 1]` after `tokens[..=i]`, over the whole vocabulary;
+    /// `tokens.len() - 1` numbers.
     pub next_logprobs: Vec<f32>,
 }
