@@ -1,3 +1,4 @@
 //! Text for models and for people: tokenizers, languages, subtitles, and the front ends of speech synthesis.
 
+pub mod languages;
 pub mod whisper_tokenizer;
