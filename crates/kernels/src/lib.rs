@@ -1,1 +1,22 @@
-//! Placeholder.
+//! CPU kernels: everything of Mynah that is bound by arithmetic or memory bandwidth, and all of its `unsafe`.
+//!
+//! Slices in, slices out; no files, no models, no async. Matrices are row-major f32; weights are packed once into
+//! [`Matrix`] and read many times. Work is spread over one [`pool`] of threads. What instructions are used is
+//! decided once by [`cpu::Isa`]; every variant is tested against the plain one.
+//!
+//! Layout of packed operands: *panels* of [`PANEL`] columns, each panel `[depth][PANEL]`, so that a kernel walks one
+//! stream of memory and keeps its sums in registers (Goto and van de Geijn, "Anatomy of high-performance matrix
+//! multiplication", ACM TOMS 34(3), 2008).
+
+mod arch;
+pub mod attention;
+pub mod cpu;
+pub mod elementwise;
+mod gemm;
+mod matrix;
+mod panels;
+pub mod pool;
+
+pub use gemm::Float;
+pub use matrix::{Epilogue, Matrix, Precision};
+pub use panels::PANEL;

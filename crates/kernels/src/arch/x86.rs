@@ -1,0 +1,331 @@
+//! AVX2, FMA and F16C.
+
+use std::arch::x86_64::*;
+
+use half::f16;
+
+use super::{ERF_A, ERF_P, Scales, Tile};
+use crate::panels::PANEL;
+
+/// Panels that can be loaded as two registers of f32.
+trait LoadPanel: Copy {
+    /// # Safety
+    /// `at` can be read at [`PANEL`] places.
+    unsafe fn load(at: *const Self) -> (__m256, __m256);
+}
+
+impl LoadPanel for f32 {
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn load(at: *const Self) -> (__m256, __m256) {
+        // SAFETY: sixteen numbers are readable by the trait's contract.
+        unsafe { (_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(8))) }
+    }
+}
+
+impl LoadPanel for f16 {
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn load(at: *const Self) -> (__m256, __m256) {
+        // SAFETY: sixteen numbers of two bytes are readable by the trait's contract.
+        unsafe {
+            (_mm256_cvtph_ps(_mm_loadu_si128(at.cast())), _mm256_cvtph_ps(_mm_loadu_si128(at.add(8).cast())))
+        }
+    }
+}
+
+/// # Safety
+/// See [`Tile`]; the CPU has AVX2, FMA and F16C.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) unsafe fn tile_f32(t: &Tile<f32>, panel: *const f32) {
+    // SAFETY: passed on.
+    unsafe { tile_rows(t, panel) }
+}
+
+/// # Safety
+/// See [`Tile`]; the CPU has AVX2, FMA and F16C.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) unsafe fn tile_f16(t: &Tile<f32>, panel: *const f16) {
+    // SAFETY: passed on.
+    unsafe { tile_rows(t, panel) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn tile_rows<T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
+    // SAFETY: passed on; each arm's constant is the tile's number of rows.
+    unsafe {
+        match t.rows {
+            1 => tile::<1, T>(t, panel),
+            2 => tile::<2, T>(t, panel),
+            3 => tile::<3, T>(t, panel),
+            4 => tile::<4, T>(t, panel),
+            5 => tile::<5, T>(t, panel),
+            _ => tile::<6, T>(t, panel),
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn tile<const ROWS: usize, T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
+    let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
+    let (mut a, mut b) = (t.a, panel);
+    for _ in 0..t.depth {
+        // SAFETY: `a` and `b` walk the `depth` steps that the contract grants; they are advanced past the last step
+        // with `wrapping_add` and not read there.
+        unsafe {
+            let (b0, b1) = T::load(b);
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let x = _mm256_broadcast_ss(&*a.add(r * t.a_row));
+                sum[0] = _mm256_fmadd_ps(x, b0, sum[0]);
+                sum[1] = _mm256_fmadd_ps(x, b1, sum[1]);
+            }
+        }
+        a = a.wrapping_add(t.a_step);
+        b = b.wrapping_add(PANEL);
+    }
+    // SAFETY: passed on.
+    unsafe { finish(t, &sums) }
+}
+
+/// # Safety
+/// See [`super::tile_i8`]; the CPU has AVX2.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) unsafe fn tile_i8(t: &Tile<i16>, scales: Scales, panel: *const i8) {
+    // SAFETY: passed on; each arm's constant is the tile's number of rows.
+    unsafe {
+        match t.rows {
+            1 => tile_i8_rows::<1>(t, scales, panel),
+            2 => tile_i8_rows::<2>(t, scales, panel),
+            3 => tile_i8_rows::<3>(t, scales, panel),
+            4 => tile_i8_rows::<4>(t, scales, panel),
+            5 => tile_i8_rows::<5>(t, scales, panel),
+            _ => tile_i8_rows::<6>(t, scales, panel),
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn tile_i8_rows<const ROWS: usize>(t: &Tile<i16>, scales: Scales, panel: *const i8) {
+    let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
+    for pair in 0..t.depth / 2 {
+        // SAFETY: pair < depth / 2, so all reads lie within what the contract grants.
+        unsafe {
+            let b = panel.add(pair * 2 * PANEL);
+            let b0 = _mm256_cvtepi8_epi16(_mm_loadu_si128(b.cast()));
+            let b1 = _mm256_cvtepi8_epi16(_mm_loadu_si128(b.add(PANEL).cast()));
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let x = _mm256_set1_epi32(t.a.add(r * t.a_row + 2 * pair).cast::<i32>().read_unaligned());
+                sum[0] = _mm256_add_epi32(sum[0], _mm256_madd_epi16(x, b0));
+                sum[1] = _mm256_add_epi32(sum[1], _mm256_madd_epi16(x, b1));
+            }
+        }
+    }
+    // SAFETY: sixteen column scales and a scale a row are readable by the contract of `Scales`.
+    unsafe {
+        let columns = [_mm256_loadu_ps(scales.columns), _mm256_loadu_ps(scales.columns.add(8))];
+        let mut scaled = [[_mm256_setzero_ps(); 2]; ROWS];
+        for r in 0..ROWS {
+            let row = _mm256_set1_ps(*scales.rows.add(r));
+            for h in 0..2 {
+                scaled[r][h] = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[r][h]), _mm256_mul_ps(row, columns[h]));
+            }
+        }
+        finish(t, &scaled);
+    }
+}
+
+/// Adds, applies the epilogue and writes a tile's rows.
+///
+/// # Safety
+/// See [`Tile`]; the CPU has AVX2, FMA and F16C.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn finish<const ROWS: usize, A>(t: &Tile<A>, sums: &[[__m256; 2]; ROWS]) {
+    // Narrow tiles go through a full row on the stack.
+    let mut spill = [0.0_f32; PANEL];
+    let mut bias = [_mm256_setzero_ps(); 2];
+    // SAFETY: `c` and `bias` are readable (and `c` writable) at `columns` places a row by the contract of `Tile`; whole
+    // registers are only used on them when `columns` is PANEL.
+    unsafe {
+        let whole = t.columns == PANEL;
+        if !t.bias.is_null() {
+            let from = if whole {
+                t.bias
+            } else {
+                std::ptr::copy_nonoverlapping(t.bias, spill.as_mut_ptr(), t.columns);
+                spill.as_ptr()
+            };
+            bias = [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))];
+        }
+        for (r, sum) in sums.iter().enumerate() {
+            let c = t.c.add(r * t.c_row);
+            let at = if whole { c } else { spill.as_mut_ptr() };
+            if t.accumulate && !whole {
+                std::ptr::copy_nonoverlapping(c, at, t.columns);
+            }
+            for h in 0..2 {
+                let mut value = _mm256_add_ps(sum[h], bias[h]);
+                if t.accumulate {
+                    value = _mm256_add_ps(value, _mm256_loadu_ps(at.add(8 * h)));
+                }
+                if t.gelu {
+                    value = gelu8(value);
+                }
+                _mm256_storeu_ps(at.add(8 * h), value);
+            }
+            if !whole {
+                std::ptr::copy_nonoverlapping(at, c, t.columns);
+            }
+        }
+    }
+}
+
+/// e^x, relative error about 1e-7; 0 below -87.3 and e^88.3 above 88.3.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn exp8(x: __m256) -> __m256 {
+    let underflow = _mm256_cmp_ps::<_CMP_LT_OQ>(x, _mm256_set1_ps(-87.3));
+    let x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-87.3)), _mm256_set1_ps(88.3));
+    // x = n ln 2 + r with |r| <= ln 2 / 2; ln 2 is split in two so that r is exact (Cody and Waite, 1980).
+    let n = _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(_mm256_mul_ps(
+        x,
+        _mm256_set1_ps(std::f32::consts::LOG2_E),
+    ));
+    let r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693_359_4), x);
+    let r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.121_944_4e-4), r);
+    // Taylor's series to the sixth power: the rest is below 2e-8 for |r| <= 0.347.
+    let mut p = _mm256_set1_ps(1.0 / 720.0);
+    for c in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+        p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(c));
+    }
+    let scale = _mm256_slli_epi32::<23>(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)));
+    _mm256_andnot_ps(underflow, _mm256_mul_ps(p, _mm256_castsi256_ps(scale)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn gelu8(x: __m256) -> __m256 {
+    let sign = _mm256_and_ps(x, _mm256_set1_ps(-0.0));
+    let one = _mm256_set1_ps(1.0);
+    let z = _mm256_mul_ps(_mm256_andnot_ps(sign, x), _mm256_set1_ps(std::f32::consts::FRAC_1_SQRT_2));
+    let t = _mm256_div_ps(one, _mm256_fmadd_ps(_mm256_set1_ps(ERF_P), z, one));
+    let mut poly = _mm256_setzero_ps();
+    for a in ERF_A.iter().rev() {
+        poly = _mm256_mul_ps(_mm256_add_ps(poly, _mm256_set1_ps(*a)), t);
+    }
+    let minus_square = _mm256_mul_ps(_mm256_sub_ps(_mm256_setzero_ps(), z), z);
+    let erf = _mm256_or_ps(_mm256_fnmadd_ps(poly, exp8(minus_square), one), sign);
+    _mm256_mul_ps(_mm256_mul_ps(_mm256_set1_ps(0.5), x), _mm256_add_ps(one, erf))
+}
+
+/// # Safety
+/// The CPU has AVX2, FMA and F16C.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) unsafe fn gelu(values: &mut [f32]) {
+    map8(values, |x| gelu8(x));
+}
+
+/// # Safety
+/// The CPU has AVX2, FMA and F16C.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) unsafe fn exp_sum(values: &mut [f32], shift: f32) -> f32 {
+    let shift = _mm256_set1_ps(shift);
+    let mut sums = _mm256_setzero_ps();
+    let mut chunks = values.chunks_exact_mut(8);
+    for chunk in &mut chunks {
+        // SAFETY: the chunk has eight numbers.
+        unsafe {
+            let e = exp8(_mm256_sub_ps(_mm256_loadu_ps(chunk.as_ptr()), shift));
+            sums = _mm256_add_ps(sums, e);
+            _mm256_storeu_ps(chunk.as_mut_ptr(), e);
+        }
+    }
+    let rest = chunks.into_remainder();
+    if !rest.is_empty() {
+        // Lanes behind the rest are minus infinity, whose exponential adds nothing.
+        let mut padded = [f32::NEG_INFINITY; 8];
+        padded[..rest.len()].copy_from_slice(rest);
+        // SAFETY: `padded` has eight numbers.
+        unsafe {
+            let e = exp8(_mm256_sub_ps(_mm256_loadu_ps(padded.as_ptr()), shift));
+            sums = _mm256_add_ps(sums, e);
+            _mm256_storeu_ps(padded.as_mut_ptr(), e);
+        }
+        rest.copy_from_slice(&padded[..rest.len()]);
+    }
+    let mut lanes = [0.0_f32; 8];
+    // SAFETY: `lanes` has eight numbers.
+    unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), sums) };
+    lanes.iter().sum()
+}
+
+/// # Safety
+/// The CPU has AVX2, FMA and F16C; `to` is as long as `from`.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) unsafe fn widen(from: &[f16], to: &mut [f32]) {
+    let mut chunks = to.chunks_exact_mut(8);
+    let mut parts = from.chunks_exact(8);
+    for (to, from) in (&mut chunks).zip(&mut parts) {
+        // SAFETY: both have eight numbers.
+        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().cast()))) };
+    }
+    for (to, from) in chunks.into_remainder().iter_mut().zip(parts.remainder()) {
+        *to = from.to_f32();
+    }
+}
+
+/// # Safety
+/// The CPU has AVX2, FMA and F16C; `b` is as long as `a`.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) unsafe fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f32 = a8.remainder().iter().zip(b8.remainder()).map(|(a, b)| a * b).sum();
+    let mut sums = _mm256_setzero_ps();
+    for (a, b) in a8.zip(b8) {
+        // SAFETY: both have eight numbers.
+        sums = unsafe { _mm256_fmadd_ps(_mm256_loadu_ps(a.as_ptr()), _mm256_loadu_ps(b.as_ptr()), sums) };
+    }
+    let mut lanes = [0.0_f32; 8];
+    // SAFETY: `lanes` has eight numbers.
+    unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), sums) };
+    lanes.iter().sum::<f32>() + rest
+}
+
+/// # Safety
+/// The CPU has AVX2, FMA and F16C; `to` is as long as `from`.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) unsafe fn add_scaled(factor: f32, from: &[f32], to: &mut [f32]) {
+    let factors = _mm256_set1_ps(factor);
+    let mut to8 = to.chunks_exact_mut(8);
+    let from8 = from.chunks_exact(8);
+    let rest = from8.remainder();
+    for (to, from) in (&mut to8).zip(from8) {
+        // SAFETY: both have eight numbers.
+        unsafe {
+            let sum = _mm256_fmadd_ps(factors, _mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(to.as_ptr()));
+            _mm256_storeu_ps(to.as_mut_ptr(), sum);
+        }
+    }
+    for (to, from) in to8.into_remainder().iter_mut().zip(rest) {
+        *to += factor * from;
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn map8(values: &mut [f32], f: impl Fn(__m256) -> __m256) {
+    let mut chunks = values.chunks_exact_mut(8);
+    for chunk in &mut chunks {
+        // SAFETY: the chunk has eight numbers.
+        unsafe { _mm256_storeu_ps(chunk.as_mut_ptr(), f(_mm256_loadu_ps(chunk.as_ptr()))) };
+    }
+    let rest = chunks.into_remainder();
+    let mut padded = [0.0_f32; 8];
+    padded[..rest.len()].copy_from_slice(rest);
+    // SAFETY: `padded` has eight numbers.
+    unsafe { _mm256_storeu_ps(padded.as_mut_ptr(), f(_mm256_loadu_ps(padded.as_ptr()))) };
+    rest.copy_from_slice(&padded[..rest.len()]);
+}

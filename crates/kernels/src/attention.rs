@@ -1,0 +1,394 @@
+//! Scaled dot-product attention (arXiv:1706.03762).
+//!
+//! Against packed keys and values, scores are made for a block of keys at a time and folded into the output at once
+//! with a running maximum and sum (arXiv:2205.14135), so the score matrix is never written. Against a cache that grows
+//! by a token a step, each row names the places of its own past, so hypotheses share what they have in common.
+
+use std::cell::RefCell;
+
+use crate::arch::{self, TILE_ROWS, Tile, panel_count};
+use crate::cpu::Isa;
+use crate::elementwise;
+use crate::gemm::Float;
+use crate::panels::{self, PANEL};
+use crate::pool::{self, SharedMut};
+
+/// Rows of queries a task takes at a time.
+const BLOCK_ROWS: usize = 48;
+/// Keys whose scores with BLOCK_ROWS rows take 48 KB.
+const BLOCK_KEYS: usize = 256;
+
+/// Keys and values of all heads, packed for [`attend`].
+#[derive(Clone, Debug)]
+pub struct KeyValues<T> {
+    heads: usize,
+    head_dim: usize,
+    positions: usize,
+    /// Per head, panels with a column a position.
+    keys: Vec<T>,
+    /// Per head, panels with a row a position and a column a dimension.
+    values: Vec<T>,
+}
+
+impl<T: Float> KeyValues<T> {
+    /// Packs `positions` rows of `heads * head_dim` keys and values; rows lie `stride` numbers apart in both.
+    pub fn pack(
+        heads: usize,
+        head_dim: usize,
+        positions: usize,
+        keys: &[f32],
+        values: &[f32],
+        stride: usize,
+    ) -> Self {
+        let key_size = panel_count(positions) * head_dim * PANEL;
+        let value_size = panel_count(head_dim) * positions * PANEL;
+        let mut packed_keys = vec![T::default(); heads * key_size];
+        let mut packed_values = vec![T::default(); heads * value_size];
+        pool::for_each_chunk(&mut packed_keys, key_size, |head, packed| {
+            for position in 0..positions {
+                let key = &keys[position * stride + head * head_dim..][..head_dim];
+                panels::set_column(packed, head_dim, position, key);
+            }
+        });
+        pool::for_each_chunk(&mut packed_values, value_size, |head, packed| {
+            for position in 0..positions {
+                let value = &values[position * stride + head * head_dim..][..head_dim];
+                for (panel, part) in value.chunks(PANEL).enumerate() {
+                    let at = (panel * positions + position) * PANEL;
+                    for (to, &from) in packed[at..].iter_mut().zip(part) {
+                        *to = T::from_f32(from);
+                    }
+                }
+            }
+        });
+        Self { heads, head_dim, positions, keys: packed_keys, values: packed_values }
+    }
+
+    /// Number of positions.
+    pub fn positions(&self) -> usize {
+        self.positions
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.keys.as_slice()) + size_of_val(self.values.as_slice())
+    }
+
+    fn keys_of(&self, head: usize) -> &[T] {
+        let size = panel_count(self.positions) * self.head_dim * PANEL;
+        &self.keys[head * size..(head + 1) * size]
+    }
+
+    fn values_of(&self, head: usize) -> &[T] {
+        let size = panel_count(self.head_dim) * self.positions * PANEL;
+        &self.values[head * size..(head + 1) * size]
+    }
+}
+
+/// Queries: `rows` rows of `heads * head_dim` numbers, `stride` apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Queries<'a> {
+    /// The numbers.
+    pub data: &'a [f32],
+    /// How many rows.
+    pub rows: usize,
+    /// Numbers from one row to the next.
+    pub stride: usize,
+}
+
+/// `out = softmax(scale q k^T) v` per head; `out` is `[rows, heads * head_dim]`.
+pub fn attend<T: Float>(queries: Queries<'_>, scale: f32, kv: &KeyValues<T>, out: &mut [f32]) {
+    attend_with(Isa::current(), queries, scale, kv, out);
+}
+
+#[derive(Default)]
+struct Scratch {
+    queries: Vec<f32>,
+    scores: Vec<f32>,
+    largest: Vec<f32>,
+    sums: Vec<f32>,
+}
+
+fn attend_with<T: Float>(isa: Isa, q: Queries<'_>, scale: f32, kv: &KeyValues<T>, out: &mut [f32]) {
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
+    }
+    let (dim, width) = (kv.head_dim, kv.heads * kv.head_dim);
+    assert!(q.rows == 0 || q.data.len() >= (q.rows - 1) * q.stride + width, "queries are too short");
+    assert_eq!(out.len(), q.rows * width, "output does not fit the queries");
+    let blocks = q.rows.div_ceil(BLOCK_ROWS);
+    let out = SharedMut::new(out);
+    pool::run(blocks * kv.heads, |task| {
+        let (head, block) = (task / blocks, task % blocks);
+        let first = block * BLOCK_ROWS;
+        let rows = BLOCK_ROWS.min(q.rows - first);
+        SCRATCH.with_borrow_mut(|s| {
+            s.queries.clear();
+            for r in first..first + rows {
+                let row = &q.data[r * q.stride + head * dim..][..dim];
+                s.queries.extend(row.iter().map(|v| v * scale));
+            }
+            s.scores.resize(BLOCK_ROWS * BLOCK_KEYS, 0.0);
+            s.largest.clear();
+            s.largest.resize(rows, f32::NEG_INFINITY);
+            s.sums.clear();
+            s.sums.resize(rows, 0.0);
+            for key in (0..kv.positions).step_by(BLOCK_KEYS) {
+                let keys = BLOCK_KEYS.min(kv.positions - key);
+                multiply_keys(isa, &s.queries, rows, kv, head, key, keys, &mut s.scores);
+                for r in 0..rows {
+                    let row = &mut s.scores[r * BLOCK_KEYS..][..keys];
+                    let largest = elementwise::max(row).max(s.largest[r]);
+                    let kept = (s.largest[r] - largest).exp();
+                    s.sums[r] = s.sums[r] * kept + arch::exp_sum(isa, row, largest);
+                    s.largest[r] = largest;
+                    if key > 0 && kept < 1.0 {
+                        // SAFETY: rows first.. and this head's columns of the output are this task's alone.
+                        let row = unsafe { out.slice((first + r) * width + head * dim, dim) };
+                        row.iter_mut().for_each(|v| *v *= kept);
+                    }
+                }
+                for strip in (0..rows).step_by(TILE_ROWS) {
+                    for panel in 0..panel_count(dim) {
+                        let tile = Tile {
+                            rows: TILE_ROWS.min(rows - strip),
+                            columns: PANEL.min(dim - panel * PANEL),
+                            depth: keys,
+                            a: s.scores[strip * BLOCK_KEYS..].as_ptr(),
+                            a_row: BLOCK_KEYS,
+                            a_step: 1,
+                            c: out
+                                .as_mut_ptr()
+                                .wrapping_add((first + strip) * width + head * dim + panel * PANEL),
+                            c_row: width,
+                            accumulate: key > 0,
+                            bias: std::ptr::null(),
+                            gelu: false,
+                        };
+                        let values =
+                            &kv.values_of(head)[(panel * kv.positions + key) * PANEL..][..keys * PANEL];
+                        // SAFETY: scores hold BLOCK_ROWS rows of BLOCK_KEYS; the output was measured above and this
+                        // head's columns of these rows are this task's alone.
+                        unsafe { T::tile(isa, &tile, values.as_ptr()) };
+                    }
+                }
+            }
+            for r in 0..rows {
+                // SAFETY: as above.
+                let row = unsafe { out.slice((first + r) * width + head * dim, dim) };
+                let inverse = 1.0 / s.sums[r];
+                row.iter_mut().for_each(|v| *v *= inverse);
+            }
+        });
+    });
+}
+
+/// Scores of `rows` packed queries with keys `first..first + keys` of a head; rows of scores lie BLOCK_KEYS apart.
+#[expect(clippy::too_many_arguments, reason = "one call of the block loop, spelled out")]
+fn multiply_keys<T: Float>(
+    isa: Isa,
+    queries: &[f32],
+    rows: usize,
+    kv: &KeyValues<T>,
+    head: usize,
+    first: usize,
+    keys: usize,
+    scores: &mut [f32],
+) {
+    let dim = kv.head_dim;
+    assert!(queries.len() >= rows * dim && scores.len() >= rows * BLOCK_KEYS && keys <= BLOCK_KEYS);
+    for panel in 0..panel_count(keys) {
+        let packed = &kv.keys_of(head)[(first / PANEL + panel) * dim * PANEL..][..dim * PANEL];
+        for strip in (0..rows).step_by(TILE_ROWS) {
+            let tile = Tile {
+                rows: TILE_ROWS.min(rows - strip),
+                columns: PANEL.min(keys - panel * PANEL),
+                depth: dim,
+                a: queries[strip * dim..].as_ptr(),
+                a_row: dim,
+                a_step: 1,
+                c: scores[strip * BLOCK_KEYS + panel * PANEL..].as_mut_ptr(),
+                c_row: BLOCK_KEYS,
+                accumulate: false,
+                bias: std::ptr::null(),
+                gelu: false,
+            };
+            // SAFETY: measured above.
+            unsafe { T::tile(isa, &tile, packed.as_ptr()) };
+        }
+    }
+}
+
+/// Scores `scale q k^T` of one head with its first `positions` keys: `out` is `[rows, positions]`.
+pub fn head_scores<T: Float>(
+    queries: Queries<'_>,
+    scale: f32,
+    kv: &KeyValues<T>,
+    head: usize,
+    positions: usize,
+    out: &mut [f32],
+) {
+    let dim = kv.head_dim;
+    assert!(positions <= kv.positions && out.len() == queries.rows * positions && head < kv.heads);
+    pool::for_each_chunk(out, BLOCK_ROWS * positions.max(1), |block, out| {
+        let rows = out.len() / positions;
+        let scaled: Vec<f32> = (0..rows)
+            .flat_map(|r| &queries.data[(block * BLOCK_ROWS + r) * queries.stride + head * dim..][..dim])
+            .map(|v| v * scale)
+            .collect();
+        let mut scores = vec![0.0; rows * BLOCK_KEYS];
+        for first in (0..positions).step_by(BLOCK_KEYS) {
+            let keys = BLOCK_KEYS.min(positions - first);
+            multiply_keys(Isa::current(), &scaled, rows, kv, head, first, keys, &mut scores);
+            for r in 0..rows {
+                out[r * positions + first..][..keys].copy_from_slice(&scores[r * BLOCK_KEYS..][..keys]);
+            }
+        }
+    });
+}
+
+/// Attention of rows that each see places `past[r]` of a cache of keys and values, `[places, heads * head_dim]`.
+/// `queries` and `out` are `[rows, heads * head_dim]`.
+pub fn attend_cache(
+    queries: &[f32],
+    scale: f32,
+    heads: usize,
+    past: &[&[u32]],
+    keys: &[f32],
+    values: &[f32],
+    out: &mut [f32],
+) {
+    let isa = Isa::current();
+    let width = queries.len() / past.len().max(1);
+    let dim = width / heads;
+    assert!(queries.len() == past.len() * width && out.len() == queries.len() && dim * heads == width);
+    let work: usize = past.iter().map(|p| p.len() * width).sum();
+    let share = if work < 16 * 1024 { past.len() * heads } else { heads.div_ceil(2) };
+    pool::for_each_chunk(out, share.max(1) * dim, |task, out| {
+        let mut weights = Vec::new();
+        for (i, out) in out.chunks_exact_mut(dim).enumerate() {
+            let (row, head) = ((task * share + i) / heads, (task * share + i) % heads);
+            let query = &queries[row * width + head * dim..][..dim];
+            let at = |place: &u32| *place as usize * width + head * dim;
+            weights.clear();
+            weights.extend(past[row].iter().map(|p| scale * arch::dot(isa, query, &keys[at(p)..][..dim])));
+            elementwise::softmax(&mut weights);
+            out.fill(0.0);
+            for (weight, place) in weights.iter().zip(past[row]) {
+                arch::add_scaled(isa, *weight, &values[at(place)..][..dim], out);
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+
+    use super::*;
+
+    fn noise(count: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
+        (0..count)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as f32 / (1 << 22) as f32 - 2.0
+            })
+            .collect()
+    }
+
+    /// The definition, for one row and head.
+    fn reference(q: &[f32], keys: &[&[f32]], values: &[&[f32]], scale: f32) -> Vec<f64> {
+        let scores: Vec<f64> = keys
+            .iter()
+            .map(|k| {
+                k.iter().zip(q).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() * f64::from(scale)
+            })
+            .collect();
+        let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        let mut out = vec![0.0; q.len()];
+        for (w, v) in weights.iter().zip(values) {
+            for (o, v) in out.iter_mut().zip(*v) {
+                *o += w / sum * f64::from(*v);
+            }
+        }
+        out
+    }
+
+    fn compare<T: Float>(rows: usize, positions: usize, tolerance: f64) {
+        let (heads, dim, stride) = (3, 24, 80);
+        let width = heads * dim;
+        let q = noise(rows * stride, 1);
+        let (k, v) = (noise(positions * stride, 2), noise(positions * stride, 3));
+        let kv = KeyValues::<T>::pack(heads, dim, positions, &k, &v, stride);
+        let scale = (dim as f32).sqrt().recip();
+        for isa in Isa::available() {
+            let mut out = vec![9.0; rows * width];
+            attend_with(isa, Queries { data: &q, rows, stride }, scale, &kv, &mut out);
+            for head in 0..heads {
+                let part = |x: &[f32], i: usize| x[i * stride + head * dim..][..dim].to_vec();
+                let keys: Vec<_> = (0..positions).map(|i| part(&k, i)).collect();
+                let values: Vec<_> = (0..positions).map(|i| part(&v, i)).collect();
+                let keys: Vec<&[f32]> = keys.iter().map(Vec::as_slice).collect();
+                let values: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+                for r in 0..rows {
+                    let want = reference(&part(&q, r), &keys, &values, scale);
+                    for (got, want) in out[r * width + head * dim..].iter().zip(want) {
+                        let off = (f64::from(*got) - want).abs();
+                        assert!(off < tolerance, "{isa:?} {rows}x{positions}: {got}, expected {want}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn attention_matches_the_definition() {
+        for (rows, positions) in [(1, 1), (1, 300), (5, 17), (7, 256), (48, 257), (50, 600)] {
+            compare::<f32>(rows, positions, 5e-6);
+            compare::<f16>(rows, positions, 4e-3);
+        }
+    }
+
+    #[test]
+    fn scores_of_a_head_are_scaled_products() {
+        let (heads, dim, positions, rows) = (2, 8, 300, 50);
+        let (q, k) = (noise(rows * heads * dim, 4), noise(positions * heads * dim, 5));
+        let kv = KeyValues::<f32>::pack(heads, dim, positions, &k, &k, heads * dim);
+        let mut out = vec![0.0; rows * 270];
+        head_scores(Queries { data: &q, rows, stride: heads * dim }, 0.5, &kv, 1, 270, &mut out);
+        for (r, t) in [(0, 0), (3, 255), (47, 256), (49, 269)] {
+            let want: f32 = (0..dim).map(|d| q[r * 16 + 8 + d] * k[t * 16 + 8 + d]).sum::<f32>() * 0.5;
+            assert!((out[r * 270 + t] - want).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn cached_rows_see_their_own_past() {
+        let (heads, dim) = (4, 16);
+        let width = heads * dim;
+        for places in [3, 400] {
+            let (q, k, v) = (noise(2 * width, 6), noise(places * width, 7), noise(places * width, 8));
+            let all: Vec<u32> = (0..places as u32).rev().collect();
+            let past = [&all[..], &all[1..2]];
+            let mut out = vec![0.0; 2 * width];
+            attend_cache(&q, 0.25, heads, &past, &k, &v, &mut out);
+            for (row, past) in past.iter().enumerate() {
+                for head in 0..heads {
+                    let part = |x: &'static str, i: u32| {
+                        let x = if x == "k" { &k } else { &v };
+                        &x[i as usize * width + head * dim..][..dim]
+                    };
+                    let keys: Vec<_> = past.iter().map(|&i| part("k", i)).collect();
+                    let values: Vec<_> = past.iter().map(|&i| part("v", i)).collect();
+                    let want = reference(&q[row * width + head * dim..][..dim], &keys, &values, 0.25);
+                    for (got, want) in out[row * width + head * dim..].iter().zip(want) {
+                        assert!((f64::from(*got) - want).abs() < 1e-5);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Which instructions this process uses.
+
+use std::sync::OnceLock;
+
+/// Instruction sets that kernels are written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// Plain Rust, on every machine.
+    Scalar,
+    /// x86-64 with AVX2, FMA and F16C (x86-64-v3).
+    Avx2,
+}
+
+impl Isa {
+    /// Name as in the environment variable `MYNAH_ISA`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Scalar => "scalar",
+            Isa::Avx2 => "avx2",
+        }
+    }
+
+    /// The sets this machine can run, the plainest first.
+    pub fn available() -> Vec<Isa> {
+        let mut sets = vec![Isa::Scalar];
+        if has_avx2() {
+            sets.push(Isa::Avx2);
+        }
+        sets
+    }
+
+    /// The set in use: the best there is, or what `MYNAH_ISA` names if the machine can run it.
+    pub fn current() -> Isa {
+        static CURRENT: OnceLock<Isa> = OnceLock::new();
+        *CURRENT.get_or_init(|| {
+            let sets = Isa::available();
+            let wanted = std::env::var("MYNAH_ISA").ok();
+            let forced = sets.iter().copied().find(|isa| Some(isa.name()) == wanted.as_deref());
+            forced.unwrap_or_else(|| sets.into_iter().last().unwrap_or(Isa::Scalar))
+        })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_avx2() -> bool {
+    false
+}
+
+/// Physical cores of the machine that this process may use; logical ones where the system does not tell.
+pub fn physical_cores() -> usize {
+    let logical = std::thread::available_parallelism().map_or(1, usize::from);
+    // Linux lists the hardware threads of each core; elsewhere, and in containers without /sys, logical it is.
+    let mut cores = std::collections::BTreeSet::new();
+    for cpu in 0..1024 {
+        let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
+        match std::fs::read_to_string(path) {
+            Ok(siblings) => cores.insert(siblings),
+            Err(_) => break,
+        };
+    }
+    if cores.is_empty() { logical } else { cores.len().min(logical) }
+}

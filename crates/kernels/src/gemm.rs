@@ -1,0 +1,221 @@
+//! `C = A B` with B in panels.
+//!
+//! Few rows (a decoder step): each panel is read once and used for all rows while it is in the first-level cache; the
+//! panels are shared out. Many rows (the encoder): blocks of [`BLOCK_ROWS`] rows are shared out; a block's A is packed
+//! into strips, and blocks of B of [`BLOCK_DEPTH`] by one panel, widened to f32 where needed, stay in the first-level
+//! cache while all strips pass.
+
+use std::cell::RefCell;
+
+use half::f16;
+
+use crate::arch::{self, TILE_ROWS, Tile, panel_count};
+use crate::cpu::Isa;
+use crate::matrix::Epilogue;
+use crate::panels::PANEL;
+use crate::pool::{self, SharedMut};
+
+/// A panel of this depth takes 16 KB in f32: half of the first-level cache.
+const BLOCK_DEPTH: usize = 256;
+/// Rows whose packed A of BLOCK_DEPTH takes 96 KB of the second-level cache.
+const BLOCK_ROWS: usize = 96;
+/// Panels whose part of C, with BLOCK_ROWS rows, takes 96 KB of the second-level cache.
+const BLOCK_PANELS: usize = 16;
+/// Up to here the product is bound by reading B.
+const FEW_ROWS: usize = 2 * TILE_ROWS;
+
+/// The left operand: `rows` rows of `depth` numbers, `stride` numbers apart (less than `depth` where rows overlap, as
+/// in a convolution).
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) depth: usize,
+    pub(crate) stride: usize,
+}
+
+impl Rows<'_> {
+    fn check(&self) {
+        let needed = if self.rows == 0 { 0 } else { (self.rows - 1) * self.stride + self.depth };
+        assert!(self.data.len() >= needed, "left operand has {} of {needed} numbers", self.data.len());
+    }
+}
+
+/// What panels can hold: f32 or f16.
+pub trait Float: sealed::Kernel {}
+
+impl Float for f32 {}
+impl Float for f16 {}
+
+pub(crate) mod sealed {
+    use crate::arch::{self, Tile};
+    use crate::cpu::Isa;
+    use crate::panels::Element;
+    use half::f16;
+
+    /// Panels with a kernel.
+    pub trait Kernel: Element {
+        /// # Safety
+        /// See [`Tile`].
+        unsafe fn tile(isa: Isa, tile: &Tile<f32>, panel: *const Self);
+
+        /// `panel` in f32: itself, or widened into `scratch`.
+        fn widened<'a>(isa: Isa, panel: &'a [Self], scratch: &'a mut Vec<f32>) -> &'a [f32];
+    }
+
+    impl Kernel for f32 {
+        unsafe fn tile(isa: Isa, tile: &Tile<f32>, panel: *const f32) {
+            // SAFETY: passed on.
+            unsafe { arch::tile_f32(isa, tile, panel) }
+        }
+
+        fn widened<'a>(_: Isa, panel: &'a [f32], _: &'a mut Vec<f32>) -> &'a [f32] {
+            panel
+        }
+    }
+
+    impl Kernel for f16 {
+        unsafe fn tile(isa: Isa, tile: &Tile<f32>, panel: *const f16) {
+            // SAFETY: passed on.
+            unsafe { arch::tile_f16(isa, tile, panel) }
+        }
+
+        fn widened<'a>(isa: Isa, panel: &'a [f16], scratch: &'a mut Vec<f32>) -> &'a [f32] {
+            scratch.resize(panel.len(), 0.0);
+            arch::widen(isa, panel, scratch);
+            scratch
+        }
+    }
+}
+
+/// Where the product goes: rows of `columns` numbers, `stride` numbers apart.
+pub(crate) struct Out<'a> {
+    pub(crate) data: &'a mut [f32],
+    pub(crate) columns: usize,
+    pub(crate) stride: usize,
+}
+
+impl Out<'_> {
+    fn check(&self, rows: usize) {
+        assert!(self.columns <= self.stride || rows <= 1, "rows of the product overlap");
+        let needed = if rows == 0 { 0 } else { (rows - 1) * self.stride + self.columns };
+        assert!(self.data.len() >= needed, "product has {} of {needed} numbers", self.data.len());
+    }
+}
+
+/// `out = epilogue(a b)`; `panels` are b's, as many as `out` has columns for.
+pub(crate) fn gemm<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogue: &Epilogue<'_>) {
+    a.check();
+    out.check(a.rows);
+    epilogue.check(out.columns);
+    assert_eq!(panels.len(), panel_count(out.columns) * a.depth * PANEL, "panels do not fit the product");
+    if a.rows <= FEW_ROWS {
+        few_rows(isa, a, panels, out, epilogue);
+    } else {
+        many_rows(isa, a, panels, out, epilogue);
+    }
+}
+
+/// Panels a task, so that each thread gets several tasks to even out their speeds.
+pub(crate) fn panels_a_task(panels: usize) -> usize {
+    panels.div_ceil(4 * pool::threads()).max(1)
+}
+
+fn few_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogue: &Epilogue<'_>) {
+    let count = panel_count(out.columns);
+    let share = panels_a_task(count);
+    let (columns, stride) = (out.columns, out.stride);
+    let c = SharedMut::new(out.data);
+    pool::run(count.div_ceil(share), |task| {
+        for p in task * share..((task + 1) * share).min(count) {
+            let panel = &panels[p * a.depth * PANEL..(p + 1) * a.depth * PANEL];
+            for first in (0..a.rows).step_by(TILE_ROWS) {
+                let tile = Tile {
+                    rows: TILE_ROWS.min(a.rows - first),
+                    columns: PANEL.min(columns - p * PANEL),
+                    depth: a.depth,
+                    a: a.data[first * a.stride..].as_ptr(),
+                    a_row: a.stride,
+                    a_step: 1,
+                    // Inside `c`: both were checked in `gemm`.
+                    c: c.as_mut_ptr().wrapping_add(first * stride + p * PANEL),
+                    c_row: stride,
+                    accumulate: epilogue.add,
+                    bias: epilogue.bias_at(p * PANEL),
+                    gelu: epilogue.gelu,
+                };
+                // SAFETY: a, panel, bias and c cover the tile by the checks in `gemm`; panel p's columns of c are
+                // this task's alone.
+                unsafe { T::tile(isa, &tile, panel.as_ptr()) };
+            }
+        }
+    });
+}
+
+fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogue: &Epilogue<'_>) {
+    thread_local! {
+        static SCRATCH: RefCell<(Vec<f32>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+    }
+    let count = panel_count(out.columns);
+    let (columns, stride) = (out.columns, out.stride);
+    let row_blocks = a.rows.div_ceil(BLOCK_ROWS);
+    // A short product is cut across as well, to give every thread something.
+    let column_blocks = if row_blocks >= 4 * pool::threads() {
+        1
+    } else {
+        (4 * pool::threads() / row_blocks).clamp(1, count.div_ceil(BLOCK_PANELS))
+    };
+    let share = count.div_ceil(column_blocks);
+    let c = SharedMut::new(out.data);
+    pool::run(row_blocks * column_blocks, |task| {
+        let (row_block, column_block) = (task / column_blocks, task % column_blocks);
+        let first_row = row_block * BLOCK_ROWS;
+        let rows = BLOCK_ROWS.min(a.rows - first_row);
+        let my_panels = column_block * share..((column_block + 1) * share).min(count);
+        SCRATCH.with_borrow_mut(|(strips, wide)| {
+            pack_strips(&a, first_row, rows, strips);
+            for group in my_panels.clone().step_by(BLOCK_PANELS) {
+                for first_k in (0..a.depth).step_by(BLOCK_DEPTH) {
+                    let depth = BLOCK_DEPTH.min(a.depth - first_k);
+                    let last = first_k + depth == a.depth;
+                    for p in group..(group + BLOCK_PANELS).min(my_panels.end) {
+                        let at = (p * a.depth + first_k) * PANEL;
+                        let panel = T::widened(isa, &panels[at..at + depth * PANEL], wide);
+                        for strip in (0..rows).step_by(TILE_ROWS) {
+                            let tile = Tile {
+                                rows: TILE_ROWS.min(rows - strip),
+                                columns: PANEL.min(columns - p * PANEL),
+                                depth,
+                                a: strips[strip * a.depth + first_k * TILE_ROWS..].as_ptr(),
+                                a_row: 1,
+                                a_step: TILE_ROWS,
+                                c: c.as_mut_ptr().wrapping_add((first_row + strip) * stride + p * PANEL),
+                                c_row: stride,
+                                accumulate: epilogue.add || first_k > 0,
+                                bias: if last { epilogue.bias_at(p * PANEL) } else { std::ptr::null() },
+                                gelu: last && epilogue.gelu,
+                            };
+                            // SAFETY: strips hold all rows of the block (padded to whole strips) over the whole
+                            // depth; panel, bias and c are covered by the checks in `gemm`; this block of c is this
+                            // task's alone.
+                            unsafe { arch::tile_f32(isa, &tile, panel.as_ptr()) };
+                        }
+                    }
+                }
+            }
+        });
+    });
+}
+
+/// Rows `first..first + rows` as strips of [`TILE_ROWS`] rows, each `[depth][TILE_ROWS]`.
+fn pack_strips(a: &Rows<'_>, first: usize, rows: usize, strips: &mut Vec<f32>) {
+    strips.resize(rows.div_ceil(TILE_ROWS) * TILE_ROWS * a.depth, 0.0);
+    for (s, strip) in strips.chunks_exact_mut(TILE_ROWS * a.depth).enumerate() {
+        for r in 0..TILE_ROWS.min(rows - s * TILE_ROWS) {
+            let row = &a.data[(first + s * TILE_ROWS + r) * a.stride..][..a.depth];
+            for (to, &from) in strip[r..].iter_mut().step_by(TILE_ROWS).zip(row) {
+                *to = from;
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Packed operands: panels of sixteen columns.
+
+use half::f16;
+
+/// Columns of a panel: two AVX2 registers of f32.
+pub const PANEL: usize = 16;
+
+/// Numbers a panel can hold.
+pub trait Element: Copy + Default + Send + Sync {
+    /// Rounded from f32.
+    fn from_f32(value: f32) -> Self;
+    /// Widened to f32.
+    fn to_f32(self) -> f32;
+}
+
+impl Element for f32 {
+    fn from_f32(value: f32) -> Self {
+        value
+    }
+    fn to_f32(self) -> f32 {
+        self
+    }
+}
+
+impl Element for f16 {
+    fn from_f32(value: f32) -> Self {
+        f16::from_f32(value)
+    }
+    fn to_f32(self) -> f32 {
+        f16::to_f32(self)
+    }
+}
+
+/// Column `column` of an operand of `depth` rows becomes `values`.
+pub(crate) fn set_column<T: Element>(panels: &mut [T], depth: usize, column: usize, values: &[f32]) {
+    let first = column / PANEL * depth * PANEL + column % PANEL;
+    for (to, &from) in panels[first..].iter_mut().step_by(PANEL).zip(&values[..depth]) {
+        *to = T::from_f32(from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_land_in_their_panels() {
+        let (depth, columns) = (3, 21);
+        let mut data = vec![0.0_f32; 2 * depth * PANEL];
+        for column in 0..columns {
+            set_column(&mut data, depth, column, &[0, 1, 2].map(|row| (row * 100 + column) as f32));
+        }
+        assert_eq!(data[(depth + 2) * PANEL + 4], 220.0);
+        assert_eq!(data[(depth + 2) * PANEL + 5], 0.0);
+    }
+}

@@ -1,0 +1,262 @@
+//! One pool of threads for all kernels of the process.
+//!
+//! A kernel's parallel part lasts from ten microseconds up, so handing it out must cost less than one: workers spin
+//! for a moment after each job before they sleep, and claim tasks by one compare-and-swap. The calling thread
+//! works too. If the pool is busy with another caller's job, a second caller does its job alone.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError, TryLockError};
+
+/// Spins before a worker sleeps: some tens of microseconds, longer than the serial parts between two kernels.
+const SPINS: u32 = 4_000;
+
+struct Pool {
+    threads: usize,
+    /// Held by the caller whose job is out.
+    owner: Mutex<()>,
+    /// Job number in the upper half, next task in the lower; all ones there while the job is being written down.
+    ticket: AtomicU64,
+    /// Address of the caller's `Task` on its stack.
+    task: AtomicPtr<Task<'static>>,
+    tasks: AtomicUsize,
+    finished: AtomicUsize,
+    panicked: AtomicBool,
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    sleepers: AtomicUsize,
+    sleep: Mutex<()>,
+    wake: Condvar,
+}
+
+struct Task<'a>(&'a (dyn Fn(usize) + Sync));
+
+static WANTED_THREADS: AtomicUsize = AtomicUsize::new(0);
+static POOL: OnceLock<&'static Pool> = OnceLock::new();
+
+/// Sets the number of threads, the caller's included, before the first kernel runs; later calls change nothing.
+/// Returns whether it took effect.
+pub fn set_threads(threads: usize) -> bool {
+    WANTED_THREADS.store(threads.max(1), Ordering::Relaxed);
+    POOL.get().is_none()
+}
+
+/// Number of threads that a kernel is spread over.
+pub fn threads() -> usize {
+    pool().threads
+}
+
+fn pool() -> &'static Pool {
+    POOL.get_or_init(|| {
+        let threads = match WANTED_THREADS.load(Ordering::Relaxed) {
+            0 => crate::cpu::physical_cores(),
+            n => n,
+        };
+        let pool: &'static Pool = Box::leak(Box::new(Pool {
+            threads,
+            owner: Mutex::new(()),
+            ticket: AtomicU64::new(0),
+            task: AtomicPtr::new(std::ptr::null_mut()),
+            tasks: AtomicUsize::new(0),
+            finished: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
+            panic: Mutex::new(None),
+            sleepers: AtomicUsize::new(0),
+            sleep: Mutex::new(()),
+            wake: Condvar::new(),
+        }));
+        for i in 1..threads {
+            // Without this worker the others do its share.
+            let _ = std::thread::Builder::new().name(format!("kernel-{i}")).spawn(move || pool.work());
+        }
+        pool
+    })
+}
+
+/// Calls `task(0)`, `task(1)`, ... `task(tasks - 1)`, spread over the pool, and returns when all are done.
+///
+/// A panic in a task is carried to the caller after the other tasks are done.
+pub fn run(tasks: usize, task: impl Fn(usize) + Sync) {
+    let pool = pool();
+    if tasks <= 1 || pool.threads == 1 {
+        return (0..tasks).for_each(task);
+    }
+    let _owner = match pool.owner.try_lock() {
+        Ok(guard) => guard,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => return (0..tasks).for_each(task),
+    };
+    let task = Task(&task);
+    // Closed first, under a number of its own: a worker that still looks at the last job must not claim a task by that
+    // job's ticket after it has read this job's fields. Acquire keeps the stores below from moving up.
+    let closed = (pool.ticket.load(Ordering::Relaxed) >> 32).wrapping_add(1) & 0xffff_ffff;
+    pool.ticket.swap(closed << 32 | 0xffff_ffff, Ordering::AcqRel);
+    // The workers' type has a static lifetime; `run` does not return before the last of them is done with it.
+    pool.task.store(std::ptr::from_ref(&task).cast_mut().cast(), Ordering::Relaxed);
+    pool.tasks.store(tasks, Ordering::Relaxed);
+    pool.finished.store(0, Ordering::Relaxed);
+    let job = closed.wrapping_add(1) & 0xffff_ffff;
+    pool.ticket.store(job << 32, Ordering::SeqCst);
+    if pool.sleepers.load(Ordering::SeqCst) > 0 {
+        drop(pool.sleep.lock().unwrap_or_else(PoisonError::into_inner));
+        pool.wake.notify_all();
+    }
+    pool.take_tasks();
+    let mut spins = 0_u32;
+    while pool.finished.load(Ordering::Acquire) < tasks {
+        spins += 1;
+        if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+    }
+    if pool.panicked.swap(false, Ordering::Relaxed) {
+        let payload = pool.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+        resume_unwind(payload.unwrap_or_else(|| Box::new("a kernel task panicked")));
+    }
+}
+
+impl Pool {
+    /// Claims and runs tasks of the current job until none is left.
+    fn take_tasks(&self) {
+        let mut ticket = self.ticket.load(Ordering::Acquire);
+        loop {
+            let task = self.task.load(Ordering::Relaxed);
+            let next = (ticket & 0xffff_ffff) as usize;
+            if next >= self.tasks.load(Ordering::Relaxed) {
+                return;
+            }
+            // Success proves that the job read above is still the one that is out: its number did not change and its
+            // task `next` was not claimed, so its caller still waits.
+            match self.ticket.compare_exchange_weak(ticket, ticket + 1, Ordering::AcqRel, Ordering::Acquire) {
+                Err(now) => ticket = now,
+                Ok(_) => {
+                    // SAFETY: `task` points to the caller's `Task`, which lives until `finished` reaches the number
+                    // of tasks; this claimed task is counted only below.
+                    let run = unsafe { (*task).0 };
+                    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| run(next))) {
+                        *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
+                        self.panicked.store(true, Ordering::Relaxed);
+                    }
+                    self.finished.fetch_add(1, Ordering::Release);
+                    ticket = self.ticket.load(Ordering::Acquire);
+                }
+            }
+        }
+    }
+
+    fn work(&self) {
+        let mut seen = 0;
+        loop {
+            let mut spins = 0;
+            while self.ticket.load(Ordering::Acquire) >> 32 == seen {
+                spins += 1;
+                if spins < SPINS {
+                    std::hint::spin_loop();
+                    continue;
+                }
+                let mut guard = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
+                self.sleepers.fetch_add(1, Ordering::SeqCst);
+                while self.ticket.load(Ordering::SeqCst) >> 32 == seen {
+                    guard = self.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
+                }
+                self.sleepers.fetch_sub(1, Ordering::SeqCst);
+            }
+            seen = self.ticket.load(Ordering::Acquire) >> 32;
+            self.take_tasks();
+        }
+    }
+}
+
+/// A mutable slice whose disjoint parts are written by several tasks.
+pub(crate) struct SharedMut<T>(*mut T, usize);
+
+// SAFETY: the pointer is only turned into references by `slice`, whose callers keep the parts disjoint.
+unsafe impl<T: Send> Sync for SharedMut<T> {}
+
+impl<T> SharedMut<T> {
+    pub(crate) fn new(slice: &mut [T]) -> Self {
+        Self(slice.as_mut_ptr(), slice.len())
+    }
+
+    pub(crate) fn as_mut_ptr(&self) -> *mut T {
+        self.0
+    }
+
+    /// # Safety
+    /// No two live slices may overlap, and `start + len` must not exceed the whole.
+    #[expect(clippy::mut_from_ref, reason = "that is what the type is for")]
+    pub(crate) unsafe fn slice(&self, start: usize, len: usize) -> &mut [T] {
+        debug_assert!(start + len <= self.1);
+        // SAFETY: in bounds and disjoint by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), len) }
+    }
+}
+
+/// Runs `task` over consecutive chunks of `data` of `chunk` items each (the last may be shorter).
+pub fn for_each_chunk<T: Send>(data: &mut [T], chunk: usize, task: impl Fn(usize, &mut [T]) + Sync) {
+    let chunk = chunk.max(1);
+    let len = data.len();
+    let shared = SharedMut::new(data);
+    run(len.div_ceil(chunk), |i| {
+        let start = i * chunk;
+        // SAFETY: chunk i is start..start + chunk, cut at the end: chunks are disjoint and in bounds.
+        let part = unsafe { shared.slice(start, chunk.min(len - start)) };
+        task(i, part);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_runs_once() {
+        for tasks in [0, 1, 2, 7, 1000] {
+            let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
+            for round in 1..=50 {
+                run(tasks, |i| {
+                    counts[i].fetch_add(1, Ordering::Relaxed);
+                });
+                assert!(
+                    counts.iter().all(|c| c.load(Ordering::Relaxed) == round),
+                    "{tasks} tasks, round {round}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn callers_at_once_and_nested_calls_finish() {
+        let total = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        run(5, |_| {
+                            run(3, |_| {
+                                total.fetch_add(1, Ordering::Relaxed);
+                            });
+                        });
+                    }
+                });
+            }
+        });
+        assert_eq!(total.load(Ordering::Relaxed), 4 * 200 * 15);
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
+        let caught = catch_unwind(|| run(8, |i| assert!(i != 5, "task five")));
+        assert!(caught.is_err());
+        let sum = AtomicUsize::new(0);
+        run(8, |i| {
+            sum.fetch_add(i, Ordering::Relaxed);
+        });
+        assert_eq!(sum.load(Ordering::Relaxed), 28);
+    }
+
+    #[test]
+    fn chunks_cover_the_slice() {
+        let mut data = vec![0_u32; 103];
+        for_each_chunk(&mut data, 10, |i, part| part.fill(i as u32 + 1));
+        assert!(data.iter().enumerate().all(|(at, &v)| v == at as u32 / 10 + 1));
+    }
+}
