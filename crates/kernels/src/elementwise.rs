@@ -142,7 +142,7 @@ mod tests {
         softmax(&mut row);
         assert_eq!(row, [0.5, 0.5, 0.0]);
         let mut scratch = Vec::new();
-        assert!((log_sum_exp(&[1000.0, 1000.0], &mut scratch) - 1000.693_1).abs() < 1e-3);
+        assert!((log_sum_exp(&[1000.0, 1000.0], &mut scratch) - 1_000.693_1).abs() < 1e-3);
         assert_eq!(log_sum_exp(&[], &mut scratch), f32::NEG_INFINITY);
     }
 }
