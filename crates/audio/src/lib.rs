@@ -1,6 +1,17 @@
 //! Bytes to samples and back, and what models see of samples.
+//!
+//! [`decode`] turns a recording in any common container and codec into 16 kHz mono `f32`, and [`vad`] finds where
+//! somebody speaks in it. Input comes from strangers: every allocation is bounded by [`DecodeLimits`] or by the size
+//! of the file, never by what a header claims, and a fault in a codec is an error, not a crash.
 
+mod decode;
 pub mod mel;
+pub mod vad;
+
+pub use decode::{
+    AudioInfo, DecodeError, DecodeLimits, Decoded, Limit, SUPPORTED_FORMATS, decode, decode_bytes,
+    decode_file,
+};
 
 /// Samples a second of everything that models listen to.
 pub const SAMPLE_RATE: u32 = 16_000;

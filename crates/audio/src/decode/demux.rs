@@ -1,0 +1,335 @@
+//! Files that hold packets of a codec: Symphonia takes them apart, and one of several decoders makes samples of them.
+
+use std::io;
+
+use symphonia::core::audio::Channels;
+use symphonia::core::codecs::CodecParameters;
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_OPUS};
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder};
+use symphonia::core::errors::Error;
+use symphonia::core::formats::{FormatReader, Track, TrackType};
+use symphonia::core::io::MediaSourceStream;
+use symphonia::core::packet::Packet;
+use symphonia::core::units::{TimeBase, Timestamp};
+use symphonia::default::{formats, get_codecs};
+
+use super::aac::Aac;
+use super::mp4;
+use super::opus::Opus;
+use super::sink::{Shape, Sink};
+use super::source::Section;
+use super::{DecodeError, Heard};
+
+/// Containers of packets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Format {
+    Adts,
+    Caf,
+    Flac,
+    Matroska,
+    Mp4,
+    Mpeg,
+    Ogg,
+}
+
+impl Format {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Adts => "adts",
+            Self::Caf => "caf",
+            Self::Flac => "flac",
+            Self::Matroska => "matroska",
+            Self::Mp4 => "mp4",
+            Self::Mpeg => "mpeg audio",
+            Self::Ogg => "ogg",
+        }
+    }
+
+    fn open(self, source: Section) -> Result<Box<dyn FormatReader>, Error> {
+        let stream = MediaSourceStream::new(Box::new(source), Default::default());
+        let options = Default::default();
+        Ok(match self {
+            Self::Adts => Box::new(formats::AdtsReader::try_new(stream, options)?),
+            Self::Caf => Box::new(formats::CafReader::try_new(stream, options)?),
+            Self::Flac => Box::new(formats::FlacReader::try_new(stream, options)?),
+            Self::Matroska => Box::new(formats::MkvReader::try_new(stream, options)?),
+            Self::Mp4 => Box::new(formats::IsoMp4Reader::try_new(stream, options)?),
+            Self::Mpeg => Box::new(formats::MpaReader::try_new(stream, options)?),
+            Self::Ogg => Box::new(formats::OggReader::try_new(stream, options)?),
+        })
+    }
+
+    /// What an error before any sound means for the caller.
+    fn error(self, error: Error) -> DecodeError {
+        match error {
+            Error::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                DecodeError::malformed(self.name(), "it breaks off before the sound begins")
+            }
+            Error::IoError(error) if error.kind() == io::ErrorKind::Other => {
+                DecodeError::malformed(self.name(), error.to_string())
+            }
+            Error::IoError(error) => DecodeError::Io(error),
+            Error::Unsupported(what) => DecodeError::unsupported(format!("{} file: {what}", self.name())),
+            error => DecodeError::malformed(self.name(), error.to_string()),
+        }
+    }
+}
+
+/// Sound to leave out at the ends, in frames of the decoder's output.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Trim {
+    /// Frames to drop first: what the encoder put before the signal.
+    pub(super) skip: u64,
+    /// Frames to keep after that.
+    pub(super) keep: Option<u64>,
+}
+
+/// A decoder of one track's packets.
+trait PacketDecoder {
+    /// Appends the interleaved samples of a packet, or says that it cannot.
+    fn decode(&mut self, packet: &Packet, out: &mut Vec<f32>) -> Result<(), Undecodable>;
+
+    /// Rate and channels of what came last.
+    fn shape(&self) -> Shape;
+
+    fn name(&self) -> &'static str;
+}
+
+/// A packet was damaged, or of a kind its decoder does not know.
+pub(super) struct Undecodable;
+
+struct Symphonia {
+    decoder: Box<dyn AudioDecoder>,
+    shape: Shape,
+    block: Vec<f32>,
+}
+
+impl PacketDecoder for Symphonia {
+    fn decode(&mut self, packet: &Packet, out: &mut Vec<f32>) -> Result<(), Undecodable> {
+        let buffer = self.decoder.decode(packet).map_err(|_| Undecodable)?;
+        let spec = buffer.spec();
+        self.shape = Shape { rate: spec.rate(), channels: spec.channels().clone() };
+        buffer.copy_to_vec_interleaved(&mut self.block);
+        out.extend_from_slice(&self.block);
+        Ok(())
+    }
+
+    fn shape(&self) -> Shape {
+        self.shape.clone()
+    }
+
+    fn name(&self) -> &'static str {
+        self.decoder.codec_info().short_name
+    }
+}
+
+impl PacketDecoder for Opus {
+    fn decode(&mut self, packet: &Packet, out: &mut Vec<f32>) -> Result<(), Undecodable> {
+        let from = out.len();
+        self.decode(&packet.data, out)?;
+        // The container counts at 48 kHz whatever rate is decoded to.
+        let width = self.shape().channels.count();
+        let trim = (packet.trim_end.get() * u64::from(self.shape().rate) / 48_000) as usize * width;
+        out.truncate(out.len().saturating_sub(trim).max(from));
+        Ok(())
+    }
+
+    fn shape(&self) -> Shape {
+        self.shape()
+    }
+
+    fn name(&self) -> &'static str {
+        "opus"
+    }
+}
+
+impl PacketDecoder for Aac {
+    fn decode(&mut self, packet: &Packet, out: &mut Vec<f32>) -> Result<(), Undecodable> {
+        self.decode(&packet.data, out)
+    }
+
+    fn shape(&self) -> Shape {
+        self.shape()
+    }
+
+    fn name(&self) -> &'static str {
+        "aac"
+    }
+}
+
+/// Decodes the first sound track that can be, from begin to end.
+pub(super) fn decode(source: Section, format: Format, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {
+    let edits = if format == Format::Mp4 { mp4::edits(&source)? } else { Vec::new() };
+    let mut reader = format.open(source).map_err(|error| format.error(error))?;
+    let mut codec = None;
+    loop {
+        let track = choose(reader.as_ref(), format)?.clone();
+        let mut decoder = open_decoder(&track, format, sink)?;
+        codec.get_or_insert(decoder.name());
+        let edit = edits.iter().find(|(id, _)| *id == track.id).map(|(_, edit)| *edit);
+        match play(reader.as_mut(), &track, decoder.as_mut(), format, edit, sink) {
+            Ok(End::Stream) => break,
+            Ok(End::Reset) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Heard { container: format.name(), codec: codec.unwrap_or("unknown") })
+}
+
+enum End {
+    Stream,
+    /// The tracks change here.
+    Reset,
+}
+
+/// Packets that may fail before, and without, a first good one.
+const HOPELESS: usize = 2_000;
+/// Longest silence put in for a damaged packet, in seconds.
+const LONGEST_PATCH: f64 = 1.0;
+
+fn play(
+    reader: &mut dyn FormatReader,
+    track: &Track,
+    decoder: &mut dyn PacketDecoder,
+    format: Format,
+    edit: Option<mp4::Edit>,
+    sink: &mut Sink<'_>,
+) -> Result<End, DecodeError> {
+    let mut block = Vec::new();
+    let mut trim: Option<Trim> = None;
+    let (mut good, mut bad) = (0usize, 0usize);
+    let end = loop {
+        sink.check_cancelled()?;
+        let packet = match reader.next_packet() {
+            Ok(Some(packet)) => packet,
+            Ok(None) => break End::Stream,
+            Err(Error::ResetRequired) => break End::Reset,
+            // Whatever breaks behind the first sound is the end of what is there.
+            Err(_) if good > 0 || !sink.is_empty() => break End::Stream,
+            Err(Error::IoError(error)) if error.kind() == io::ErrorKind::UnexpectedEof => break End::Stream,
+            Err(error) => return Err(format.error(error)),
+        };
+        if packet.track_id != track.id {
+            continue;
+        }
+        block.clear();
+        if decoder.decode(&packet, &mut block).is_ok() {
+            good += 1;
+        } else {
+            bad += 1;
+            if good == 0 && bad > HOPELESS {
+                break End::Stream;
+            }
+            if good == 0 {
+                continue;
+            }
+            // Silence in its place keeps the times of what follows.
+            block.clear();
+            let shape = decoder.shape();
+            let frames = lasting(&packet, track.time_base, shape.rate);
+            block.resize(frames * shape.channels.count(), 0.0);
+        }
+        let shape = decoder.shape();
+        let width = shape.channels.count();
+        let trim = trim.get_or_insert_with(|| ends(track, &packet, format, edit, shape.rate));
+        let frames = (block.len() / width.max(1)) as u64;
+        let from = trim.skip.min(frames);
+        let to = from + trim.keep.map_or(frames - from, |keep| keep.min(frames - from));
+        trim.skip -= from;
+        if let Some(keep) = &mut trim.keep {
+            *keep -= to - from;
+        }
+        sink.push(&block[from as usize * width..to as usize * width], &shape)?;
+        if trim.keep == Some(0) {
+            break End::Stream;
+        }
+    };
+    if good == 0 && bad > 0 && sink.is_empty() {
+        return Err(DecodeError::malformed(decoder.name(), "not one of its packets decodes"));
+    }
+    Ok(end)
+}
+
+fn lasting(packet: &Packet, time_base: Option<TimeBase>, rate: u32) -> usize {
+    let Some(base) = time_base else { return 0 };
+    let seconds = packet.dur.get() as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get());
+    (seconds.min(LONGEST_PATCH) * f64::from(rate)) as usize
+}
+
+/// What lies outside the signal, as each container says it.
+fn ends(track: &Track, first: &Packet, format: Format, edit: Option<mp4::Edit>, rate: u32) -> Trim {
+    let opus = audio_params(track).filter(|params| params.codec == CODEC_ID_OPUS);
+    // Opus says in its own header what to drop; demuxers repeat it in their ways.
+    let pre_skip =
+        opus.and_then(|params| params.extra_data.as_deref()).map(|head| Opus::pre_skip(head, rate));
+    let edited = edit.map_or_else(Trim::default, |edit| edit.trim(rate));
+    match format {
+        _ if pre_skip.is_some() => Trim { skip: pre_skip.unwrap_or(0), keep: edited.keep },
+        Format::Mp4 => edited,
+        Format::Caf => Trim { skip: u64::from(track.delay.unwrap_or(0)), keep: track.num_frames },
+        Format::Matroska if first.pts < Timestamp::ZERO => {
+            let base =
+                track.time_base.map_or(1.0, |base| f64::from(base.numer.get()) / f64::from(base.denom.get()));
+            Trim { skip: (-first.pts.get() as f64 * base * f64::from(rate)).round() as u64, keep: None }
+        }
+        _ => Trim::default(),
+    }
+}
+
+fn audio_params(track: &Track) -> Option<&AudioCodecParameters> {
+    match &track.codec_params {
+        Some(CodecParameters::Audio(params)) => Some(params),
+        _ => None,
+    }
+}
+
+fn decodable(params: &AudioCodecParameters) -> bool {
+    params.codec == CODEC_ID_OPUS || get_codecs().get_audio_decoder(params.codec).is_some()
+}
+
+/// The default sound track, or the first one whose codec is known.
+fn choose(reader: &dyn FormatReader, format: Format) -> Result<&Track, DecodeError> {
+    let known = |track: &&Track| audio_params(track).is_some_and(decodable);
+    let default = reader.default_track(TrackType::Audio).filter(known);
+    default.or_else(|| reader.tracks().iter().find(known)).ok_or_else(|| {
+        let sounds = reader.tracks().iter().filter(|track| audio_params(track).is_some()).count();
+        // A track without parameters is of a codec the demuxer does not know, which may be sound.
+        let unnamed = reader.tracks().iter().any(|track| track.codec_params.is_none());
+        if sounds > 0 || unnamed {
+            DecodeError::unsupported(format!(
+                "{} file with sound in a codec that is not known here",
+                format.name()
+            ))
+        } else {
+            DecodeError::no_audio(format!("the {} file has no sound track", format.name()))
+        }
+    })
+}
+
+fn open_decoder(
+    track: &Track,
+    format: Format,
+    sink: &Sink<'_>,
+) -> Result<Box<dyn PacketDecoder>, DecodeError> {
+    let Some(params) = audio_params(track) else {
+        return Err(DecodeError::no_audio("the track holds no sound"));
+    };
+    if let (Some(rate), Some(channels)) = (params.sample_rate, &params.channels) {
+        sink.check_shape(rate, channels.count())?;
+    }
+    if params.codec == CODEC_ID_OPUS {
+        return Ok(Box::new(Opus::new(params)?));
+    }
+    if params.codec == CODEC_ID_AAC
+        && let Some(aac) = Aac::new(params)
+    {
+        return Ok(Box::new(aac));
+    }
+    let decoder =
+        get_codecs().make_audio_decoder(params, &Default::default()).map_err(|error| format.error(error))?;
+    let shape = Shape {
+        rate: params.sample_rate.unwrap_or(0),
+        channels: params.channels.clone().unwrap_or(Channels::None),
+    };
+    Ok(Box::new(Symphonia { decoder, shape, block: Vec::new() }))
+}

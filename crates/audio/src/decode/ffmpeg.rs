@@ -1,0 +1,168 @@
+//! The way out for rare formats: the `ffmpeg` program, if the machine has it.
+//!
+//! It gets a copy of the bytes in a temporary file of our naming, the demuxer found by [`sniff`](super::sniff) (so that
+//! no playlist or script format can be smuggled in), no network protocols, limits on memory, time and length, and gives
+//! samples through a pipe. It is killed when the caller cancels or when it falls silent.
+
+use std::io::{self, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use symphonia::core::audio::Channels;
+
+use super::sink::{Shape, Sink};
+use super::sniff::{self, Container};
+use super::source::Section;
+use super::{DecodeError, DecodeLimits, Heard};
+
+/// No new samples for this long means that it hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often the caller's wish to stop is asked for.
+const TICK: Duration = Duration::from_millis(50);
+const BLOCK: usize = 1 << 16;
+
+/// Decodes what this crate does not; `what` says what that is.
+pub(super) fn decode(
+    source: &Section,
+    what: &str,
+    limits: &DecodeLimits,
+    cancelled: &dyn Fn() -> bool,
+    sink: &mut Sink<'_>,
+) -> Result<Heard, DecodeError> {
+    let (container, start) = sniff::sniff(source)?;
+    let Some((name, demuxer)) = known(&container) else { return Err(DecodeError::unsupported(what)) };
+    if !installed() {
+        return Err(DecodeError::unsupported(format!(
+            "{what} is read only where the ffmpeg program is installed"
+        )));
+    }
+    let mut copy = tempfile::NamedTempFile::new()?;
+    io::copy(&mut source.section(start, u64::MAX), &mut copy)?;
+    copy.flush()?;
+    let mut input = std::ffi::OsString::from("file:");
+    input.push(copy.path());
+    let child = Command::new("ffmpeg")
+        .args(["-nostdin", "-hide_banner", "-loglevel", "quiet", "-max_alloc", "268435456", "-threads", "1"])
+        .args(["-protocol_whitelist", "file,pipe", "-f", demuxer, "-i"])
+        .arg(input)
+        .args(["-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1"])
+        .args(["-t", &format!("{:.3}", limits.max_duration_s + 1.0)])
+        .args(["-c:a", "pcm_f32be", "-f", "au", "pipe:1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    receive(Killed(child), cancelled, sink)
+        .map(|()| Heard { container: name, codec: "decoded by ffmpeg" })
+        .map_err(|error| match error {
+            DecodeError::Malformed { .. } if sink.is_empty() => {
+                DecodeError::unsupported(format!("{what} (the ffmpeg program found no sound in it either)"))
+            }
+            error => error,
+        })
+}
+
+fn known(container: &Container) -> Option<(&'static str, &'static str)> {
+    match container {
+        Container::Wav => Some(("wav", "wav")),
+        Container::Aiff => Some(("aiff", "aiff")),
+        Container::Au => Some(("au", "au")),
+        Container::Foreign(foreign) => Some((foreign.name, foreign.demuxer)),
+        Container::Stream(format) => Some((
+            format.name(),
+            match format.name() {
+                "adts" => "aac",
+                "mpeg audio" => "mp3",
+                "mp4" => "mov",
+                other => other,
+            },
+        )),
+        Container::Unknown(_) => None,
+    }
+}
+
+fn installed() -> bool {
+    let version = Command::new("ffmpeg")
+        .arg("-version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    version.is_ok_and(|status| status.success())
+}
+
+/// A child that does not outlive its owner.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn receive(mut child: Killed, cancelled: &dyn Fn() -> bool, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
+    let broken = |detail: &str| DecodeError::malformed("ffmpeg", detail);
+    let mut pipe = child.0.stdout.take().ok_or_else(|| broken("it has no output"))?;
+    let (sender, blocks) = sync_channel::<io::Result<Vec<u8>>>(4);
+    // A read from the pipe cannot be given up, a receive can. The thread ends when the child or the receiver does.
+    let reader = std::thread::spawn(move || {
+        loop {
+            let mut block = Vec::with_capacity(BLOCK);
+            let outcome = pipe.by_ref().take(BLOCK as u64).read_to_end(&mut block);
+            let last = block.is_empty() || outcome.is_err();
+            if sender.send(outcome.map(|_| block)).is_err() || last {
+                break;
+            }
+        }
+    });
+    let outcome = (|| {
+        let (mut bytes, mut shape, mut samples) = (Vec::new(), None, Vec::new());
+        let mut heard = Instant::now();
+        loop {
+            let block = match blocks.recv_timeout(TICK) {
+                Ok(block) => block?,
+                Err(RecvTimeoutError::Timeout) if cancelled() => return Err(DecodeError::Cancelled),
+                Err(RecvTimeoutError::Timeout) if heard.elapsed() > PATIENCE => {
+                    return Err(broken("it fell silent"));
+                }
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            if block.is_empty() {
+                break;
+            }
+            heard = Instant::now();
+            bytes.extend_from_slice(&block);
+            if shape.is_none() {
+                shape = header(&mut bytes);
+            }
+            let Some(shape) = &shape else { continue };
+            let unit = 4 * shape.channels.count();
+            let whole = bytes.len() / unit * unit;
+            samples.clear();
+            samples.extend(bytes[..whole].as_chunks().0.iter().map(|&raw| f32::from_be_bytes(raw)));
+            bytes.drain(..whole);
+            sink.push(&samples, shape)?;
+        }
+        if sink.is_empty() { Err(broken("it gave no sound")) } else { Ok(()) }
+    })();
+    drop(blocks);
+    drop(child);
+    // The pipe is closed by now, so this does not wait.
+    let _ = reader.join();
+    outcome
+}
+
+/// Takes the au header off the front once it is whole.
+fn header(bytes: &mut Vec<u8>) -> Option<Shape> {
+    let word = |at: usize| bytes.get(at..)?.first_chunk().map(|&raw| u32::from_be_bytes(raw));
+    let (offset, rate, channels) = (word(4)? as usize, word(16)?, word(20)?);
+    if bytes.len() < offset || channels == 0 {
+        return None;
+    }
+    bytes.drain(..offset);
+    Some(Shape { rate, channels: Channels::Discrete(channels.min(u32::from(u16::MAX)) as u16) })
+}

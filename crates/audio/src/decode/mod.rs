@@ -1,0 +1,173 @@
+//! Recordings in any common container and codec to 16 kHz mono samples.
+//!
+//! The container is found from the first bytes ([`sniff`]), never from a name. Samples that lie in the file as they
+//! are (wav, aiff, au) are read by [`riff`] and [`pcm`]; everything else goes through Symphonia's demuxers with
+//! Symphonia's, opus-pure's or syom's decoders ([`demux`]). Blocks flow through a [`sink`] that mixes the channels
+//! down, changes the rate and holds the limits, so memory is that of the result and a few blocks. What none of these
+//! reads is handed to the `ffmpeg` program where there is one ([`ffmpeg`]).
+
+mod aac;
+mod adpcm;
+mod demux;
+mod downmix;
+mod error;
+mod ffmpeg;
+mod mp4;
+mod opus;
+mod pcm;
+mod resample;
+mod riff;
+mod sink;
+mod sniff;
+mod source;
+
+use std::fs::File;
+use std::io::{Cursor, Read, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+pub use error::{DecodeError, Limit, SUPPORTED_FORMATS};
+
+use crate::SAMPLE_RATE;
+use sink::Sink;
+use sniff::Container;
+use source::Section;
+
+/// What a recording may cost.
+///
+/// Checked while decoding: a small file that claims, or holds, days of sound fails when it gets there. A second of
+/// sound is 64 kB of samples in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecodeLimits {
+    /// Size of the file in bytes. Default: 2 GiB.
+    pub max_bytes: u64,
+    /// Length of the sound in seconds. Default: 4 hours, 0.9 GB of samples.
+    pub max_duration_s: f64,
+    /// Channels of the track that is decoded. Default: 32.
+    pub max_channels: u16,
+}
+
+impl Default for DecodeLimits {
+    fn default() -> Self {
+        Self { max_bytes: 2 << 30, max_duration_s: 4.0 * 3600.0, max_channels: 32 }
+    }
+}
+
+/// A recording as the speech models take it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    /// Mono samples at [`SAMPLE_RATE`], finite, full scale at ±1 (lossy codecs overshoot it a little). Never empty.
+    pub samples: Vec<f32>,
+    /// What the file was.
+    pub info: AudioInfo,
+}
+
+/// What was found in a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AudioInfo {
+    /// Short lower-case name of the container, `wav` or `matroska` for example.
+    pub container: String,
+    /// Short lower-case name of the codec.
+    pub codec: String,
+    /// Sample rate before conversion, in Hz; that of the first part where it changes.
+    pub sample_rate: u32,
+    /// Channels before the downmix; those of the first part where they change.
+    pub channels: usize,
+    /// Length of the decoded sound in seconds.
+    pub duration_s: f64,
+}
+
+/// Names of what a decoder met.
+struct Heard {
+    container: &'static str,
+    codec: &'static str,
+}
+
+/// Decodes a recording.
+///
+/// `cancelled` is asked before every block, several times a second of work at least.
+///
+/// # Errors
+///
+/// See [`DecodeError`]. A file that breaks off or is damaged in places gives the sound that is there.
+pub fn decode(
+    source: impl Read + Seek + Send + 'static,
+    limits: &DecodeLimits,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Decoded, DecodeError> {
+    let source = Section::whole(Box::new(source))?;
+    if source.len() > limits.max_bytes {
+        return Err(DecodeError::TooLarge { limit: Limit::Bytes(limits.max_bytes) });
+    }
+    let mut sink = Sink::new(limits, cancelled);
+    // Codec crates see bytes from strangers; one that panics on them must not take the caller along.
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(&source, &mut sink)))
+        .unwrap_or_else(|_| Err(DecodeError::malformed("audio", "its decoder failed on it")));
+    let heard = match outcome {
+        Err(DecodeError::Unsupported { what }) if sink.is_empty() => {
+            ffmpeg::decode(&source, &what, limits, cancelled, &mut sink)?
+        }
+        outcome => outcome?,
+    };
+    let Some((samples, shape)) = sink.finish() else {
+        return Err(DecodeError::no_audio(format!("the {} file holds no samples", heard.container)));
+    };
+    let info = AudioInfo {
+        container: heard.container.to_owned(),
+        codec: heard.codec.to_owned(),
+        sample_rate: shape.rate,
+        channels: shape.channels.count(),
+        duration_s: samples.len() as f64 / f64::from(SAMPLE_RATE),
+    };
+    Ok(Decoded { samples, info })
+}
+
+/// Decodes a file on disk; its name does not matter.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_file(
+    path: impl AsRef<Path>,
+    limits: &DecodeLimits,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Decoded, DecodeError> {
+    decode(File::open(path)?, limits, cancelled)
+}
+
+/// Decodes a file in memory.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_bytes(
+    bytes: impl AsRef<[u8]> + Send + 'static,
+    limits: &DecodeLimits,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Decoded, DecodeError> {
+    decode(Cursor::new(bytes), limits, cancelled)
+}
+
+fn run(source: &Section, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {
+    sink.check_cancelled()?;
+    if source.len() == 0 {
+        return Err(DecodeError::no_audio("the file is empty"));
+    }
+    let (container, start) = sniff::sniff(source)?;
+    let body = source.section(start, u64::MAX);
+    let content = match container {
+        Container::Wav => riff::wav(&body)?,
+        Container::Aiff => riff::aiff(&body)?,
+        Container::Au => riff::au(&body)?,
+        Container::Stream(format) => return demux::decode(body, format, sink),
+        Container::Foreign(foreign) => return Err(DecodeError::unsupported(foreign.name)),
+        Container::Unknown(what) => return Err(DecodeError::unsupported(what)),
+    };
+    match content {
+        riff::Content::Samples(layout) => pcm::decode(&body, &layout, sink),
+        riff::Content::Mpeg { start, len } => {
+            demux::decode(body.section(start, len), demux::Format::Mpeg, sink)
+        }
+        riff::Content::Foreign(what) => Err(DecodeError::unsupported(what)),
+    }
+}

@@ -1,0 +1,105 @@
+//! Opus packets (RFC 6716) under the header all containers carry (RFC 7845, section 5.1).
+
+use opus_pure::{MAX_PACKET_SAMPLES, OpusDecoder, OpusMSDecoder};
+use symphonia::core::audio::{Channels, Position};
+use symphonia::core::codecs::audio::AudioCodecParameters;
+
+use super::DecodeError;
+use super::demux::Undecodable;
+use super::sink::Shape;
+
+/// Rate decoded to.
+const RATE: u32 = 48_000;
+
+enum Streams {
+    One(Box<OpusDecoder>),
+    Many(Box<OpusMSDecoder>),
+}
+
+pub(super) struct Opus {
+    streams: Streams,
+    channels: Channels,
+}
+
+impl Opus {
+    pub(super) fn new(params: &AudioCodecParameters) -> Result<Self, DecodeError> {
+        let head = params.extra_data.as_deref().and_then(Head::read);
+        let channels = head
+            .as_ref()
+            .map_or_else(|| params.channels.as_ref().map_or(1, Channels::count), |head| head.channels);
+        let gain = head.as_ref().map_or(0, |head| head.gain_q8);
+        let broken = |error: opus_pure::Error| DecodeError::malformed("opus", error.to_string());
+        let streams = match head.map_or(0, |head| head.family) {
+            0 => {
+                let mut decoder = OpusDecoder::new(RATE as i32, channels).map_err(broken)?;
+                decoder.gain_q8 = gain;
+                Streams::One(Box::new(decoder))
+            }
+            family => {
+                let mut decoder = OpusMSDecoder::new(RATE as i32, channels, family).map_err(|_| {
+                    DecodeError::unsupported(format!(
+                        "opus of {channels} channels in mapping family {family}"
+                    ))
+                })?;
+                decoder.streams_mut().iter_mut().for_each(|stream| stream.gain_q8 = gain);
+                Streams::Many(Box::new(decoder))
+            }
+        };
+        Ok(Self { streams, channels: layout(channels) })
+    }
+
+    /// Frames at `rate` to drop from the begin, from the codec's header.
+    pub(super) fn pre_skip(head: &[u8], rate: u32) -> u64 {
+        Head::read(head).map_or(0, |head| u64::from(head.pre_skip) * u64::from(rate) / 48_000)
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        Shape { rate: RATE, channels: self.channels.clone() }
+    }
+
+    pub(super) fn decode(&mut self, packet: &[u8], out: &mut Vec<f32>) -> Result<(), Undecodable> {
+        if packet.is_empty() {
+            return Err(Undecodable);
+        }
+        let from = out.len();
+        let width = self.channels.count();
+        out.resize(from + MAX_PACKET_SAMPLES * width, 0.0);
+        let frames = match &mut self.streams {
+            Streams::One(decoder) => decoder.decode(packet, MAX_PACKET_SAMPLES, &mut out[from..]),
+            Streams::Many(decoder) => decoder.decode(packet, MAX_PACKET_SAMPLES, &mut out[from..]),
+        };
+        out.truncate(from + frames.as_ref().map_or(0, |frames| frames * width));
+        frames.map(|_| ()).map_err(|_| Undecodable)
+    }
+}
+
+struct Head {
+    channels: usize,
+    pre_skip: u16,
+    gain_q8: i32,
+    family: u8,
+}
+
+impl Head {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let body = bytes.strip_prefix(b"OpusHead")?;
+        let &[_version, channels, skip_low, skip_high, _, _, _, _, gain_low, gain_high, family] =
+            body.first_chunk()?;
+        Some(Self {
+            channels: usize::from(channels),
+            pre_skip: u16::from_le_bytes([skip_low, skip_high]),
+            gain_q8: i32::from(i16::from_le_bytes([gain_low, gain_high])),
+            family,
+        })
+    }
+}
+
+/// Places of the channels where the downmix cares: the order is that of Vorbis (RFC 7845, section 5.1.1.2), in which the
+/// low-frequency channel of 5.1 and its kin comes last.
+fn layout(channels: usize) -> Channels {
+    match channels {
+        1 => Channels::Positioned(Position::FRONT_CENTER),
+        2 => Channels::Positioned(Position::FRONT_LEFT | Position::FRONT_RIGHT),
+        _ => Channels::Discrete(channels as u16),
+    }
+}

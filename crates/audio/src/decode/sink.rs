@@ -1,0 +1,162 @@
+//! Where decoded blocks of any shape become one line of 16 kHz samples, within the limits.
+
+use symphonia::core::audio::Channels;
+
+use super::downmix::{self, Downmix};
+use super::resample::Resampler;
+use super::{DecodeError, DecodeLimits, Limit};
+use crate::SAMPLE_RATE;
+
+/// Sample rates taken for real, in Hz.
+const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
+/// Bigger samples than full-scale 32-bit integers stored as floats are not sound.
+const WILD: f32 = 2_147_483_648.0;
+/// Interleaved samples handled at a time: bounds the scratch memory and how long a cancel waits.
+const STRIDE: usize = 1 << 16;
+
+/// Rate and channels of a run of blocks.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Shape {
+    pub(super) rate: u32,
+    pub(super) channels: Channels,
+}
+
+/// Takes interleaved blocks; a change of rate or channels between them starts a new stretch.
+pub(super) struct Sink<'a> {
+    limits: &'a DecodeLimits,
+    cancelled: &'a dyn Fn() -> bool,
+    stage: Option<Stage>,
+    clean: Vec<f32>,
+    mono: Vec<f32>,
+    samples: Vec<f32>,
+    first: Option<Shape>,
+}
+
+struct Stage {
+    shape: Shape,
+    width: usize,
+    downmix: Downmix,
+    /// `None` for 16 kHz, which passes through as it is.
+    resampler: Option<Resampler>,
+}
+
+impl<'a> Sink<'a> {
+    pub(super) fn new(limits: &'a DecodeLimits, cancelled: &'a dyn Fn() -> bool) -> Self {
+        Self {
+            limits,
+            cancelled,
+            stage: None,
+            clean: Vec::new(),
+            mono: Vec::new(),
+            samples: Vec::new(),
+            first: None,
+        }
+    }
+
+    /// Fails when the caller asked to stop.
+    pub(super) fn check_cancelled(&self) -> Result<(), DecodeError> {
+        if (self.cancelled)() { Err(DecodeError::Cancelled) } else { Ok(()) }
+    }
+
+    /// Fails when a stream of this shape cannot be taken; for decoders that would allocate by it.
+    pub(super) fn check_shape(&self, rate: u32, channels: usize) -> Result<(), DecodeError> {
+        if channels == 0 {
+            return Err(DecodeError::malformed("audio", "it claims to have no channels"));
+        }
+        if channels > usize::from(self.limits.max_channels) {
+            return Err(DecodeError::TooLarge { limit: Limit::Channels(self.limits.max_channels) });
+        }
+        if !RATES.contains(&rate) {
+            return Err(DecodeError::malformed("audio", format!("it claims a sample rate of {rate} Hz")));
+        }
+        Ok(())
+    }
+
+    /// Whether any samples have come.
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Takes a block of interleaved samples, of which a partial last frame is dropped.
+    pub(super) fn push(&mut self, interleaved: &[f32], shape: &Shape) -> Result<(), DecodeError> {
+        self.check_cancelled()?;
+        if interleaved.is_empty() {
+            return Ok(());
+        }
+        if self.stage.as_ref().is_none_or(|stage| stage.shape != *shape) {
+            self.check_shape(shape.rate, shape.channels.count())?;
+            self.flush();
+            self.stage = Some(Stage::new(shape.clone())?);
+            self.first.get_or_insert_with(|| shape.clone());
+        }
+        let Some(stage) = &mut self.stage else { return Ok(()) };
+        let most = (self.limits.max_duration_s * f64::from(SAMPLE_RATE)) as usize;
+        for part in interleaved.chunks(STRIDE / stage.width * stage.width) {
+            self.clean.clear();
+            self.clean.extend(part.iter().map(|&x| if x.is_nan() { 0.0 } else { x.clamp(-WILD, WILD) }));
+            self.mono.clear();
+            stage.downmix.mix(&self.clean, &mut self.mono);
+            match &mut stage.resampler {
+                Some(resampler) => resampler.push(&self.mono, &mut self.samples),
+                None => self.samples.extend_from_slice(&self.mono),
+            }
+            if self.samples.len() > most {
+                return Err(DecodeError::TooLarge { limit: Limit::Duration(self.limits.max_duration_s) });
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        if let Some(Stage { resampler: Some(resampler), .. }) = &mut self.stage {
+            resampler.finish(&mut self.samples);
+        }
+        self.stage = None;
+    }
+
+    /// The samples, and the shape of the first stretch; `None` if there was no sound.
+    pub(super) fn finish(mut self) -> Option<(Vec<f32>, Shape)> {
+        self.flush();
+        let first = self.first?;
+        tame(&mut self.samples);
+        (!self.samples.is_empty()).then_some((self.samples, first))
+    }
+}
+
+impl Stage {
+    fn new(shape: Shape) -> Result<Self, DecodeError> {
+        let resampler = if shape.rate == SAMPLE_RATE {
+            None
+        } else {
+            let made = Resampler::new(shape.rate);
+            Some(made.ok_or_else(|| DecodeError::malformed("audio", format!("rate of {} Hz", shape.rate)))?)
+        };
+        let width = shape.channels.count();
+        Ok(Self { downmix: Downmix::new(downmix::weights(&shape.channels)), width, shape, resampler })
+    }
+}
+
+/// Peak up to which samples are left alone: lossy codecs overshoot full scale, but not four times.
+const OVERSHOOT: f32 = 4.0;
+
+/// Brings sound in another scale (floats that hold integers, say) down to full scale.
+///
+/// The scale is judged by all but the largest thousandth of the samples, so that a few wild ones do not silence the
+/// rest; those are cut off.
+fn tame(samples: &mut [f32]) {
+    let peak = samples.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
+    if peak <= OVERSHOOT {
+        return;
+    }
+    // Powers of two are fine enough here; the biased exponent of a float is its index.
+    let mut counts = [0usize; 256];
+    samples.iter().for_each(|x| counts[((x.to_bits() >> 23) & 0xff) as usize] += 1);
+    let mut above = 0;
+    let exponent = (0..256usize).rev().find(|&exponent| {
+        above += counts[exponent];
+        above * 1000 > samples.len()
+    });
+    let scale = (exponent.unwrap_or(127) as i32 - 126).max(0);
+    let gain = if scale > OVERSHOOT.log2() as i32 { (-scale as f32).exp2() } else { 1.0 };
+    samples.iter_mut().for_each(|x| *x = (*x * gain).clamp(-1.0, 1.0));
+}
