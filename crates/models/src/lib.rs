@@ -11,4 +11,6 @@ pub mod whisper;
 
 pub use cancel::CancelFlag;
 pub use error::Error;
-pub use speech_to_text::{Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent, VadOptions, Word};
+pub use speech_to_text::{
+    Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent, VadOptions, Word,
+};

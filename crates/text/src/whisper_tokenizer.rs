@@ -198,18 +198,10 @@ impl WhisperTokenizer {
         tokens
     }
 
-    /// All tokens a transcript never holds: [`Self::non_speech_tokens`] and the special tokens that only prompts have.
-    pub fn default_suppress_tokens(&self) -> Vec<u32> {
-        let mut tokens = self.non_speech_tokens();
-        tokens.push(self.sot());
-        tokens.extend([
-            self.translate(),
-            self.transcribe(),
-            self.sot_lm(),
-            self.sot_prev(),
-            self.no_speech(),
-        ]);
-        tokens
+    /// Special tokens that only a prompt holds, never a transcript. With [`Self::non_speech_tokens`] they are what
+    /// openai-whisper suppresses by default.
+    pub fn prompt_only_tokens(&self) -> [u32; 6] {
+        [self.sot(), self.translate(), self.transcribe(), self.sot_lm(), self.sot_prev(), self.no_speech()]
     }
 
     /// Groups tokens into words, each with its text: by spaces and punctuation, or, in languages written without spaces

@@ -33,13 +33,20 @@ pub struct Config {
 }
 
 impl Config {
-    /// Whether the vocabulary has language and task tokens.
+    /// Whether the model was taught languages and tasks: all but those with the English-only vocabulary.
     pub fn is_multilingual(&self) -> bool {
-        self.vocab_size >= 51865
+        self.vocab_size != ENGLISH_VOCAB_SIZE
     }
 
     /// Number of languages: 99, or 100 with Cantonese from large-v3 on; 0 for English-only models.
     pub fn n_languages(&self) -> usize {
-        if self.is_multilingual() { self.vocab_size - 51765 - usize::from(self.is_multilingual()) } else { 0 }
+        match self.vocab_size {
+            ..=ENGLISH_VOCAB_SIZE => 0,
+            51865 => 99,
+            _ => 100,
+        }
     }
 }
+
+/// Size of the vocabulary of `.en` models.
+const ENGLISH_VOCAB_SIZE: usize = 51864;

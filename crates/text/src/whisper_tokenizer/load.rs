@@ -167,10 +167,9 @@ fn build<T: AsRef<[u8]>>(
                 let name = by_id.get(&id).copied().unwrap_or_default();
                 let code =
                     name.strip_prefix("<|").and_then(|name| name.strip_suffix("|>")).unwrap_or_default();
-                match languages::find(code) {
-                    Some(language) if language.code == code => Ok(language),
-                    _ => error(format!("token {id}, {name:?}, is no language that is known")),
-                }
+                languages::find(code).ok_or_else(|| {
+                    VocabularyError(format!("token {id}, {name:?}, is no language that is known"))
+                })
             });
             codes.collect::<Result<_, _>>()?
         }

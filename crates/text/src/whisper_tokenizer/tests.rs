@@ -103,7 +103,7 @@ fn symbols_that_are_not_spoken_are_openais() {
     assert_eq!(tokens.iter().sum::<u32>(), 826_094);
     let tokens = english().non_speech_tokens();
     assert_eq!((tokens.len(), tokens.iter().sum::<u32>()), (84, 750_220));
-    assert_eq!(english().default_suppress_tokens()[84..], [50257, 50357, 50358, 50359, 50360, 50361]);
+    assert_eq!(english().prompt_only_tokens(), [50257, 50357, 50358, 50359, 50360, 50361]);
 }
 
 fn words(text: &str, language: &str) -> Vec<String> {

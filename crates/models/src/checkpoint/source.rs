@@ -1,0 +1,232 @@
+//! Tensors in mapped files: where each lies, how it is stored, and how it becomes f32.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+use memmap2::Mmap;
+
+use super::blocks::Block;
+use super::{Dtype, TensorSource};
+use crate::Error;
+
+/// A file mapped into memory.
+pub(super) struct Mapped {
+    path: PathBuf,
+    map: Mmap,
+}
+
+impl Mapped {
+    pub(super) fn open(path: &Path) -> Result<Arc<Self>, Error> {
+        let io = |source| Error::Io { path: path.to_owned(), source };
+        let file = File::open(path).map_err(io)?;
+        // SAFETY: the map is read-only and private to us. If somebody cuts the file short while it is mapped, reading
+        // it ends the process with a bus error; checkpoints are replaced by renaming, which leaves the old file whole.
+        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
+        Ok(Arc::new(Self { path: path.to_owned(), map }))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    /// The error of a file that is damaged.
+    pub(super) fn malformed(&self, reason: impl Into<String>) -> Error {
+        Error::Malformed { path: self.path.clone(), reason: reason.into() }
+    }
+}
+
+/// How numbers are stored.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Encoding {
+    /// Plain floats.
+    Float(Dtype),
+    /// Signed bytes, divided by the scale of their row (or by the only one).
+    Int8(Arc<[f32]>),
+    /// Signed 16-bit integers, divided likewise.
+    Int16(Arc<[f32]>),
+    /// Blocks of 32 quantised numbers.
+    Block(Block),
+    /// Something that is no weight of ours, by its name.
+    Other(String),
+}
+
+impl Encoding {
+    /// Bytes that `count` numbers take; `None` if that cannot be.
+    pub(super) fn size(&self, count: usize) -> Option<usize> {
+        match self {
+            Self::Float(Dtype::F32) => count.checked_mul(4),
+            Self::Float(Dtype::F16 | Dtype::Bf16) | Self::Int16(_) => count.checked_mul(2),
+            Self::Int8(_) => Some(count),
+            Self::Block(block) => block.size(count),
+            Self::Other(_) => Some(0),
+        }
+    }
+}
+
+/// Number of elements of a shape, `None` if it overflows.
+pub(super) fn element_count(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size))
+}
+
+enum Place {
+    File { file: Arc<Mapped>, offset: usize },
+    Memory(Vec<u8>),
+}
+
+struct Stored {
+    place: Place,
+    length: usize,
+    shape: Vec<usize>,
+    encoding: Encoding,
+}
+
+impl Stored {
+    fn bytes(&self) -> &[u8] {
+        match &self.place {
+            Place::File { file, offset } => &file.bytes()[*offset..*offset + self.length],
+            Place::Memory(bytes) => bytes,
+        }
+    }
+}
+
+/// The tensors of a checkpoint by their canonical names.
+#[derive(Default)]
+pub(super) struct Tensors {
+    stored: BTreeMap<String, Stored>,
+}
+
+impl Tensors {
+    /// Adds a tensor that begins at `offset` of `file`. Refuses what does not fit into the file.
+    pub(super) fn insert(
+        &mut self,
+        name: String,
+        file: &Arc<Mapped>,
+        offset: usize,
+        shape: Vec<usize>,
+        encoding: Encoding,
+    ) -> Result<(), Error> {
+        let length = element_count(&shape).and_then(|count| encoding.size(count));
+        let end = length.and_then(|length| offset.checked_add(length));
+        match (length, end) {
+            (Some(length), Some(end)) if end <= file.bytes().len() => {
+                let place = Place::File { file: Arc::clone(file), offset };
+                self.stored.insert(name, Stored { place, length, shape, encoding });
+                Ok(())
+            }
+            _ => Err(file.malformed(format!(
+                "tensor {name} of shape {shape:?} at byte {offset} does not fit into the file's {} bytes",
+                file.bytes().len()
+            ))),
+        }
+    }
+
+    /// Adds a tensor that is computed.
+    pub(super) fn insert_f32(&mut self, name: String, shape: Vec<usize>, values: &[f32]) {
+        assert_eq!(element_count(&shape), Some(values.len()), "{name}");
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let (length, encoding) = (bytes.len(), Encoding::Float(Dtype::F32));
+        self.stored.insert(name, Stored { place: Place::Memory(bytes), length, shape, encoding });
+    }
+
+    /// Takes over all tensors of another shard.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.stored.append(&mut other.stored);
+    }
+
+    pub(super) fn remove(&mut self, name: &str) {
+        self.stored.remove(name);
+    }
+
+    /// Whether two tensors hold the same bytes in the same encoding.
+    pub(super) fn same(&self, one: &str, other: &str) -> bool {
+        match (self.stored.get(one), self.stored.get(other)) {
+            (Some(one), Some(other)) => {
+                one.shape == other.shape && one.encoding == other.encoding && one.bytes() == other.bytes()
+            }
+            _ => false,
+        }
+    }
+
+    /// Name of an encoding that cannot be read, if the tensor has one.
+    pub(super) fn unreadable(&self, name: &str) -> Option<&str> {
+        match &self.stored.get(name)?.encoding {
+            Encoding::Other(what) => Some(what),
+            _ => None,
+        }
+    }
+}
+
+impl TensorSource for Tensors {
+    fn names(&self) -> Vec<String> {
+        self.stored.keys().cloned().collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        Some(self.stored.get(name)?.shape.clone())
+    }
+
+    fn dtype(&self, name: &str) -> Option<Dtype> {
+        match self.stored.get(name)?.encoding {
+            Encoding::Float(dtype) => Some(dtype),
+            _ => Some(Dtype::F32),
+        }
+    }
+
+    fn raw(&self, name: &str) -> Option<(Dtype, &[u8])> {
+        let stored = self.stored.get(name)?;
+        match stored.encoding {
+            Encoding::Float(dtype) => Some((dtype, stored.bytes())),
+            _ => None,
+        }
+    }
+
+    fn read_f32(&self, name: &str) -> Result<Vec<f32>, Error> {
+        let refuse = |reason: String| Error::Tensor { name: name.to_owned(), reason };
+        let stored =
+            self.stored.get(name).ok_or_else(|| refuse("the checkpoint has no such tensor".into()))?;
+        let bytes = stored.bytes();
+        Ok(match &stored.encoding {
+            Encoding::Float(dtype) => floats(*dtype, bytes),
+            Encoding::Int8(scales) => scaled(bytes, scales, |[byte]| f32::from(byte as i8)),
+            Encoding::Int16(scales) => scaled(bytes, scales, |pair| f32::from(i16::from_le_bytes(pair))),
+            Encoding::Block(block) => block.expand(bytes),
+            Encoding::Other(what) => return Err(refuse(format!("its numbers are stored as {what}"))),
+        })
+    }
+}
+
+/// Little-endian floats of any alignment as f32.
+pub(super) fn floats(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
+    const CHUNK: usize = 2048;
+    match dtype {
+        Dtype::F32 => bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
+        Dtype::F16 => {
+            let mut values = vec![0.0; bytes.len() / 2];
+            let mut halves = [f16::ZERO; CHUNK];
+            for (values, bytes) in values.chunks_mut(CHUNK).zip(bytes.chunks(2 * CHUNK)) {
+                let halves = &mut halves[..values.len()];
+                for (half, &pair) in halves.iter_mut().zip(bytes.as_chunks().0) {
+                    *half = f16::from_le_bytes(pair);
+                }
+                halves.convert_to_f32_slice(values);
+            }
+            values
+        }
+        Dtype::Bf16 => bytes.as_chunks().0.iter().map(|&pair| bf16::from_le_bytes(pair).to_f32()).collect(),
+    }
+}
+
+/// Integers of `N` bytes, divided by their row's scale.
+fn scaled<const N: usize>(bytes: &[u8], scales: &[f32], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    let integers = bytes.as_chunks::<N>().0;
+    let row = (integers.len() / scales.len().max(1)).max(1);
+    let mut values = Vec::with_capacity(integers.len());
+    for (row, scale) in integers.chunks(row).zip(scales) {
+        values.extend(row.iter().map(|&bytes| value(bytes) / scale));
+    }
+    values
+}
