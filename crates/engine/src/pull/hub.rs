@@ -1,0 +1,166 @@
+//! Hugging Face and ModelScope: list a repository's files, choose those that make the model, fetch them.
+
+use std::fs;
+use std::path::Path;
+
+use mynah_models::CancelFlag;
+use reqwest::Url;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::http::{Client, RemoteFile};
+use super::{Failure, Fetched, Meter, checkpoint, require_space};
+use crate::{Error, Settings};
+
+/// The two kinds of hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Huggingface,
+    Modelscope,
+}
+
+/// A repository's files.
+struct Listing {
+    /// Commit, where the hub tells it.
+    commit: Option<String>,
+    files: Vec<RemoteFile>,
+}
+
+/// Fetches the checkpoint of a repository.
+pub(super) fn fetch(
+    kind: Kind,
+    repo: &str,
+    revision: &str,
+    settings: &Settings,
+    partial: &Path,
+    meter: &mut Meter<'_>,
+    cancel: &CancelFlag,
+) -> Result<Fetched, Failure> {
+    let (endpoint, token) = match kind {
+        Kind::Huggingface => (&settings.hf_endpoint, settings.hf_token.clone()),
+        Kind::Modelscope => (&settings.modelscope_endpoint, None),
+    };
+    let endpoint = Url::parse(endpoint)
+        .ok()
+        .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
+        .ok_or_else(|| {
+            Error::Settings(format!("{endpoint:?} is not the address of a hub; it must begin with https://"))
+        })?;
+    let client = Client::new(&endpoint, token, settings.patience, cancel)?;
+    let listing = match kind {
+        Kind::Huggingface => list_huggingface(&client, &endpoint, repo, revision)?,
+        Kind::Modelscope => list_modelscope(&client, &endpoint, repo, revision)?,
+    };
+
+    let names: Vec<&str> = listing.files.iter().map(|file| file.name.as_str()).collect();
+    let chosen = checkpoint::choose(&names).map_err(|reason| Failure::Refused(reason.to_owned()))?;
+    let chosen: Vec<&RemoteFile> =
+        listing.files.iter().filter(|file| chosen.contains(&file.name.as_str())).collect();
+
+    // Files of two commits must not be mixed, so each has a folder of its own.
+    let revision = listing.commit.as_deref().unwrap_or(revision);
+    let key = format!("{kind:?}-{repo}-{revision}")
+        .replace(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c), "_");
+    let folder = partial.join(key);
+    fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
+    let total: Option<u64> = chosen.iter().map(|file| file.bytes).sum();
+    require_space(&folder, total.unwrap_or(0).saturating_sub(super::bytes_below(&folder)))?;
+
+    meter.begin(total);
+    let files = chosen.iter().map(|file| client.fetch(file, &folder, meter)).collect::<Result<_, _>>()?;
+    meter.tell();
+    Ok(Fetched { folder, revision: revision.to_owned(), files })
+}
+
+fn list_huggingface(
+    client: &Client<'_>,
+    endpoint: &Url,
+    repo: &str,
+    revision: &str,
+) -> Result<Listing, Failure> {
+    #[derive(Deserialize)]
+    struct Model {
+        sha: Option<String>,
+        siblings: Vec<Sibling>,
+    }
+    #[derive(Deserialize)]
+    struct Sibling {
+        rfilename: String,
+        size: Option<u64>,
+        lfs: Option<Lfs>,
+    }
+    #[derive(Deserialize)]
+    struct Lfs {
+        sha256: Option<String>,
+        size: Option<u64>,
+    }
+
+    let mut url = below(endpoint, &["api", "models"], repo, &["revision", revision]);
+    // Sizes and checksums of the files, too.
+    url.query_pairs_mut().append_pair("blobs", "true");
+    let model: Model = read_json(client, url)?;
+    let commit = model.sha.as_deref().unwrap_or(revision);
+    let file = |sibling: &Sibling| RemoteFile {
+        url: below(endpoint, &[], repo, &["resolve", commit, &sibling.rfilename]),
+        name: sibling.rfilename.clone(),
+        bytes: sibling.lfs.as_ref().and_then(|lfs| lfs.size).or(sibling.size),
+        sha256: sibling.lfs.as_ref().and_then(|lfs| lfs.sha256.clone()),
+    };
+    Ok(Listing { files: model.siblings.iter().map(file).collect(), commit: model.sha.clone() })
+}
+
+fn list_modelscope(
+    client: &Client<'_>,
+    endpoint: &Url,
+    repo: &str,
+    revision: &str,
+) -> Result<Listing, Failure> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Answer {
+        data: Option<Data>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Data {
+        files: Vec<File>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct File {
+        path: String,
+        size: Option<u64>,
+        sha256: Option<String>,
+    }
+
+    let mut url = below(endpoint, &["api", "v1", "models"], repo, &["repo", "files"]);
+    url.query_pairs_mut().append_pair("Revision", revision);
+    let answer: Answer = read_json(client, url)?;
+    let data = answer.data.ok_or_else(|| Failure::Refused("it lists no files".to_owned()))?;
+    let file = |file: File| {
+        let mut url = below(endpoint, &["api", "v1", "models"], repo, &["repo"]);
+        url.query_pairs_mut().append_pair("Revision", revision).append_pair("FilePath", &file.path);
+        RemoteFile {
+            url,
+            name: file.path,
+            bytes: file.size,
+            sha256: file.sha256.filter(|sha256| !sha256.is_empty()),
+        }
+    };
+    Ok(Listing { commit: None, files: data.files.into_iter().map(file).collect() })
+}
+
+fn read_json<T: DeserializeOwned>(client: &Client<'_>, url: Url) -> Result<T, Failure> {
+    let body = client.read(&url)?;
+    serde_json::from_slice(&body)
+        .map_err(|error| Failure::Refused(format!("its list of files is not understood: {error}")))
+}
+
+/// `endpoint/before.../owner/name/after...`, each part escaped.
+fn below(endpoint: &Url, before: &[&str], repo: &str, after: &[&str]) -> Url {
+    let mut url = endpoint.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(before).extend(repo.split('/')).extend(after);
+    }
+    url
+}

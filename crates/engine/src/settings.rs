@@ -1,0 +1,206 @@
+//! Where the engine keeps and finds models and how much it takes on.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mynah_models::whisper::Compute;
+
+use crate::Error;
+
+/// Kind of source that is tried first; the others follow in the catalogue's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SourcePreference {
+    /// The catalogue's order.
+    #[default]
+    Auto,
+    /// Hugging Face first.
+    Huggingface,
+    /// ModelScope first.
+    Modelscope,
+    /// Python wheels first.
+    Pip,
+}
+
+/// How long a source may be silent before the next is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Until a connection stands.
+    pub connect: Duration,
+    /// Until the first answer.
+    pub answer: Duration,
+    /// Between two pieces of a file; then the download is resumed.
+    pub stall: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            answer: Duration::from_secs(8),
+            stall: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Settings of an [`Engine`](crate::Engine).
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Folder of everything Mynah keeps; models lie in `home/models`.
+    pub home: PathBuf,
+    /// Precision of the weights at run time.
+    pub compute: Compute,
+    /// Which kind of source is tried first.
+    pub source: SourcePreference,
+    /// Never use the network.
+    pub offline: bool,
+    /// Address of Hugging Face or a mirror of it.
+    pub hf_endpoint: String,
+    /// Token for models of Hugging Face that ask for one.
+    pub hf_token: Option<String>,
+    /// Hub caches of Hugging Face that are looked into before downloading.
+    pub hf_caches: Vec<PathBuf>,
+    /// Xinference's model caches that are looked into before downloading.
+    pub xinference_caches: Vec<PathBuf>,
+    /// Address of ModelScope.
+    pub modelscope_endpoint: String,
+    /// Python that runs `-m pip`.
+    pub python: PathBuf,
+    /// How long sources may be silent.
+    pub patience: Patience,
+    /// Jobs under way at once, at most; the next one is told [`Error::Busy`](crate::Error::Busy).
+    pub queue_length: usize,
+}
+
+impl Settings {
+    /// Settings for this folder, no caches of others, everything else default.
+    pub fn new(home: impl Into<PathBuf>) -> Self {
+        Self {
+            home: home.into(),
+            compute: Compute::Auto,
+            source: SourcePreference::Auto,
+            offline: false,
+            hf_endpoint: "https://huggingface.co".to_owned(),
+            hf_token: None,
+            hf_caches: Vec::new(),
+            xinference_caches: Vec::new(),
+            modelscope_endpoint: "https://modelscope.cn".to_owned(),
+            python: PathBuf::from("python3"),
+            patience: Patience::default(),
+            queue_length: 32,
+        }
+    }
+
+    /// Settings from the environment, with the meaning that users of the hubs and of Xinference expect: `MYNAH_HOME`
+    /// (default `~/.mynah`), `XINFERENCE_HOME`, `XINFERENCE_MODEL_SRC`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`,
+    /// `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`.
+    ///
+    /// # Errors
+    /// No home folder, or a source that does not exist.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_variables(|name| env::var_os(name), env::home_dir())
+    }
+
+    fn from_variables(
+        variable: impl Fn(&str) -> Option<OsString>,
+        home_dir: Option<PathBuf>,
+    ) -> Result<Self, Error> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let path = |name: &str| variable(name).map(PathBuf::from);
+        let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
+        let in_home = |relative: &str| home_dir.as_ref().map(|home| home.join(relative));
+
+        let home = path("MYNAH_HOME").or_else(|| in_home(".mynah")).ok_or_else(|| {
+            Error::Settings("no home folder was found; set MYNAH_HOME to the folder for models".to_owned())
+        })?;
+        let mut settings = Self::new(home);
+
+        settings.source = match text("XINFERENCE_MODEL_SRC").map(|s| s.to_ascii_lowercase()).as_deref() {
+            None | Some("auto") => SourcePreference::Auto,
+            Some("huggingface") => SourcePreference::Huggingface,
+            Some("modelscope") => SourcePreference::Modelscope,
+            Some("pip") => SourcePreference::Pip,
+            Some(other) => {
+                return Err(Error::Settings(format!(
+                    "XINFERENCE_MODEL_SRC is {other:?}; it can be auto, huggingface, modelscope or pip"
+                )));
+            }
+        };
+        settings.offline = text("HF_HUB_OFFLINE").is_some_and(|s| is_true(&s));
+        if let Some(endpoint) = text("HF_ENDPOINT") {
+            settings.hf_endpoint = endpoint.trim_end_matches('/').to_owned();
+        }
+
+        let hf_home = path("HF_HOME")
+            .or_else(|| path("XDG_CACHE_HOME").map(|cache| cache.join("huggingface")))
+            .or_else(|| in_home(".cache/huggingface"));
+        settings.hf_token = text("HF_TOKEN").or_else(|| text("HUGGING_FACE_HUB_TOKEN")).or_else(|| {
+            let file = path("HF_TOKEN_PATH").or_else(|| hf_home.as_ref().map(|home| home.join("token")))?;
+            std::fs::read_to_string(file).ok()
+        });
+        settings.hf_token =
+            settings.hf_token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
+        settings.hf_caches.extend(path("HF_HUB_CACHE").or_else(|| hf_home.map(|home| home.join("hub"))));
+        if let Some(xinference) = path("XINFERENCE_HOME").or_else(|| in_home(".xinference")) {
+            settings.hf_caches.push(xinference.join("huggingface"));
+            settings.hf_caches.push(xinference.join("huggingface/hub"));
+            settings.xinference_caches.push(xinference.join("cache"));
+        }
+        Ok(settings)
+    }
+}
+
+/// The spellings that Hugging Face's libraries take for "yes".
+fn is_true(value: &str) -> bool {
+    ["1", "on", "yes", "true"].contains(&value.to_ascii_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Settings, Error> {
+        let lookup =
+            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).into());
+        Settings::from_variables(lookup, Some("/home/ann".into()))
+    }
+
+    #[test]
+    fn defaults_lie_in_the_home_folder() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.home, PathBuf::from("/home/ann/.mynah"));
+        assert_eq!(settings.hf_caches[0], PathBuf::from("/home/ann/.cache/huggingface/hub"));
+        assert_eq!(settings.xinference_caches, [PathBuf::from("/home/ann/.xinference/cache")]);
+        assert_eq!(settings.hf_endpoint, "https://huggingface.co");
+        assert!(!settings.offline);
+    }
+
+    #[test]
+    fn the_environment_is_honoured() {
+        let settings = read(&[
+            ("MYNAH_HOME", "/srv/mynah"),
+            ("XINFERENCE_MODEL_SRC", "ModelScope"),
+            ("HF_ENDPOINT", "https://mirror.example/"),
+            ("HF_TOKEN", " hf_secret\n"),
+            ("HF_HUB_CACHE", "/srv/hub"),
+            ("HF_HUB_OFFLINE", "1"),
+            ("XINFERENCE_HOME", "/srv/xinference"),
+        ])
+        .unwrap();
+        assert_eq!(settings.home, PathBuf::from("/srv/mynah"));
+        assert_eq!(settings.source, SourcePreference::Modelscope);
+        assert_eq!(settings.hf_endpoint, "https://mirror.example");
+        assert_eq!(settings.hf_token.as_deref(), Some("hf_secret"));
+        assert_eq!(settings.hf_caches[0], PathBuf::from("/srv/hub"));
+        assert!(settings.offline);
+        assert_eq!(settings.xinference_caches, [PathBuf::from("/srv/xinference/cache")]);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert!(matches!(read(&[("XINFERENCE_MODEL_SRC", "moon")]), Err(Error::Settings(_))));
+        assert!(matches!(Settings::from_variables(|_| None, None), Err(Error::Settings(_))));
+        assert!(!read(&[("HF_HUB_OFFLINE", "0")]).unwrap().offline);
+    }
+}

@@ -1,0 +1,246 @@
+//! Models on disk.
+//!
+//! ```text
+//! HOME/models/NAME/               a finished model: its files and mynah.json, the manifest
+//! HOME/models/.partial/NAME/KEY/  one that is being fetched; KEY tells source and revision
+//! HOME/models/.locks/NAME         locked by whoever fetches or deletes NAME
+//! HOME/models/.trash/             folders being deleted
+//! ```
+//! A model appears and disappears by the rename of its folder, so a process that is killed leaves no half of one.
+//! Checkpoints that other programs keep in their caches are used where they lie.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use mynah_models::CancelFlag;
+use serde::{Deserialize, Serialize};
+
+use crate::pull::{self, checkpoint};
+use crate::sync::CANCEL_POLL;
+use crate::{Entry, Error, PullProgress, Settings, Source};
+
+const MANIFEST: &str = "mynah.json";
+
+/// Whose folder a model lies in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Ours.
+    Store,
+    /// The hub cache of Hugging Face's libraries.
+    HuggingFaceCache,
+    /// Xinference's cache.
+    XinferenceCache,
+}
+
+/// A model on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnDisk {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Whose folder it is.
+    pub origin: Origin,
+}
+
+/// A file of a finished model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredFile {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    /// Lower-case hexadecimal, of the bytes as they were written.
+    pub(crate) sha256: String,
+}
+
+/// What a finished model consists of and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub(crate) model: String,
+    pub(crate) source: String,
+    pub(crate) revision: String,
+    pub(crate) files: Vec<StoredFile>,
+}
+
+/// The folders that models are looked for in.
+pub(crate) struct Store {
+    models: PathBuf,
+    hf_caches: Vec<PathBuf>,
+    xinference_caches: Vec<PathBuf>,
+}
+
+impl Store {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let models = settings.home.join("models");
+        // What a killed process had begun to delete. Nobody else needs it, so failing is no matter.
+        let _ = fs::remove_dir_all(models.join(".trash"));
+        Self {
+            models,
+            hf_caches: settings.hf_caches.clone(),
+            xinference_caches: settings.xinference_caches.clone(),
+        }
+    }
+
+    /// Where the model is, if all of it is on this disk.
+    pub(crate) fn locate(&self, entry: &Entry) -> Option<OnDisk> {
+        self.locate_own(entry)
+            .or_else(|| self.locate_in_hub_caches(entry))
+            .or_else(|| self.locate_in_xinference(entry))
+    }
+
+    fn locate_own(&self, entry: &Entry) -> Option<OnDisk> {
+        let path = self.models.join(&entry.name);
+        let manifest: Manifest = serde_json::from_slice(&fs::read(path.join(MANIFEST)).ok()?).ok()?;
+        let whole =
+            |file: &StoredFile| fs::metadata(path.join(&file.name)).is_ok_and(|m| m.len() == file.bytes);
+        if let Some(file) = manifest.files.iter().find(|file| !whole(file)) {
+            tracing::warn!(
+                model = entry.name,
+                file = file.name,
+                "a file is damaged; the model counts as absent"
+            );
+            return None;
+        }
+        let bytes = manifest.files.iter().map(|file| file.bytes).sum();
+        Some(OnDisk { path, bytes, origin: Origin::Store })
+    }
+
+    fn locate_in_hub_caches(&self, entry: &Entry) -> Option<OnDisk> {
+        let repositories = entry.sources.iter().filter_map(|source| match source {
+            Source::Huggingface { repo, revision } => {
+                Some((format!("models--{}", repo.replace('/', "--")), revision))
+            }
+            _ => None,
+        });
+        for (folder, revision) in repositories {
+            for repository in self.hf_caches.iter().map(|cache| cache.join(&folder)) {
+                // The commit of the catalogue, or what the user's other programs work with.
+                let main = fs::read_to_string(repository.join("refs/main")).unwrap_or_default();
+                for commit in [revision.as_str(), main.trim()] {
+                    if !commit.is_empty()
+                        && let Some(bytes) = checkpoint::complete(&repository.join("snapshots").join(commit))
+                    {
+                        let path = repository.join("snapshots").join(commit);
+                        return Some(OnDisk { path, bytes, origin: Origin::HuggingFaceCache });
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn locate_in_xinference(&self, entry: &Entry) -> Option<OnDisk> {
+        self.xinference_caches.iter().find_map(|cache| {
+            let folders = [cache.join("v2").join(entry.name.replace('.', "_")), cache.join(&entry.name)];
+            folders.into_iter().find_map(|path| {
+                let bytes = checkpoint::complete(&path)?;
+                Some(OnDisk { path, bytes, origin: Origin::XinferenceCache })
+            })
+        })
+    }
+
+    /// Folder of a model that is on disk afterwards, whatever has to be fetched for it.
+    pub(crate) fn pull(
+        &self,
+        entry: &Entry,
+        settings: &Settings,
+        on_progress: &mut dyn FnMut(PullProgress),
+        cancel: &CancelFlag,
+    ) -> Result<PathBuf, Error> {
+        if let Some(found) = self.locate(entry) {
+            return Ok(found.path);
+        }
+        if settings.offline {
+            return Err(Error::Offline(entry.name.clone()));
+        }
+        let _lock = self.lock(entry, on_progress, cancel)?;
+        if let Some(found) = self.locate(entry) {
+            return Ok(found.path);
+        }
+        let partial = self.models.join(".partial").join(&entry.name);
+        let (folder, manifest) = pull::fetch(entry, settings, &partial, on_progress, cancel)?;
+        let path = self.finish(entry, &folder, &manifest)?;
+        // What other sources left behind; it is of no use any more.
+        let _ = fs::remove_dir_all(&partial);
+        Ok(path)
+    }
+
+    /// Makes a fetched folder the model.
+    fn finish(&self, entry: &Entry, folder: &Path, manifest: &Manifest) -> Result<PathBuf, Error> {
+        let file = folder.join(MANIFEST);
+        let text = serde_json::to_vec_pretty(manifest).map_err(|e| Error::Internal(e.to_string()))?;
+        fs::write(&file, text)
+            .and_then(|()| File::open(&file)?.sync_all())
+            .map_err(|e| Error::io(&file, e))?;
+        let path = self.models.join(&entry.name);
+        if path.exists() {
+            self.trash(&path)?;
+        }
+        fs::rename(folder, &path).map_err(|e| Error::io(&path, e))?;
+        Ok(path)
+    }
+
+    /// Deletes our copy of a model and what was fetched of it. Returns the bytes freed.
+    pub(crate) fn remove(&self, entry: &Entry) -> Result<u64, Error> {
+        let folders = [self.models.join(&entry.name), self.models.join(".partial").join(&entry.name)];
+        if !folders.iter().any(|folder| folder.exists()) {
+            return Err(match self.locate(entry) {
+                Some(found) => Error::NotOurs { name: entry.name.clone(), path: found.path },
+                None => Error::NotOnDisk(entry.name.clone()),
+            });
+        }
+        let _lock = self.lock(entry, &mut |_| (), &CancelFlag::new())?;
+        let mut freed = 0;
+        for folder in folders.iter().filter(|folder| folder.exists()) {
+            freed += pull::bytes_below(folder);
+            self.trash(folder)?;
+        }
+        Ok(freed)
+    }
+
+    /// Renames a folder out of the way, then deletes it.
+    fn trash(&self, folder: &Path) -> Result<(), Error> {
+        let trash = self.make(".trash")?;
+        let place = tempfile::tempdir_in(&trash).map_err(|e| Error::io(&trash, e))?;
+        fs::rename(folder, place.path().join("model")).map_err(|e| Error::io(folder, e))?;
+        place.close().map_err(|e| Error::io(&trash, e))
+    }
+
+    /// Waits until nobody else fetches or deletes this model; holds as long as the file is open.
+    fn lock(
+        &self,
+        entry: &Entry,
+        on_progress: &mut dyn FnMut(PullProgress),
+        cancel: &CancelFlag,
+    ) -> Result<File, Error> {
+        let path = self.make(".locks")?.join(&entry.name);
+        let file = File::options()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| Error::io(&path, e))?;
+        let mut told = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(Error::io(&path, error)),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if !told {
+                on_progress(PullProgress::Waiting);
+                told = true;
+            }
+            if cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            thread::sleep(CANCEL_POLL);
+        }
+    }
+
+    fn make(&self, folder: &str) -> Result<PathBuf, Error> {
+        let path = self.models.join(folder);
+        fs::create_dir_all(&path).map_err(|e| Error::io(&path, e))?;
+        Ok(path)
+    }
+}

@@ -1,0 +1,43 @@
+//! What the engine asks of a speech-to-text model.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mynah_models::whisper::{Compute, Whisper};
+use mynah_models::{CancelFlag, Error, Observer, TranscribeOptions, Transcript};
+
+/// A loaded speech-to-text model, shared by all jobs.
+pub trait Transcriber: Send + Sync {
+    /// Transcribes 16 kHz mono samples. Computes windows between `observer`'s `window_begins` and `window_ends` only,
+    /// and stops within one decoder step of `cancel`.
+    ///
+    /// # Errors
+    /// The request asks for something the model cannot do, or was cancelled.
+    fn transcribe(
+        &self,
+        samples: &[f32],
+        options: &TranscribeOptions,
+        cancel: &CancelFlag,
+        observer: &mut dyn Observer,
+    ) -> Result<Transcript, Error>;
+}
+
+impl Transcriber for Whisper {
+    fn transcribe(
+        &self,
+        samples: &[f32],
+        options: &TranscribeOptions,
+        cancel: &CancelFlag,
+        observer: &mut dyn Observer,
+    ) -> Result<Transcript, Error> {
+        Whisper::transcribe(self, samples, options, cancel, observer)
+    }
+}
+
+/// Makes a model of the checkpoint at a path.
+pub type LoadTranscriber = dyn Fn(&Path, Compute) -> Result<Arc<dyn Transcriber>, Error> + Send + Sync;
+
+/// Loads a Whisper checkpoint.
+pub(crate) fn load_whisper(path: &Path, compute: Compute) -> Result<Arc<dyn Transcriber>, Error> {
+    Ok(Arc::new(Whisper::load(path, compute)?))
+}
