@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::{CancelFlag, Error, Observer, TranscribeOptions, Transcript};
 
 pub mod config;
+mod decode;
 pub mod step;
 
 pub use config::Config;

@@ -1,0 +1,118 @@
+//! Choosing tokens: what may come next ([`rules`]), how probable it is ([`distribution`]), and which hypotheses live on
+//! ([`beam`], [`sampling`]).
+//!
+//! A [`Search`] is a state machine: it is fed the logits of its rows and answers with the rows and tokens of the next
+//! step. It does not call the network, so that whoever drives it may run steps of several searches together.
+
+mod beam;
+mod distribution;
+mod random;
+mod rules;
+mod sampling;
+#[cfg(test)]
+pub(super) mod scripted;
+#[cfg(test)]
+mod tests;
+
+pub(super) use beam::BeamOptions;
+pub(super) use distribution::{Distribution, probability};
+pub(super) use rules::{Allowed, RuleOptions, Rules};
+pub(super) use sampling::SamplingOptions;
+
+use beam::BeamSearch;
+use sampling::Sampling;
+
+use crate::whisper::WindowDecoder;
+use crate::{CancelFlag, Error};
+
+/// Tokens chosen so far, without prompt and end of text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Hypothesis {
+    /// Text and timestamps.
+    pub(super) tokens: Vec<u32>,
+    /// Log probability of each token.
+    pub(super) logprobs: Vec<f32>,
+    /// Sum over the tokens, and over the end of text if it was reached.
+    pub(super) sum_logprob: f32,
+}
+
+impl Hypothesis {
+    fn extended(&self, token: u32, logprob: f32) -> Self {
+        Self {
+            tokens: self.tokens.iter().copied().chain([token]).collect(),
+            logprobs: self.logprobs.iter().copied().chain([logprob]).collect(),
+            sum_logprob: self.sum_logprob + logprob,
+        }
+    }
+
+    /// Mean log probability over tokens and end of text.
+    pub(super) fn avg_logprob(&self) -> f32 {
+        self.sum_logprob / (self.tokens.len() + 1) as f32
+    }
+}
+
+/// Score by which hypotheses of different lengths are ranked.
+fn normalised(hypothesis: &Hypothesis, length_penalty: Option<f32>) -> f32 {
+    let length = hypothesis.tokens.len().max(1) as f32;
+    hypothesis.sum_logprob / length_penalty.map_or(length, |penalty| ((5.0 + length) / 6.0).powf(penalty))
+}
+
+/// The network's next step: row i continues row `sources[i]` with `tokens[i]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Next {
+    /// Rows of the step before.
+    pub(super) sources: Vec<usize>,
+    /// Their new tokens.
+    pub(super) tokens: Vec<u32>,
+}
+
+/// A search through one window's hypotheses.
+#[derive(Debug)]
+pub(super) enum Search<'a> {
+    /// The most probable hypotheses.
+    Beam(BeamSearch<'a>),
+    /// Random ones.
+    Sampling(Sampling<'a>),
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn beam(rules: &'a Rules, options: BeamOptions) -> Self {
+        Self::Beam(BeamSearch::new(rules, options))
+    }
+
+    pub(super) fn sampling(rules: &'a Rules, options: SamplingOptions) -> Self {
+        Self::Sampling(Sampling::new(rules, options))
+    }
+
+    /// Takes the logits of all rows, after the prompt's last token at first; `None` when the search is over.
+    pub(super) fn feed(&mut self, logits: &[f32]) -> Option<Next> {
+        match self {
+            Self::Beam(search) => search.feed(logits),
+            Self::Sampling(search) => search.feed(logits),
+        }
+    }
+
+    /// The hypothesis that was searched for.
+    pub(super) fn into_best(self) -> Hypothesis {
+        match self {
+            Self::Beam(search) => search.into_best(),
+            Self::Sampling(search) => search.into_best(),
+        }
+    }
+
+    /// Runs the search to its end, alone on `decoder`, from the logits that follow the prompt.
+    pub(super) fn run(
+        mut self,
+        decoder: &mut dyn WindowDecoder,
+        prompt_logits: &[f32],
+        cancel: &CancelFlag,
+    ) -> Result<Hypothesis, Error> {
+        let mut next = self.feed(prompt_logits);
+        while let Some(Next { sources, tokens }) = next {
+            cancel.check()?;
+            decoder.reorder(&sources);
+            next = self.feed(decoder.step(&tokens)?);
+        }
+        Ok(self.into_best())
+    }
+}

@@ -1,0 +1,131 @@
+//! A network that follows a script, for tests of the search and of what is built on it.
+
+use crate::whisper::{Alignment, Network, WindowDecoder};
+use crate::{CancelFlag, Error};
+
+/// Logits after the tokens so far (prompt included), given as the tokens that stand out with their logits; all
+/// others get [`FLOOR`].
+pub(crate) type Script<'a> = dyn Fn(&Window, &[u32]) -> Vec<(u32, f32)> + Send + Sync + 'a;
+
+/// Logit of tokens that the script does not name.
+pub(crate) const FLOOR: f32 = -30.0;
+
+/// What a scripted decoder knows of its window.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Window {
+    /// Which window this is: 0, 1, 2... as encoded.
+    pub(crate) index: usize,
+    /// Frames of audio in it.
+    pub(crate) content_frames: usize,
+}
+
+/// The network: one script for all windows.
+pub(crate) struct ScriptedNetwork<'a> {
+    vocab_size: usize,
+    script: Box<Script<'a>>,
+    windows: std::sync::Mutex<Vec<Window>>,
+    cancel_after: Option<(usize, CancelFlag)>,
+}
+
+impl<'a> ScriptedNetwork<'a> {
+    pub(crate) fn new(
+        vocab_size: usize,
+        script: impl Fn(&Window, &[u32]) -> Vec<(u32, f32)> + Send + Sync + 'a,
+    ) -> Self {
+        Self { vocab_size, script: Box::new(script), windows: Vec::new().into(), cancel_after: None }
+    }
+
+    /// Raises the flag once so many windows were encoded.
+    pub(crate) fn cancelling(mut self, windows: usize, flag: CancelFlag) -> Self {
+        self.cancel_after = Some((windows, flag));
+        self
+    }
+
+    /// The windows encoded so far.
+    pub(crate) fn windows(&self) -> Vec<Window> {
+        self.windows.lock().unwrap().clone()
+    }
+}
+
+impl Network for ScriptedNetwork<'_> {
+    fn encode(&self, _mel: &[f32], content_frames: usize) -> Result<Box<dyn WindowDecoder + '_>, Error> {
+        let mut windows = self.windows.lock().unwrap();
+        let window = Window { index: windows.len(), content_frames };
+        windows.push(window.clone());
+        if let Some((after, flag)) = &self.cancel_after
+            && windows.len() >= *after
+        {
+            flag.cancel();
+        }
+        Ok(Box::new(ScriptedDecoder::new(self.vocab_size, &*self.script, window)))
+    }
+}
+
+/// One window of a [`ScriptedNetwork`], or a decoder for tests of the search alone.
+pub(crate) struct ScriptedDecoder<'a> {
+    vocab_size: usize,
+    script: &'a Script<'a>,
+    window: Window,
+    rows: Vec<Vec<u32>>,
+    logits: Vec<f32>,
+    /// Steps taken since the beginning.
+    pub(crate) steps: usize,
+}
+
+impl<'a> ScriptedDecoder<'a> {
+    pub(crate) fn new(vocab_size: usize, script: &'a Script<'a>, window: Window) -> Self {
+        Self { vocab_size, script, window, rows: Vec::new(), logits: Vec::new(), steps: 0 }
+    }
+
+    fn row(&self, tokens: &[u32]) -> Vec<f32> {
+        let mut logits = vec![FLOOR; self.vocab_size];
+        for (token, logit) in (self.script)(&self.window, tokens) {
+            logits[token as usize] = logit;
+        }
+        logits
+    }
+}
+
+impl WindowDecoder for ScriptedDecoder<'_> {
+    fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    fn max_positions(&self) -> usize {
+        448
+    }
+
+    fn prefill(&mut self, tokens: &[u32], at: &[usize]) -> Result<Vec<f32>, Error> {
+        assert!(tokens.len() <= self.max_positions(), "prompt of {} tokens", tokens.len());
+        self.rows = vec![tokens.to_vec()];
+        Ok(at.iter().flat_map(|&index| self.row(&tokens[..=index])).collect())
+    }
+
+    fn reorder(&mut self, sources: &[usize]) {
+        self.rows = sources.iter().map(|&source| self.rows[source].clone()).collect();
+    }
+
+    fn step(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
+        assert_eq!(tokens.len(), self.rows.len());
+        self.steps += 1;
+        for (row, &token) in self.rows.iter_mut().zip(tokens) {
+            row.push(token);
+            assert!(row.len() <= 448);
+        }
+        self.logits = self.rows.iter().flat_map(|row| self.row(row)).collect();
+        Ok(&self.logits)
+    }
+
+    /// Each token attends to a tenth of a second of its own, one after the other, from 0.5 s on.
+    fn align(&mut self, tokens: &[u32], frames: usize) -> Result<Alignment, Error> {
+        let mut weights = vec![0.0; tokens.len() * frames];
+        if frames > 0 {
+            for (index, row) in weights.chunks_exact_mut(frames).enumerate() {
+                let start = (25 + index * 5).min(frames - 1);
+                row[start..(start + 5).min(frames)].fill(0.2);
+            }
+        }
+        let next_logprobs = vec![-0.1; tokens.len().saturating_sub(1)];
+        Ok(Alignment { weights, heads: 1, tokens: tokens.len(), frames, next_logprobs })
+    }
+}

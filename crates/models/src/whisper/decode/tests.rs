@@ -1,0 +1,152 @@
+//! The searches on scripted logits.
+
+use super::scripted::{Script, ScriptedDecoder, Window};
+use super::*;
+
+const EOT: u32 = 8;
+const VOCAB: usize = 9;
+
+/// Rules without suppression or timestamps.
+fn free_rules() -> Rules {
+    Rules::new(&RuleOptions {
+        eot: EOT,
+        timestamp_begin: VOCAB as u32,
+        vocab_size: VOCAB,
+        suppress: &[],
+        begin_suppress: &[EOT],
+        max_initial_timestamp: None,
+    })
+}
+
+fn beam_options(beam_size: usize) -> BeamOptions {
+    BeamOptions { beam_size, patience: 1.0, length_penalty: None, max_tokens: 20 }
+}
+
+fn ln(probability: f32) -> f32 {
+    probability.ln()
+}
+
+/// Runs a search after the prompt `[0]`; also gives the number of steps.
+fn run(search: Search<'_>, script: &Script<'_>) -> (Hypothesis, usize) {
+    let mut decoder = ScriptedDecoder::new(VOCAB, script, Window { index: 0, content_frames: 0 });
+    let logits = decoder.prefill(&[0], &[0]).unwrap();
+    let best = search.run(&mut decoder, &logits, &CancelFlag::new()).unwrap();
+    (best, decoder.steps)
+}
+
+/// 1 looks better than 2 at first, but only 2 goes on well.
+fn garden_path(_: &Window, tokens: &[u32]) -> Vec<(u32, f32)> {
+    match &tokens[1..] {
+        [] => vec![(1, ln(0.6)), (2, ln(0.4))],
+        [1] => vec![(3, ln(0.3)), (4, ln(0.3)), (5, ln(0.3)), (EOT, ln(0.1))],
+        [2] => vec![(6, ln(0.9)), (EOT, ln(0.1))],
+        _ => vec![(EOT, ln(1.0))],
+    }
+}
+
+#[test]
+fn beam_finds_what_greedy_misses() {
+    let rules = free_rules();
+    let (greedy, _) = run(Search::beam(&rules, beam_options(1)), &garden_path);
+    assert_eq!(greedy.tokens, [1, 3]);
+    let (beam, _) = run(Search::beam(&rules, beam_options(2)), &garden_path);
+    assert_eq!(beam.tokens, [2, 6]);
+    assert!((beam.sum_logprob - ln(0.36)).abs() < 1e-4);
+    assert!((beam.avg_logprob() - ln(0.36) / 3.0).abs() < 1e-4, "the end of text counts in the mean");
+    assert!((beam.logprobs[0] - ln(0.4)).abs() < 1e-4 && (beam.logprobs[1] - ln(0.9)).abs() < 1e-4);
+}
+
+/// Ends early with little probability, or goes on for long with much.
+fn late_reward(_: &Window, tokens: &[u32]) -> Vec<(u32, f32)> {
+    match tokens.len() {
+        1 => vec![(1, ln(0.5)), (2, ln(0.5))],
+        2 => vec![(EOT, ln(0.6)), (3, ln(0.4))],
+        3..=6 => vec![(3, ln(0.99)), (EOT, ln(0.01))],
+        _ => vec![(EOT, ln(1.0))],
+    }
+}
+
+#[test]
+fn patience_waits_for_more_hypotheses() {
+    let rules = free_rules();
+    let (hasty, hasty_steps) = run(Search::beam(&rules, beam_options(2)), &late_reward);
+    assert_eq!(hasty.tokens.len(), 1, "two ends are enough for two beams");
+    let patient = BeamOptions { patience: 2.0, ..beam_options(2) };
+    let (best, steps) = run(Search::beam(&rules, patient), &late_reward);
+    assert!(steps > hasty_steps);
+    assert_eq!(best.tokens.len(), 6, "the mean log probability of the long one is better");
+}
+
+#[test]
+fn length_penalty_sets_what_length_is_worth() {
+    let rules = free_rules();
+    let with = |length_penalty| {
+        let options = BeamOptions { patience: 2.0, length_penalty, ..beam_options(2) };
+        run(Search::beam(&rules, options), &late_reward).0.tokens.len()
+    };
+    assert_eq!(with(None), 6);
+    assert_eq!(with(Some(0.0)), 1, "by plain sum the short one wins");
+}
+
+#[test]
+fn search_ends_at_the_length_limit() {
+    let rules = free_rules();
+    let endless = |_: &Window, _: &[u32]| vec![(1, 0.0)];
+    for beam_size in [1, 3] {
+        let (best, steps) = run(Search::beam(&rules, beam_options(beam_size)), &endless);
+        assert_eq!((best.tokens.len(), steps), (20, 19));
+    }
+    let options = sampling_options(1);
+    assert_eq!(run(Search::sampling(&rules, options), &endless).0.tokens.len(), 20);
+}
+
+#[test]
+fn rows_of_nonsense_end_the_search() {
+    let rules = free_rules();
+    let nonsense = |_: &Window, _: &[u32]| (0..VOCAB as u32).map(|id| (id, f32::NAN)).collect();
+    assert_eq!(run(Search::beam(&rules, beam_options(5)), &nonsense).0.tokens, []);
+    assert!(run(Search::sampling(&rules, sampling_options(3)), &nonsense).0.tokens.len() <= 20);
+}
+
+fn sampling_options(seed: u64) -> SamplingOptions {
+    SamplingOptions { best_of: 5, temperature: 1.0, length_penalty: None, max_tokens: 20, seed }
+}
+
+#[test]
+fn samples_repeat_with_the_seed_and_differ_without() {
+    let rules = free_rules();
+    let even = |_: &Window, tokens: &[u32]| {
+        if tokens.len() < 8 { (0..EOT).map(|id| (id, 0.0)).collect() } else { vec![(EOT, 0.0)] }
+    };
+    let draw = |seed| run(Search::sampling(&rules, sampling_options(seed)), &even).0.tokens;
+    assert_eq!(draw(1), draw(1));
+    assert_ne!(draw(1), draw(2));
+    assert_eq!(draw(1).len(), 7);
+}
+
+#[test]
+fn best_of_the_samples_is_kept() {
+    let rules = free_rules();
+    let lottery = |_: &Window, tokens: &[u32]| match &tokens[1..] {
+        [] => vec![(1, ln(0.5)), (2, ln(0.5))],
+        [1] => vec![(EOT, 0.0)],
+        _ => vec![(3, ln(0.5)), (4, ln(0.5)), (EOT, ln(1e-3))],
+    };
+    for seed in 0..20 {
+        let many = SamplingOptions { best_of: 20, ..sampling_options(seed) };
+        assert_eq!(run(Search::sampling(&rules, many), &lottery).0.tokens, [1]);
+    }
+}
+
+#[test]
+fn a_raised_flag_stops_the_search() {
+    let rules = free_rules();
+    let endless = |_: &Window, _: &[u32]| vec![(1, 0.0)];
+    let mut decoder = ScriptedDecoder::new(VOCAB, &endless, Window { index: 0, content_frames: 0 });
+    let logits = decoder.prefill(&[0], &[0]).unwrap();
+    let cancel = CancelFlag::new();
+    cancel.cancel();
+    let result = Search::beam(&rules, beam_options(2)).run(&mut decoder, &logits, &cancel);
+    assert!(matches!(result, Err(Error::Cancelled)));
+    assert_eq!(decoder.steps, 0);
+}
