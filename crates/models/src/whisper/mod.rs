@@ -10,6 +10,7 @@ use crate::{CancelFlag, Error, Observer, TranscribeOptions, Transcript};
 pub mod config;
 mod decode;
 pub mod step;
+mod transcribe;
 
 pub use config::Config;
 pub use step::{Alignment, Network, WindowDecoder};

@@ -89,6 +89,14 @@ pub(crate) fn probability(logits: &[f32], token: u32) -> f32 {
     logits.get(token as usize).map_or(0.0, |&logit| (logit - max).exp() / sum_exp(logits, max, 1.0))
 }
 
+/// Probabilities of some tokens among themselves.
+pub(crate) fn probability_among(logits: &[f32], tokens: &[u32]) -> Vec<f32> {
+    let some: Vec<f32> = tokens.iter().filter_map(|&token| logits.get(token as usize)).copied().collect();
+    let max = max(&some);
+    let sum = sum_exp(&some, max, 1.0);
+    some.into_iter().map(|logit| exp(logit - max) / sum).collect()
+}
+
 /// The `k` largest of the numbers it is shown, largest first; of equals the one shown first.
 struct TopK {
     k: usize,
@@ -264,5 +272,12 @@ mod tests {
     fn probability_of_a_token_in_the_whole_row() {
         assert!((probability(&[0.0, 0.0, 2.0f32.ln()], 2) - 0.5).abs() < 1e-6);
         assert_eq!(probability(&[0.0], 7), 0.0);
+    }
+
+    #[test]
+    fn probabilities_of_some_tokens() {
+        let among = probability_among(&[9.0, 3.0f32.ln(), 9.0, 0.0], &[1, 3]);
+        assert!((among[0] - 0.75).abs() < 1e-6 && (among[1] - 0.25).abs() < 1e-6);
+        assert!(probability_among(&[9.0], &[]).is_empty());
     }
 }

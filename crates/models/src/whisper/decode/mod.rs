@@ -15,8 +15,8 @@ pub(super) mod scripted;
 mod tests;
 
 pub(super) use beam::BeamOptions;
-pub(super) use distribution::{Distribution, probability};
-pub(super) use rules::{Allowed, RuleOptions, Rules};
+pub(super) use distribution::{probability, probability_among};
+pub(super) use rules::{RuleOptions, Rules};
 pub(super) use sampling::SamplingOptions;
 
 use beam::BeamSearch;

@@ -104,7 +104,7 @@ fn search_ends_at_the_length_limit() {
 fn rows_of_nonsense_end_the_search() {
     let rules = free_rules();
     let nonsense = |_: &Window, _: &[u32]| (0..VOCAB as u32).map(|id| (id, f32::NAN)).collect();
-    assert_eq!(run(Search::beam(&rules, beam_options(5)), &nonsense).0.tokens, []);
+    assert!(run(Search::beam(&rules, beam_options(5)), &nonsense).0.tokens.is_empty());
     assert!(run(Search::sampling(&rules, sampling_options(3)), &nonsense).0.tokens.len() <= 20);
 }
 

@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn numbers_that_are_none_do_not_stop_it() {
         assert_eq!(row_starts(&[f32::NAN; 6], 2, 3).len(), 2);
-        assert_eq!(row_starts(&[], 0, 3), []);
+        assert!(row_starts(&[], 0, 3).is_empty());
         assert_eq!(row_starts(&[], 2, 0), [0, 0]);
     }
 }

@@ -1,0 +1,125 @@
+//! Decoding one window: at temperature 0 first, warmer while the text is repetitive or improbable.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use mynah_text::whisper_tokenizer::WhisperTokenizer;
+
+use super::prompt::Prompt;
+use crate::whisper::WindowDecoder;
+use crate::whisper::decode::{BeamOptions, Hypothesis, Rules, SamplingOptions, Search, probability};
+use crate::{CancelFlag, Error, TranscribeOptions};
+
+/// A window's text and how good it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Attempt {
+    pub(super) hypothesis: Hypothesis,
+    pub(super) avg_logprob: f32,
+    pub(super) compression_ratio: f32,
+    pub(super) no_speech_prob: f32,
+    pub(super) temperature: f32,
+}
+
+/// What all attempts have in common.
+pub(super) struct Attempts<'a> {
+    pub(super) tokenizer: &'a WhisperTokenizer,
+    pub(super) rules: &'a Rules,
+    pub(super) options: &'a TranscribeOptions,
+    pub(super) cancel: &'a CancelFlag,
+}
+
+impl Attempts<'_> {
+    /// The first attempt that passes the thresholds; if none does, the most probable one, of those that are not
+    /// repetitive if there are any, under the last temperature. `seed` should differ between windows.
+    pub(super) fn best(
+        &self,
+        decoder: &mut dyn WindowDecoder,
+        prompt: &Prompt,
+        seed: u64,
+    ) -> Result<Attempt, Error> {
+        let mut failed: Vec<(bool, Attempt)> = Vec::new();
+        for (&temperature, number) in self.options.temperatures.iter().zip(0..) {
+            let attempt = self.at(decoder, prompt, temperature, seed.wrapping_add(number))?;
+            let repetitive =
+                self.options.compression_ratio_threshold.is_some_and(|limit| attempt.compression_ratio > limit);
+            // A mean that is no number fails, too.
+            let improbable = self
+                .options
+                .logprob_threshold
+                .is_some_and(|limit| attempt.avg_logprob.is_nan() || attempt.avg_logprob < limit);
+            let silent = self.options.no_speech_threshold.is_some_and(|limit| attempt.no_speech_prob > limit);
+            if (!repetitive && !improbable) || (improbable && silent) {
+                return Ok(attempt);
+            }
+            failed.push((repetitive, attempt));
+        }
+        let any_varied = failed.iter().any(|(repetitive, _)| !repetitive);
+        let last_temperature = failed.last().map(|(_, attempt)| attempt.temperature);
+        let rank = |attempt: &Attempt| {
+            if attempt.avg_logprob.is_nan() { f32::NEG_INFINITY } else { attempt.avg_logprob }
+        };
+        failed
+            .into_iter()
+            .filter(|(repetitive, _)| !(any_varied && *repetitive))
+            .map(|(_, attempt)| attempt)
+            .reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
+            .map(|best| Attempt { temperature: last_temperature.unwrap_or(best.temperature), ..best })
+            .ok_or_else(|| Error::BadInput("give at least one temperature to decode at".to_owned()))
+    }
+
+    fn at(
+        &self,
+        decoder: &mut dyn WindowDecoder,
+        prompt: &Prompt,
+        temperature: f32,
+        seed: u64,
+    ) -> Result<Attempt, Error> {
+        self.cancel.check()?;
+        let Prompt { tokens, start_of_transcript } = prompt;
+        let vocab_size = decoder.vocab_size();
+        let logits = decoder.prefill(tokens, &[*start_of_transcript, tokens.len() - 1])?;
+        let (at_start, at_end) = logits.split_at(vocab_size);
+        let no_speech_prob = probability(at_start, self.tokenizer.no_speech());
+
+        let positions = decoder.max_positions();
+        let max_tokens = (positions / 2).min(positions.saturating_sub(tokens.len() - 1)).max(1);
+        let TranscribeOptions { beam_size, patience, length_penalty, best_of, .. } = *self.options;
+        let search = if temperature > 0.0 {
+            let options = SamplingOptions { best_of, temperature, length_penalty, max_tokens, seed };
+            Search::sampling(self.rules, options)
+        } else {
+            Search::beam(self.rules, BeamOptions { beam_size, patience, length_penalty, max_tokens })
+        };
+        let hypothesis = search.run(decoder, at_end, self.cancel)?;
+        let text = self.tokenizer.decode(&hypothesis.tokens);
+        Ok(Attempt {
+            avg_logprob: hypothesis.avg_logprob(),
+            compression_ratio: compression_ratio(text.trim()),
+            hypothesis,
+            no_speech_prob,
+            temperature,
+        })
+    }
+}
+
+/// Bytes of a text over bytes after zlib: high where it repeats itself.
+fn compression_ratio(text: &str) -> f32 {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    // Writing to memory does not fail.
+    let packed = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()).unwrap_or_default();
+    text.len() as f32 / packed.len().max(1) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repetition_compresses() {
+        assert_eq!(compression_ratio(""), 0.0);
+        let speech = "The stale smell of old beer lingers. It takes heat to bring out the odor.";
+        assert!((0.9..1.3).contains(&compression_ratio(speech)));
+        assert!(compression_ratio(&" Thank you.".repeat(20)) > 2.4);
+    }
+}

@@ -1,0 +1,59 @@
+//! Which language is spoken: the model's distribution over the language tokens after `<|startoftranscript|>`.
+
+use mynah_text::whisper_tokenizer::WhisperTokenizer;
+
+use crate::whisper::WindowDecoder;
+use crate::whisper::decode::probability_among;
+use crate::{Error, TranscribeOptions};
+
+/// A language that is more probable than this needs no further window.
+const SURE: f32 = 0.5;
+
+/// The languages to choose from, with what the windows so far say.
+pub(super) struct Detection<'a> {
+    sot: u32,
+    candidates: Vec<(&'static str, u32)>,
+    sums: Vec<f32>,
+    windows: usize,
+    options: &'a TranscribeOptions,
+}
+
+impl<'a> Detection<'a> {
+    /// Chooses among the allowed languages.
+    pub(super) fn new(tokenizer: &WhisperTokenizer, options: &'a TranscribeOptions) -> Self {
+        let allowed = &options.allowed_languages;
+        let mut candidates = tokenizer.language_tokens();
+        candidates.retain(|(code, _)| allowed.is_empty() || allowed.iter().any(|a| a == code));
+        Self { sot: tokenizer.sot(), sums: vec![0.0; candidates.len()], candidates, windows: 0, options }
+    }
+
+    /// Looks at a window. Rows of `decoder` are lost.
+    pub(super) fn look(&mut self, decoder: &mut dyn WindowDecoder) -> Result<(), Error> {
+        let logits = decoder.prefill(&[self.sot], &[0])?;
+        let tokens: Vec<u32> = self.candidates.iter().map(|&(_, token)| token).collect();
+        for (sum, probability) in self.sums.iter_mut().zip(probability_among(&logits, &tokens)) {
+            *sum += probability;
+        }
+        self.windows += 1;
+        Ok(())
+    }
+
+    /// Whether another window could change the answer and may be looked at.
+    pub(super) fn wants_more(&self) -> bool {
+        self.windows < self.options.language_detection_windows.max(1)
+            && (self.windows == 0 || self.ranking().first().is_some_and(|(_, probability)| *probability <= SURE))
+    }
+
+    /// Languages with their mean probability over the windows, most probable first.
+    pub(super) fn ranking(&self) -> Vec<(String, f32)> {
+        let windows = self.windows.max(1) as f32;
+        let mut ranking: Vec<(String, f32)> = self
+            .candidates
+            .iter()
+            .zip(&self.sums)
+            .map(|(&(code, _), &sum)| (code.to_owned(), sum / windows))
+            .collect();
+        ranking.sort_by(|a, b| b.1.total_cmp(&a.1));
+        ranking
+    }
+}

@@ -1,0 +1,107 @@
+//! From a recording to a transcript: windows of 30 s, each beginning where the last timestamp of the one before says
+//! that the text is finished.
+
+mod alignment;
+mod attempt;
+mod dtw;
+mod hallucination;
+mod language;
+mod prompt;
+mod recording;
+mod request;
+mod segments;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod turn;
+mod walk;
+mod words;
+
+use mynah_audio::mel::LogMel;
+use mynah_text::whisper_tokenizer::WhisperTokenizer;
+
+use crate::whisper::{Config, Network, WindowDecoder};
+use crate::{CancelFlag, Error, Observer, TranscribeOptions, Transcript, TranscriptEvent};
+
+use language::Detection;
+use recording::Recording;
+use turn::Turn;
+use walk::Walk;
+
+/// Samples a second.
+const SAMPLE_RATE: usize = 16_000;
+/// Frames of 10 ms that the model sees at once: 30 s.
+const WINDOW_FRAMES: usize = 3000;
+
+/// Rounds a time to hundredths of a second.
+fn hundredths(seconds: f64) -> f64 {
+    (seconds * 100.0).round() / 100.0
+}
+
+/// Transcribes 16 kHz mono samples. Segments are told to `observer` as they become final, outside of its windows.
+///
+/// # Errors
+/// [`Error::Unsupported`] and [`Error::BadInput`] for what the model or the options cannot mean,
+/// [`Error::Cancelled`] at most one step of the network after `cancel` was raised, and what the network gives.
+#[expect(clippy::too_many_arguments, reason = "the parts of a model, a request and its surroundings")]
+pub(super) fn transcribe(
+    network: &dyn Network,
+    config: &Config,
+    tokenizer: &WhisperTokenizer,
+    mel: &LogMel,
+    samples: &[f32],
+    options: &TranscribeOptions,
+    cancel: &CancelFlag,
+    observer: &mut dyn Observer,
+) -> Result<Transcript, Error> {
+    let given = request::check(tokenizer, options)?;
+    let recording = Recording::new(network, mel, samples, options.vad.as_ref());
+
+    let mut languages = Vec::new();
+    let mut first_window = None;
+    if given.is_none() && recording.content_frames() > 0 {
+        (languages, first_window) = detect_language(&recording, tokenizer, options, cancel, observer)?;
+    }
+    let (language, language_probability) = match (given, languages.first()) {
+        (Some(code), _) => (code.to_owned(), 1.0),
+        (None, Some(detected)) => detected.clone(),
+        // Nothing was heard.
+        (None, None) => ("en".to_owned(), 0.0),
+    };
+    observer.event(TranscriptEvent::Language(language.clone(), language_probability));
+
+    let segments = Walk::new(&recording, config, tokenizer, options, &language, cancel).run(first_window, observer)?;
+    Ok(Transcript {
+        task: options.task,
+        language,
+        language_probability,
+        languages,
+        duration_s: recording.duration_s(),
+        segments,
+    })
+}
+
+/// Languages by probability, and the first window, which need not be encoded again.
+type Detected<'a> = (Vec<(String, f32)>, Option<Box<dyn WindowDecoder + 'a>>);
+
+fn detect_language<'a>(
+    recording: &'a Recording<'_>,
+    tokenizer: &WhisperTokenizer,
+    options: &TranscribeOptions,
+    cancel: &CancelFlag,
+    observer: &mut dyn Observer,
+) -> Result<Detected<'a>, Error> {
+    let mut detection = Detection::new(tokenizer, options);
+    let mut first_window = None;
+    for first_frame in (0..recording.content_frames()).step_by(WINDOW_FRAMES) {
+        if !detection.wants_more() {
+            break;
+        }
+        cancel.check()?;
+        let _turn = Turn::begin(observer);
+        let mut decoder = recording.encode(first_frame)?;
+        detection.look(&mut *decoder)?;
+        first_window.get_or_insert(decoder);
+    }
+    Ok((detection.ranking(), first_window))
+}

