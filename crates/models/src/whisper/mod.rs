@@ -14,6 +14,7 @@ mod transcribe;
 
 pub use config::Config;
 pub use step::{Alignment, Network, WindowDecoder};
+pub use transcribe::transcribe;
 
 /// Precision of the weights at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -222,7 +222,7 @@ mod tests {
     fn top_agrees_with_a_sort() {
         let logits = noise(1000);
         for (k, spans) in
-            [(1, all(1000)), (10, vec![3..70, 71..500, 900..1000]), (10, vec![4..9]), (10, vec![])]
+            [(1, all(1000)), (10, vec![3..70, 71..500, 900..1000]), (10, vec![4..9, 11..11]), (10, vec![])]
         {
             let mut want: Vec<u32> = spans.iter().cloned().flatten().map(|id| id as u32).collect();
             want.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]));

@@ -37,7 +37,8 @@ fn mean_over_heads(alignment: &Alignment, first_token: usize) -> Vec<f32> {
         let (mean, deviation) = mean_and_deviation(head, *frames);
         let rows = head.chunks_exact(*frames).skip(first_token);
         for (weights, scores) in rows.zip(scores.chunks_exact_mut(*frames)) {
-            for (((z, &weight), &mean), &deviation) in row.iter_mut().zip(weights).zip(&mean).zip(&deviation) {
+            for (((z, &weight), &mean), &deviation) in row.iter_mut().zip(weights).zip(&mean).zip(&deviation)
+            {
                 *z = if deviation > 0.0 { (weight - mean) / deviation } else { 0.0 };
             }
             add_median_filtered(&row, scores);

@@ -41,8 +41,10 @@ impl Attempts<'_> {
         let mut failed: Vec<(bool, Attempt)> = Vec::new();
         for (&temperature, number) in self.options.temperatures.iter().zip(0..) {
             let attempt = self.at(decoder, prompt, temperature, seed.wrapping_add(number))?;
-            let repetitive =
-                self.options.compression_ratio_threshold.is_some_and(|limit| attempt.compression_ratio > limit);
+            let repetitive = self
+                .options
+                .compression_ratio_threshold
+                .is_some_and(|limit| attempt.compression_ratio > limit);
             // A mean that is no number fails, too.
             let improbable = self
                 .options

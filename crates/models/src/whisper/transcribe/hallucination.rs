@@ -135,7 +135,11 @@ mod tests {
     fn at_the_end_of_the_recording_nothing_is_decoded_again() {
         let around = Surroundings { window_end_s: 42.0, content_end_s: 42.0, ..AROUND };
         let mut drafts = vec![draft(30.5, 32.0, 0.9), draft(40.0, 41.0, 0.1)];
-        assert_eq!(drop_hallucinations(&mut drafts, &around, 2.0), None, "speech may follow within the threshold");
+        assert_eq!(
+            drop_hallucinations(&mut drafts, &around, 2.0),
+            None,
+            "speech may follow within the threshold"
+        );
         let mut drafts = vec![draft(30.5, 32.0, 0.9), draft(40.0, 41.0, 0.1)];
         assert_eq!(drop_hallucinations(&mut drafts, &around, 0.9), Some(40.0));
     }

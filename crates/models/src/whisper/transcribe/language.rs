@@ -2,29 +2,28 @@
 
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
+use crate::Error;
 use crate::whisper::WindowDecoder;
 use crate::whisper::decode::probability_among;
-use crate::{Error, TranscribeOptions};
 
 /// A language that is more probable than this needs no further window.
 const SURE: f32 = 0.5;
 
 /// The languages to choose from, with what the windows so far say.
-pub(super) struct Detection<'a> {
+pub(super) struct Detection {
     sot: u32,
     candidates: Vec<(&'static str, u32)>,
     sums: Vec<f32>,
     windows: usize,
-    options: &'a TranscribeOptions,
+    max_windows: usize,
 }
 
-impl<'a> Detection<'a> {
-    /// Chooses among the allowed languages.
-    pub(super) fn new(tokenizer: &WhisperTokenizer, options: &'a TranscribeOptions) -> Self {
-        let allowed = &options.allowed_languages;
+impl Detection {
+    /// Chooses among the languages of these codes, or among all if there are none, by so many windows at most.
+    pub(super) fn new(tokenizer: &WhisperTokenizer, among: &[&str], max_windows: usize) -> Self {
         let mut candidates = tokenizer.language_tokens();
-        candidates.retain(|(code, _)| allowed.is_empty() || allowed.iter().any(|a| a == code));
-        Self { sot: tokenizer.sot(), sums: vec![0.0; candidates.len()], candidates, windows: 0, options }
+        candidates.retain(|(code, _)| among.is_empty() || among.contains(code));
+        Self { sot: tokenizer.sot(), sums: vec![0.0; candidates.len()], candidates, windows: 0, max_windows }
     }
 
     /// Looks at a window. Rows of `decoder` are lost.
@@ -40,8 +39,9 @@ impl<'a> Detection<'a> {
 
     /// Whether another window could change the answer and may be looked at.
     pub(super) fn wants_more(&self) -> bool {
-        self.windows < self.options.language_detection_windows.max(1)
-            && (self.windows == 0 || self.ranking().first().is_some_and(|(_, probability)| *probability <= SURE))
+        self.windows < self.max_windows.max(1)
+            && (self.windows == 0
+                || self.ranking().first().is_some_and(|(_, probability)| *probability <= SURE))
     }
 
     /// Languages with their mean probability over the windows, most probable first.

@@ -25,11 +25,12 @@ use crate::{CancelFlag, Error, Observer, TranscribeOptions, Transcript, Transcri
 
 use language::Detection;
 use recording::Recording;
+use request::Spoken;
 use turn::Turn;
 use walk::Walk;
 
 /// Samples a second.
-const SAMPLE_RATE: usize = 16_000;
+const SAMPLE_RATE_HZ: f64 = mynah_audio::SAMPLE_RATE as f64;
 /// Frames of 10 ms that the model sees at once: 30 s.
 const WINDOW_FRAMES: usize = 3000;
 
@@ -44,7 +45,7 @@ fn hundredths(seconds: f64) -> f64 {
 /// [`Error::Unsupported`] and [`Error::BadInput`] for what the model or the options cannot mean,
 /// [`Error::Cancelled`] at most one step of the network after `cancel` was raised, and what the network gives.
 #[expect(clippy::too_many_arguments, reason = "the parts of a model, a request and its surroundings")]
-pub(super) fn transcribe(
+pub fn transcribe(
     network: &dyn Network,
     config: &Config,
     tokenizer: &WhisperTokenizer,
@@ -54,28 +55,27 @@ pub(super) fn transcribe(
     cancel: &CancelFlag,
     observer: &mut dyn Observer,
 ) -> Result<Transcript, Error> {
-    let given = request::check(tokenizer, options)?;
+    let spoken = request::check(tokenizer, options)?;
     let recording = Recording::new(network, mel, samples, options.vad.as_ref());
 
-    let mut languages = Vec::new();
-    let mut first_window = None;
-    if given.is_none() && recording.content_frames() > 0 {
-        (languages, first_window) = detect_language(&recording, tokenizer, options, cancel, observer)?;
-    }
-    let (language, language_probability) = match (given, languages.first()) {
-        (Some(code), _) => (code.to_owned(), 1.0),
-        (None, Some(detected)) => detected.clone(),
-        // Nothing was heard.
-        (None, None) => ("en".to_owned(), 0.0),
+    let (languages, first_window) = match &spoken {
+        Spoken::Given(code) => (vec![((*code).to_owned(), 1.0)], None),
+        Spoken::Among(codes) => {
+            let detection = Detection::new(tokenizer, codes, options.language_detection_windows);
+            detect_language(&recording, detection, cancel, observer)?
+        }
     };
+    // No language stands out where nothing was heard.
+    let (language, language_probability) = languages.first().cloned().unwrap_or(("en".to_owned(), 0.0));
     observer.event(TranscriptEvent::Language(language.clone(), language_probability));
 
-    let segments = Walk::new(&recording, config, tokenizer, options, &language, cancel).run(first_window, observer)?;
+    let segments =
+        Walk::new(&recording, config, tokenizer, options, &language, cancel).run(first_window, observer)?;
     Ok(Transcript {
         task: options.task,
         language,
         language_probability,
-        languages,
+        languages: if matches!(spoken, Spoken::Given(_)) { Vec::new() } else { languages },
         duration_s: recording.duration_s(),
         segments,
     })
@@ -86,12 +86,10 @@ type Detected<'a> = (Vec<(String, f32)>, Option<Box<dyn WindowDecoder + 'a>>);
 
 fn detect_language<'a>(
     recording: &'a Recording<'_>,
-    tokenizer: &WhisperTokenizer,
-    options: &TranscribeOptions,
+    mut detection: Detection,
     cancel: &CancelFlag,
     observer: &mut dyn Observer,
 ) -> Result<Detected<'a>, Error> {
-    let mut detection = Detection::new(tokenizer, options);
     let mut first_window = None;
     for first_frame in (0..recording.content_frames()).step_by(WINDOW_FRAMES) {
         if !detection.wants_more() {
@@ -103,5 +101,6 @@ fn detect_language<'a>(
         detection.look(&mut *decoder)?;
         first_window.get_or_insert(decoder);
     }
-    Ok((detection.ranking(), first_window))
+    let languages = if first_window.is_some() { detection.ranking() } else { Vec::new() };
+    Ok((languages, first_window))
 }

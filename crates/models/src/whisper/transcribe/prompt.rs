@@ -60,7 +60,11 @@ mod tests {
         let previous: Vec<u32> = (0..500).collect();
         let long = build(&[7, 8], &previous);
         assert_eq!((long.tokens.len(), long.start_of_transcript), (1 + 223 + 3, 224));
-        assert_eq!((long.tokens[3], long.tokens[223]), (500 - 221, 499), "the end of the text is what counts");
+        assert_eq!(
+            (long.tokens[3], long.tokens[223]),
+            (500 - 221, 499),
+            "the end of the text is what counts"
+        );
 
         let hot = build(&previous, &previous);
         assert_eq!((hot.tokens[1], hot.tokens[223], hot.start_of_transcript), (0, 222, 224));

@@ -1,11 +1,13 @@
 //! The audio of a request: what of it is decoded, in windows of mel frames, and the way back to its own times.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use mynah_audio::mel::{HOP_LENGTH, LogMel};
+use mynah_audio::vad;
 
 use super::timeline::Timeline;
-use super::{SAMPLE_RATE, WINDOW_FRAMES, hundredths};
+use super::{SAMPLE_RATE_HZ, WINDOW_FRAMES, hundredths};
 use crate::whisper::{Network, WindowDecoder};
 use crate::{Error, VadOptions, Word};
 
@@ -27,7 +29,7 @@ impl<'a> Recording<'a> {
         samples: &'a [f32],
         vad: Option<&VadOptions>,
     ) -> Self {
-        let duration_s = samples.len() as f64 / SAMPLE_RATE as f64;
+        let duration_s = samples.len() as f64 / SAMPLE_RATE_HZ;
         let timeline = vad.map(|options| Timeline::new(speech_stretches(samples, options), samples.len()));
         let samples = timeline.as_ref().map_or(Cow::Borrowed(samples), |t| Cow::Owned(t.cut(samples)));
         let peak = mel.peak(&samples);
@@ -80,7 +82,9 @@ impl<'a> Recording<'a> {
     }
 }
 
-fn speech_stretches(samples: &[f32], options: &VadOptions) -> Vec<std::ops::Range<usize>> {
-    let _ = (samples, options);
-    Vec::new()
+fn speech_stretches(samples: &[f32], options: &VadOptions) -> Vec<Range<usize>> {
+    let VadOptions { threshold, prefix_padding_ms, silence_duration_ms } = *options;
+    let options =
+        vad::VadOptions { threshold, prefix_padding_ms, silence_duration_ms, ..vad::VadOptions::default() };
+    vad::speech_stretches(samples, &options)
 }

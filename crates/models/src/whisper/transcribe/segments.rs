@@ -45,7 +45,8 @@ pub(super) fn cut(
         words: Vec::new(),
     };
 
-    let ends_in_silence = matches!(tokens, [.., text, last] if timestamp(*text).is_none() && timestamp(*last).is_some());
+    let ends_in_silence =
+        matches!(tokens, [.., text, last] if timestamp(*text).is_none() && timestamp(*last).is_some());
     let mut ends: Vec<usize> = (1..tokens.len())
         .filter(|&i| timestamp(tokens[i - 1]).is_some() && timestamp(tokens[i]).is_some())
         .collect();

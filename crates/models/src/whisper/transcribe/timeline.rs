@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::SAMPLE_RATE;
+use super::SAMPLE_RATE_HZ;
 
 /// Stretches of a recording, in samples, in order and disjoint.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,13 +68,13 @@ impl Timeline {
         };
         // What was left out before this stretch.
         let silence = stretch.end - end;
-        super::hundredths(cut_s + silence as f64 / SAMPLE_RATE as f64)
+        super::hundredths(cut_s + silence as f64 / SAMPLE_RATE_HZ)
     }
 }
 
 fn sample(seconds: f64) -> usize {
     // Times are multiples of 10 ms: rounding keeps those exact that truncation would push below.
-    (seconds * SAMPLE_RATE as f64).round() as usize
+    (seconds * SAMPLE_RATE_HZ).round() as usize
 }
 
 #[cfg(test)]

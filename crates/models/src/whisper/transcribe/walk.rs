@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mynah_text::whisper_tokenizer::{TIMESTAMPS, WhisperTask, WhisperTokenizer};
 
+use super::WINDOW_FRAMES;
 use super::attempt::{Attempt, Attempts};
 use super::hallucination::{Surroundings, drop_hallucinations};
 use super::prompt::{hotword_tokens, prompt};
@@ -11,7 +12,6 @@ use super::recording::Recording;
 use super::segments::{self, Draft};
 use super::turn::Turn;
 use super::words::{WordContext, add_words};
-use super::WINDOW_FRAMES;
 use crate::speech_to_text::TokenLogprob;
 use crate::whisper::decode::{RuleOptions, Rules};
 use crate::whisper::{Config, WindowDecoder};
@@ -128,7 +128,8 @@ impl<'a> Walk<'a> {
             &self.start_sequence,
             self.config.text_positions,
         );
-        let attempts = Attempts { tokenizer: self.tokenizer, rules: &self.rules, options, cancel: self.cancel };
+        let attempts =
+            Attempts { tokenizer: self.tokenizer, rules: &self.rules, options, cancel: self.cancel };
         // Any odd constant spreads the windows' seeds.
         let seed = options.seed.wrapping_add((frame as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let attempt = attempts.best(decoder, &prompt, seed)?;
@@ -203,7 +204,8 @@ impl<'a> Walk<'a> {
                 (Some(first), Some(last)) => (first.start_s, last.end_s),
                 _ => (self.recording.start_s(draft.start_s), self.recording.end_s(draft.end_s)),
             };
-            let logprobs = draft.tokens.iter().zip(&draft.logprobs).filter(|&(&id, _)| id < self.tokenizer.eot());
+            let logprobs =
+                draft.tokens.iter().zip(&draft.logprobs).filter(|&(&id, _)| id < self.tokenizer.eot());
             let logprobs = logprobs
                 .map(|(&id, &logprob)| {
                     let bytes = self.tokenizer.token_bytes(id).to_vec();

@@ -51,7 +51,8 @@ pub(super) fn add_words(
     last_speech_s: f64,
 ) -> Result<(), Error> {
     let eot = context.tokenizer.eot();
-    let text: Vec<u32> = drafts.iter().flat_map(|d| &d.tokens).copied().filter(|&token| token < eot).collect();
+    let text: Vec<u32> =
+        drafts.iter().flat_map(|d| &d.tokens).copied().filter(|&token| token < eot).collect();
     let positions = context.window_frames / 2;
     if text.is_empty() || positions == 0 {
         return Ok(());
@@ -248,7 +249,8 @@ mod tests {
     #[test]
     fn long_words_at_sentence_ends_are_cut() {
         let usual = UsualLength { median_s: 0.2, max_s: 0.4, any: true };
-        let mut words = [word(" a", 0.0, 0.2), word(".", 0.2, 3.0), word(" b", 3.0, 6.0), word(" c", 6.0, 9.0)];
+        let mut words =
+            [word(" a", 0.0, 0.2), word(".", 0.2, 3.0), word(" b", 3.0, 6.0), word(" c", 6.0, 9.0)];
         usual.limit_at_sentence_ends(&mut words);
         let times: Vec<(f64, f64)> = words.iter().map(|w| (w.start_s, w.end_s)).collect();
         assert_eq!(times[1], (0.2, 0.6000000000000001), "the full stop");
@@ -280,8 +282,11 @@ mod tests {
         let tokenizer = WhisperTokenizer::built_in(51865).unwrap();
         let text = |text: &str| tokenizer.encode(text);
         let draft = |tokens, start_s, end_s| Draft { tokens, start_s, end_s, ..Draft::default() };
-        let mut drafts =
-            [draft(text(" One two."), 30.0, 31.0), draft(vec![], 31.0, 31.2), draft(text(" Three."), 31.2, 33.0)];
+        let mut drafts = [
+            draft(text(" One two."), 30.0, 31.0),
+            draft(vec![], 31.0, 31.2),
+            draft(text(" Three."), 31.2, 33.0),
+        ];
         let mut words = [" One", " two", ".", " Three", "."]
             .into_iter()
             .zip([0.1, 0.4, 0.7, 1.5, 1.9, 2.0].windows(2))
