@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
+use mynah_audio::Decoded;
 use mynah_models::{CancelFlag, Task, Transcript};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -74,6 +75,11 @@ impl Engine {
     /// # Errors
     /// As [`Engine::open`].
     pub fn open_with(settings: Settings, load_transcriber: Box<LoadTranscriber>) -> Result<Self, Error> {
+        if let Some(threads) = settings.threads
+            && !mynah_kernels::pool::set_threads(threads)
+        {
+            tracing::warn!(threads, "the number of threads was settled before and stays");
+        }
         let inner = Inner {
             catalogue: Catalogue::embedded()?,
             store: Store::new(&settings),
@@ -239,13 +245,13 @@ impl Inner {
     ) -> Result<Transcript, Error> {
         let TranscribeRequest { model, audio, options } = request;
         // Audio first: a file that cannot be read must not cost a download.
-        let samples = audio::decode(audio, cancel)?;
+        let Decoded { samples, info } = audio::decode(audio, &self.settings.decode_limits, cancel)?;
         let tell = |event| {
             // Fails once nobody listens; then the job is cancelled already.
             let _ = events.send(event);
         };
         let transcriber = self.load(&model, &mut |progress| tell(JobEvent::Waiting(progress)), cancel)?;
-        tell(JobEvent::Started { duration_s: samples.len() as f64 / f64::from(audio::SAMPLE_RATE) });
+        tell(JobEvent::Started { duration_s: info.duration_s });
         let mut observer = Paced { turnstile: &self.turnstile, cancel, events, turn: None };
         Ok(transcriber.transcribe(&samples, &options, cancel, &mut observer)?)
     }

@@ -79,6 +79,9 @@ pub enum Error {
     /// The model could not be loaded or refused the request.
     #[error(transparent)]
     Model(Arc<mynah_models::Error>),
+    /// The recording cannot be decoded.
+    #[error(transparent)]
+    Audio(Arc<mynah_audio::DecodeError>),
     /// A defect of ours; the details are in the log.
     #[error("internal error: {0}")]
     Internal(String),

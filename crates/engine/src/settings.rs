@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mynah_audio::DecodeLimits;
 use mynah_models::whisper::Compute;
 
 use crate::Error;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub home: PathBuf,
     /// Precision of the weights at run time.
     pub compute: Compute,
+    /// Threads that compute, for the whole process; `None`: one per physical core. The first engine settles it.
+    pub threads: Option<usize>,
     /// Which kind of source is tried first.
     pub source: SourcePreference,
     /// Never use the network.
@@ -71,6 +74,8 @@ pub struct Settings {
     pub patience: Patience,
     /// Jobs under way at once, at most; the next one is told [`Error::Busy`](crate::Error::Busy).
     pub queue_length: usize,
+    /// What a recording may cost.
+    pub decode_limits: DecodeLimits,
 }
 
 impl Settings {
@@ -79,6 +84,7 @@ impl Settings {
         Self {
             home: home.into(),
             compute: Compute::Auto,
+            threads: None,
             source: SourcePreference::Auto,
             offline: false,
             hf_endpoint: "https://huggingface.co".to_owned(),
@@ -89,6 +95,7 @@ impl Settings {
             python: PathBuf::from("python3"),
             patience: Patience::default(),
             queue_length: 32,
+            decode_limits: DecodeLimits::default(),
         }
     }
 
