@@ -5,8 +5,7 @@
 //!
 //! `--quick` leaves the numbers alone.
 
-#![expect(clippy::print_stdout, reason = "its output is its purpose")]
-
+use std::io::Write;
 use std::path::Path;
 
 use mynah_models::checkpoint::Checkpoint;
@@ -17,9 +16,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let quick = arguments.iter().any(|argument| argument == "--quick");
 
     let checkpoint = Checkpoint::open(Path::new(path))?;
-    println!("format {:?}", checkpoint.format);
-    println!("{:#?}", checkpoint.config);
-    println!(
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "format {:?}", checkpoint.format)?;
+    writeln!(out, "{:#?}", checkpoint.config)?;
+    writeln!(
+        out,
         "vocabulary {} multilingual {}",
         checkpoint.tokenizer.vocab_size(),
         checkpoint.tokenizer.is_multilingual()
@@ -28,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for name in tensors.names() {
         let (shape, dtype) = (tensors.shape(&name).unwrap_or_default(), tensors.dtype(&name));
         let sum = if quick { String::new() } else { format!("{:016x}", checksum(&tensors.read_f32(&name)?)) };
-        println!("tensor {name} {shape:?} {sum} {dtype:?}");
+        writeln!(out, "tensor {name} {shape:?} {sum} {dtype:?}")?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Reading numbers and strings from a mapped file, every length checked.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::source::Mapped;
@@ -9,6 +10,7 @@ use crate::Error;
 pub(super) struct Cursor<'a> {
     file: &'a Arc<Mapped>,
     at: usize,
+    end: usize,
 }
 
 macro_rules! numbers {
@@ -22,7 +24,12 @@ macro_rules! numbers {
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(file: &'a Arc<Mapped>, at: usize) -> Self {
-        Self { file, at }
+        Self::within(file, at..file.bytes().len())
+    }
+
+    /// Reads a part of a file, which must lie within it.
+    pub(super) fn within(file: &'a Arc<Mapped>, range: Range<usize>) -> Self {
+        Self { file, at: range.start, end: range.end }
     }
 
     pub(super) fn at(&self) -> usize {
@@ -30,12 +37,17 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn is_at_end(&self) -> bool {
-        self.at >= self.file.bytes().len()
+        self.at >= self.end
+    }
+
+    /// What has not been read.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.file.bytes().get(self.at..self.end).unwrap_or_default()
     }
 
     /// The next `length` bytes, which are `what`.
     pub(super) fn take(&mut self, length: usize, what: &str) -> Result<&'a [u8], Error> {
-        let rest = self.file.bytes().get(self.at..).unwrap_or_default();
+        let rest = self.rest();
         let bytes = rest.get(..length).ok_or_else(|| {
             self.malformed(format!(
                 "it ends inside {what}: {length} bytes are needed, {} are left",
@@ -46,7 +58,7 @@ impl<'a> Cursor<'a> {
         Ok(bytes)
     }
 
-    numbers!(u8 u8, u16 u16, u32 u32);
+    numbers!(u8 u8, u16 u16, u32 u32, u64 u64);
 
     /// A 32-bit size or count.
     pub(super) fn size(&mut self, what: &str) -> Result<usize, Error> {

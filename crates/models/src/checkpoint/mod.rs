@@ -12,9 +12,11 @@ mod ctranslate2;
 mod cursor;
 mod ggml;
 mod names;
+mod pickle;
 mod safetensors;
 mod settings;
 mod source;
+mod torch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -70,7 +72,11 @@ pub trait TensorSource: Send + Sync {
     /// quantised. The bytes are mapped from the file: nothing is copied.
     fn raw(&self, name: &str) -> Option<(Dtype, &[u8])>;
 
-    /// The tensor's numbers as f32, row-major, in its canonical shape.
+    /// Gives back the memory that a mapped tensor takes, once what [`raw`](Self::raw) gave has been copied or packed.
+    /// The tensor can be read again.
+    fn release(&self, name: &str);
+
+    /// The tensor's numbers as f32, row-major, in its canonical shape. Its mapped memory is given back.
     fn read_f32(&self, name: &str) -> Result<Vec<f32>, Error>;
 }
 
@@ -174,6 +180,8 @@ fn read_file(path: &Path) -> Result<(Format, Contents), Error> {
     } else if ggml::is_ggml(bytes) {
         contents = ggml::read(&file)?;
         Format::Ggml
+    } else if torch::is_torch(bytes) {
+        return torch::read(&file);
     } else {
         return Err(not_a_checkpoint(
             path,

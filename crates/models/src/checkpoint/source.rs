@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 use super::blocks::Block;
 use super::{Dtype, TensorSource};
@@ -31,6 +31,16 @@ impl Mapped {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.map
+    }
+
+    /// Gives the memory of a range back to the system; the range stays readable, at the price of mapping it again.
+    fn release(&self, offset: usize, length: usize) {
+        #[cfg(unix)]
+        {
+            // SAFETY: the map is read-only and backed by the file, so dropped pages come back with the same contents.
+            // Failing is harmless: the pages then stay.
+            let _ = unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, length) };
+        }
     }
 
     /// The error of a file that is damaged.
@@ -145,7 +155,11 @@ impl Tensors {
     pub(super) fn same(&self, one: &str, other: &str) -> bool {
         match (self.stored.get(one), self.stored.get(other)) {
             (Some(one), Some(other)) => {
-                one.shape == other.shape && one.encoding == other.encoding && one.bytes() == other.bytes()
+                // Looking at the place first spares reading a tensor that is stored once under two names.
+                let (one_bytes, other_bytes) = (one.bytes(), other.bytes());
+                one.shape == other.shape
+                    && one.encoding == other.encoding
+                    && (std::ptr::eq(one_bytes, other_bytes) || one_bytes == other_bytes)
             }
             _ => false,
         }
@@ -184,18 +198,26 @@ impl TensorSource for Tensors {
         }
     }
 
+    fn release(&self, name: &str) {
+        if let Some(Stored { place: Place::File { file, offset }, length, .. }) = self.stored.get(name) {
+            file.release(*offset, *length);
+        }
+    }
+
     fn read_f32(&self, name: &str) -> Result<Vec<f32>, Error> {
         let refuse = |reason: String| Error::Tensor { name: name.to_owned(), reason };
         let stored =
             self.stored.get(name).ok_or_else(|| refuse("the checkpoint has no such tensor".into()))?;
         let bytes = stored.bytes();
-        Ok(match &stored.encoding {
+        let values = match &stored.encoding {
             Encoding::Float(dtype) => floats(*dtype, bytes),
             Encoding::Int8(scales) => scaled(bytes, scales, |[byte]| f32::from(byte as i8)),
             Encoding::Int16(scales) => scaled(bytes, scales, |pair| f32::from(i16::from_le_bytes(pair))),
             Encoding::Block(block) => block.expand(bytes),
             Encoding::Other(what) => return Err(refuse(format!("its numbers are stored as {what}"))),
-        })
+        };
+        self.release(name);
+        Ok(values)
     }
 }
 

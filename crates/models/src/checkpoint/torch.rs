@@ -1,0 +1,161 @@
+//! PyTorch's files: `pytorch_model.bin` and openai-whisper's `.pt`, in the zip format and in the one before it.
+//!
+//! A zip archive has `NAME/data.pkl`, a pickle of the tensors' shapes, and `NAME/data/KEY`, the numbers of each storage,
+//! uncompressed. The older format is a row of pickles (a magic number, a version, facts about the machine, the tensors'
+//! shapes, the keys of the storages) and then, for each key, a number of elements and the elements.
+
+use std::collections::HashMap;
+use std::io::Cursor as Seekable;
+use std::ops::Range;
+use std::sync::Arc;
+
+use zip::{CompressionMethod, ZipArchive};
+
+use super::cursor::Cursor;
+use super::names::{from_hugging_face, from_openai};
+use super::pickle::{self, Element, Heap, Node, Tensor, Value};
+use super::source::{Encoding, Mapped};
+use super::{Contents, Dtype, Format};
+use crate::Error;
+
+/// 0x1950a86a20f9469cfc6c, which the older format begins with, as a pickle spells it.
+const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+
+/// Whether a file begins as a zip archive or as a pickle.
+pub(super) fn is_torch(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04") || matches!(bytes, [0x80, 2..=5, ..])
+}
+
+/// Reads the tensors, and the sizes that openai-whisper stores beside them.
+pub(super) fn read(file: &Arc<Mapped>) -> Result<(Format, Contents), Error> {
+    if file.bytes().starts_with(b"PK") { read_zip(file) } else { read_legacy(file) }
+}
+
+fn read_zip(file: &Arc<Mapped>) -> Result<(Format, Contents), Error> {
+    let zip_error = |error: zip::result::ZipError| file.malformed(format!("zip archive: {error}"));
+    let mut archive = ZipArchive::new(Seekable::new(file.bytes())).map_err(zip_error)?;
+    let mut entries: HashMap<String, Range<usize>> = HashMap::new();
+    for index in 0..archive.len() {
+        let entry = archive.by_index_raw(index).map_err(zip_error)?;
+        if entry.compression() != CompressionMethod::Stored {
+            return Err(
+                file.malformed(format!("{} is compressed, which PyTorch's archives never are", entry.name()))
+            );
+        }
+        let start = usize::try_from(entry.data_start()).ok();
+        let end = start.and_then(|start| start.checked_add(usize::try_from(entry.size()).ok()?));
+        match (start, end) {
+            (Some(start), Some(end)) if end <= file.bytes().len() => {
+                entries.insert(entry.name().to_owned(), start..end)
+            }
+            _ => return Err(file.malformed(format!("{} reaches behind the end of the file", entry.name()))),
+        };
+    }
+    let pickle = entries.keys().find(|name| name.ends_with("/data.pkl")).cloned();
+    let pickle = pickle.ok_or_else(|| file.malformed("the zip archive has no data.pkl"))?;
+    let prefix = pickle.trim_end_matches("data.pkl");
+    if let Some(order) = entries.get(&format!("{prefix}byteorder"))
+        && file.bytes()[order.clone()] != *b"little"
+    {
+        return Err(Error::Unsupported("the checkpoint was saved on a big-endian machine".into()));
+    }
+    let (root, heap) = pickle::read(&mut Cursor::within(file, entries[&pickle].clone()))?;
+    state_dict(file, root, &heap, |key| entries.get(&format!("{prefix}data/{key}")).cloned())
+}
+
+fn read_legacy(file: &Arc<Mapped>) -> Result<(Format, Contents), Error> {
+    let mut cursor = Cursor::new(file, 0);
+    let (magic, _) = pickle::read(&mut cursor)?;
+    if magic != Value::BigInt(&MAGIC) {
+        return Err(cursor.malformed("it is a pickle, but not one that PyTorch saved"));
+    }
+    let (_version, _) = pickle::read(&mut cursor)?;
+    let (machine, heap) = pickle::read(&mut cursor)?;
+    if heap.get(machine, "little_endian") == Some(Value::Bool(false)) {
+        return Err(Error::Unsupported("the checkpoint was saved on a big-endian machine".into()));
+    }
+    let (root, heap) = pickle::read(&mut cursor)?;
+    let elements: HashMap<&str, Element> =
+        heap.storages().map(|storage| (storage.key, storage.element)).collect();
+    let (keys, key_heap) = pickle::read(&mut cursor)?;
+    let mut storages = HashMap::new();
+    for &key in key_heap.sequence(keys).unwrap_or_default() {
+        let element = match key {
+            Value::Text(key) => elements.get(key).map(|element| (key, element)),
+            _ => None,
+        };
+        let (key, element) =
+            element.ok_or_else(|| cursor.malformed("a storage that no tensor uses is listed"))?;
+        let length = usize::try_from(cursor.u64("the length of a storage")?).ok();
+        let length = length.and_then(|count| count.checked_mul(element.bytes())).unwrap_or(usize::MAX);
+        let start = cursor.at();
+        cursor.take(length, "a storage")?;
+        storages.insert(key, start..start + length);
+    }
+    state_dict(file, root, &heap, |key| storages.get(key).cloned())
+}
+
+/// Finds the tensors in what was pickled; `place` tells where a storage lies.
+fn state_dict(
+    file: &Arc<Mapped>,
+    root: Value<'_>,
+    heap: &Heap<'_>,
+    place: impl Fn(&str) -> Option<Range<usize>>,
+) -> Result<(Format, Contents), Error> {
+    let openai = heap.get(root, "model_state_dict");
+    let entries = heap
+        .map(openai.unwrap_or(root))
+        .ok_or_else(|| file.malformed("it holds no dictionary of tensors"))?;
+    let mut contents = Contents::default();
+    if let Some(dims) = heap.get(root, "dims") {
+        let heads = |key| heap.get(dims, key).and_then(pickle::size);
+        (contents.encoder_heads, contents.decoder_heads) = (heads("n_audio_head"), heads("n_text_head"));
+    }
+    let is_openai = openai.is_some()
+        || entries
+            .iter()
+            .any(|(name, _)| matches!(name, Value::Text(name) if name.starts_with("encoder.blocks.")));
+    for &(name, value) in entries {
+        let (Value::Text(name), Some(Node::Tensor(tensor))) = (name, heap.node(value)) else { continue };
+        let canonical = if is_openai { from_openai(name) } else { Some(from_hugging_face(name)) };
+        let Some(canonical) = canonical else { continue };
+        let key = tensor.storage.key;
+        let place =
+            place(key).ok_or_else(|| file.malformed(format!("{name}: the file has no storage {key:?}")))?;
+        let offset = locate(tensor, &place).map_err(|reason| file.malformed(format!("{name}: {reason}")))?;
+        let encoding = match tensor.storage.element {
+            Element::Half => Encoding::Float(Dtype::F16),
+            Element::Float => Encoding::Float(Dtype::F32),
+            Element::Bfloat16 => Encoding::Float(Dtype::Bf16),
+            other => Encoding::Other(format!("{other:?}")),
+        };
+        contents.tensors.insert(canonical, file, offset, tensor.shape.clone(), encoding)?;
+    }
+    Ok((if is_openai { Format::OpenaiPt } else { Format::PytorchBin }, contents))
+}
+
+/// First byte of a tensor that lies row-major within its storage.
+fn locate(tensor: &Tensor<'_>, place: &Range<usize>) -> Result<usize, String> {
+    let mut count = 1usize;
+    for (&size, &stride) in tensor.shape.iter().zip(&tensor.strides).rev() {
+        if size > 1 && stride != count {
+            return Err(format!(
+                "its strides {:?} for shape {:?} are not row-major",
+                tensor.strides, tensor.shape
+            ));
+        }
+        count = count.checked_mul(size).ok_or_else(|| format!("shape {:?} is too large", tensor.shape))?;
+    }
+    let element = tensor.storage.element.bytes();
+    let bytes = |count: usize| count.checked_mul(element);
+    let (start, end) = (bytes(tensor.offset), tensor.offset.checked_add(count).and_then(bytes));
+    match (start, end) {
+        (Some(start), Some(end)) if end <= place.len() => Ok(place.start + start),
+        _ => Err(format!(
+            "elements {} to {} + {count} lie outside its storage of {} bytes",
+            tensor.offset,
+            tensor.offset,
+            place.len()
+        )),
+    }
+}
