@@ -1,0 +1,163 @@
+//! The decoder: rows of tokens, each with its own past, to the states that predict their next tokens.
+
+use half::f16;
+use mynah_kernels::attention::{self, KeyValues, Queries};
+
+use super::Config;
+use super::weights::{CrossAttention, Decoder, Weights};
+
+/// The audio's keys and values for one decoder layer.
+pub(super) enum CrossKeyValues {
+    F32(KeyValues<f32>),
+    F16(KeyValues<f16>),
+}
+
+impl CrossKeyValues {
+    fn attend(&self, queries: Queries<'_>, scale: f32, out: &mut [f32]) {
+        match self {
+            Self::F32(kv) => attention::attend(queries, scale, kv, out),
+            Self::F16(kv) => attention::attend(queries, scale, kv, out),
+        }
+    }
+
+    fn head_scores(&self, queries: Queries<'_>, scale: f32, head: usize, frames: usize, out: &mut [f32]) {
+        match self {
+            Self::F32(kv) => attention::head_scores(queries, scale, kv, head, frames, out),
+            Self::F16(kv) => attention::head_scores(queries, scale, kv, head, frames, out),
+        }
+    }
+}
+
+/// Keys and values of the audio for every decoder layer; `states` is `[positions, width]`.
+pub(super) fn cross_key_values(weights: &Weights, config: &Config, states: &[f32]) -> Vec<CrossKeyValues> {
+    let width = config.width;
+    let (heads, head_dim) = (config.decoder_heads, width / config.decoder_heads);
+    let positions = states.len() / width;
+    let mut kv = vec![0.0; positions * 2 * width];
+    let pack = |cross: &CrossAttention| {
+        cross.kv.apply(states, positions, &mut kv);
+        let (keys, values) = (&kv[..], &kv[width..]);
+        if weights.wide_cross_attention {
+            CrossKeyValues::F32(KeyValues::pack(heads, head_dim, positions, keys, values, 2 * width))
+        } else {
+            CrossKeyValues::F16(KeyValues::pack(heads, head_dim, positions, keys, values, 2 * width))
+        }
+    };
+    weights.decoder.layers.iter().map(|layer| &layer.cross).map(pack).collect()
+}
+
+/// Self-attention keys and values of all hypotheses.
+///
+/// A token's keys and values lie at a *place*; a hypothesis is a list of places, so hypotheses share their common past
+/// and reordering them copies nothing but lists.
+pub(super) struct Cache {
+    width: usize,
+    /// Per layer, `[places, width]`.
+    keys: Vec<Vec<f32>>,
+    values: Vec<Vec<f32>>,
+    places: usize,
+    free: Vec<u32>,
+}
+
+impl Cache {
+    pub(super) fn new(layers: usize, width: usize) -> Self {
+        let empty = || vec![Vec::new(); layers];
+        Self { width, keys: empty(), values: empty(), places: 0, free: Vec::new() }
+    }
+
+    /// A place that no hypothesis uses.
+    pub(super) fn claim(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.places += 1;
+            for store in self.keys.iter_mut().chain(&mut self.values) {
+                store.resize(self.places * self.width, 0.0);
+            }
+            self.places as u32 - 1
+        })
+    }
+
+    /// Frees every place that is not in `used`.
+    pub(super) fn keep<'a>(&mut self, used: impl Iterator<Item = &'a u32>) {
+        let mut in_use = vec![false; self.places];
+        used.for_each(|&place| in_use[place as usize] = true);
+        self.free.clear();
+        self.free.extend((0..self.places as u32).rev().filter(|&place| !in_use[place as usize]));
+    }
+}
+
+/// Observes the queries of each layer's cross-attention: layer and queries.
+pub(super) type OnQueries<'a> = &'a mut dyn FnMut(usize, Queries<'_>);
+
+/// Feeds `tokens`, each a row of its own at position `past[i].len() - 1`, whose place is the last of `past[i]`. Returns
+/// the normalised states, `[tokens, width]`.
+pub(super) fn forward(
+    decoder: &Decoder,
+    config: &Config,
+    cross: &[CrossKeyValues],
+    cache: &mut Cache,
+    tokens: &[u32],
+    past: &[&[u32]],
+    on_queries: OnQueries<'_>,
+) -> Vec<f32> {
+    let (width, rows, heads) = (config.width, tokens.len(), config.decoder_heads);
+    let scale = ((width / heads) as f32).sqrt().recip();
+    let mut x = vec![0.0; rows * width];
+    for ((x, &token), past) in x.chunks_exact_mut(width).zip(tokens).zip(past) {
+        decoder.embedding.row(token as usize, x);
+        let position = past.len() - 1;
+        for (x, p) in x.iter_mut().zip(&decoder.positions[position * width..]) {
+            *x += p;
+        }
+    }
+    let mut normed = vec![0.0; rows * width];
+    let mut attended = vec![0.0; rows * width];
+    let mut qkv = vec![0.0; rows * 3 * width];
+    let mut queries = vec![0.0; rows * width];
+    let mut hidden = vec![0.0; rows * config.ffn_width];
+    for (l, layer) in decoder.layers.iter().enumerate() {
+        layer.attention.norm.apply(&x, &mut normed);
+        layer.attention.qkv.apply(&normed, rows, &mut qkv);
+        for (i, (qkv, past)) in qkv.chunks_exact(3 * width).zip(past).enumerate() {
+            let place = past[past.len() - 1] as usize * width;
+            queries[i * width..(i + 1) * width].copy_from_slice(&qkv[..width]);
+            cache.keys[l][place..place + width].copy_from_slice(&qkv[width..2 * width]);
+            cache.values[l][place..place + width].copy_from_slice(&qkv[2 * width..]);
+        }
+        let (keys, values) = (&cache.keys[l], &cache.values[l]);
+        attention::attend_cache(&queries, scale, heads, past, keys, values, &mut attended);
+        layer.attention.out.apply_add(&attended, rows, &mut x);
+
+        layer.cross.norm.apply(&x, &mut normed);
+        layer.cross.q.apply(&normed, rows, &mut queries);
+        let cross_queries = Queries { data: &queries, rows, stride: width };
+        on_queries(l, cross_queries);
+        cross[l].attend(cross_queries, scale, &mut attended);
+        layer.cross.out.apply_add(&attended, rows, &mut x);
+
+        layer.feed_forward.norm.apply(&x, &mut normed);
+        layer.feed_forward.fc1.apply_gelu(&normed, rows, &mut hidden);
+        layer.feed_forward.fc2.apply_add(&hidden, rows, &mut x);
+    }
+    decoder.norm.apply(&x, &mut normed);
+    normed
+}
+
+/// Scores of states with every token of the vocabulary: `[rows, vocab_size]`.
+pub(super) fn logits(decoder: &Decoder, states: &[f32], rows: usize, out: &mut [f32]) {
+    let output = decoder.output.as_ref().unwrap_or(&decoder.embedding);
+    output.apply(states, rows, out, &mynah_kernels::Epilogue::default());
+}
+
+/// Cross-attention weights of a layer's heads over the first `frames` positions, each `[rows, frames]`.
+pub(super) fn alignment_weights(
+    config: &Config,
+    cross: &CrossKeyValues,
+    queries: Queries<'_>,
+    head: usize,
+    frames: usize,
+    out: &mut [f32],
+) {
+    let scale = ((config.width / config.decoder_heads) as f32).sqrt().recip();
+    cross.head_scores(queries, scale, head, frames, out);
+    out.chunks_exact_mut(frames).for_each(mynah_kernels::elementwise::softmax);
+}

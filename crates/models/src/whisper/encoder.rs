@@ -1,0 +1,70 @@
+//! The encoder: one window of log-mel frames to states that the decoder attends to.
+
+use mynah_kernels::attention::{KeyValues, Queries, attend};
+use mynah_kernels::Epilogue;
+
+use super::Config;
+use super::weights::{Encoder, EncoderLayer, Linear};
+
+/// States of a window, `[frames / 2, width]`: a position for every 20 ms.
+///
+/// `mel` is `[n_mels, frames]` with an even number of frames, at most two for each of the model's positions.
+pub(super) fn encode(encoder: &Encoder, config: &Config, mel: &[f32]) -> Vec<f32> {
+    let (width, n_mels) = (config.width, config.n_mels);
+    let frames = mel.len() / n_mels;
+    let positions = frames / 2;
+    let mut x = vec![0.0; positions * width];
+    {
+        // Frame after frame, with a frame of zeros at either end for the convolutions' padding.
+        let mut padded = vec![0.0; (frames + 2) * n_mels];
+        for (m, band) in mel.chunks_exact(frames).enumerate() {
+            for (t, value) in band.iter().enumerate() {
+                padded[(t + 1) * n_mels + m] = *value;
+            }
+        }
+        let mut halfway = vec![0.0; (frames + 2) * width];
+        convolve(&encoder.conv1, &padded, frames, n_mels, &mut halfway[width..]);
+        convolve(&encoder.conv2, &halfway, positions, 2 * width, &mut x);
+    }
+    for (x, position) in x.iter_mut().zip(&encoder.positions) {
+        *x += position;
+    }
+    let mut buffers = Buffers {
+        normed: vec![0.0; positions * width],
+        qkv: vec![0.0; positions * 3 * width],
+        hidden: vec![0.0; positions * config.ffn_width],
+    };
+    for layer in &encoder.layers {
+        run_layer(layer, config, positions, &mut x, &mut buffers);
+    }
+    encoder.norm.apply(&x, &mut buffers.normed);
+    buffers.normed
+}
+
+struct Buffers {
+    normed: Vec<f32>,
+    qkv: Vec<f32>,
+    hidden: Vec<f32>,
+}
+
+/// GELU of a convolution of width 3: `rows` outputs, `stride` numbers of the input apart.
+fn convolve(weights: &Linear, input: &[f32], rows: usize, stride: usize, out: &mut [f32]) {
+    let epilogue = Epilogue::bias_gelu(&weights.bias);
+    weights.weight.apply_strided(input, rows, stride, out, weights.weight.outputs(), &epilogue);
+}
+
+fn run_layer(layer: &EncoderLayer, config: &Config, positions: usize, x: &mut [f32], buffers: &mut Buffers) {
+    let (width, heads) = (config.width, config.encoder_heads);
+    let head_dim = width / heads;
+    let Buffers { normed, qkv, hidden } = buffers;
+    layer.attention.norm.apply(x, normed);
+    layer.attention.qkv.apply(normed, positions, qkv);
+    let kv =
+        KeyValues::<f32>::pack(heads, head_dim, positions, &qkv[width..], &qkv[2 * width..], 3 * width);
+    let queries = Queries { data: qkv, rows: positions, stride: 3 * width };
+    attend(queries, (head_dim as f32).sqrt().recip(), &kv, normed);
+    layer.attention.out.apply_add(normed, positions, x);
+    layer.feed_forward.norm.apply(x, normed);
+    layer.feed_forward.fc1.apply_gelu(normed, positions, hidden);
+    layer.feed_forward.fc2.apply_add(hidden, positions, x);
+}

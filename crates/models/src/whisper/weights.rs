@@ -1,0 +1,354 @@
+//! A checkpoint's tensors, packed for the kernels.
+
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+use mynah_kernels::{Epilogue, Matrix, Precision};
+
+use super::{Compute, Config};
+use crate::Error;
+use crate::checkpoint::{Dtype, TensorSource};
+
+/// `y = x W^T + b`.
+pub(super) struct Linear {
+    pub(super) weight: Matrix,
+    pub(super) bias: Vec<f32>,
+}
+
+impl Linear {
+    pub(super) fn apply(&self, x: &[f32], rows: usize, out: &mut [f32]) {
+        self.weight.apply(x, rows, out, &Epilogue::bias(&self.bias));
+    }
+
+    /// Adds the result to `out`.
+    pub(super) fn apply_add(&self, x: &[f32], rows: usize, out: &mut [f32]) {
+        self.weight.apply(x, rows, out, &Epilogue::bias_add(&self.bias));
+    }
+
+    pub(super) fn apply_gelu(&self, x: &[f32], rows: usize, out: &mut [f32]) {
+        self.weight.apply(x, rows, out, &Epilogue::bias_gelu(&self.bias));
+    }
+}
+
+/// Scale and shift of a layer normalisation.
+pub(super) struct Norm {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Norm {
+    pub(super) fn apply(&self, x: &[f32], out: &mut [f32]) {
+        mynah_kernels::elementwise::layer_norm(x, &self.weight, &self.bias, out);
+    }
+}
+
+/// Two linear layers with GELU between them.
+pub(super) struct FeedForward {
+    pub(super) norm: Norm,
+    pub(super) fc1: Linear,
+    pub(super) fc2: Linear,
+}
+
+/// Attention of a sequence to itself; queries, keys and values come from one product, in this order.
+pub(super) struct SelfAttention {
+    pub(super) norm: Norm,
+    pub(super) qkv: Linear,
+    pub(super) out: Linear,
+}
+
+/// Attention of the text to the audio; keys and values come from one product, in this order.
+pub(super) struct CrossAttention {
+    pub(super) norm: Norm,
+    pub(super) q: Linear,
+    pub(super) kv: Linear,
+    pub(super) out: Linear,
+}
+
+pub(super) struct EncoderLayer {
+    pub(super) attention: SelfAttention,
+    pub(super) feed_forward: FeedForward,
+}
+
+pub(super) struct DecoderLayer {
+    pub(super) attention: SelfAttention,
+    pub(super) cross: CrossAttention,
+    pub(super) feed_forward: FeedForward,
+}
+
+pub(super) struct Encoder {
+    /// Convolutions of width 3 over time, weights `[out, 3, in]`.
+    pub(super) conv1: Linear,
+    pub(super) conv2: Linear,
+    /// `[audio_positions, width]`.
+    pub(super) positions: Vec<f32>,
+    pub(super) layers: Vec<EncoderLayer>,
+    pub(super) norm: Norm,
+}
+
+pub(super) struct Decoder {
+    /// `[vocab_size, width]`: looked up for the input, and the output layer unless `output` is another.
+    pub(super) embedding: Matrix,
+    pub(super) output: Option<Matrix>,
+    /// `[text_positions, width]`.
+    pub(super) positions: Vec<f32>,
+    pub(super) layers: Vec<DecoderLayer>,
+    pub(super) norm: Norm,
+}
+
+/// All weights of a model.
+pub(super) struct Weights {
+    pub(super) encoder: Encoder,
+    pub(super) decoder: Decoder,
+    /// Keep the audio's keys and values in 32 bits instead of 16.
+    pub(super) wide_cross_attention: bool,
+}
+
+/// What [`Compute`] means for each part.
+struct Precisions {
+    encoder: Precision,
+    decoder: Precision,
+}
+
+impl Precisions {
+    fn new(compute: Compute) -> Self {
+        match compute {
+            Compute::F32 => Self { encoder: Precision::F32, decoder: Precision::F32 },
+            Compute::F16 => Self { encoder: Precision::F16, decoder: Precision::F16 },
+            // The encoder is bound by arithmetic, where 16-bit storage costs nothing; a decoder's step is bound by
+            // reading weights.
+            Compute::Auto | Compute::Int8 => Self { encoder: Precision::F16, decoder: Precision::Int8 },
+        }
+    }
+}
+
+impl Weights {
+    pub(super) fn load(tensors: &dyn TensorSource, config: &Config, compute: Compute) -> Result<Self, Error> {
+        let precisions = Precisions::new(compute);
+        let read = Reader { tensors, precision: precisions.encoder };
+        let (width, ffn) = (config.width, config.ffn_width);
+        let conv = |name: &str, inputs: usize| read.convolution(&format!("model.encoder.{name}"), width, inputs);
+        let encoder = Encoder {
+            conv1: conv("conv1", config.n_mels)?,
+            conv2: conv("conv2", width)?,
+            positions: read.vector("model.encoder.embed_positions.weight", config.audio_positions * width)?,
+            layers: (0..config.encoder_layers)
+                .map(|i| {
+                    let layer = format!("model.encoder.layers.{i}");
+                    Ok(EncoderLayer {
+                        attention: read.self_attention(&layer, width)?,
+                        feed_forward: read.feed_forward(&layer, width, ffn)?,
+                    })
+                })
+                .collect::<Result<_, Error>>()?,
+            norm: read.norm("model.encoder.layer_norm", width)?,
+        };
+        let read = Reader { tensors, precision: precisions.decoder };
+        let separate_output = tensors.shape("proj_out.weight").is_some();
+        let decoder = Decoder {
+            embedding: read.matrix(&["model.decoder.embed_tokens.weight"], config.vocab_size, width)?,
+            output: if separate_output {
+                Some(read.matrix(&["proj_out.weight"], config.vocab_size, width)?)
+            } else {
+                None
+            },
+            positions: read.vector("model.decoder.embed_positions.weight", config.text_positions * width)?,
+            layers: (0..config.decoder_layers)
+                .map(|i| {
+                    let layer = format!("model.decoder.layers.{i}");
+                    Ok(DecoderLayer {
+                        attention: read.self_attention(&layer, width)?,
+                        cross: read.cross_attention(&layer, width, precisions.encoder)?,
+                        feed_forward: read.feed_forward(&layer, width, ffn)?,
+                    })
+                })
+                .collect::<Result<_, Error>>()?,
+            norm: read.norm("model.decoder.layer_norm", width)?,
+        };
+        Ok(Self { encoder, decoder, wide_cross_attention: compute == Compute::F32 })
+    }
+}
+
+/// Reads tensors by their canonical names.
+struct Reader<'a> {
+    tensors: &'a dyn TensorSource,
+    precision: Precision,
+}
+
+impl Reader<'_> {
+    fn check(&self, name: &str, shape: &[usize]) -> Result<(), Error> {
+        match self.tensors.shape(name) {
+            None => Err(Error::Tensor { name: name.into(), reason: "is missing".into() }),
+            Some(found) if found == shape => Ok(()),
+            Some(found) => {
+                let reason = format!("has shape {found:?}, the configuration says {shape:?}");
+                Err(Error::Tensor { name: name.into(), reason })
+            }
+        }
+    }
+
+    /// A tensor of `count` numbers, whatever its shape.
+    fn vector(&self, name: &str, count: usize) -> Result<Vec<f32>, Error> {
+        let values = match self.tensors.shape(name) {
+            Some(_) => self.tensors.read_f32(name)?,
+            None => return Err(Error::Tensor { name: name.into(), reason: "is missing".into() }),
+        };
+        if values.len() == count {
+            Ok(values)
+        } else {
+            let reason = format!("has {} numbers, the configuration says {count}", values.len());
+            Err(Error::Tensor { name: name.into(), reason })
+        }
+    }
+
+    /// Tensors of `[outputs, inputs]` each, one below the other.
+    fn matrix(&self, names: &[&str], outputs: usize, inputs: usize) -> Result<Matrix, Error> {
+        self.matrix_in(self.precision, names, outputs, inputs)
+    }
+
+    fn matrix_in(
+        &self,
+        precision: Precision,
+        names: &[&str],
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Matrix, Error> {
+        let parts = names
+            .iter()
+            .map(|name| {
+                self.check(name, &[outputs, inputs])?;
+                Rows::open(self.tensors, name, inputs)
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        Ok(Matrix::pack(precision, names.len() * outputs, inputs, |o, row| {
+            parts[o / outputs].read(o % outputs, row);
+        }))
+    }
+
+    /// Biases one after the other; a missing one is zero (Whisper's keys have none).
+    fn biases(&self, names: &[&str], width: usize) -> Result<Vec<f32>, Error> {
+        let mut all = Vec::with_capacity(names.len() * width);
+        for name in names {
+            match self.tensors.shape(name) {
+                Some(_) => all.extend(self.vector(name, width)?),
+                None => all.resize(all.len() + width, 0.0),
+            }
+        }
+        Ok(all)
+    }
+
+    fn linear(&self, names: &[&str], outputs: usize, inputs: usize) -> Result<Linear, Error> {
+        self.linear_in(self.precision, names, outputs, inputs)
+    }
+
+    fn linear_in(
+        &self,
+        precision: Precision,
+        names: &[&str],
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Linear, Error> {
+        let named = |end: &str| names.iter().map(|n| format!("{n}.{end}")).collect::<Vec<_>>();
+        let (weights, biases) = (named("weight"), named("bias"));
+        let weights: Vec<&str> = weights.iter().map(String::as_str).collect();
+        let biases: Vec<&str> = biases.iter().map(String::as_str).collect();
+        Ok(Linear {
+            weight: self.matrix_in(precision, &weights, outputs, inputs)?,
+            bias: self.biases(&biases, outputs)?,
+        })
+    }
+
+    fn norm(&self, name: &str, width: usize) -> Result<Norm, Error> {
+        Ok(Norm {
+            weight: self.vector(&format!("{name}.weight"), width)?,
+            bias: self.vector(&format!("{name}.bias"), width)?,
+        })
+    }
+
+    /// `[out, in, 3]` in the checkpoint, `[out, 3, in]` for us: frames lie one after the other.
+    fn convolution(&self, name: &str, outputs: usize, inputs: usize) -> Result<Linear, Error> {
+        let weight = format!("{name}.weight");
+        self.check(&weight, &[outputs, inputs, 3])?;
+        let rows = Rows::open(self.tensors, &weight, 3 * inputs)?;
+        let weight = Matrix::pack(self.precision, outputs, 3 * inputs, |o, row| {
+            let mut stored = vec![0.0; 3 * inputs];
+            rows.read(o, &mut stored);
+            for (i, taps) in stored.chunks_exact(3).enumerate() {
+                for (t, tap) in taps.iter().enumerate() {
+                    row[t * inputs + i] = *tap;
+                }
+            }
+        });
+        Ok(Linear { weight, bias: self.vector(&format!("{name}.bias"), outputs)? })
+    }
+
+    fn self_attention(&self, layer: &str, width: usize) -> Result<SelfAttention, Error> {
+        let name = |part: &str| format!("{layer}.self_attn.{part}_proj");
+        Ok(SelfAttention {
+            norm: self.norm(&format!("{layer}.self_attn_layer_norm"), width)?,
+            qkv: self.linear(&[&name("q"), &name("k"), &name("v")], width, width)?,
+            out: self.linear(&[&name("out")], width, width)?,
+        })
+    }
+
+    /// `kv_precision`: keys and values are made of all encoder positions at once, like the encoder's products.
+    fn cross_attention(
+        &self,
+        layer: &str,
+        width: usize,
+        kv_precision: Precision,
+    ) -> Result<CrossAttention, Error> {
+        let name = |part: &str| format!("{layer}.encoder_attn.{part}_proj");
+        Ok(CrossAttention {
+            norm: self.norm(&format!("{layer}.encoder_attn_layer_norm"), width)?,
+            q: self.linear(&[&name("q")], width, width)?,
+            kv: self.linear_in(kv_precision, &[&name("k"), &name("v")], width, width)?,
+            out: self.linear(&[&name("out")], width, width)?,
+        })
+    }
+
+    fn feed_forward(&self, layer: &str, width: usize, ffn_width: usize) -> Result<FeedForward, Error> {
+        Ok(FeedForward {
+            norm: self.norm(&format!("{layer}.final_layer_norm"), width)?,
+            fc1: self.linear(&[&format!("{layer}.fc1")], ffn_width, width)?,
+            fc2: self.linear(&[&format!("{layer}.fc2")], width, ffn_width)?,
+        })
+    }
+}
+
+/// A tensor that is read row by row: mapped where it is stored as floats, otherwise expanded once.
+enum Rows<'a> {
+    Mapped { dtype: Dtype, bytes: &'a [u8], inputs: usize },
+    Expanded { values: Vec<f32>, inputs: usize },
+}
+
+impl<'a> Rows<'a> {
+    fn open(tensors: &'a dyn TensorSource, name: &str, inputs: usize) -> Result<Self, Error> {
+        Ok(match tensors.raw(name) {
+            Some((dtype, bytes)) => Rows::Mapped { dtype, bytes, inputs },
+            None => Rows::Expanded { values: tensors.read_f32(name)?, inputs },
+        })
+    }
+
+    fn read(&self, row: usize, to: &mut [f32]) {
+        match self {
+            Rows::Expanded { values, inputs } => to.copy_from_slice(&values[row * inputs..(row + 1) * inputs]),
+            Rows::Mapped { dtype: Dtype::F32, bytes, inputs } => {
+                let bytes = &bytes[row * inputs * 4..(row + 1) * inputs * 4];
+                for (to, b) in to.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                    *to = f32::from_le_bytes(*b);
+                }
+            }
+            Rows::Mapped { dtype, bytes, inputs } => {
+                let bytes = &bytes[row * inputs * 2..(row + 1) * inputs * 2];
+                let words = bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
+                // The file gives no alignment, so the words are copied before they are widened together.
+                if *dtype == Dtype::F16 {
+                    let row: Vec<f16> = words.map(f16::from_bits).collect();
+                    row.as_slice().convert_to_f32_slice(to);
+                } else {
+                    let row: Vec<bf16> = words.map(bf16::from_bits).collect();
+                    row.as_slice().convert_to_f32_slice(to);
+                }
+            }
+        }
+    }
+}
