@@ -5,12 +5,20 @@
 
 use std::path::Path;
 
+use mynah_audio::mel::LogMel;
+use mynah_text::whisper_tokenizer::WhisperTokenizer;
+
+use crate::checkpoint::Checkpoint;
 use crate::{CancelFlag, Error, Observer, TranscribeOptions, Transcript};
 
 pub mod config;
 mod decode;
+mod decoder;
+mod encoder;
+mod session;
 pub mod step;
 mod transcribe;
+mod weights;
 
 pub use config::Config;
 pub use step::{Alignment, Network, WindowDecoder};
@@ -31,18 +39,39 @@ pub enum Compute {
 }
 
 /// A loaded model: immutable, shared by all its jobs.
-pub struct Whisper {}
+pub struct Whisper {
+    model: session::Model,
+    tokenizer: WhisperTokenizer,
+    mel: LogMel,
+}
 
 impl Whisper {
-    /// Loads a checkpoint in any format that [`Checkpoint::open`](crate::checkpoint::Checkpoint::open) knows.
+    /// Loads a checkpoint in any format that [`Checkpoint::open`] knows.
     pub fn load(path: &Path, compute: Compute) -> Result<Self, Error> {
-        let _ = (path, compute);
-        unimplemented!()
+        let Checkpoint { config, tokenizer, tensors, .. } = Checkpoint::open(path)?;
+        let weights = weights::Weights::load(tensors.as_ref(), &config, compute)?;
+        let mel = LogMel::new(config.n_mels);
+        Ok(Self { model: session::Model { config, weights }, tokenizer, mel })
+    }
+
+    /// Sizes and token lists.
+    pub fn config(&self) -> &Config {
+        &self.model.config
+    }
+
+    /// Vocabulary.
+    pub fn tokenizer(&self) -> &WhisperTokenizer {
+        &self.tokenizer
+    }
+
+    /// The network alone: windows and steps.
+    pub fn network(&self) -> &dyn Network {
+        &self.model
     }
 
     /// Whether the model knows languages and can translate.
     pub fn is_multilingual(&self) -> bool {
-        unimplemented!()
+        self.model.config.is_multilingual()
     }
 
     /// Transcribes 16 kHz mono samples. Segments are told to `observer` as they become final.
@@ -53,7 +82,7 @@ impl Whisper {
         cancel: &CancelFlag,
         observer: &mut dyn Observer,
     ) -> Result<Transcript, Error> {
-        let _ = (samples, options, cancel, observer);
-        unimplemented!()
+        let Self { model, tokenizer, mel } = self;
+        transcribe(model, &model.config, tokenizer, mel, samples, options, cancel, observer)
     }
 }
