@@ -1,7 +1,7 @@
 //! The encoder: one window of log-mel frames to states that the decoder attends to.
 
-use mynah_kernels::attention::{KeyValues, Queries, attend};
 use mynah_kernels::Epilogue;
+use mynah_kernels::attention::{KeyValues, Queries, attend};
 
 use super::Config;
 use super::weights::{Encoder, EncoderLayer, Linear};
@@ -59,8 +59,7 @@ fn run_layer(layer: &EncoderLayer, config: &Config, positions: usize, x: &mut [f
     let Buffers { normed, qkv, hidden } = buffers;
     layer.attention.norm.apply(x, normed);
     layer.attention.qkv.apply(normed, positions, qkv);
-    let kv =
-        KeyValues::<f32>::pack(heads, head_dim, positions, &qkv[width..], &qkv[2 * width..], 3 * width);
+    let kv = KeyValues::<f32>::pack(heads, head_dim, positions, &qkv[width..], &qkv[2 * width..], 3 * width);
     let queries = Queries { data: qkv, rows: positions, stride: 3 * width };
     attend(queries, (head_dim as f32).sqrt().recip(), &kv, normed);
     layer.attention.out.apply_add(normed, positions, x);

@@ -48,7 +48,10 @@ struct Session<'a> {
 impl Session<'_> {
     fn check_tokens(&self, tokens: &[u32], positions: usize) -> Result<(), Error> {
         if positions > self.max_positions() {
-            return Err(Error::BadInput(format!("{positions} tokens are more than {}", self.max_positions())));
+            return Err(Error::BadInput(format!(
+                "{positions} tokens are more than {}",
+                self.max_positions()
+            )));
         }
         match tokens.iter().find(|&&t| t as usize >= self.vocab_size()) {
             Some(token) => Err(Error::BadInput(format!("token {token} is not in the vocabulary"))),
@@ -160,6 +163,12 @@ impl WindowDecoder for Session<'_> {
                 next_logprobs.push(row[next as usize] - elementwise::log_sum_exp(row, &mut scratch));
             }
         }
-        Ok(Alignment { weights: weights_by_head, heads: heads.len(), tokens: tokens.len(), frames, next_logprobs })
+        Ok(Alignment {
+            weights: weights_by_head,
+            heads: heads.len(),
+            tokens: tokens.len(),
+            frames,
+            next_logprobs,
+        })
     }
 }

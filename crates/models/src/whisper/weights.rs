@@ -125,7 +125,8 @@ impl Weights {
         let precisions = Precisions::new(compute);
         let read = Reader { tensors, precision: precisions.encoder };
         let (width, ffn) = (config.width, config.ffn_width);
-        let conv = |name: &str, inputs: usize| read.convolution(&format!("model.encoder.{name}"), width, inputs);
+        let conv =
+            |name: &str, inputs: usize| read.convolution(&format!("model.encoder.{name}"), width, inputs);
         let encoder = Encoder {
             conv1: conv("conv1", config.n_mels)?,
             conv2: conv("conv2", width)?,
@@ -330,7 +331,9 @@ impl<'a> Rows<'a> {
 
     fn read(&self, row: usize, to: &mut [f32]) {
         match self {
-            Rows::Expanded { values, inputs } => to.copy_from_slice(&values[row * inputs..(row + 1) * inputs]),
+            Rows::Expanded { values, inputs } => {
+                to.copy_from_slice(&values[row * inputs..(row + 1) * inputs])
+            }
             Rows::Mapped { dtype: Dtype::F32, bytes, inputs } => {
                 let bytes = &bytes[row * inputs * 4..(row + 1) * inputs * 4];
                 for (to, b) in to.iter_mut().zip(bytes.as_chunks::<4>().0) {

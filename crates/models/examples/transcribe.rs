@@ -1,0 +1,74 @@
+//! Transcribes files with a checkpoint on disk, one JSON object a line: for comparing with other programs.
+//!
+//!     cargo run --release -p mynah-models --example transcribe -- CHECKPOINT FILE... \
+//!         [--language en] [--task translate] [--beam 5] [--compute f32] [--threads 2] [--vad] [--words]
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
+
+use std::path::Path;
+use std::time::Instant;
+
+use mynah_audio::DecodeLimits;
+use mynah_models::whisper::{Compute, Whisper};
+use mynah_models::{CancelFlag, Observer, Task, TranscribeOptions, TranscriptEvent, VadOptions};
+use serde_json::json;
+
+struct Silent;
+
+impl Observer for Silent {
+    fn event(&mut self, _: TranscriptEvent) {}
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut options = TranscribeOptions::default();
+    let (mut files, mut compute) = (Vec::new(), Compute::Auto);
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or(format!("{arg} needs a value"));
+        match arg.as_str() {
+            "--language" => options.language = Some(value()?),
+            "--task" if value()? == "translate" => options.task = Task::Translate,
+            "--beam" => options.beam_size = value()?.parse()?,
+            "--threads" => drop(mynah_kernels::pool::set_threads(value()?.parse()?)),
+            "--vad" => options.vad = Some(VadOptions::default()),
+            "--words" => options.word_timestamps = true,
+            "--compute" => {
+                compute = match value()?.as_str() {
+                    "f32" => Compute::F32,
+                    "f16" => Compute::F16,
+                    "int8" => Compute::Int8,
+                    _ => Compute::Auto,
+                }
+            }
+            _ => files.push(arg),
+        }
+    }
+    let start = Instant::now();
+    let (checkpoint, files) = files.split_first().ok_or("no checkpoint named")?;
+    let model = Whisper::load(Path::new(checkpoint), compute)?;
+    eprintln!("loaded in {:.2} s", start.elapsed().as_secs_f64());
+    for file in files {
+        let decoded = mynah_audio::decode_file(Path::new(file), &DecodeLimits::default(), &|| false)?;
+        let start = Instant::now();
+        let transcript = model.transcribe(&decoded.samples, &options, &CancelFlag::new(), &mut Silent)?;
+        let seconds = start.elapsed().as_secs_f64();
+        eprintln!("{file}: {seconds:.2} s for {:.2} s", transcript.duration_s);
+        let segments: Vec<_> = transcript
+            .segments
+            .iter()
+            .map(|s| {
+                let words: Vec<_> =
+                    s.words.iter().map(|w| json!([w.text, w.start_s, w.end_s, w.probability])).collect();
+                json!({"start": s.start_s, "end": s.end_s, "text": s.text, "avg_logprob": s.avg_logprob,
+                    "no_speech_prob": s.no_speech_prob, "temperature": s.temperature,
+                    "compression_ratio": s.compression_ratio, "words": words})
+            })
+            .collect();
+        println!(
+            "{}",
+            json!({"file": file, "text": transcript.text(), "language": transcript.language,
+                "seconds": seconds, "segments": segments})
+        );
+    }
+    Ok(())
+}
