@@ -4,19 +4,23 @@ use std::io;
 
 use symphonia::core::audio::Channels;
 use symphonia::core::codecs::CodecParameters;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_OPUS};
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_AAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS,
+};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::{FormatReader, Track, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::packet::Packet;
-use symphonia::core::units::{TimeBase, Timestamp};
+use symphonia::core::units::{Duration, TimeBase};
 use symphonia::default::{formats, get_codecs};
 
 use super::aac::Aac;
+use super::matroska;
 use super::mp4;
 use super::opus::Opus;
 use super::sink::{Shape, Sink};
+use super::sniff;
 use super::source::Section;
 use super::{DecodeError, Heard};
 
@@ -25,19 +29,19 @@ use super::{DecodeError, Heard};
 pub(super) enum Format {
     Adts,
     Caf,
-    Flac,
     Matroska,
     Mp4,
     Mpeg,
     Ogg,
 }
 
+const BROKEN: [&str; 3] = ["missing moov atom", "missing segment element", "page is not marked as first"];
+
 impl Format {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Adts => "adts",
             Self::Caf => "caf",
-            Self::Flac => "flac",
             Self::Matroska => "matroska",
             Self::Mp4 => "mp4",
             Self::Mpeg => "mpeg audio",
@@ -51,7 +55,6 @@ impl Format {
         Ok(match self {
             Self::Adts => Box::new(formats::AdtsReader::try_new(stream, options)?),
             Self::Caf => Box::new(formats::CafReader::try_new(stream, options)?),
-            Self::Flac => Box::new(formats::FlacReader::try_new(stream, options)?),
             Self::Matroska => Box::new(formats::MkvReader::try_new(stream, options)?),
             Self::Mp4 => Box::new(formats::IsoMp4Reader::try_new(stream, options)?),
             Self::Mpeg => Box::new(formats::MpaReader::try_new(stream, options)?),
@@ -69,6 +72,10 @@ impl Format {
                 DecodeError::malformed(self.name(), error.to_string())
             }
             Error::IoError(error) => DecodeError::Io(error),
+            // These are said to be unsupported but are pieces that are not there.
+            Error::Unsupported(what) if BROKEN.iter().any(|broken| what.ends_with(broken)) => {
+                DecodeError::malformed(self.name(), what)
+            }
             Error::Unsupported(what) => DecodeError::unsupported(format!("{} file: {what}", self.name())),
             error => DecodeError::malformed(self.name(), error.to_string()),
         }
@@ -100,12 +107,39 @@ pub(super) struct Undecodable;
 
 struct Symphonia {
     decoder: Box<dyn AudioDecoder>,
+    params: AudioCodecParameters,
     shape: Shape,
+    /// What MPEG frames were so far; their decoder has to be made anew when that changes.
+    mpeg: Option<(u32, bool)>,
     block: Vec<f32>,
+}
+
+impl Symphonia {
+    fn new(params: &AudioCodecParameters) -> Result<Self, Error> {
+        Ok(Self {
+            decoder: get_codecs().make_audio_decoder(params, &Default::default())?,
+            params: params.clone(),
+            shape: Shape {
+                rate: params.sample_rate.unwrap_or(0),
+                channels: params.channels.clone().unwrap_or(Channels::None),
+            },
+            mpeg: None,
+            block: Vec::new(),
+        })
+    }
 }
 
 impl PacketDecoder for Symphonia {
     fn decode(&mut self, packet: &Packet, out: &mut Vec<f32>) -> Result<(), Undecodable> {
+        if [CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3].contains(&self.params.codec) {
+            let kind = sniff::mpeg_kind(&packet.data);
+            if self.mpeg.is_some() && kind.is_some() && self.mpeg != kind {
+                self.decoder = get_codecs()
+                    .make_audio_decoder(&self.params, &Default::default())
+                    .map_err(|_| Undecodable)?;
+            }
+            self.mpeg = kind.or(self.mpeg);
+        }
         let buffer = self.decoder.decode(packet).map_err(|_| Undecodable)?;
         let spec = buffer.spec();
         self.shape = Shape { rate: spec.rate(), channels: spec.channels().clone() };
@@ -159,7 +193,15 @@ impl PacketDecoder for Aac {
 
 /// Decodes the first sound track that can be, from begin to end.
 pub(super) fn decode(source: Section, format: Format, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {
-    let edits = if format == Format::Mp4 { mp4::edits(&source)? } else { Vec::new() };
+    let (edits, delay) = match format {
+        Format::Mp4 => (mp4::edits(&source)?, mp4::itunes_delay(&source)?),
+        _ => (Vec::new(), None),
+    };
+    let source = match format {
+        Format::Mp4 => mp4::mended(source)?,
+        Format::Matroska => matroska::mended(source)?,
+        _ => source,
+    };
     let mut reader = format.open(source).map_err(|error| format.error(error))?;
     let mut codec = None;
     loop {
@@ -167,10 +209,10 @@ pub(super) fn decode(source: Section, format: Format, sink: &mut Sink<'_>) -> Re
         let mut decoder = open_decoder(&track, format, sink)?;
         codec.get_or_insert(decoder.name());
         let edit = edits.iter().find(|(id, _)| *id == track.id).map(|(_, edit)| *edit);
-        match play(reader.as_mut(), &track, decoder.as_mut(), format, edit, sink) {
-            Ok(End::Stream) => break,
-            Ok(End::Reset) => {}
-            Err(error) => return Err(error),
+        let margins = Margins { format, edit, delay };
+        match play(reader.as_mut(), &track, decoder.as_mut(), &margins, sink)? {
+            End::Stream => break,
+            End::Reset => {}
         }
     }
     Ok(Heard { container: format.name(), codec: codec.unwrap_or("unknown") })
@@ -191,8 +233,7 @@ fn play(
     reader: &mut dyn FormatReader,
     track: &Track,
     decoder: &mut dyn PacketDecoder,
-    format: Format,
-    edit: Option<mp4::Edit>,
+    margins: &Margins,
     sink: &mut Sink<'_>,
 ) -> Result<End, DecodeError> {
     let mut block = Vec::new();
@@ -200,17 +241,20 @@ fn play(
     let (mut good, mut bad) = (0usize, 0usize);
     let end = loop {
         sink.check_cancelled()?;
-        let packet = match reader.next_packet() {
+        let mut packet = match reader.next_packet() {
             Ok(Some(packet)) => packet,
             Ok(None) => break End::Stream,
             Err(Error::ResetRequired) => break End::Reset,
             // Whatever breaks behind the first sound is the end of what is there.
             Err(_) if good > 0 || !sink.is_empty() => break End::Stream,
             Err(Error::IoError(error)) if error.kind() == io::ErrorKind::UnexpectedEof => break End::Stream,
-            Err(error) => return Err(format.error(error)),
+            Err(error) => return Err(margins.format.error(error)),
         };
         if packet.track_id != track.id {
             continue;
+        }
+        if margins.format == Format::Mpeg && is_past_count(track, &packet) {
+            packet.trim_end = Duration::ZERO;
         }
         block.clear();
         if decoder.decode(&packet, &mut block).is_ok() {
@@ -231,7 +275,7 @@ fn play(
         }
         let shape = decoder.shape();
         let width = shape.channels.count();
-        let trim = trim.get_or_insert_with(|| ends(track, &packet, format, edit, shape.rate));
+        let trim = trim.get_or_insert_with(|| margins.trim(track, &packet, shape.rate));
         let frames = (block.len() / width.max(1)) as u64;
         let from = trim.skip.min(frames);
         let to = from + trim.keep.map_or(frames - from, |keep| keep.min(frames - from));
@@ -256,23 +300,50 @@ fn lasting(packet: &Packet, time_base: Option<TimeBase>, rate: u32) -> usize {
     (seconds.min(LONGEST_PATCH) * f64::from(rate)) as usize
 }
 
-/// What lies outside the signal, as each container says it.
-fn ends(track: &Track, first: &Packet, format: Format, edit: Option<mp4::Edit>, rate: u32) -> Trim {
-    let opus = audio_params(track).filter(|params| params.codec == CODEC_ID_OPUS);
-    // Opus says in its own header what to drop; demuxers repeat it in their ways.
-    let pre_skip =
-        opus.and_then(|params| params.extra_data.as_deref()).map(|head| Opus::pre_skip(head, rate));
-    let edited = edit.map_or_else(Trim::default, |edit| edit.trim(rate));
-    match format {
-        _ if pre_skip.is_some() => Trim { skip: pre_skip.unwrap_or(0), keep: edited.keep },
-        Format::Mp4 => edited,
-        Format::Caf => Trim { skip: u64::from(track.delay.unwrap_or(0)), keep: track.num_frames },
-        Format::Matroska if first.pts < Timestamp::ZERO => {
+/// Whether an MPEG packet lies behind the frames the stream's first one counts. A wrong count must not cut the rest off:
+/// files are strung together with their counts left as they were.
+fn is_past_count(track: &Track, packet: &Packet) -> bool {
+    let counted = track.num_frames.map(|frames| frames.saturating_add(u64::from(track.padding.unwrap_or(0))));
+    counted.is_some_and(|counted| packet.pts.get() >= counted.min(i64::MAX as u64) as i64)
+}
+
+/// What a container says about sound outside the signal.
+struct Margins {
+    format: Format,
+    edit: Option<mp4::Edit>,
+    /// Frames before the signal by a tag.
+    delay: Option<u64>,
+}
+
+impl Margins {
+    fn trim(&self, track: &Track, first: &Packet, rate: u32) -> Trim {
+        let params = audio_params(track);
+        let codec = params.map(|params| params.codec);
+        let ticks = |ticks: u64| {
             let base =
-                track.time_base.map_or(1.0, |base| f64::from(base.numer.get()) / f64::from(base.denom.get()));
-            Trim { skip: (-first.pts.get() as f64 * base * f64::from(rate)).round() as u64, keep: None }
+                track.time_base.map_or(0.0, |base| f64::from(base.numer.get()) / f64::from(base.denom.get()));
+            (ticks as f64 * base * f64::from(rate)).round() as u64
+        };
+        let edited = self.edit.map_or_else(Trim::default, |edit| edit.trim(rate));
+        // Opus says in its own header what to drop; demuxers repeat it in their ways.
+        if let Some(head) =
+            params.filter(|_| codec == Some(CODEC_ID_OPUS)).and_then(|params| params.extra_data.as_deref())
+        {
+            return Trim { skip: Opus::pre_skip(head, rate), keep: edited.keep };
         }
-        _ => Trim::default(),
+        match self.format {
+            Format::Mp4 if codec == Some(CODEC_ID_AAC) => {
+                let skip = if edited.skip == 0 { self.delay.unwrap_or(0) } else { edited.skip };
+                // Encoders do not agree on where in its last packet the sound ends, so that is kept whole.
+                let unit = ticks(first.dur.get()).max(1);
+                let keep = edited.keep.map(|keep| (skip + keep).div_ceil(unit).saturating_mul(unit) - skip);
+                Trim { skip, keep }
+            }
+            Format::Mp4 => edited,
+            Format::Caf => Trim { skip: u64::from(track.delay.unwrap_or(0)), keep: track.num_frames },
+            Format::Matroska => Trim { skip: ticks(first.pts.get().min(0).unsigned_abs()), keep: None },
+            _ => Trim::default(),
+        }
     }
 }
 
@@ -325,11 +396,6 @@ fn open_decoder(
     {
         return Ok(Box::new(aac));
     }
-    let decoder =
-        get_codecs().make_audio_decoder(params, &Default::default()).map_err(|error| format.error(error))?;
-    let shape = Shape {
-        rate: params.sample_rate.unwrap_or(0),
-        channels: params.channels.clone().unwrap_or(Channels::None),
-    };
-    Ok(Box::new(Symphonia { decoder, shape, block: Vec::new() }))
+    let decoder = Symphonia::new(params).map_err(|error| format.error(error))?;
+    Ok(Box::new(decoder))
 }

@@ -69,6 +69,8 @@ fn known(container: &Container) -> Option<(&'static str, &'static str)> {
         Container::Aiff => Some(("aiff", "aiff")),
         Container::Au => Some(("au", "au")),
         Container::Foreign(foreign) => Some((foreign.name, foreign.demuxer)),
+        Container::Caf => Some(("caf", "caf")),
+        Container::Flac => Some(("flac", "flac")),
         Container::Stream(format) => Some((
             format.name(),
             match format.name() {

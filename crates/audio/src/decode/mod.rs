@@ -1,25 +1,30 @@
 //! Recordings in any common container and codec to 16 kHz mono samples.
 //!
 //! The container is found from the first bytes ([`sniff`]), never from a name. Samples that lie in the file as they
-//! are (wav, aiff, au) are read by [`riff`] and [`pcm`]; everything else goes through Symphonia's demuxers with
+//! are (wav, aiff, au) are read by [`wav`], [`apple`] and
+//! [`pcm`], FLAC's frames are found by [`flac`]; everything else goes through Symphonia's demuxers with
 //! Symphonia's, opus-pure's or syom's decoders ([`demux`]). Blocks flow through a [`sink`] that mixes the channels
 //! down, changes the rate and holds the limits, so memory is that of the result and a few blocks. What none of these
 //! reads is handed to the `ffmpeg` program where there is one ([`ffmpeg`]).
 
 mod aac;
 mod adpcm;
+mod apple;
+mod chunks;
 mod demux;
 mod downmix;
 mod error;
 mod ffmpeg;
+mod flac;
+mod matroska;
 mod mp4;
 mod opus;
 mod pcm;
 mod resample;
-mod riff;
 mod sink;
 mod sniff;
 mod source;
+mod wav;
 
 use std::fs::File;
 use std::io::{Cursor, Read, Seek};
@@ -29,6 +34,7 @@ use std::path::Path;
 pub use error::{DecodeError, Limit, SUPPORTED_FORMATS};
 
 use crate::SAMPLE_RATE;
+use chunks::Content;
 use sink::Sink;
 use sniff::Container;
 use source::Section;
@@ -156,18 +162,19 @@ fn run(source: &Section, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {
     let (container, start) = sniff::sniff(source)?;
     let body = source.section(start, u64::MAX);
     let content = match container {
-        Container::Wav => riff::wav(&body)?,
-        Container::Aiff => riff::aiff(&body)?,
-        Container::Au => riff::au(&body)?,
+        Container::Wav => wav::read(&body)?,
+        Container::Aiff => apple::aiff(&body)?,
+        Container::Au => apple::au(&body)?,
+        Container::Caf => apple::caf(&body)?,
+        Container::Flac => return flac::decode(body, sink),
         Container::Stream(format) => return demux::decode(body, format, sink),
         Container::Foreign(foreign) => return Err(DecodeError::unsupported(foreign.name)),
         Container::Unknown(what) => return Err(DecodeError::unsupported(what)),
     };
     match content {
-        riff::Content::Samples(layout) => pcm::decode(&body, &layout, sink),
-        riff::Content::Mpeg { start, len } => {
-            demux::decode(body.section(start, len), demux::Format::Mpeg, sink)
-        }
-        riff::Content::Foreign(what) => Err(DecodeError::unsupported(what)),
+        Content::Samples(layout) => pcm::decode(&body, &layout, sink),
+        Content::Mpeg { start, len } => demux::decode(body.section(start, len), demux::Format::Mpeg, sink),
+        Content::Packets => demux::decode(body, demux::Format::Caf, sink),
+        Content::Foreign(what) => Err(DecodeError::unsupported(what)),
     }
 }

@@ -1,6 +1,7 @@
-//! Edit lists of MP4 and QuickTime files (ISO/IEC 14496-12, section 8.6.6): which part of a track is to be heard.
+//! What the demuxer for MP4 and QuickTime files does not do: edit lists (ISO/IEC 14496-12, section 8.6.6), which say
+//! what part of a track is to be heard, and files of the days before the file type box.
 //!
-//! AAC encoders put 1024 to 2112 samples before the signal; only the edit list tells.
+//! AAC encoders put 1024 to 2112 samples before the signal. The edit list tells, or Apple's older iTunSMPB tag.
 
 use super::DecodeError;
 use super::demux::Trim;
@@ -32,6 +33,8 @@ impl Edit {
 struct Atom {
     kind: [u8; 4],
     body: Section,
+    /// Whether it ends within its parent.
+    whole: bool,
 }
 
 /// Boxes looked at in one place.
@@ -50,7 +53,8 @@ fn boxes(parent: &Section) -> Result<Vec<Atom>, DecodeError> {
         if size < header {
             break;
         }
-        found.push(Atom { kind, body: parent.section(at + header, size - header) });
+        let whole = at.saturating_add(size) <= parent.len();
+        found.push(Atom { kind, body: parent.section(at + header, size - header), whole });
         at = at.saturating_add(size);
         if at >= parent.len() {
             break;
@@ -76,6 +80,33 @@ fn timescale(header: &Section) -> Result<Option<u32>, DecodeError> {
     let bytes = header.peek(0, 32)?;
     let at = if bytes.first() == Some(&1) { 20 } else { 12 };
     Ok(u32_at(&bytes, at).filter(|&scale| scale > 0))
+}
+
+/// The file as the demuxer can read it. Old QuickTime files get the file type box they lack, behind everything else, and
+/// of files that break off in the sound only what comes up to there is read.
+pub(super) fn mended(file: Section) -> Result<Section, DecodeError> {
+    let atoms = boxes(&file)?;
+    let has = |kind: &[u8; 4]| atoms.iter().any(|atom| atom.kind == *kind && atom.whole);
+    if atoms.last().is_some_and(|last| !last.whole) && has(b"moov") && has(b"ftyp") {
+        return Ok(file.forward_only());
+    }
+    let tail = if has(b"ftyp") { Vec::new() } else { b"\0\0\0\x14ftypqt  \0\0\0\0qt  ".to_vec() };
+    Ok(file.behind(tail))
+}
+
+/// Samples before the signal as the iTunSMPB tag says: the second of its hexadecimal words.
+pub(super) fn itunes_delay(file: &Section) -> Result<Option<u64>, DecodeError> {
+    const TAG: &[u8] = b"iTunSMPB";
+    let Some(movie) = child(file, b"moov")? else { return Ok(None) };
+    let Some(user) = child(&movie, b"udta")? else { return Ok(None) };
+    let bytes = user.peek(0, 1 << 20)?;
+    let Some(at) = bytes.windows(TAG.len()).position(|window| window == TAG) else { return Ok(None) };
+    let text = &bytes[at + TAG.len()..bytes.len().min(at + 128)];
+    // A box header and two zero words come before the text, " 00000000 00000840 000001CA ...".
+    let text = text.iter().position(|&byte| byte == b' ').map_or(&[][..], |begin| &text[begin..]);
+    let mut words = text.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
+    let delay = words.nth(1).and_then(|word| u64::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok());
+    Ok(delay.filter(|&delay| delay < 1 << 16))
 }
 
 /// The edits of all tracks that have one, by track id.

@@ -83,12 +83,13 @@ struct Head {
 impl Head {
     fn read(bytes: &[u8]) -> Option<Self> {
         let body = bytes.strip_prefix(b"OpusHead")?;
-        let &[_version, channels, skip_low, skip_high, _, _, _, _, gain_low, gain_high, family] =
-            body.first_chunk()?;
+        let &[version, channels, s0, s1, _, _, _, _, g0, g1, family] = body.first_chunk()?;
+        // The header in MP4 is the same but for its version, 0, and its byte order.
+        let word = if version == 0 { u16::from_be_bytes } else { u16::from_le_bytes };
         Some(Self {
             channels: usize::from(channels),
-            pre_skip: u16::from_le_bytes([skip_low, skip_high]),
-            gain_q8: i32::from(i16::from_le_bytes([gain_low, gain_high])),
+            pre_skip: word([s0, s1]),
+            gain_q8: i32::from(word([g0, g1]) as i16),
             family,
         })
     }

@@ -93,7 +93,7 @@ impl<'a> Sink<'a> {
         let most = (self.limits.max_duration_s * f64::from(SAMPLE_RATE)) as usize;
         for part in interleaved.chunks(STRIDE / stage.width * stage.width) {
             self.clean.clear();
-            self.clean.extend(part.iter().map(|&x| if x.is_nan() { 0.0 } else { x.clamp(-WILD, WILD) }));
+            self.clean.extend(part.iter().map(|&x| if x.is_finite() { x.clamp(-WILD, WILD) } else { 0.0 }));
             self.mono.clear();
             stage.downmix.mix(&self.clean, &mut self.mono);
             match &mut stage.resampler {

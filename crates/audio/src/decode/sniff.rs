@@ -2,6 +2,7 @@
 
 use super::DecodeError;
 use super::demux::Format;
+use super::flac;
 use super::source::Section;
 
 /// Kinds of file, by who reads them.
@@ -10,6 +11,8 @@ pub(super) enum Container {
     Wav,
     Aiff,
     Au,
+    Caf,
+    Flac,
     Stream(Format),
     /// Known, but read by the `ffmpeg` program only.
     Foreign(Foreign),
@@ -53,7 +56,10 @@ pub(super) fn sniff(source: &Section) -> Result<(Container, u64), DecodeError> {
         return Ok((Container::Stream(format), start + offset as u64));
     }
     if let Some(at) = bytes.windows(4).position(|four| four == b"fLaC") {
-        return Ok((Container::Stream(Format::Flac), start + at as u64));
+        return Ok((Container::Flac, start + at as u64));
+    }
+    if let Some(at) = flac::find(&source.section(start, u64::MAX))? {
+        return Ok((Container::Flac, start + at));
     }
     if is_gsm(&bytes) {
         return Ok((Container::Foreign(Foreign { name: "GSM 06.10", demuxer: "gsm" }), start));
@@ -85,8 +91,8 @@ fn by_magic(head: &[u8]) -> Option<Container> {
         _ => {}
     }
     match tag(0) {
-        b"fLaC" => return Some(Container::Stream(Format::Flac)),
-        b"caff" => return Some(Container::Stream(Format::Caf)),
+        b"fLaC" => return Some(Container::Flac),
+        b"caff" => return Some(Container::Caf),
         b".snd" => return Some(Container::Au),
         b"\x1a\x45\xdf\xa3" => return Some(Container::Stream(Format::Matroska)),
         b"\x1f\x43\xb6\x75" => {
@@ -201,6 +207,12 @@ fn frame(bytes: &[u8]) -> Option<Frame> {
         _ => 144 * bits / hertz + padding,
     };
     Some(Frame { format: Format::Mpeg, kind: header & 0xfffe_0c00, len: len as usize })
+}
+
+/// Version, layer, rate and whether it is mono, of a frame of MPEG audio: what a decoder cannot change on the way.
+pub(super) fn mpeg_kind(bytes: &[u8]) -> Option<(u32, bool)> {
+    let frame = frame(bytes).filter(|frame| frame.format == Format::Mpeg)?;
+    Some((frame.kind, bytes[3] >> 6 == 3))
 }
 
 /// Frames that must follow one another to be believed: fewer where they start the file than behind junk.

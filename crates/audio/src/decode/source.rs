@@ -18,8 +18,11 @@ pub(super) struct Section {
     source: Arc<Mutex<Box<dyn Source>>>,
     start: u64,
     len: u64,
+    /// Bytes presented behind the window, to mend what a demuxer cannot read.
+    tail: Vec<u8>,
     pos: u64,
     budget: u64,
+    seekable: bool,
 }
 
 /// How often a demuxer may read the whole file, and what it may read beyond that.
@@ -35,23 +38,30 @@ impl Section {
 
     fn over(source: Arc<Mutex<Box<dyn Source>>>, start: u64, len: u64) -> Self {
         let budget = len.saturating_mul(BUDGET_PASSES).saturating_add(BUDGET_EXTRA);
-        Self { source, start, len, pos: 0, budget }
+        Self { source, start, len, tail: Vec::new(), pos: 0, budget, seekable: true }
     }
 
-    /// A window from `start` of `len` bytes, cut to what this one has; positioned at its begin.
+    /// The same window with more bytes behind it.
+    pub(super) fn behind(mut self, tail: Vec<u8>) -> Self {
+        self.tail = tail;
+        self
+    }
+
+    /// A window of the file from `start` of `len` bytes, cut to what this one has; positioned at its begin.
     pub(super) fn section(&self, start: u64, len: u64) -> Self {
         let start = start.min(self.len);
         Self::over(Arc::clone(&self.source), self.start + start, len.min(self.len - start))
     }
 
-    /// Bytes in this window.
-    pub(super) fn len(&self) -> u64 {
-        self.len
+    /// The same window, to be read from begin to end only.
+    pub(super) fn forward_only(mut self) -> Self {
+        self.seekable = false;
+        self
     }
 
-    /// Bytes between the position and the end.
-    pub(super) fn remaining(&self) -> u64 {
-        self.len.saturating_sub(self.pos)
+    /// Bytes to be read in all.
+    pub(super) fn len(&self) -> u64 {
+        self.len + self.tail.len() as u64
     }
 
     /// Up to `len` bytes from `start`, fewer at the end; the position stays.
@@ -64,16 +74,21 @@ impl Section {
 
 impl Read for Section {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let want = self.remaining().min(buf.len() as u64).min(self.budget) as usize;
+        let remaining = self.len().saturating_sub(self.pos);
+        let want = remaining.min(buf.len() as u64).min(self.budget) as usize;
         if want == 0 {
-            if self.remaining() > 0 && !buf.is_empty() {
+            if remaining > 0 && !buf.is_empty() {
                 return Err(io::Error::other("the file sends its reader in circles"));
             }
             return Ok(0);
         }
-        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        source.seek(SeekFrom::Start(self.start + self.pos))?;
-        let read = source.read(&mut buf[..want])?;
+        let read = if let Some(at) = self.pos.checked_sub(self.len) {
+            (&self.tail[at as usize..]).read(&mut buf[..want])?
+        } else {
+            let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+            source.seek(SeekFrom::Start(self.start + self.pos))?;
+            source.read(&mut buf[..want.min((self.len - self.pos) as usize)])?
+        };
         self.pos += read as u64;
         self.budget -= read as u64;
         Ok(read)
@@ -84,7 +99,7 @@ impl Seek for Section {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let pos = match to {
             SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::End(offset) => self.len.checked_add_signed(offset),
+            SeekFrom::End(offset) => self.len().checked_add_signed(offset),
             SeekFrom::Current(offset) => self.pos.checked_add_signed(offset),
         };
         self.pos =
@@ -95,10 +110,10 @@ impl Seek for Section {
 
 impl MediaSource for Section {
     fn is_seekable(&self) -> bool {
-        true
+        self.seekable
     }
 
     fn byte_len(&self) -> Option<u64> {
-        Some(self.len)
+        self.seekable.then(|| self.len())
     }
 }

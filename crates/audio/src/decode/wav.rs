@@ -1,101 +1,10 @@
-//! Containers made of tagged chunks: wav in all its sizes (RIFF, RIFX, RF64, BW64, Wave64) and aiff, aifc.
+//! Wav in all its sizes: RIFF, big-endian RIFX, RF64 and BW64 (ITU-R BS.2088), Sony's Wave64.
 
 use super::DecodeError;
 use super::adpcm::MICROSOFT_COEFFICIENTS;
+use super::chunks::{Chunk, Content, Fields, MAX_CHUNKS, Style};
 use super::pcm::{Encoding, Layout};
 use super::source::Section;
-
-/// What a wav or aiff file holds.
-pub(super) enum Content {
-    /// Samples this crate reads by itself.
-    Samples(Layout),
-    /// An MPEG audio stream inside a wav file, at this offset.
-    Mpeg { start: u64, len: u64 },
-    /// Something else, named.
-    Foreign(String),
-}
-
-/// Chunks looked at before a file counts as broken.
-const MAX_CHUNKS: usize = 4096;
-/// Bytes of a chunk read into memory; format chunks are far smaller.
-const MAX_BODY: usize = 4096;
-
-struct Chunk {
-    id: [u8; 4],
-    /// Offset of the body.
-    start: u64,
-    /// Size as claimed.
-    size: u64,
-}
-
-/// How chunks follow one another.
-#[derive(Clone, Copy, PartialEq)]
-enum Style {
-    Little,
-    Big,
-    /// 16-byte ids, 64-bit sizes that count the header, and alignment to 8.
-    Wave64,
-}
-
-impl Style {
-    fn chunk(self, source: &Section, at: u64) -> Result<Option<Chunk>, DecodeError> {
-        let head = source.peek(at, 24)?;
-        let chunk = match self {
-            Self::Wave64 => head.first_chunk::<24>().map(|head| {
-                let size = u64::from_le_bytes(head[16..].try_into().expect("eight bytes"));
-                Chunk {
-                    id: [head[0], head[1], head[2], head[3]],
-                    start: at + 24,
-                    size: size.saturating_sub(24),
-                }
-            }),
-            _ => head.first_chunk::<8>().map(|&[a, b, c, d, size @ ..]| {
-                let size =
-                    if self == Self::Big { u32::from_be_bytes(size) } else { u32::from_le_bytes(size) };
-                Chunk { id: [a, b, c, d], start: at + 8, size: u64::from(size) }
-            }),
-        };
-        Ok(chunk)
-    }
-
-    fn after(self, chunk: &Chunk) -> u64 {
-        let align = if self == Self::Wave64 { 8 } else { 2 };
-        chunk.start.saturating_add(chunk.size).checked_next_multiple_of(align).unwrap_or(u64::MAX)
-    }
-}
-
-/// Fields of a chunk's body, zero where it is too short.
-struct Fields {
-    bytes: Vec<u8>,
-    big: bool,
-}
-
-impl Fields {
-    fn read(source: &Section, chunk: &Chunk, big: bool) -> Result<Self, DecodeError> {
-        Ok(Self { bytes: source.peek(chunk.start, chunk.size.min(MAX_BODY as u64) as usize)?, big })
-    }
-
-    fn number(&self, at: usize, len: usize) -> u64 {
-        let byte = |at: usize| u64::from(self.bytes.get(at).copied().unwrap_or(0));
-        (0..len).fold(0, |number, k| (number << 8) | byte(if self.big { at + k } else { at + len - 1 - k }))
-    }
-
-    fn u16(&self, at: usize) -> u16 {
-        self.number(at, 2) as u16
-    }
-
-    fn u32(&self, at: usize) -> u32 {
-        self.number(at, 4) as u32
-    }
-
-    fn i16(&self, at: usize) -> i32 {
-        i32::from(self.u16(at) as i16)
-    }
-
-    fn id(&self, at: usize) -> [u8; 4] {
-        self.bytes.get(at..at + 4).and_then(|id| id.try_into().ok()).unwrap_or_default()
-    }
-}
 
 struct Format {
     tag: u16,
@@ -109,7 +18,7 @@ struct Format {
 }
 
 /// A wav file of any of its kinds, told apart by its first bytes.
-pub(super) fn wav(source: &Section) -> Result<Content, DecodeError> {
+pub(super) fn read(source: &Section) -> Result<Content, DecodeError> {
     let head = source.peek(0, 16)?;
     let (name, style, mut at) = match head.first_chunk() {
         Some(b"RIFX") => ("wav", Style::Big, 12),
@@ -293,102 +202,4 @@ fn right_justified(
         low_used |= at(slot, 0) != 0;
     }
     Ok(low_used)
-}
-
-/// An aiff or aifc file.
-pub(super) fn aiff(source: &Section) -> Result<Content, DecodeError> {
-    let name = "aiff";
-    let compressed = source.peek(8, 4)? == b"AIFC";
-    let (mut common, mut data, mut at) = (None, None, 12);
-    for _ in 0..MAX_CHUNKS {
-        let Some(chunk) = Style::Big.chunk(source, at)? else { break };
-        match &chunk.id {
-            b"COMM" => common = Some(Fields::read(source, &chunk, true)?),
-            b"SSND" => {
-                let offset = u64::from(Fields::read(source, &chunk, true)?.u32(0));
-                let start = chunk.start.saturating_add(8).saturating_add(offset);
-                let end = chunk.start.saturating_add(chunk.size);
-                let claimed = end.saturating_sub(start);
-                data = Some((start, (claimed > 0 && chunk.size != u64::from(u32::MAX)).then_some(claimed)));
-            }
-            _ => {}
-        }
-        if common.is_some() && data.is_some() {
-            break;
-        }
-        at = Style::Big.after(&chunk);
-    }
-    let common = common.ok_or_else(|| DecodeError::malformed(name, "it has no format chunk"))?;
-    let (data_start, data_len) =
-        data.ok_or_else(|| DecodeError::malformed(name, "it has no samples chunk"))?;
-    let bits = common.u16(6);
-    let bytes = usize::from(bits).div_ceil(8);
-    let codec = if compressed { common.id(18) } else { *b"NONE" };
-    let encoding = match &codec {
-        b"NONE" | b"twos" | b"in24" | b"in32" if (1..=8).contains(&bytes) => {
-            Encoding::Int { bytes, big_endian: true }
-        }
-        b"sowt" if (1..=8).contains(&bytes) => Encoding::Int { bytes, big_endian: false },
-        b"raw " if bytes == 1 => Encoding::Unsigned { bytes, big_endian: true },
-        b"fl32" | b"FL32" => Encoding::Float32 { big_endian: true },
-        b"fl64" | b"FL64" => Encoding::Float64 { big_endian: true },
-        b"ulaw" | b"ULAW" => Encoding::MuLaw,
-        b"alaw" | b"ALAW" => Encoding::ALaw,
-        _ if bytes == 0 || bytes > 8 => {
-            return Err(DecodeError::malformed(name, format!("{bits} bits a sample")));
-        }
-        _ => return Ok(Content::Foreign(format!("aifc with codec '{}'", codec.escape_ascii()))),
-    };
-    let rate = extended(&common.bytes, 8)
-        .ok_or_else(|| DecodeError::malformed(name, "its sample rate is no number"))?;
-    let channels = usize::from(common.u16(0));
-    Ok(Content::Samples(Layout {
-        container: name,
-        encoding,
-        rate,
-        channels,
-        mask: None,
-        data_start,
-        data_len,
-        frames: None,
-    }))
-}
-
-/// The 80-bit IEEE 754 extended float aiff keeps its rate in, rounded.
-fn extended(bytes: &[u8], at: usize) -> Option<u32> {
-    let raw: &[u8; 10] = bytes.get(at..)?.first_chunk()?;
-    let exponent = i32::from(u16::from_be_bytes([raw[0], raw[1]])) - 16383;
-    let mantissa = u64::from_be_bytes(raw[2..].try_into().expect("eight bytes"));
-    if !(0..32).contains(&exponent) {
-        return None;
-    }
-    Some((mantissa as f64 * f64::from(exponent - 63).exp2()).round() as u32)
-}
-
-/// A NeXT and Sun audio file (.au, .snd).
-pub(super) fn au(source: &Section) -> Result<Content, DecodeError> {
-    let fields = Fields { bytes: source.peek(0, 24)?, big: true };
-    if fields.bytes.len() < 24 {
-        return Err(DecodeError::malformed("au", "its header is cut off"));
-    }
-    let big_endian = true;
-    let encoding = match fields.u32(12) {
-        1 => Encoding::MuLaw,
-        code @ 2..=5 => Encoding::Int { bytes: code as usize - 1, big_endian },
-        6 => Encoding::Float32 { big_endian },
-        7 => Encoding::Float64 { big_endian },
-        27 => Encoding::ALaw,
-        code => return Ok(Content::Foreign(format!("au with codec {code}"))),
-    };
-    let claimed = fields.u32(8);
-    Ok(Content::Samples(Layout {
-        container: "au",
-        encoding,
-        rate: fields.u32(16),
-        channels: fields.u32(20).min(u32::from(u16::MAX)) as usize,
-        mask: None,
-        data_start: u64::from(fields.u32(4)).max(24),
-        data_len: (claimed != u32::MAX && claimed != 0).then_some(u64::from(claimed)),
-        frames: None,
-    }))
 }
