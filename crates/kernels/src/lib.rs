@@ -12,11 +12,18 @@ mod arch;
 pub mod attention;
 pub mod cpu;
 pub mod elementwise;
+pub mod functions;
 mod gemm;
 mod matrix;
+mod norm;
 mod panels;
 pub mod pool;
+mod quantized;
+pub mod random;
+mod vectorize;
 
 pub use gemm::Float;
 pub use matrix::{Epilogue, Matrix, Precision};
+pub use norm::{DepthwiseConv, LayerNorm};
 pub use panels::PANEL;
+pub use quantized::{Finish, Grid, QuantizedMatrix, Range};

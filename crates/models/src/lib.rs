@@ -7,6 +7,7 @@ pub mod cancel;
 pub mod checkpoint;
 pub mod error;
 pub mod speech_to_text;
+pub mod text_to_speech;
 pub mod whisper;
 
 pub use cancel::CancelFlag;
@@ -14,3 +15,4 @@ pub use error::Error;
 pub use speech_to_text::{
     Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent, VadOptions, Word,
 };
+pub use text_to_speech::{AudioChunk, Joiner, Pause, SpeechOptions, SpokenWord};

@@ -1,0 +1,215 @@
+//! Layer normalisation, alone or behind a depthwise convolution, telling the range of what it wrote.
+//!
+//! The two together are the head of a ConvNeXt block (arXiv:2201.03545): fused, a row is convolved and normalised
+//! while it is in the first-level cache.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::cpu::Isa;
+use crate::pool;
+use crate::quantized::Range;
+use crate::vectorize::vectorized;
+
+/// Numbers a task gets, at least.
+const SHARE: usize = 4 * 1024;
+/// Channels that are summed up together, in registers.
+const LANES: usize = 16;
+/// Added to the variance.
+const EPSILON: f32 = 1e-5;
+
+/// Layer normalisation (arXiv:1607.06450) with epsilon 1e-5.
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl LayerNorm {
+    /// `weight` and `bias` have one number a channel.
+    pub fn new(weight: Vec<f32>, bias: Vec<f32>) -> Self {
+        assert!(weight.len() == bias.len() && !weight.is_empty(), "weight and bias differ in length");
+        Self { weight, bias }
+    }
+
+    /// Normalises each row of `x` into `out`; both are `[rows, channels]`. Returns the range of `out`.
+    pub fn apply(&self, x: &[f32], out: &mut [f32]) -> Range {
+        let channels = self.weight.len();
+        assert!(x.len() == out.len() && x.len().is_multiple_of(channels), "rows of {channels} expected");
+        each_row(out, channels, |row, out| {
+            out.copy_from_slice(&x[row * channels..][..channels]);
+            self.normalise(out)
+        })
+    }
+
+    #[inline(always)]
+    fn normalise(&self, row: &mut [f32]) -> Range {
+        let inverse = 1.0 / row.len() as f32;
+        let mean = sum(
+            row,
+            #[inline(always)]
+            |v| v,
+        ) * inverse;
+        let variance = sum(
+            row,
+            #[inline(always)]
+            |v| (v - mean) * (v - mean),
+        ) * inverse;
+        let scale = 1.0 / (variance + EPSILON).sqrt();
+        for ((v, w), b) in row.iter_mut().zip(&self.weight).zip(&self.bias) {
+            *v = (*v - mean) * scale * w + b;
+        }
+        Range::of(row)
+    }
+}
+
+#[inline(always)]
+fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0_f32; LANES];
+    let chunks = row.chunks_exact(LANES);
+    let rest: f32 = chunks.remainder().iter().map(|&v| f(v)).sum();
+    for chunk in chunks {
+        for (lane, &v) in lanes.iter_mut().zip(chunk) {
+            *lane += f(v);
+        }
+    }
+    lanes.iter().sum::<f32>() + rest
+}
+
+/// Spreads rows of `width` numbers over the pool; `task` gets the row's number and the row.
+fn each_row(out: &mut [f32], width: usize, task: impl Fn(usize, &mut [f32]) -> Range + Sync) -> Range {
+    let total = Mutex::new(Range::EMPTY);
+    let share = (SHARE / width).max(1);
+    pool::for_each_chunk(out, share * width, |chunk, rows| {
+        let range = vectorized(
+            Isa::current(),
+            #[inline(always)]
+            || {
+                let rows = rows.chunks_exact_mut(width).enumerate();
+                rows.fold(Range::EMPTY, |range, (i, row)| range.union(task(chunk * share + i, row)))
+            },
+        );
+        let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+        *total = total.union(range);
+    });
+    total.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A convolution over time of each channel with its own taps, zeros around the ends.
+#[derive(Clone, Debug)]
+pub struct DepthwiseConv {
+    /// `[width, channels]`.
+    taps: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl DepthwiseConv {
+    /// `weight` is `[channels, width]` with an odd width, `bias` has one number a channel.
+    pub fn new(weight: &[f32], bias: Vec<f32>) -> Self {
+        let channels = bias.len();
+        assert!(channels > 0 && weight.len().is_multiple_of(channels), "whole channels expected");
+        let width = weight.len() / channels;
+        assert!(width % 2 == 1, "an odd width expected, not {width}");
+        let taps = (0..width * channels).map(|i| weight[i % channels * width + i / channels]).collect();
+        Self { taps, bias }
+    }
+
+    /// Convolves `x`, normalises each row and writes it to `out`; both are `[rows, channels]`. Returns the range of
+    /// `out`.
+    pub fn apply_normalised(&self, norm: &LayerNorm, x: &[f32], out: &mut [f32]) -> Range {
+        let channels = self.bias.len();
+        assert!(x.len() == out.len() && x.len().is_multiple_of(channels), "rows of {channels} expected");
+        assert_eq!(norm.weight.len(), channels, "the norm has other channels");
+        each_row(
+            out,
+            channels,
+            #[inline(always)]
+            |row, out| {
+                self.convolve(x, row, out);
+                norm.normalise(out)
+            },
+        )
+    }
+
+    #[inline(always)]
+    fn convolve(&self, x: &[f32], row: usize, out: &mut [f32]) {
+        let channels = self.bias.len();
+        let (rows, width) = (x.len() / channels, self.taps.len() / channels);
+        let half = width / 2;
+        // Taps whose input lies within the signal.
+        let taps = half.saturating_sub(row)..width.min(rows + half - row);
+        let x = &x[(row + taps.start - half) * channels..];
+        let taps = &self.taps[taps.start * channels..taps.end * channels];
+        for first in (0..channels).step_by(LANES) {
+            let lanes = LANES.min(channels - first);
+            let out = &mut out[first..first + lanes];
+            let terms = taps[first..].chunks(channels).zip(x[first..].chunks(channels));
+            if lanes == LANES {
+                let mut sums = [0.0_f32; LANES];
+                sums.copy_from_slice(&self.bias[first..first + LANES]);
+                for (tap, x) in terms {
+                    for ((sum, tap), x) in sums.iter_mut().zip(&tap[..LANES]).zip(&x[..LANES]) {
+                        *sum += tap * x;
+                    }
+                }
+                out.copy_from_slice(&sums);
+            } else {
+                out.copy_from_slice(&self.bias[first..first + lanes]);
+                for (tap, x) in terms {
+                    for ((sum, tap), x) in out.iter_mut().zip(tap).zip(x) {
+                        *sum += tap * x;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(count: usize, step: f32) -> Vec<f32> {
+        (0..count).map(|i| (i as f32 * step).sin() * 2.0 + 0.3).collect()
+    }
+
+    #[test]
+    fn rows_have_mean_and_spread_of_their_parameters() {
+        let x = wave(30 * 200, 0.37);
+        let norm = LayerNorm::new(vec![2.0; 200], vec![0.5; 200]);
+        let mut out = vec![0.0; x.len()];
+        let range = norm.apply(&x, &mut out);
+        for row in out.chunks(200) {
+            let mean = row.iter().sum::<f32>() / 200.0;
+            let spread = (row.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 200.0).sqrt();
+            assert!((mean - 0.5).abs() < 1e-5 && (spread - 2.0).abs() < 1e-3, "{mean} {spread}");
+        }
+        assert_eq!(range, Range::of(&out));
+    }
+
+    #[test]
+    fn convolutions_match_their_definition() {
+        for (rows, channels, width) in [(1, 16, 7), (2, 5, 7), (3, 40, 5), (60, 32, 7), (300, 33, 3)] {
+            let (x, weight) = (wave(rows * channels, 0.7), wave(channels * width, 1.3));
+            let conv = DepthwiseConv::new(&weight, wave(channels, 0.1));
+            let norm = LayerNorm::new(vec![1.0; channels], vec![0.0; channels]);
+            let mut got = vec![0.0; rows * channels];
+            conv.apply_normalised(&norm, &x, &mut got);
+            let mut plain = vec![0.0; rows * channels];
+            for t in 0..rows {
+                for c in 0..channels {
+                    plain[t * channels + c] = conv.bias[c];
+                    for k in 0..width {
+                        if let Some(from) = (t + k).checked_sub(width / 2).filter(|&from| from < rows) {
+                            plain[t * channels + c] += weight[c * width + k] * x[from * channels + c];
+                        }
+                    }
+                }
+            }
+            let mut want = vec![0.0; rows * channels];
+            norm.apply(&plain, &mut want);
+            for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+                assert!((got - want).abs() < 1e-4, "{rows}x{channels}x{width} at {i}: {got}, {want}");
+            }
+        }
+    }
+}

@@ -1,0 +1,554 @@
+//! Products of 8-bit inputs with 8-bit weights, as dynamically quantised networks are exported.
+//!
+//! The input is rounded to a grid of 256 steps that covers the whole tensor (ONNX's `DynamicQuantizeLinear`), the weights
+//! have one scale and are symmetric (`MatMulInteger` with a zero point of 0), and sums are exact in 32 bits: every
+//! instruction set gives the same integers. Each product also tells the range of what it wrote, from which the next
+//! grid is made, so that no tensor is read once more for it.
+
+use std::cell::RefCell;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::arch;
+use crate::cpu::Isa;
+use crate::pool::{self, SharedMut};
+use crate::vectorize::vectorized;
+
+/// Columns whose weights lie together: four AVX-512 registers of sums.
+const GROUP: usize = 64;
+/// Inputs that one instruction multiplies and adds up.
+const QUAD: usize = 4;
+/// Rows of a tile: with GROUP columns its sums fill 24 of 32 registers.
+const TILE_ROWS: usize = 6;
+/// Rows a task takes at most: 48 x 768 inputs and their sums stay in the second-level cache.
+const BLOCK_ROWS: usize = 8 * TILE_ROWS;
+
+/// The smallest and the largest of some numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// The smallest; infinity for no numbers.
+    pub min: f32,
+    /// The largest; minus infinity for no numbers.
+    pub max: f32,
+}
+
+impl Range {
+    /// The range of no numbers.
+    pub const EMPTY: Range = Range { min: f32::INFINITY, max: f32::NEG_INFINITY };
+
+    /// The range of `values`.
+    pub fn of(values: &[f32]) -> Self {
+        vectorized(
+            Isa::current(),
+            #[inline(always)]
+            || range_of(values),
+        )
+    }
+
+    /// The range of what either covers.
+    pub fn union(self, other: Range) -> Self {
+        Self { min: self.min.min(other.min), max: self.max.max(other.max) }
+    }
+}
+
+#[inline(always)]
+fn range_of(values: &[f32]) -> Range {
+    let (mut low, mut high) = ([f32::INFINITY; 16], [f32::NEG_INFINITY; 16]);
+    let chunks = values.chunks_exact(16);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for i in 0..16 {
+            low[i] = if chunk[i] < low[i] { chunk[i] } else { low[i] };
+            high[i] = if chunk[i] > high[i] { chunk[i] } else { high[i] };
+        }
+    }
+    let min = low.iter().chain(rest).fold(f32::INFINITY, |m, &v| m.min(v));
+    let max = high.iter().chain(rest).fold(f32::NEG_INFINITY, |m, &v| m.max(v));
+    Range { min, max }
+}
+
+/// 256 evenly spaced numbers, zero among them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Grid {
+    /// Distance of neighbours.
+    pub scale: f32,
+    /// Which of the 256 is zero.
+    pub zero: u8,
+}
+
+impl Grid {
+    /// The finest grid that covers `range` and zero.
+    pub fn covering(range: Range) -> Self {
+        let (min, max) = (range.min.min(0.0), range.max.max(0.0));
+        let scale = (max - min) / 255.0;
+        if scale > 0.0 && scale.is_finite() {
+            Self { scale, zero: (-min / scale).round_ties_even().clamp(0.0, 255.0) as u8 }
+        } else {
+            Self { scale: 1.0, zero: 0 }
+        }
+    }
+
+    /// Rounds each number to its place in the grid.
+    fn round(self, from: &[f32], to: &mut [u8]) {
+        vectorized(
+            Isa::current(),
+            #[inline(always)]
+            || round_to(self, from, to),
+        );
+    }
+}
+
+#[inline(always)]
+fn round_to(grid: Grid, from: &[f32], to: &mut [u8]) {
+    // Adding 1.5 * 2^23 leaves no bits for a fraction: the sum's low bits are the number rounded to nearest even.
+    const TO_INTEGER: f32 = 12_582_912.0;
+    let zero = i32::from(grid.zero);
+    for (to, &from) in to.iter_mut().zip(from) {
+        let steps = (from / grid.scale).clamp(-256.0, 256.0) + TO_INTEGER;
+        *to = (steps.to_bits() as i32 - TO_INTEGER.to_bits() as i32 + zero).clamp(0, 255) as u8;
+    }
+}
+
+/// What happens to a product before it is written.
+#[derive(Clone, Copy, Debug)]
+pub enum Finish<'a> {
+    /// Nothing beside the bias.
+    Plain,
+    /// GELU, by the error function.
+    Gelu,
+    /// Added to what the output holds.
+    Add,
+    /// Multiplied by a number a column, then added to what the output holds.
+    ScaleAdd(&'a [f32]),
+}
+
+/// 8-bit weights with their bias, packed for products with rounded inputs.
+#[derive(Clone, Debug)]
+pub struct QuantizedMatrix {
+    inputs: usize,
+    outputs: usize,
+    scale: f32,
+    bias: Vec<f32>,
+    /// Sum of each column's weights, times which a grid's zero is taken off.
+    column_sums: Vec<i32>,
+    /// Groups of GROUP columns, each `[inputs / QUAD][GROUP][QUAD]`; zeros where the matrix ends.
+    groups: Vec<i8>,
+}
+
+impl QuantizedMatrix {
+    /// Packs `weights`, `[inputs, outputs]` in steps of `scale`; `bias` has one number an output.
+    pub fn pack(inputs: usize, outputs: usize, weights: &[i8], scale: f32, bias: &[f32]) -> Self {
+        assert_eq!(weights.len(), inputs * outputs, "weights do not fit {inputs} x {outputs}");
+        assert_eq!(bias.len(), outputs, "bias does not fit {outputs} outputs");
+        assert!(inputs < 1 << 16, "sums over {inputs} inputs could leave 32 bits");
+        let padded = outputs.next_multiple_of(GROUP);
+        let quads = inputs.div_ceil(QUAD);
+        let mut groups = vec![0_i8; padded * quads * QUAD];
+        let mut column_sums = vec![0_i32; padded];
+        for (k, row) in weights.chunks_exact(outputs.max(1)).enumerate() {
+            for (column, &weight) in row.iter().enumerate() {
+                let group = column / GROUP * quads * GROUP * QUAD;
+                groups[group + (k / QUAD * GROUP + column % GROUP) * QUAD + k % QUAD] = weight;
+                column_sums[column] += i32::from(weight);
+            }
+        }
+        let mut bias = bias.to_vec();
+        bias.resize(padded, 0.0);
+        Self { inputs, outputs, scale, bias, column_sums, groups }
+    }
+
+    /// Numbers in a row of the input.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Numbers in a row of the output.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.groups.len() + size_of_val(self.column_sums.as_slice()) + size_of_val(self.bias.as_slice())
+    }
+
+    /// `out = finish(x W + bias)` with `x`, `[rows, inputs]`, rounded to `grid`; `out` is `[rows, outputs]`. Spread over
+    /// the pool. Returns the range of `out`.
+    pub fn apply(&self, x: &[f32], grid: Grid, rows: usize, out: &mut [f32], finish: Finish<'_>) -> Range {
+        assert_eq!(x.len(), rows * self.inputs, "input does not fit {rows} rows");
+        assert_eq!(out.len(), rows * self.outputs, "output does not fit {rows} rows");
+        let total = Mutex::new(Range::EMPTY);
+        // At least two blocks a thread, in whole tiles.
+        let block =
+            rows.div_ceil(2 * pool::threads()).next_multiple_of(TILE_ROWS).clamp(TILE_ROWS, BLOCK_ROWS);
+        let shared = SharedMut::new(out);
+        pool::run(rows.div_ceil(block), |task| {
+            let first = task * block;
+            let rows = block.min(rows - first);
+            // SAFETY: task i's rows are i * block.., cut at the end: disjoint and, by the check above, in bounds.
+            let out = unsafe { shared.slice(first * self.outputs, rows * self.outputs) };
+            let range = self.apply_block(&x[first * self.inputs..], grid, rows, out, finish);
+            let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+            *total = total.union(range);
+        });
+        total.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// [`QuantizedMatrix::apply`] on the calling thread alone, for callers that are a task of the pool already.
+    pub fn apply_block(
+        &self,
+        x: &[f32],
+        grid: Grid,
+        rows: usize,
+        out: &mut [f32],
+        finish: Finish<'_>,
+    ) -> Range {
+        self.apply_with(Variant::current(), x, grid, rows, out, finish)
+    }
+
+    fn apply_with(
+        &self,
+        variant: Variant,
+        x: &[f32],
+        grid: Grid,
+        rows: usize,
+        out: &mut [f32],
+        finish: Finish<'_>,
+    ) -> Range {
+        thread_local! {
+            static ROUNDED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        assert!(x.len() >= rows * self.inputs && out.len() >= rows * self.outputs, "{rows} rows do not fit");
+        if let Finish::ScaleAdd(factors) = finish {
+            assert_eq!(factors.len(), self.outputs, "one factor an output is needed");
+        }
+        let depth = self.inputs.next_multiple_of(QUAD);
+        let mut range = Range::EMPTY;
+        ROUNDED.with_borrow_mut(|rounded| {
+            rounded.clear();
+            rounded.resize(rows * depth, 0);
+            for (to, from) in rounded.chunks_exact_mut(depth.max(1)).zip(x.chunks_exact(self.inputs.max(1))) {
+                grid.round(from, &mut to[..self.inputs]);
+            }
+            let mut sums = [0_i32; TILE_ROWS * GROUP];
+            for (g, group) in self.groups.chunks_exact(depth.max(1) * GROUP).enumerate() {
+                let columns = GROUP.min(self.outputs - g * GROUP);
+                for first in (0..rows).step_by(TILE_ROWS) {
+                    let tile_rows = TILE_ROWS.min(rows - first);
+                    let a = &rounded[first * depth..(first + tile_rows) * depth];
+                    variant.multiply(a, depth, group, &mut sums);
+                    for r in 0..tile_rows {
+                        let out = &mut out[(first + r) * self.outputs + g * GROUP..][..columns];
+                        self.finish_row(&sums[r * GROUP..][..columns], grid, g * GROUP, out, finish);
+                        range = range.union(Range::of(out));
+                    }
+                }
+            }
+        });
+        range
+    }
+
+    /// A row's sums in `first..first + out.len()` become numbers.
+    fn finish_row(&self, sums: &[i32], grid: Grid, first: usize, out: &mut [f32], finish: Finish<'_>) {
+        let bias = &self.bias[first..][..out.len()];
+        let column_sums = &self.column_sums[first..][..out.len()];
+        let (scale, zero, isa) = (grid.scale * self.scale, i32::from(grid.zero), Isa::current());
+        let values = || {
+            sums.iter()
+                .zip(column_sums)
+                .zip(bias)
+                .map(|((&sum, &column), &bias)| (sum - zero * column) as f32 * scale + bias)
+        };
+        vectorized(
+            isa,
+            #[inline(always)]
+            || match finish {
+                Finish::Plain | Finish::Gelu => out.iter_mut().zip(values()).for_each(|(out, v)| *out = v),
+                Finish::Add => out.iter_mut().zip(values()).for_each(|(out, v)| *out += v),
+                Finish::ScaleAdd(factors) => {
+                    let factors = &factors[first..];
+                    out.iter_mut()
+                        .zip(values())
+                        .zip(factors)
+                        .for_each(|((out, v), factor)| *out += factor * v);
+                }
+            },
+        );
+        if let Finish::Gelu = finish {
+            arch::gelu(isa, out);
+        }
+    }
+}
+
+/// Which instructions multiply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variant {
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 with its dot product of bytes.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+}
+
+impl Variant {
+    #[cfg(target_arch = "x86_64")]
+    fn current() -> Self {
+        static CURRENT: OnceLock<Variant> = OnceLock::new();
+        *CURRENT.get_or_init(|| match Isa::current() {
+            Isa::Scalar => Variant::Scalar,
+            // An instruction set that was asked for by name stays that.
+            Isa::Avx2 if has_vnni() && std::env::var_os("MYNAH_ISA").is_none() => Variant::Avx512Vnni,
+            Isa::Avx2 => Variant::Avx2,
+        })
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn current() -> Self {
+        Variant::Scalar
+    }
+
+    /// `sums[r][column]` of up to TILE_ROWS rows of `depth` inputs with a group of weights.
+    fn multiply(self, a: &[u8], depth: usize, group: &[i8], sums: &mut [i32; TILE_ROWS * GROUP]) {
+        assert!(depth.is_multiple_of(QUAD) && group.len() == depth * GROUP && a.len() <= TILE_ROWS * depth);
+        match self {
+            Variant::Scalar => multiply_scalar(a, depth, group, sums),
+            // SAFETY: the CPU has AVX2; sizes were checked above.
+            #[cfg(target_arch = "x86_64")]
+            Variant::Avx2 => unsafe { x86::multiply_avx2(a, depth, group, sums) },
+            // SAFETY: the CPU has AVX-512 and VNNI; sizes were checked above.
+            #[cfg(target_arch = "x86_64")]
+            Variant::Avx512Vnni => unsafe { x86::multiply_vnni(a, depth, group, sums) },
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_vnni() -> bool {
+    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni")
+}
+
+fn multiply_scalar(a: &[u8], depth: usize, group: &[i8], sums: &mut [i32; TILE_ROWS * GROUP]) {
+    for (row, sums) in a.chunks_exact(depth.max(1)).zip(sums.chunks_exact_mut(GROUP)) {
+        sums.fill(0);
+        for (x, w) in row.chunks_exact(QUAD).zip(group.chunks_exact(GROUP * QUAD)) {
+            for (sum, w) in sums.iter_mut().zip(w.chunks_exact(QUAD)) {
+                *sum += x.iter().zip(w).map(|(&x, &w)| i32::from(x) * i32::from(w)).sum::<i32>();
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{GROUP, QUAD, TILE_ROWS};
+
+    /// # Safety
+    /// The CPU has AVX-512F and AVX-512VNNI; `a` holds at most TILE_ROWS rows of `depth`, a multiple of QUAD, and
+    /// `group` GROUP times `depth` weights.
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    pub(super) unsafe fn multiply_vnni(a: &[u8], depth: usize, group: &[i8], sums: &mut [i32]) {
+        // SAFETY: passed on; each arm's constant is the number of rows.
+        unsafe {
+            match a.len() / depth.max(1) {
+                0 => {}
+                1 => rows_vnni::<1>(a, depth, group, sums),
+                2 => rows_vnni::<2>(a, depth, group, sums),
+                3 => rows_vnni::<3>(a, depth, group, sums),
+                4 => rows_vnni::<4>(a, depth, group, sums),
+                5 => rows_vnni::<5>(a, depth, group, sums),
+                _ => rows_vnni::<TILE_ROWS>(a, depth, group, sums),
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    unsafe fn rows_vnni<const ROWS: usize>(a: &[u8], depth: usize, group: &[i8], sums: &mut [i32]) {
+        let mut totals = [[_mm512_setzero_si512(); 4]; ROWS];
+        for quad in 0..depth / QUAD {
+            // SAFETY: quad < depth / QUAD: four inputs of each row and GROUP * QUAD weights are there.
+            unsafe {
+                let weights = group.as_ptr().add(quad * GROUP * QUAD);
+                let w: [__m512i; 4] = std::array::from_fn(|i| _mm512_loadu_si512(weights.add(64 * i).cast()));
+                for (r, totals) in totals.iter_mut().enumerate() {
+                    let x = a.as_ptr().add(r * depth + quad * QUAD).cast::<i32>().read_unaligned();
+                    let x = _mm512_set1_epi32(x);
+                    for (total, w) in totals.iter_mut().zip(w) {
+                        *total = _mm512_dpbusd_epi32(*total, x, w);
+                    }
+                }
+            }
+        }
+        for (totals, sums) in totals.iter().zip(sums.chunks_exact_mut(GROUP)) {
+            for (total, sums) in totals.iter().zip(sums.chunks_exact_mut(16)) {
+                // SAFETY: the chunk has sixteen numbers.
+                unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), *total) };
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`multiply_vnni`], with AVX2.
+    #[target_feature(enable = "avx2")]
+    pub(super) unsafe fn multiply_avx2(a: &[u8], depth: usize, group: &[i8], sums: &mut [i32]) {
+        for (a, sums) in a.chunks(2 * depth.max(1)).zip(sums.chunks_mut(2 * GROUP)) {
+            // SAFETY: passed on; the chunk has one row or two.
+            unsafe {
+                if a.len() == 2 * depth {
+                    rows_avx2::<2>(a, depth, group, sums);
+                } else {
+                    rows_avx2::<1>(a, depth, group, sums);
+                }
+            }
+        }
+    }
+
+    /// Sixteen columns at a time. Products of neighbours are added up in pairs, in 32 bits: nothing saturates.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn rows_avx2<const ROWS: usize>(a: &[u8], depth: usize, group: &[i8], sums: &mut [i32]) {
+        for first in (0..GROUP).step_by(16) {
+            let mut totals = [[_mm256_setzero_si256(); 4]; ROWS];
+            for quad in 0..depth / QUAD {
+                // SAFETY: quad < depth / QUAD, first + 16 <= GROUP: all that is read is there.
+                unsafe {
+                    let weights = group.as_ptr().add((quad * GROUP + first) * QUAD);
+                    let x: [__m256i; ROWS] = std::array::from_fn(|r| {
+                        let x = a.as_ptr().add(r * depth + quad * QUAD).cast::<i32>().read_unaligned();
+                        _mm256_broadcastq_epi64(_mm_cvtepu8_epi16(_mm_cvtsi32_si128(x)))
+                    });
+                    let w: [__m256i; 4] = std::array::from_fn(|i| {
+                        _mm256_cvtepi8_epi16(_mm_loadu_si128(weights.add(16 * i).cast()))
+                    });
+                    for (totals, x) in totals.iter_mut().zip(x) {
+                        for (total, w) in totals.iter_mut().zip(w) {
+                            *total = _mm256_add_epi32(*total, _mm256_madd_epi16(x, w));
+                        }
+                    }
+                }
+            }
+            for (totals, sums) in totals.iter().zip(sums.chunks_exact_mut(GROUP)) {
+                for half in 0..2 {
+                    // Two registers of four columns in pairs become one of eight columns, whose middle quarters the
+                    // addition leaves swapped.
+                    let added = _mm256_hadd_epi32(totals[2 * half], totals[2 * half + 1]);
+                    let ordered = _mm256_permute4x64_epi64::<0b11_01_10_00>(added);
+                    let to = &mut sums[first + 8 * half..][..8];
+                    // SAFETY: `to` has eight numbers.
+                    unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), ordered) };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variants() -> Vec<Variant> {
+        let mut all = vec![Variant::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if Isa::available().contains(&Isa::Avx2) {
+                all.push(Variant::Avx2);
+            }
+            if has_vnni() {
+                all.push(Variant::Avx512Vnni);
+            }
+        }
+        all
+    }
+
+    fn numbers(count: usize, seed: u32) -> impl Iterator<Item = u32> {
+        let mut state = seed;
+        (0..count).map(move |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 8
+        })
+    }
+
+    #[test]
+    fn sums_are_exact_on_every_instruction_set() {
+        for variant in variants() {
+            for (rows, depth) in [(1, 4), (2, 8), (3, 12), (4, 256), (5, 768), (6, 1024)] {
+                // Random bytes, and the extremes that 16-bit sums could not hold.
+                for extreme in [false, true] {
+                    let a: Vec<u8> =
+                        numbers(rows * depth, 1).map(|v| if extreme { 255 } else { v as u8 }).collect();
+                    let group: Vec<i8> = numbers(depth * GROUP, 2)
+                        .enumerate()
+                        .map(|(i, v)| match (extreme, i / QUAD % 2) {
+                            (false, _) => v as i8,
+                            (true, 0) => -128,
+                            (true, _) => 127,
+                        })
+                        .collect();
+                    let mut sums = [7_i32; TILE_ROWS * GROUP];
+                    variant.multiply(&a, depth, &group, &mut sums);
+                    for r in 0..rows {
+                        for column in 0..GROUP {
+                            let want: i64 = (0..depth)
+                                .map(|k| {
+                                    let w = group[(k / QUAD * GROUP + column) * QUAD + k % QUAD];
+                                    i64::from(a[r * depth + k]) * i64::from(w)
+                                })
+                                .sum();
+                            assert_eq!(
+                                i64::from(sums[r * GROUP + column]),
+                                want,
+                                "{variant:?} {rows}x{depth} at {r}, {column}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_match_their_definition() {
+        for (rows, inputs, outputs) in [(1, 1, 1), (7, 30, 65), (50, 128, 64), (100, 33, 130)] {
+            let x: Vec<f32> = numbers(rows * inputs, 3).map(|v| v as f32 / (1 << 22) as f32 - 1.5).collect();
+            let weights: Vec<i8> = numbers(inputs * outputs, 4).map(|v| v as i8).collect();
+            let bias: Vec<f32> = (0..outputs).map(|o| o as f32 * 0.1).collect();
+            let factors: Vec<f32> = (0..outputs).map(|o| 1.0 - o as f32 * 0.01).collect();
+            let grid = Grid::covering(Range::of(&x));
+            let matrix = QuantizedMatrix::pack(inputs, outputs, &weights, 0.01, &bias);
+            let mut got = vec![2.0; rows * outputs];
+            let range = matrix.apply(&x, grid, rows, &mut got, Finish::ScaleAdd(&factors));
+            for r in 0..rows {
+                for o in 0..outputs {
+                    let sum: f64 = (0..inputs)
+                        .map(|k| {
+                            let steps = f64::from(x[r * inputs + k] / grid.scale).round_ties_even()
+                                + f64::from(grid.zero);
+                            let rounded =
+                                (steps.clamp(0.0, 255.0) - f64::from(grid.zero)) * f64::from(grid.scale);
+                            rounded * f64::from(weights[k * outputs + o]) * 0.01
+                        })
+                        .sum();
+                    let want = 2.0 + f64::from(factors[o]) * (sum + f64::from(bias[o]));
+                    let got = f64::from(got[r * outputs + o]);
+                    assert!((got - want).abs() < 1e-4 * want.abs().max(1.0), "{r}, {o}: {got}, {want}");
+                }
+            }
+            assert_eq!(range, Range::of(&got));
+        }
+    }
+
+    #[test]
+    fn grids_hold_zero_and_both_ends() {
+        let grid = Grid::covering(Range { min: -1.0, max: 3.0 });
+        let mut rounded = [0; 5];
+        grid.round(&[-1.0, 0.0, 3.0, 100.0, -100.0], &mut rounded);
+        assert_eq!(rounded, [0, grid.zero, 255, 255, 0]);
+        // Numbers on one side of zero, none, and no finite ones.
+        assert_eq!(Grid::covering(Range { min: 1.0, max: 2.0 }).zero, 0);
+        assert_eq!(Grid::covering(Range { min: -2.0, max: -1.0 }).zero, 255);
+        assert_eq!(Grid::covering(Range::EMPTY), Grid { scale: 1.0, zero: 0 });
+        assert_eq!(Grid::covering(Range { min: 0.0, max: f32::INFINITY }).scale, 1.0);
+    }
+}

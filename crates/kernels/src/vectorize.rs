@@ -1,0 +1,21 @@
+//! Plain Rust loops compiled once more for wider registers.
+
+use crate::cpu::Isa;
+
+/// Runs `f` with all that is inlined into it compiled for `isa`. Give it an `#[inline(always)]` closure around
+/// `#[inline(always)]` functions. Only the width of registers changes: no operation is contracted or reordered, so
+/// results are the same bits on every instruction set.
+pub(crate) fn vectorized<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
+    match isa {
+        // SAFETY: `Isa::Avx2` is only made where the CPU has it.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { avx2(f) },
+        _ => f(),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn avx2<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
