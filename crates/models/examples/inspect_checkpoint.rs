@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "vocabulary {} multilingual {}",
         checkpoint.tokenizer.vocab_size(),
         checkpoint.tokenizer.is_multilingual()
-    );
+    )?;
     let tensors = &checkpoint.tensors;
     for name in tensors.names() {
         let (shape, dtype) = (tensors.shape(&name).unwrap_or_default(), tensors.dtype(&name));

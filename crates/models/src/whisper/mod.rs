@@ -15,6 +15,8 @@ pub mod config;
 mod decode;
 mod decoder;
 mod encoder;
+#[cfg(test)]
+mod reference_tests;
 mod session;
 pub mod step;
 mod transcribe;

@@ -1,0 +1,148 @@
+//! Our forward pass against Hugging Face transformers, on tiny random models.
+
+mod tiny_whisper;
+
+use flate2::Crc;
+use tempfile::TempDir;
+use tiny_whisper::{Fixture, Variant, fixture};
+
+use super::{Compute, Whisper, encoder};
+use crate::checkpoint::{Checkpoint, Dtype, Format};
+
+fn folder(variant: &Variant) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    variant.write(folder.path());
+    folder
+}
+
+/// Calls `check` with each model at a precision.
+fn each_model(compute: Compute, check: impl Fn(&Fixture, &Variant, &Whisper)) {
+    let fixture = fixture();
+    for variant in &fixture.variants {
+        let folder = folder(variant);
+        check(&fixture, variant, &Whisper::load(folder.path(), compute).unwrap());
+    }
+}
+
+/// Fails where `found` is further than `tolerance` from `expected`, naming the worst place.
+fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let difference = |index: usize| (found[index] - expected[index]).abs();
+    let worst = (0..found.len()).max_by(|&a, &b| difference(a).total_cmp(&difference(b))).unwrap();
+    let (found, expected) = (found[worst], expected[worst]);
+    assert!(
+        (found - expected).abs() <= tolerance,
+        "{what}: number {worst} is {found} and should be {expected}"
+    );
+}
+
+/// Every `step`-th number of each row.
+fn sampled(values: &[f32], row: usize, step: usize) -> Vec<f32> {
+    values.chunks(row).flat_map(|row| row.iter().step_by(step)).copied().collect()
+}
+
+fn log_sum_exp(logits: &[f32]) -> f32 {
+    logits.iter().map(|&logit| f64::from(logit).exp()).sum::<f64>().ln() as f32
+}
+
+#[test]
+fn weights_are_those_that_the_reference_was_given() {
+    for variant in fixture().variants {
+        let folder = folder(&variant);
+        let checkpoint = Checkpoint::open(folder.path()).unwrap();
+        assert_eq!(checkpoint.format, Format::Safetensors);
+        assert_eq!(checkpoint.tokenizer.vocab_size(), variant.vocab_size);
+        assert_eq!(checkpoint.config.ffn_width, variant.ffn_width);
+        let mut crc = Crc::new();
+        for name in checkpoint.tensors.names() {
+            let (dtype, bytes) = checkpoint.tensors.raw(&name).unwrap();
+            // Positions that are not stored are computed, as f32.
+            if dtype == Dtype::F16 {
+                crc.update(bytes);
+            }
+        }
+        assert_eq!(crc.sum(), variant.weights_crc32, "{}", variant.name);
+    }
+}
+
+#[test]
+fn encoder_states_are_those_of_transformers() {
+    each_model(Compute::F32, |fixture, variant, whisper| {
+        let mel = variant.mel(fixture.frames);
+        let states = encoder::encode(&whisper.model.weights.encoder, &whisper.model.config, &mel);
+        let rows: Vec<f32> = fixture
+            .positions
+            .iter()
+            .flat_map(|&position| states[position * variant.width..(position + 1) * variant.width].to_vec())
+            .collect();
+        let found = sampled(&rows, variant.width, fixture.state_step);
+        assert_close(&variant.name, &found, &variant.encoder_states, 2e-4);
+    });
+}
+
+#[test]
+fn logits_are_those_of_transformers_at_every_precision() {
+    // Logits have a deviation of about 2. The weights are f16 numbers, so that f16 rounds only the cross-attention's
+    // keys and values.
+    for (compute, tolerance) in [(Compute::F32, 5e-4), (Compute::F16, 5e-3), (Compute::Int8, 0.25)] {
+        each_model(compute, |fixture, variant, whisper| {
+            let name = format!("{} {compute:?}", variant.name);
+            let mut window = whisper.network().encode(&variant.mel(fixture.frames), fixture.frames).unwrap();
+            let all: Vec<usize> = (0..variant.tokens.len()).collect();
+            let logits = window.prefill(&variant.tokens, &all).unwrap();
+            let found = sampled(&logits, variant.vocab_size, fixture.vocabulary_step);
+            assert_close(&name, &found, &variant.logits, tolerance);
+            let sums: Vec<f32> = logits.chunks(variant.vocab_size).map(log_sum_exp).collect();
+            assert_close(&name, &sums, &variant.log_sum_exp, tolerance / 10.0);
+            if compute != Compute::Int8 {
+                let best =
+                    |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap() as u32;
+                let best: Vec<u32> = logits.chunks(variant.vocab_size).map(best).collect();
+                assert_eq!(best, variant.best_tokens, "{name}");
+            }
+        });
+    }
+}
+
+#[test]
+fn steps_give_what_feeding_all_tokens_at_once_gives() {
+    each_model(Compute::F32, |fixture, variant, whisper| {
+        let mut window = whisper.network().encode(&variant.mel(fixture.frames), fixture.frames).unwrap();
+        let (prompt, rest) = variant.tokens.split_at(3);
+        let mut found = sampled(
+            &window.prefill(prompt, &[0, 1, 2]).unwrap(),
+            variant.vocab_size,
+            fixture.vocabulary_step,
+        );
+        for (index, &token) in rest.iter().enumerate() {
+            // Two equal rows from the second step on; the last is looked at.
+            window.reorder(if index == 0 {
+                &[0]
+            } else if index == 1 {
+                &[0, 0]
+            } else {
+                &[1, 0]
+            });
+            let rows = if index == 0 { 1 } else { 2 };
+            let logits = window.step(&vec![token; rows]).unwrap();
+            let last = &logits[(rows - 1) * variant.vocab_size..];
+            found.extend(sampled(last, variant.vocab_size, fixture.vocabulary_step));
+        }
+        assert_close(&variant.name, &found, &variant.logits, 5e-4);
+    });
+}
+
+#[test]
+fn alignment_is_the_attention_of_transformers() {
+    each_model(Compute::F32, |fixture, variant, whisper| {
+        let mut window = whisper.network().encode(&variant.mel(fixture.frames), fixture.frames).unwrap();
+        let alignment = window.align(&variant.tokens, fixture.alignment_frames).unwrap();
+        assert_eq!(
+            (alignment.heads, alignment.tokens, alignment.frames),
+            (variant.alignment_heads, variant.tokens.len(), fixture.alignment_frames)
+        );
+        let found = sampled(&alignment.weights, alignment.frames, fixture.alignment_step);
+        assert_close(&variant.name, &found, &variant.alignment_weights, 1e-5);
+        assert_close(&variant.name, &alignment.next_logprobs, &variant.next_logprobs, 5e-4);
+    });
+}
