@@ -20,7 +20,6 @@ mod matroska;
 mod mp4;
 mod opus;
 mod pcm;
-mod resample;
 mod sink;
 mod sniff;
 mod source;

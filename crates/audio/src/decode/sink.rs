@@ -3,7 +3,7 @@
 use symphonia::core::audio::Channels;
 
 use super::downmix::{self, Downmix};
-use super::resample::Resampler;
+use crate::resample::Resampler;
 use super::{DecodeError, DecodeLimits, Limit};
 use crate::SAMPLE_RATE;
 
@@ -128,7 +128,7 @@ impl Stage {
         let resampler = if shape.rate == SAMPLE_RATE {
             None
         } else {
-            let made = Resampler::new(shape.rate);
+            let made = Resampler::new(shape.rate, SAMPLE_RATE);
             Some(made.ok_or_else(|| DecodeError::malformed("audio", format!("rate of {} Hz", shape.rate)))?)
         };
         let width = shape.channels.count();

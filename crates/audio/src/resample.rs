@@ -1,17 +1,16 @@
-//! Sample rate conversion to 16 kHz of one channel, in blocks of any size.
+//! Sample rate conversion of one channel, in blocks of any size.
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
 
-use crate::SAMPLE_RATE;
-
-/// Samples of the shorter side of a block. The anti-alias filter is as long as a block; with this length it is flat
-/// to within 0.1 dB up to 7.8 kHz and over 100 dB down from 8 kHz on.
+/// Samples of the shorter side of a block. The anti-alias filter is as long as a block; with this length it is flat to
+/// within 0.1 dB up to 97 % of the lower Nyquist frequency and over 100 dB down from that frequency on.
 const BLOCK: usize = 1280;
 
 /// A linear-phase resampler whose output lines up with its input and has its length, rounded.
-pub(super) struct Resampler {
-    rate: u32,
+pub(crate) struct Resampler {
+    from_hz: u32,
+    to_hz: u32,
     fft: Fft<f32>,
     /// Input that does not fill a block yet.
     pending: Vec<f32>,
@@ -23,14 +22,14 @@ pub(super) struct Resampler {
 }
 
 impl Resampler {
-    /// A resampler from `rate` Hz, or `None` if its blocks cannot be made.
-    pub(super) fn new(rate: u32) -> Option<Self> {
-        let (from, to) = (rate as usize, SAMPLE_RATE as usize);
-        let chunk = BLOCK.max(BLOCK * from / to);
-        let fft =
-            Fft::new_custom(from, to, chunk, 1, 1, WindowFunction::BlackmanHarris2, FixedSync::Both).ok()?;
+    /// A resampler between two rates, or `None` if its blocks cannot be made.
+    pub(crate) fn new(from_hz: u32, to_hz: u32) -> Option<Self> {
+        let (from, to) = (from_hz as usize, to_hz as usize);
+        let chunk = BLOCK.max((BLOCK * from).checked_div(to)?);
+        let fft = Fft::new_custom(from, to, chunk, 1, 1, WindowFunction::BlackmanHarris2, FixedSync::Both).ok()?;
         Some(Self {
-            rate,
+            from_hz,
+            to_hz,
             pending: Vec::with_capacity(fft.input_frames_next()),
             block: vec![0.0; fft.output_frames_max()],
             skip: fft.output_delay(),
@@ -41,7 +40,7 @@ impl Resampler {
     }
 
     /// Takes samples and appends what is ready to `out`.
-    pub(super) fn push(&mut self, mut samples: &[f32], out: &mut Vec<f32>) {
+    pub(crate) fn push(&mut self, mut samples: &[f32], out: &mut Vec<f32>) {
         self.taken += samples.len() as u64;
         let size = self.fft.input_frames_next();
         while !samples.is_empty() {
@@ -55,14 +54,14 @@ impl Resampler {
     }
 
     /// Appends what is left and starts anew.
-    pub(super) fn finish(&mut self, out: &mut Vec<f32>) {
-        let rate = u64::from(self.rate);
-        let due = (self.taken * u64::from(SAMPLE_RATE) + rate / 2) / rate;
+    pub(crate) fn finish(&mut self, out: &mut Vec<f32>) {
+        let (from, to) = (u64::from(self.from_hz), u64::from(self.to_hz));
+        let due = (self.taken * to + from / 2) / from;
         while self.given < due {
             self.pending.resize(self.fft.input_frames_next(), 0.0);
             self.run(out);
         }
-        out.truncate(out.len() - (self.given - due) as usize);
+        out.truncate(out.len().saturating_sub((self.given - due) as usize));
         self.pending.clear();
         self.fft.reset();
         self.skip = self.fft.output_delay();
@@ -72,12 +71,9 @@ impl Resampler {
     fn run(&mut self, out: &mut Vec<f32>) {
         let frames = self.pending.len();
         let room = self.block.len();
-        let input =
-            InterleavedSlice::new(&self.pending, 1, frames).expect("one channel of the slice's length");
-        let mut output =
-            InterleavedSlice::new_mut(&mut self.block, 1, room).expect("one channel of the slice's length");
-        let (_, made) =
-            self.fft.process_into_buffer(&input, &mut output, None).expect("blocks are sized as asked");
+        let input = InterleavedSlice::new(&self.pending, 1, frames).expect("one channel of the slice's length");
+        let mut output = InterleavedSlice::new_mut(&mut self.block, 1, room).expect("one channel of the slice's length");
+        let (_, made) = self.fft.process_into_buffer(&input, &mut output, None).expect("blocks are sized as asked");
         let skip = self.skip.min(made);
         self.skip -= skip;
         out.extend_from_slice(&self.block[skip..made]);

@@ -1,0 +1,40 @@
+/// Cuts pushes of any length into frames of one length.
+pub(super) struct Frames {
+    length: usize,
+    pending: Vec<f32>,
+    taken: u64,
+}
+
+impl Frames {
+    pub(super) fn new(length: usize) -> Self {
+        Self { length, pending: Vec::with_capacity(length), taken: 0 }
+    }
+
+    /// Samples taken so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Takes samples and hands on each frame they fill.
+    pub(super) fn push<E>(
+        &mut self,
+        mut samples: &[f32],
+        mut each: impl FnMut(&[f32]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.taken += samples.len() as u64;
+        while self.pending.len() + samples.len() >= self.length {
+            let (head, rest) = samples.split_at(self.length - self.pending.len());
+            self.pending.extend_from_slice(head);
+            samples = rest;
+            each(&self.pending)?;
+            self.pending.clear();
+        }
+        self.pending.extend_from_slice(samples);
+        Ok(())
+    }
+
+    /// The samples that fill no frame.
+    pub(super) fn into_rest(self) -> Vec<f32> {
+        self.pending
+    }
+}

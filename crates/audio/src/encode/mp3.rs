@@ -1,0 +1,104 @@
+//! MPEG audio layer III (ISO/IEC 11172-3 and 13818-3), constant bitrate.
+//!
+//! The first frame is the silent one that carries the `Info` tag: players read the encoder's delay from it and, in a
+//! finished file, the length, so that the sound begins and ends to the sample.
+
+use std::ops::RangeInclusive;
+
+use rusty_mp3::encode::lametag::{self, TagInfo, TagStats};
+use rusty_mp3::header::FrameHeader;
+use rusty_mp3::{Mp3Encode, encoder_header};
+
+use super::frames::Frames;
+use super::{Codec, EncodeError, OutputFormat};
+
+/// Bits a second that frames of this sample rate have room for. One between two of the standard's table is rounded to
+/// the nearer.
+pub(super) fn bitrates_bps(rate_hz: u32) -> RangeInclusive<u32> {
+    if rate_hz >= 32_000 { 32_000..=320_000 } else { 8_000..=160_000 }
+}
+
+/// Two bits and a half to five a sample.
+pub(super) fn default_bps(rate_hz: u32) -> u32 {
+    match rate_hz {
+        32_000.. => 128_000,
+        22_050.. => 96_000,
+        16_000.. => 64_000,
+        _ => 40_000,
+    }
+}
+
+pub(super) struct Mp3 {
+    frames: Frames,
+    stream: Stream,
+}
+
+struct Stream {
+    header: FrameHeader,
+    state: Mp3Encode,
+    tag: TagStats,
+    /// Thousandths of a byte by which the frames so far are too short, where a frame is no whole number of bytes.
+    owed: u32,
+}
+
+impl Mp3 {
+    pub(super) fn new(rate_hz: u32, bitrate_bps: u32) -> Result<Self, EncodeError> {
+        let header = encoder_header(rate_hz, 1, bitrate_bps / 1000).map_err(failed)?;
+        let tag = TagStats::new(lametag::tag_header(&header).frame_size());
+        let frames = Frames::new(header.version.samples_per_frame());
+        Ok(Self { frames, stream: Stream { header, state: Mp3Encode::new(), tag, owed: 0 } })
+    }
+
+    /// The tag of a stream of unknown length.
+    pub(super) fn head(&self) -> Vec<u8> {
+        self.stream.tag(lametag::ENCODER_DELAY, 0)
+    }
+}
+
+impl Codec for Mp3 {
+    fn encode(&mut self, samples: &[f32], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let Self { frames, stream } = self;
+        frames.push(samples, |frame| stream.encode(frame, out))
+    }
+
+    fn finish(self: Box<Self>, out: &mut Vec<u8>) -> Result<Vec<u8>, EncodeError> {
+        let Self { frames, mut stream } = *self;
+        let length = stream.header.version.samples_per_frame();
+        let samples = frames.taken();
+        let mut rest = frames.into_rest();
+        // A sound shorter than a frame starts later where FFmpeg's trimming asks for it; see the function.
+        let extra = if samples < length as u64 { lametag::extra_priming(samples, length) } else { 0 };
+        rest.splice(0..0, std::iter::repeat_n(0.0, extra));
+        let delay = lametag::ENCODER_DELAY + extra;
+        let total = lametag::frames_for(samples, delay, length);
+        let left = (total - u64::from(stream.tag.frames())) as usize;
+        rest.resize(left * length, 0.0);
+        rest.chunks_exact(length).try_for_each(|frame| stream.encode(frame, out))?;
+        Ok(stream.tag(delay, lametag::padding_for(samples, delay, length) as usize))
+    }
+}
+
+impl Stream {
+    fn encode(&mut self, frame: &[f32], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let mut header = self.header.clone();
+        let bits = header.version.samples_per_frame() as u32 * header.bitrate_kbps * 1000;
+        self.owed += bits / 8 % header.sample_rate;
+        header.padding = self.owed >= header.sample_rate;
+        if header.padding {
+            self.owed -= header.sample_rate;
+        }
+        let bytes = self.state.encode_frame(&header, &[frame], None).map_err(failed)?;
+        self.tag.add_frame(&bytes);
+        out.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    fn tag(&self, delay: usize, padding: usize) -> Vec<u8> {
+        let info = TagInfo { vbr: false, delay, padding };
+        lametag::tag_frame(&lametag::tag_header(&self.header), &self.tag, &info)
+    }
+}
+
+fn failed(detail: impl std::fmt::Display) -> EncodeError {
+    EncodeError::codec(OutputFormat::Mp3, detail)
+}

@@ -1,0 +1,88 @@
+//! 16-bit samples, bare or in RIFF WAVE.
+
+use super::{Codec, EncodeError};
+
+/// Full scale of 16-bit samples. No dither is added: the noise of speech models lies far above the rounding error,
+/// and digital silence stays digital silence, which also keeps flac small.
+const FULL_SCALE: f32 = 32768.0;
+
+/// Length fields of a WAVE file whose length is not known (yet).
+const UNKNOWN: u32 = u32::MAX;
+/// Bytes of the header that are counted in the RIFF chunk: all but its own eight.
+const COUNTED_HEADER: u32 = 36;
+
+/// A sample in −1 to 1 as a 16-bit one, rounded.
+pub(super) fn quantize(sample: f32) -> i16 {
+    // The cast saturates: +1 becomes 32767.
+    (sample * FULL_SCALE).round_ties_even() as i16
+}
+
+fn write(samples: &[f32], out: &mut Vec<u8>) {
+    out.extend(samples.iter().flat_map(|&sample| quantize(sample).to_le_bytes()));
+}
+
+/// Samples without a header.
+pub(super) struct Pcm;
+
+impl Codec for Pcm {
+    fn encode(&mut self, samples: &[f32], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        write(samples, out);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, _out: &mut Vec<u8>) -> Result<Vec<u8>, EncodeError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Samples behind the canonical 44-byte header.
+pub(super) struct Wav {
+    rate_hz: u32,
+    data_bytes: u64,
+}
+
+impl Wav {
+    pub(super) fn new(rate_hz: u32) -> Self {
+        Self { rate_hz, data_bytes: 0 }
+    }
+
+    /// The header of a file of unknown length.
+    pub(super) fn head(&self) -> Vec<u8> {
+        header(self.rate_hz, UNKNOWN, UNKNOWN)
+    }
+}
+
+impl Codec for Wav {
+    fn encode(&mut self, samples: &[f32], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.data_bytes += 2 * samples.len() as u64;
+        write(samples, out);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, _out: &mut Vec<u8>) -> Result<Vec<u8>, EncodeError> {
+        // Over 4 GiB the length stays unknown, which readers take as "to the end".
+        let data = u32::try_from(self.data_bytes).ok().filter(|&data| data < UNKNOWN - COUNTED_HEADER);
+        Ok(data.map_or_else(|| self.head(), |data| header(self.rate_hz, COUNTED_HEADER + data, data)))
+    }
+}
+
+fn header(rate_hz: u32, riff_bytes: u32, data_bytes: u32) -> Vec<u8> {
+    const PCM: u16 = 1;
+    const CHANNELS: u16 = 1;
+    const BITS: u16 = 16;
+    const BLOCK_ALIGN: u16 = CHANNELS * BITS / 8;
+    let mut head = Vec::with_capacity(44);
+    head.extend_from_slice(b"RIFF");
+    head.extend_from_slice(&riff_bytes.to_le_bytes());
+    head.extend_from_slice(b"WAVEfmt ");
+    head.extend_from_slice(&16_u32.to_le_bytes());
+    head.extend_from_slice(&PCM.to_le_bytes());
+    head.extend_from_slice(&CHANNELS.to_le_bytes());
+    head.extend_from_slice(&rate_hz.to_le_bytes());
+    head.extend_from_slice(&(rate_hz * u32::from(BLOCK_ALIGN)).to_le_bytes());
+    head.extend_from_slice(&BLOCK_ALIGN.to_le_bytes());
+    head.extend_from_slice(&BITS.to_le_bytes());
+    head.extend_from_slice(b"data");
+    head.extend_from_slice(&data_bytes.to_le_bytes());
+    head
+}
