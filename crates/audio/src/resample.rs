@@ -26,7 +26,8 @@ impl Resampler {
     pub(crate) fn new(from_hz: u32, to_hz: u32) -> Option<Self> {
         let (from, to) = (from_hz as usize, to_hz as usize);
         let chunk = BLOCK.max((BLOCK * from).checked_div(to)?);
-        let fft = Fft::new_custom(from, to, chunk, 1, 1, WindowFunction::BlackmanHarris2, FixedSync::Both).ok()?;
+        let fft =
+            Fft::new_custom(from, to, chunk, 1, 1, WindowFunction::BlackmanHarris2, FixedSync::Both).ok()?;
         Some(Self {
             from_hz,
             to_hz,
@@ -71,9 +72,12 @@ impl Resampler {
     fn run(&mut self, out: &mut Vec<f32>) {
         let frames = self.pending.len();
         let room = self.block.len();
-        let input = InterleavedSlice::new(&self.pending, 1, frames).expect("one channel of the slice's length");
-        let mut output = InterleavedSlice::new_mut(&mut self.block, 1, room).expect("one channel of the slice's length");
-        let (_, made) = self.fft.process_into_buffer(&input, &mut output, None).expect("blocks are sized as asked");
+        let input =
+            InterleavedSlice::new(&self.pending, 1, frames).expect("one channel of the slice's length");
+        let mut output =
+            InterleavedSlice::new_mut(&mut self.block, 1, room).expect("one channel of the slice's length");
+        let (_, made) =
+            self.fft.process_into_buffer(&input, &mut output, None).expect("blocks are sized as asked");
         let skip = self.skip.min(made);
         self.skip -= skip;
         out.extend_from_slice(&self.block[skip..made]);

@@ -3,9 +3,9 @@
 use symphonia::core::audio::Channels;
 
 use super::downmix::{self, Downmix};
-use crate::resample::Resampler;
 use super::{DecodeError, DecodeLimits, Limit};
 use crate::SAMPLE_RATE;
+use crate::resample::Resampler;
 
 /// Sample rates taken for real, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;

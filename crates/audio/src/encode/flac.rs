@@ -80,7 +80,8 @@ impl Blocks {
         self.buffer.fill_interleaved(&samples).map_err(failed)?;
         self.context.fill_interleaved(&samples).map_err(failed)?;
         let number = self.context.current_frame_number().unwrap_or(0);
-        let frame = flacenc::encode_fixed_size_frame(&self.config, &self.buffer, number, &self.info).map_err(failed)?;
+        let frame = flacenc::encode_fixed_size_frame(&self.config, &self.buffer, number, &self.info)
+            .map_err(failed)?;
         let mut sink = ByteSink::with_capacity(frame.count_bits());
         frame.write(&mut sink).map_err(failed)?;
         let bytes = sink.as_slice();

@@ -90,7 +90,11 @@ impl Encoder {
     /// # Errors
     ///
     /// A sample rate or bitrate that the format does not have; the message lists those it has.
-    pub fn new(format: OutputFormat, input_rate_hz: u32, options: &EncodeOptions) -> Result<Self, EncodeError> {
+    pub fn new(
+        format: OutputFormat,
+        input_rate_hz: u32,
+        options: &EncodeOptions,
+    ) -> Result<Self, EncodeError> {
         if !INPUT_RATES_HZ.contains(&input_rate_hz) {
             return Err(EncodeError::UnsupportedInputRate { rate_hz: input_rate_hz });
         }
@@ -98,17 +102,20 @@ impl Encoder {
         let bitrate = |range, default| checked_bitrate(format, options.bitrate_bps, range, default);
         let (codec, head): (Box<dyn Codec>, _) = match format {
             OutputFormat::Mp3 => {
-                let codec = mp3::Mp3::new(rate_hz, bitrate(mp3::bitrates_bps(rate_hz), mp3::default_bps(rate_hz))?)?;
+                let codec =
+                    mp3::Mp3::new(rate_hz, bitrate(mp3::bitrates_bps(rate_hz), mp3::default_bps(rate_hz))?)?;
                 let head = codec.head();
                 (Box::new(codec), head)
             }
             OutputFormat::Opus => {
-                let mut codec = opus::Opus::new(rate_hz, bitrate(opus::BITRATES_BPS, opus::default_bps(rate_hz))?)?;
+                let mut codec =
+                    opus::Opus::new(rate_hz, bitrate(opus::BITRATES_BPS, opus::default_bps(rate_hz))?)?;
                 let head = codec.head();
                 (Box::new(codec), head)
             }
             OutputFormat::Aac => {
-                let codec = aac::Aac::new(rate_hz, bitrate(aac::bitrates_bps(rate_hz), aac::default_bps(rate_hz))?)?;
+                let codec =
+                    aac::Aac::new(rate_hz, bitrate(aac::bitrates_bps(rate_hz), aac::default_bps(rate_hz))?)?;
                 (Box::new(codec), Vec::new())
             }
             OutputFormat::Flac => {

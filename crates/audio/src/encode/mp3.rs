@@ -12,6 +12,11 @@ use rusty_mp3::{Mp3Encode, encoder_header};
 use super::frames::Frames;
 use super::{Codec, EncodeError, OutputFormat};
 
+/// Bytes of the tag's optional fields, which come after its flags: frames, bytes, table of contents, quality.
+const COUNTS_BYTES: usize = 4 + 4 + 100 + 4;
+/// Bytes of the tag's part with the delay, the last two of which are a checksum of all before.
+const LAME_BYTES: usize = 36;
+
 /// Bits a second that frames of this sample rate have room for. One between two of the standard's table is rounded to
 /// the nearer.
 pub(super) fn bitrates_bps(rate_hz: u32) -> RangeInclusive<u32> {
@@ -49,9 +54,22 @@ impl Mp3 {
         Ok(Self { frames, stream: Stream { header, state: Mp3Encode::new(), tag, owed: 0 } })
     }
 
-    /// The tag of a stream of unknown length.
+    /// The tag of a stream of unknown length: the encoder's delay, and a number of bytes beyond all reach. Zeros for
+    /// frames and bytes would be an empty file to some players, and a tag without either no tag to others.
     pub(super) fn head(&self) -> Vec<u8> {
-        self.stream.tag(lametag::ENCODER_DELAY, 0)
+        const BYTES_ALONE: u32 = 2;
+        let mut tag = self.stream.tag(lametag::ENCODER_DELAY, 0);
+        let size = tag.len();
+        let fields = 4 + self.stream.header.side_info_len() + b"Info".len();
+        let lame = tag.split_off(fields + 4 + COUNTS_BYTES);
+        tag.truncate(fields);
+        tag.extend_from_slice(&BYTES_ALONE.to_be_bytes());
+        tag.extend_from_slice(&u32::MAX.to_be_bytes());
+        tag.extend_from_slice(&lame[..LAME_BYTES - 2]);
+        let sum = lametag::crc16(0, &tag);
+        tag.extend_from_slice(&sum.to_be_bytes());
+        tag.resize(size, 0);
+        tag
     }
 }
 

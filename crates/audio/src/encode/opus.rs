@@ -61,8 +61,14 @@ impl Opus {
         pages.write(0, false, &mut head);
         pages.add(&comment_header());
         pages.write(0, false, &mut head);
-        let stream =
-            Stream { encoder, pre_skip, packet: vec![0; MAX_PACKET_BYTES], pages, packets_in_page: 0, granule: 0 };
+        let stream = Stream {
+            encoder,
+            pre_skip,
+            packet: vec![0; MAX_PACKET_BYTES],
+            pages,
+            packets_in_page: 0,
+            granule: 0,
+        };
         Ok(Self { rate_hz, frames: Frames::new((rate_hz / FRAMES_PER_S) as usize), stream, head })
     }
 
