@@ -1,4 +1,5 @@
 //! Text for models and for people: tokenizers, languages, subtitles, and the front ends of speech synthesis.
 
 pub mod languages;
+pub mod subtitles;
 pub mod whisper_tokenizer;
