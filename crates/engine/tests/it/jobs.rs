@@ -1,0 +1,400 @@
+//! Jobs on a stand-in model, which hears one word in every window of 30 s.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mynah_engine::{
+    AudioSource, Engine, Error, Job, JobEvent, LoadProgress, ModelRef, PullProgress, Settings,
+    TranscribeRequest, Transcriber,
+};
+use mynah_models::{CancelFlag, Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent};
+
+use crate::download::settings;
+use crate::hub::{Hub, Repository};
+use crate::signal::wav;
+
+const WINDOW_SAMPLES: usize = 30 * 16_000;
+
+/// What the stand-ins have in common, for the tests to see and to steer.
+#[derive(Default)]
+struct Stage {
+    loads: AtomicUsize,
+    /// Windows whose computation has begun.
+    windows: AtomicUsize,
+    computing: AtomicUsize,
+    most_computing: AtomicUsize,
+    /// A window does not end while this is set.
+    hold: AtomicBool,
+    stopped: AtomicUsize,
+    /// The prompts of jobs in the order in which they ended.
+    ended: Mutex<Vec<String>>,
+}
+
+impl Stage {
+    fn hold(&self, hold: bool) {
+        self.hold.store(hold, Ordering::Release);
+    }
+}
+
+struct StandIn(Arc<Stage>);
+
+impl StandIn {
+    fn compute(&self, options: &TranscribeOptions, cancel: &CancelFlag) -> Result<(), mynah_models::Error> {
+        self.0.windows.fetch_add(1, Ordering::AcqRel);
+        if options.initial_prompt.as_deref() == Some("panic") {
+            panic!("a defect in the model");
+        }
+        loop {
+            thread::sleep(Duration::from_millis(1));
+            if cancel.is_cancelled() {
+                self.0.stopped.fetch_add(1, Ordering::AcqRel);
+            }
+            cancel.check()?;
+            if !self.0.hold.load(Ordering::Acquire) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Transcriber for StandIn {
+    fn transcribe(
+        &self,
+        samples: &[f32],
+        options: &TranscribeOptions,
+        cancel: &CancelFlag,
+        observer: &mut dyn Observer,
+    ) -> Result<Transcript, mynah_models::Error> {
+        observer.event(TranscriptEvent::Language("en".to_owned(), 0.9));
+        let duration_s = samples.len() as f64 / 16_000.0;
+        let mut segments = Vec::new();
+        for id in 0..samples.len().div_ceil(WINDOW_SAMPLES) {
+            observer.window_begins();
+            // A job whose turn never came is cancelled.
+            cancel.check()?;
+            let computing = self.0.computing.fetch_add(1, Ordering::AcqRel) + 1;
+            self.0.most_computing.fetch_max(computing, Ordering::AcqRel);
+            let computed = self.compute(options, cancel);
+            self.0.computing.fetch_sub(1, Ordering::AcqRel);
+            observer.window_ends();
+            computed?;
+            let segment = Arc::new(Segment {
+                id,
+                seek_frames: 3000 * id,
+                start_s: 30.0 * id as f64,
+                end_s: (30.0 * (id + 1) as f64).min(duration_s),
+                text: " word".to_owned(),
+                tokens: vec![1],
+                logprobs: Vec::new(),
+                temperature: 0.0,
+                avg_logprob: -0.1,
+                compression_ratio: 1.0,
+                no_speech_prob: 0.0,
+                words: Vec::new(),
+            });
+            observer.event(TranscriptEvent::Progress(segment.end_s));
+            observer.event(TranscriptEvent::Segment(Arc::clone(&segment)));
+            segments.push(segment);
+        }
+        self.0.ended.lock().unwrap().extend(options.initial_prompt.clone());
+        Ok(Transcript {
+            task: options.task,
+            language: "en".to_owned(),
+            language_probability: 0.9,
+            languages: Vec::new(),
+            duration_s,
+            segments,
+        })
+    }
+}
+
+/// An engine whose checkpoints are stand-ins, except those named `broken`.
+fn engine_with(settings: Settings) -> (Engine, Arc<Stage>) {
+    let stage = Arc::new(Stage::default());
+    let shared = Arc::clone(&stage);
+    let load = move |path: &Path, _| -> Result<Arc<dyn Transcriber>, mynah_models::Error> {
+        shared.loads.fetch_add(1, Ordering::AcqRel);
+        thread::sleep(Duration::from_millis(50));
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some("broken") => Err(mynah_models::Error::Malformed {
+                path: path.to_owned(),
+                reason: "it is cut short".to_owned(),
+            }),
+            Some("panics") => panic!("a defect in the loader"),
+            _ => Ok(Arc::new(StandIn(Arc::clone(&shared)))),
+        }
+    };
+    (Engine::open_with(settings, Box::new(load)).unwrap(), stage)
+}
+
+fn engine() -> (Engine, Arc<Stage>) {
+    engine_with(Settings::new("/nowhere"))
+}
+
+fn request(seconds: f64) -> TranscribeRequest {
+    TranscribeRequest {
+        model: ModelRef::Path(PathBuf::from("model")),
+        audio: AudioSource::Bytes(wav(seconds)),
+        options: TranscribeOptions::default(),
+    }
+}
+
+fn request_named(name: &str, seconds: f64) -> TranscribeRequest {
+    let options = TranscribeOptions { initial_prompt: Some(name.to_owned()), ..TranscribeOptions::default() };
+    TranscribeRequest { options, ..request(seconds) }
+}
+
+fn finish(mut job: Job) -> Result<Arc<Transcript>, Error> {
+    loop {
+        match job.next_blocking().expect("a last event") {
+            JobEvent::Done(transcript) => return Ok(transcript),
+            JobEvent::Failed(error) => return Err(error),
+            _ => {}
+        }
+    }
+}
+
+fn until(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(20), "nothing happened");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_job_tells_what_happens_in_order() {
+    let (engine, _) = engine();
+    let mut job = engine.transcribe(request(45.0)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut told = Vec::new();
+    while let Some(event) = runtime.block_on(job.next()) {
+        told.push(match event {
+            JobEvent::Waiting(progress) => format!("{progress:?}"),
+            JobEvent::Started { duration_s } => format!("started {duration_s}"),
+            JobEvent::Language(code, probability) => format!("language {code} {probability}"),
+            JobEvent::Progress(done_s) => format!("progress {done_s}"),
+            JobEvent::Segment(segment) => format!("segment {} {}", segment.id, segment.end_s),
+            JobEvent::Done(transcript) => format!("done {}", transcript.text()),
+            JobEvent::Failed(error) => format!("failed {error}"),
+        });
+    }
+    assert_eq!(
+        told,
+        [
+            "Loading",
+            "started 45",
+            "language en 0.9",
+            "progress 30",
+            "segment 0 30",
+            "progress 45",
+            "segment 1 45",
+            "done word word",
+        ]
+    );
+}
+
+#[test]
+fn a_model_is_loaded_once_for_all_and_windows_are_computed_one_at_a_time() {
+    let (engine, stage) = engine();
+    let jobs: Vec<Job> = (0..8).map(|_| engine.transcribe(request(65.0)).unwrap()).collect();
+    for job in jobs {
+        assert_eq!(finish(job).unwrap().segments.len(), 3);
+    }
+    assert_eq!(stage.loads.load(Ordering::Acquire), 1);
+    assert_eq!(stage.windows.load(Ordering::Acquire), 24);
+    assert_eq!(stage.most_computing.load(Ordering::Acquire), 1);
+    until(|| engine.jobs() == 0);
+}
+
+#[test]
+fn a_short_clip_overtakes_a_long_recording() {
+    let (engine, stage) = engine();
+    stage.hold(true);
+    let long = engine.transcribe(request_named("long", 1200.0)).unwrap();
+    until(|| stage.windows.load(Ordering::Acquire) == 1);
+    let short = engine.transcribe(request_named("short", 1.0)).unwrap();
+    stage.hold(false);
+    finish(short).unwrap();
+    finish(long).unwrap();
+    assert_eq!(*stage.ended.lock().unwrap(), ["short", "long"]);
+}
+
+#[test]
+fn who_leaves_stops_the_work() {
+    let (engine, stage) = engine();
+    stage.hold(true);
+    let computing = engine.transcribe(request(60.0)).unwrap();
+    until(|| stage.windows.load(Ordering::Acquire) == 1);
+    let waiting = engine.transcribe(request(60.0)).unwrap();
+    drop(waiting);
+    until(|| engine.jobs() == 1);
+    drop(computing);
+    until(|| engine.jobs() == 0);
+    assert_eq!(stage.stopped.load(Ordering::Acquire), 1);
+    assert_eq!(stage.windows.load(Ordering::Acquire), 1);
+}
+
+#[test]
+fn cancelling_is_answered() {
+    let (engine, stage) = engine();
+    stage.hold(true);
+    let job = engine.transcribe(request(10.0)).unwrap();
+    job.cancel();
+    assert!(matches!(finish(job), Err(Error::Cancelled)));
+    stage.hold(false);
+    finish(engine.transcribe(request(10.0)).unwrap()).unwrap();
+}
+
+#[test]
+fn a_full_house_says_so() {
+    let (engine, stage) = engine_with(Settings { queue_length: 2, ..Settings::new("/nowhere") });
+    stage.hold(true);
+    let jobs = [engine.transcribe(request(10.0)).unwrap(), engine.transcribe(request(10.0)).unwrap()];
+    let refused = engine.transcribe(request(10.0));
+    assert!(matches!(refused, Err(Error::Busy { retry_after_s: 1..=60 })), "{refused:?}");
+    stage.hold(false);
+    for job in jobs {
+        finish(job).unwrap();
+    }
+    // Whoever has its last event finds a place for the next job.
+    for _ in 0..20 {
+        finish(engine.transcribe(request(1.0)).unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn a_panic_is_the_error_of_its_job_alone() {
+    let (engine, _) = engine();
+    let other = engine.transcribe(request(300.0)).unwrap();
+    let error = finish(engine.transcribe(request_named("panic", 60.0)).unwrap()).unwrap_err();
+    assert!(matches!(&error, Error::Internal(text) if text == "a defect in the model"), "{error:?}");
+    finish(other).unwrap();
+    finish(engine.transcribe(request(60.0)).unwrap()).unwrap();
+
+    let broken = || TranscribeRequest { model: ModelRef::Path("panics".into()), ..request(1.0) };
+    let jobs = [engine.transcribe(broken()).unwrap(), engine.transcribe(broken()).unwrap()];
+    for job in jobs {
+        assert!(matches!(finish(job), Err(Error::Internal(_))));
+    }
+}
+
+#[test]
+fn a_model_that_does_not_load_fails_for_all_who_wait_and_is_tried_anew_later() {
+    let (engine, stage) = engine();
+    let broken = || TranscribeRequest { model: ModelRef::Path("broken".into()), ..request(1.0) };
+    let jobs: Vec<Job> = (0..4).map(|_| engine.transcribe(broken()).unwrap()).collect();
+    for job in jobs {
+        let error = finish(job).unwrap_err();
+        assert_eq!(error.to_string(), "broken is damaged: it is cut short");
+    }
+    let attempts = stage.loads.load(Ordering::Acquire);
+    finish(engine.transcribe(broken()).unwrap()).unwrap_err();
+    assert_eq!(stage.loads.load(Ordering::Acquire), attempts + 1);
+}
+
+#[test]
+fn audio_that_is_none_costs_no_model() {
+    let (engine, stage) = engine();
+    for audio in [
+        AudioSource::Bytes(b"no sound in here".to_vec()),
+        AudioSource::Bytes(Vec::new()),
+        AudioSource::Path("/nowhere/at/all".into()),
+    ] {
+        let error =
+            finish(engine.transcribe(TranscribeRequest { audio, ..request(1.0) }).unwrap()).unwrap_err();
+        assert!(matches!(error, Error::Audio(_)), "{error:?}");
+    }
+    assert_eq!(stage.loads.load(Ordering::Acquire), 0);
+}
+
+#[test]
+fn audio_comes_from_files_too() {
+    let (engine, _) = engine();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&wav(2.0)).unwrap();
+    let path = file.path().to_owned();
+    let audio = AudioSource::Path(path.clone());
+    finish(engine.transcribe(TranscribeRequest { audio, ..request(0.0) }).unwrap()).unwrap();
+    let audio = AudioSource::TempFile(file.into_temp_path());
+    let transcript = finish(engine.transcribe(TranscribeRequest { audio, ..request(0.0) }).unwrap()).unwrap();
+    assert_eq!(transcript.duration_s, 2.0);
+    assert!(!path.exists());
+}
+
+#[test]
+fn limits_of_the_settings_hold() {
+    let mut settings = Settings::new("/nowhere");
+    settings.decode_limits.max_duration_s = 1.0;
+    let (engine, _) = engine_with(settings);
+    let error = finish(engine.transcribe(request(5.0)).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("limit"), "{error}");
+}
+
+#[test]
+fn what_a_model_cannot_do_is_refused_at_once() {
+    let (engine, _) = engine();
+    let unknown = TranscribeRequest { model: ModelRef::Named("whisper-bas".into()), ..request(1.0) };
+    assert!(matches!(engine.transcribe(unknown), Err(Error::UnknownModel { .. })));
+    for name in ["whisper-tiny.en", "Belle-whisper-large-v3-zh"] {
+        let options = TranscribeOptions { task: Task::Translate, ..TranscribeOptions::default() };
+        let model = engine.resolve(name).unwrap();
+        let error = engine.transcribe(TranscribeRequest { model, options, ..request(1.0) }).unwrap_err();
+        assert!(error.to_string().contains("does not support translations"), "{error}");
+    }
+}
+
+#[test]
+fn a_job_fetches_its_model_and_others_see_it_come() {
+    let repository = Repository::new();
+    let hub = Hub::start(move |request| {
+        thread::sleep(Duration::from_millis(200));
+        repository.answer(request)
+    });
+    let home = tempfile::tempdir().unwrap();
+    let (engine, stage) = engine_with(settings(&home, &hub.url()));
+    let ask = || TranscribeRequest { model: engine.resolve("small").unwrap(), ..request(1.0) };
+    let jobs = [engine.transcribe(ask()).unwrap(), engine.transcribe(ask()).unwrap()];
+    for mut job in jobs {
+        let (mut bytes, mut done) = (false, false);
+        while let Some(event) = job.next_blocking() {
+            bytes |= matches!(event, JobEvent::Waiting(LoadProgress::Pulling(PullProgress::Bytes { .. })));
+            done |= matches!(event, JobEvent::Done(_));
+        }
+        assert!(bytes && done);
+    }
+    assert_eq!(stage.loads.load(Ordering::Acquire), 1);
+    let small = engine.models().into_iter().find(|model| model.entry.name == "whisper-small").unwrap();
+    assert!(small.loaded);
+
+    engine.remove("whisper-small").unwrap();
+    assert!(!fs::exists(home.path().join("mynah/models/whisper-small")).unwrap());
+    finish(engine.transcribe(ask()).unwrap()).unwrap();
+    assert_eq!(stage.loads.load(Ordering::Acquire), 2);
+}
+
+#[test]
+fn a_client_that_leaves_during_a_download_leaves_it_to_the_next() {
+    let repository = Repository::new();
+    let slow = AtomicBool::new(true);
+    let hub = Hub::start(move |request| {
+        if request.target.ends_with("model.safetensors") && slow.swap(false, Ordering::AcqRel) {
+            thread::sleep(Duration::from_millis(400));
+        }
+        repository.answer(request)
+    });
+    let home = tempfile::tempdir().unwrap();
+    let (engine, _) = engine_with(settings(&home, &hub.url()));
+    let ask = || TranscribeRequest { model: engine.resolve("small").unwrap(), ..request(1.0) };
+    let first = engine.transcribe(ask()).unwrap();
+    until(|| !hub.requests_for("model.safetensors").is_empty());
+    let second = engine.transcribe(ask()).unwrap();
+    thread::sleep(Duration::from_millis(50));
+    drop(first);
+    finish(second).unwrap();
+}

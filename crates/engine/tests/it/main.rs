@@ -1,0 +1,7 @@
+//! The engine from outside: downloads from a stand-in hub, models on disk, jobs on a stand-in model.
+
+mod download;
+mod hub;
+mod jobs;
+mod on_disk;
+mod signal;
