@@ -1,6 +1,6 @@
 //! Arithmetic and memory throughput of the kernels on whisper-base's shapes.
 //!
-//!     cargo run --release -p mynah-kernels --example throughput
+//!     cargo run --release -p mynah-kernels --example throughput [-- THREADS]
 
 #![allow(clippy::print_stdout, reason = "a command-line program")]
 
@@ -11,7 +11,7 @@ use mynah_kernels::{Epilogue, Matrix, Precision, cpu, pool};
 
 /// Best time of several runs, seconds.
 fn best(mut run: impl FnMut()) -> f64 {
-    (0..7)
+    (0..15)
         .map(|_| {
             let start = Instant::now();
             run();
@@ -21,6 +21,9 @@ fn best(mut run: impl FnMut()) -> f64 {
 }
 
 fn main() {
+    if let Some(threads) = std::env::args().nth(1).and_then(|n| n.parse().ok()) {
+        pool::set_threads(threads);
+    }
     println!("{} on {} threads", cpu::Isa::current().name(), pool::threads());
     let fill = |o: usize, row: &mut [f32]| {
         row.iter_mut().enumerate().for_each(|(k, v)| *v = ((o * 31 + k * 17) % 101) as f32 * 0.01 - 0.5);
@@ -29,6 +32,7 @@ fn main() {
         ("encoder qkv", 1500, 512, 1536),
         ("encoder fc1", 1500, 512, 2048),
         ("encoder fc2", 1500, 2048, 512),
+        ("block of fc1", 96, 512, 512),
         ("prompt fc1", 200, 512, 2048),
         ("decoder fc1, beam 5", 5, 512, 2048),
         ("logits, beam 5", 5, 512, 51865),

@@ -9,6 +9,8 @@ pub enum Isa {
     Scalar,
     /// x86-64 with AVX2, FMA and F16C (x86-64-v3).
     Avx2,
+    /// The same with AVX-512 (F, BW, VL) and its dot products of integers (VNNI).
+    Avx512Vnni,
 }
 
 impl Isa {
@@ -17,6 +19,7 @@ impl Isa {
         match self {
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
+            Isa::Avx512Vnni => "avx512vnni",
         }
     }
 
@@ -25,6 +28,9 @@ impl Isa {
         let mut sets = vec![Isa::Scalar];
         if has_avx2() {
             sets.push(Isa::Avx2);
+            if has_avx512_vnni() {
+                sets.push(Isa::Avx512Vnni);
+            }
         }
         sets
     }
@@ -46,8 +52,21 @@ fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
 }
 
+#[cfg(target_arch = "x86_64")]
+fn has_avx512_vnni() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vnni")
+}
+
 #[cfg(not(target_arch = "x86_64"))]
 fn has_avx2() -> bool {
+    false
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_avx512_vnni() -> bool {
     false
 }
 

@@ -207,6 +207,9 @@ fn pack_int8(outputs: usize, inputs: usize, fill: impl Fn(usize, &mut [f32]) + S
     Storage::Int8(data, scales)
 }
 
+/// Rows whose rounded inputs of depth 512 take 96 KB of the second-level cache.
+const BLOCK_ROWS: usize = 96;
+
 /// Largest input after rounding: as fine as i16 allows while no sum of `depth` products can leave i32.
 fn largest_rounded_input(depth: usize) -> f32 {
     (i32::MAX as usize / (127 * depth.max(1))).min(i16::MAX as usize) as f32
@@ -222,26 +225,32 @@ fn apply_int8(isa: Isa, a: Rows<'_>, panels: &[i8], scales: &[f32], out: Out<'_>
     assert!(panels.len() == count * depth * PANEL && scales.len() == count * PANEL, "panels do not fit");
     let mut rounded = vec![0_i16; a.rows * depth];
     let mut row_scales = vec![0.0_f32; a.rows];
-    for r in 0..a.rows {
-        let row = &a.data[r * a.stride..][..a.depth];
-        let largest = row.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
-        let limit = largest_rounded_input(depth);
-        let inverse = if largest > 0.0 { limit / largest } else { 0.0 };
-        row_scales[r] = largest / limit;
-        for (to, v) in rounded[r * depth..].iter_mut().zip(row) {
-            // `as` rounds towards zero and saturates; adding a half away from zero first rounds to nearest.
-            *to = (v * inverse + 0.5_f32.copysign(*v)) as i16;
+    let limit = largest_rounded_input(depth);
+    let shared_scales = SharedMut::new(&mut row_scales);
+    let rows_a_task = (16 * 1024 / depth).max(1);
+    pool::for_each_chunk(&mut rounded, rows_a_task * depth, |task, rounded| {
+        let first = task * rows_a_task;
+        // SAFETY: these rows' scales are this task's alone.
+        let scales = unsafe { shared_scales.slice(first, rounded.len() / depth) };
+        for (i, (rounded, scale)) in rounded.chunks_exact_mut(depth).zip(scales).enumerate() {
+            let row = &a.data[(first + i) * a.stride..][..a.depth];
+            *scale = arch::quantise(isa, row, limit, &mut rounded[..a.depth]);
         }
-    }
-    let share = gemm::panels_a_task(count);
+    });
+    let row_blocks = a.rows.div_ceil(BLOCK_ROWS);
+    // Few rows are shared out by panels alone; many by blocks of rows that stay in the second-level cache.
+    let share = if row_blocks >= 4 * pool::threads() { count } else { gemm::panels_a_task(count) };
+    let shares = count.div_ceil(share);
     let (columns, stride) = (out.columns, out.stride);
     let c = SharedMut::new(out.data);
-    pool::run(count.div_ceil(share), |task| {
-        for p in task * share..((task + 1) * share).min(count) {
+    pool::run(shares * row_blocks, |task| {
+        let rows = (task / shares * BLOCK_ROWS)..((task / shares + 1) * BLOCK_ROWS).min(a.rows);
+        let my_panels = (task % shares * share)..((task % shares + 1) * share).min(count);
+        for p in my_panels {
             let panel = &panels[p * depth * PANEL..(p + 1) * depth * PANEL];
-            for first in (0..a.rows).step_by(TILE_ROWS) {
+            for first in rows.clone().step_by(TILE_ROWS) {
                 let tile = Tile {
-                    rows: TILE_ROWS.min(a.rows - first),
+                    rows: TILE_ROWS.min(rows.end - first),
                     columns: PANEL.min(columns - p * PANEL),
                     depth,
                     a: rounded[first * depth..].as_ptr(),
@@ -255,8 +264,8 @@ fn apply_int8(isa: Isa, a: Rows<'_>, panels: &[i8], scales: &[f32], out: Out<'_>
                 };
                 let scales =
                     Scales { rows: row_scales[first..].as_ptr(), columns: scales[p * PANEL..].as_ptr() };
-                // SAFETY: everything was sized above; sums fit i32 by `largest_rounded_input`; panel p's columns of c
-                // are this task's alone.
+                // SAFETY: everything was sized above; sums fit i32 by `largest_rounded_input`; panel p's columns of
+                // these rows of c are this task's alone.
                 unsafe { arch::tile_i8(isa, &tile, scales, panel.as_ptr()) };
             }
         }

@@ -43,11 +43,11 @@ pub struct Tile<A> {
 /// # Safety
 /// See [`Tile`].
 pub(crate) unsafe fn tile_f32(isa: Isa, tile: &Tile<f32>, panel: *const f32) {
-    // SAFETY: the caller keeps `Tile`'s contract; `Isa::Avx2` is only made where the CPU has it.
+    // SAFETY: the caller keeps `Tile`'s contract; `isa` was only made because the CPU has it.
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => x86::tile_f32(tile, panel),
+            Isa::Avx2 | Isa::Avx512Vnni => x86::tile_f32(tile, panel),
             _ => scalar::tile(tile, panel),
         }
     }
@@ -62,7 +62,7 @@ pub(crate) unsafe fn tile_f16(isa: Isa, tile: &Tile<f32>, panel: *const f16) {
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => x86::tile_f16(tile, panel),
+            Isa::Avx2 | Isa::Avx512Vnni => x86::tile_f16(tile, panel),
             _ => scalar::tile(tile, panel),
         }
     }
@@ -87,18 +87,39 @@ pub(crate) unsafe fn tile_i8(isa: Isa, tile: &Tile<i16>, scales: Scales, panel: 
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => x86::tile_i8(tile, scales, panel),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => x86::tile_i8_vnni(tile, scales, panel),
             _ => scalar::tile_i8(tile, scales, panel),
         }
     }
+}
+
+/// Rounds a row to integers in `-limit..=limit` and returns the scale that undoes it; the slices are equally long.
+pub(crate) fn quantise(isa: Isa, row: &[f32], limit: f32, to: &mut [i16]) -> f32 {
+    assert_eq!(row.len(), to.len());
+    let largest = match isa {
+        // SAFETY: `isa` was only made because the CPU has it.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::largest_magnitude(row) },
+        _ => row.iter().fold(0.0_f32, |m, v| m.max(v.abs())),
+    };
+    let factor = if largest > 0.0 && largest.is_finite() { limit / largest } else { 0.0 };
+    match isa {
+        // SAFETY: `isa` was only made because the CPU has it.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::round_to_i16(row, factor, to) },
+        _ => to.iter_mut().zip(row).for_each(|(to, v)| *to = (v * factor).round_ties_even() as i16),
+    }
+    largest / limit
 }
 
 /// Widens f16 to f32; the slices are equally long.
 pub(crate) fn widen(isa: Isa, from: &[f16], to: &mut [f32]) {
     assert_eq!(from.len(), to.len());
     match isa {
-        // SAFETY: `Isa::Avx2` is only made where the CPU has it.
+        // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::widen(from, to) },
+        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::widen(from, to) },
         _ => {
             for (to, from) in to.iter_mut().zip(from) {
                 *to = from.to_f32();
@@ -110,9 +131,9 @@ pub(crate) fn widen(isa: Isa, from: &[f16], to: &mut [f32]) {
 /// Replaces each number by `exp(x - shift)` and returns their sum.
 pub(crate) fn exp_sum(isa: Isa, values: &mut [f32], shift: f32) -> f32 {
     match isa {
-        // SAFETY: `Isa::Avx2` is only made where the CPU has it.
+        // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::exp_sum(values, shift) },
+        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::exp_sum(values, shift) },
         _ => {
             let mut sum = 0.0;
             for v in values {
@@ -127,9 +148,9 @@ pub(crate) fn exp_sum(isa: Isa, values: &mut [f32], shift: f32) -> f32 {
 /// Applies GELU (the exact one, by the error function) to each number.
 pub(crate) fn gelu(isa: Isa, values: &mut [f32]) {
     match isa {
-        // SAFETY: `Isa::Avx2` is only made where the CPU has it.
+        // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::gelu(values) },
+        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::gelu(values) },
         _ => values.iter_mut().for_each(|v| *v = scalar::gelu(*v)),
     }
 }
@@ -138,9 +159,9 @@ pub(crate) fn gelu(isa: Isa, values: &mut [f32]) {
 pub(crate) fn dot(isa: Isa, a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     match isa {
-        // SAFETY: `Isa::Avx2` is only made where the CPU has it.
+        // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::dot(a, b) },
+        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::dot(a, b) },
         _ => a.iter().zip(b).map(|(a, b)| a * b).sum(),
     }
 }
@@ -149,9 +170,9 @@ pub(crate) fn dot(isa: Isa, a: &[f32], b: &[f32]) -> f32 {
 pub(crate) fn add_scaled(isa: Isa, factor: f32, from: &[f32], to: &mut [f32]) {
     assert_eq!(from.len(), to.len());
     match isa {
-        // SAFETY: `Isa::Avx2` is only made where the CPU has it.
+        // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::add_scaled(factor, from, to) },
+        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::add_scaled(factor, from, to) },
         _ => to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from),
     }
 }

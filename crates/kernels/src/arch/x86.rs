@@ -1,4 +1,4 @@
-//! AVX2, FMA and F16C.
+//! AVX2 with FMA and F16C, and AVX-512 with VNNI.
 
 use std::arch::x86_64::*;
 
@@ -137,6 +137,63 @@ unsafe fn tile_i8_rows<const ROWS: usize>(t: &Tile<i16>, scales: Scales, panel: 
     }
 }
 
+/// # Safety
+/// See [`super::tile_i8`]; the CPU has AVX2, FMA, F16C, AVX-512 F, BW, VL and VNNI.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(crate) unsafe fn tile_i8_vnni(t: &Tile<i16>, scales: Scales, panel: *const i8) {
+    // SAFETY: passed on; each arm's constant is the tile's number of rows.
+    unsafe {
+        match t.rows {
+            1 => tile_i8_vnni_rows::<1>(t, scales, panel),
+            2 => tile_i8_vnni_rows::<2>(t, scales, panel),
+            3 => tile_i8_vnni_rows::<3>(t, scales, panel),
+            4 => tile_i8_vnni_rows::<4>(t, scales, panel),
+            5 => tile_i8_vnni_rows::<5>(t, scales, panel),
+            _ => tile_i8_vnni_rows::<6>(t, scales, panel),
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn tile_i8_vnni_rows<const ROWS: usize>(t: &Tile<i16>, scales: Scales, panel: *const i8) {
+    // Even and odd pairs are summed apart, so that a tile of few rows does not wait for its own last sum.
+    let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
+    let pairs = t.depth / 2;
+    let add_pair = |sums: &mut [[__m512i; 2]; ROWS], which: usize, pair: usize| {
+        // SAFETY: called with pair < depth / 2, so all reads lie within what the contract grants.
+        unsafe {
+            let b = _mm512_cvtepi8_epi16(_mm256_loadu_si256(panel.add(pair * 2 * PANEL).cast()));
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let x = _mm_loadu_si32(t.a.add(r * t.a_row + 2 * pair).cast());
+                sum[which] = _mm512_dpwssd_epi32(sum[which], _mm512_broadcastd_epi32(x), b);
+            }
+        }
+    };
+    for pair in (0..pairs & !1).step_by(2) {
+        add_pair(&mut sums, 0, pair);
+        add_pair(&mut sums, 1, pair + 1);
+    }
+    if pairs % 2 == 1 {
+        add_pair(&mut sums, 0, pairs - 1);
+    }
+    // SAFETY: sixteen column scales and a scale a row are readable by the contract of `Scales`.
+    unsafe {
+        let columns = _mm512_loadu_ps(scales.columns);
+        let mut scaled = [[_mm256_setzero_ps(); 2]; ROWS];
+        for r in 0..ROWS {
+            let sum = _mm512_cvtepi32_ps(_mm512_add_epi32(sums[r][0], sums[r][1]));
+            let scale = _mm512_mul_ps(_mm512_set1_ps(*scales.rows.add(r)), columns);
+            let value = _mm512_castps_si512(_mm512_mul_ps(sum, scale));
+            scaled[r] = [
+                _mm256_castsi256_ps(_mm512_extracti64x4_epi64::<0>(value)),
+                _mm256_castsi256_ps(_mm512_extracti64x4_epi64::<1>(value)),
+            ];
+        }
+        finish(t, &scaled);
+    }
+}
+
 /// Adds, applies the epilogue and writes a tile's rows.
 ///
 /// # Safety
@@ -260,6 +317,47 @@ pub(crate) unsafe fn exp_sum(values: &mut [f32], shift: f32) -> f32 {
     // SAFETY: `lanes` has eight numbers.
     unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), sums) };
     lanes.iter().sum()
+}
+
+/// # Safety
+/// The CPU has AVX2, FMA and F16C.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) unsafe fn largest_magnitude(values: &[f32]) -> f32 {
+    let no_sign = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fff_ffff));
+    let mut largest = _mm256_setzero_ps();
+    let chunks = values.chunks_exact(8);
+    let rest = chunks.remainder().iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+    for chunk in chunks {
+        // SAFETY: the chunk has eight numbers.
+        largest = _mm256_max_ps(largest, unsafe { _mm256_and_ps(no_sign, _mm256_loadu_ps(chunk.as_ptr())) });
+    }
+    let mut lanes = [0.0_f32; 8];
+    // SAFETY: `lanes` has eight numbers.
+    unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), largest) };
+    lanes.iter().fold(rest, |m, v| m.max(*v))
+}
+
+/// # Safety
+/// The CPU has AVX2, FMA and F16C; `to` is as long as `from`.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) unsafe fn round_to_i16(from: &[f32], factor: f32, to: &mut [i16]) {
+    let factors = _mm256_set1_ps(factor);
+    let mut to16 = to.chunks_exact_mut(16);
+    let from16 = from.chunks_exact(16);
+    let rest = from16.remainder();
+    for (to, from) in (&mut to16).zip(from16) {
+        // SAFETY: both have sixteen numbers.
+        unsafe {
+            let low = _mm256_cvtps_epi32(_mm256_mul_ps(factors, _mm256_loadu_ps(from.as_ptr())));
+            let high = _mm256_cvtps_epi32(_mm256_mul_ps(factors, _mm256_loadu_ps(from.as_ptr().add(8))));
+            // Packing works within halves; the permutation puts the quarters in order again.
+            let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
+            _mm256_storeu_si256(to.as_mut_ptr().cast(), packed);
+        }
+    }
+    for (to, v) in to16.into_remainder().iter_mut().zip(rest) {
+        *to = (v * factor).round_ties_even() as i16;
+    }
 }
 
 /// # Safety

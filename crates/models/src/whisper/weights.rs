@@ -113,9 +113,7 @@ impl Precisions {
         match compute {
             Compute::F32 => Self { encoder: Precision::F32, decoder: Precision::F32 },
             Compute::F16 => Self { encoder: Precision::F16, decoder: Precision::F16 },
-            // The encoder is bound by arithmetic, where 16-bit storage costs nothing; a decoder's step is bound by
-            // reading weights.
-            Compute::Auto | Compute::Int8 => Self { encoder: Precision::F16, decoder: Precision::Int8 },
+            Compute::Auto | Compute::Int8 => Self { encoder: Precision::Int8, decoder: Precision::Int8 },
         }
     }
 }
@@ -269,7 +267,9 @@ impl Reader<'_> {
         let weight = format!("{name}.weight");
         self.check(&weight, &[outputs, inputs, 3])?;
         let rows = Rows::open(self.tensors, &weight, 3 * inputs)?;
-        let weight = Matrix::pack(self.precision, outputs, 3 * inputs, |o, row| {
+        // Small, and the first to see the signal: not worth rounding to integers.
+        let precision = if self.precision == Precision::F32 { Precision::F32 } else { Precision::F16 };
+        let weight = Matrix::pack(precision, outputs, 3 * inputs, |o, row| {
             let mut stored = vec![0.0; 3 * inputs];
             rows.read(o, &mut stored);
             for (i, taps) in stored.chunks_exact(3).enumerate() {
@@ -332,7 +332,7 @@ impl<'a> Rows<'a> {
     fn read(&self, row: usize, to: &mut [f32]) {
         match self {
             Rows::Expanded { values, inputs } => {
-                to.copy_from_slice(&values[row * inputs..(row + 1) * inputs])
+                to.copy_from_slice(&values[row * inputs..(row + 1) * inputs]);
             }
             Rows::Mapped { dtype: Dtype::F32, bytes, inputs } => {
                 let bytes = &bytes[row * inputs * 4..(row + 1) * inputs * 4];
