@@ -296,9 +296,8 @@ impl Variant {
         static CURRENT: OnceLock<Variant> = OnceLock::new();
         *CURRENT.get_or_init(|| match Isa::current() {
             Isa::Scalar => Variant::Scalar,
-            // An instruction set that was asked for by name stays that.
-            Isa::Avx2 if has_vnni() && std::env::var_os("MYNAH_ISA").is_none() => Variant::Avx512Vnni,
             Isa::Avx2 => Variant::Avx2,
+            Isa::Avx512Vnni => Variant::Avx512Vnni,
         })
     }
 
@@ -320,11 +319,6 @@ impl Variant {
             Variant::Avx512Vnni => unsafe { x86::multiply_vnni(a, depth, group, sums) },
         }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_vnni() -> bool {
-    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni")
 }
 
 fn multiply_scalar(a: &[u8], depth: usize, group: &[i8], sums: &mut [i32; TILE_ROWS * GROUP]) {
@@ -455,7 +449,7 @@ mod tests {
             if Isa::available().contains(&Isa::Avx2) {
                 all.push(Variant::Avx2);
             }
-            if has_vnni() {
+            if Isa::available().contains(&Isa::Avx512Vnni) {
                 all.push(Variant::Avx512Vnni);
             }
         }
