@@ -1,0 +1,149 @@
+"""Paired benchmark of transcription against faster-whisper and whisper.cpp; see README.md beside this file."""
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORK = ROOT / "target" / "bench"
+GROUPS = [("under 10 s", 0, 10), ("10 to 30 s", 10, 30), ("longer", 30, 1e9)]
+PINNED = ["faster-whisper==1.2.1"]
+
+
+def run(command, **options):
+    print("$", " ".join(map(str, command)), file=sys.stderr)
+    subprocess.run(command, check=True, stdout=sys.stderr, **options)
+
+
+def measure(command):
+    """Runs a command: seconds, peak resident MiB, seconds to its first line, its output."""
+    start = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    first, lines = None, []
+    for line in process.stdout:
+        if first is None and line.strip():
+            first = time.monotonic() - start
+        lines.append(line)
+    # wait4 gives the peak memory of this child alone.
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"{command[0]} failed with {process.returncode}")
+    return {"seconds": seconds, "peak_mib": usage.ru_maxrss / 1024, "first_line": first, "output": "".join(lines)}
+
+
+def duration(file):
+    out = subprocess.run(
+        ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", file],
+        capture_output=True, text=True)
+    try:
+        return float(out.stdout.strip())
+    except ValueError:
+        return None
+
+
+def recordings(paths):
+    kinds = {".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a"}
+    for path in map(pathlib.Path, paths):
+        files = sorted(p for p in path.rglob("*") if p.suffix in kinds) if path.is_dir() else [path]
+        yield from (str(f) for f in files)
+
+
+def contestants(args):
+    """Name -> function from files to the command that transcribes them."""
+    mynah = ROOT / "target" / "dist" / "mynah"
+    run(["cargo", "build", "--profile", "dist", "--bin", "mynah"], cwd=ROOT)
+    environment = WORK / "venv"
+    if not environment.exists():
+        run([sys.executable, "-m", "venv", environment])
+        run([environment / "bin" / "pip", "install", "-q", *PINNED])
+    model = args.model_path
+    if not model:
+        home = WORK / "home"
+        os.environ["MYNAH_HOME"] = str(home)
+        run([mynah, "pull", "whisper-base"])
+        model = str(home / "models" / "whisper-base")
+    language = ["--language", args.language] if args.language else []
+    threads = ["--threads", str(args.threads)]
+    all_of_them = {}
+    for compute in ["auto", "f32"]:
+        all_of_them[f"mynah {compute}"] = lambda files, compute=compute: [
+            mynah, "transcribe", *files, "--model-path", model, "--format", "json", "--compute", compute,
+            *language, *threads]
+    for compute in ["int8", "float32"]:
+        all_of_them[f"faster-whisper {compute}"] = lambda files, compute=compute: [
+            environment / "bin" / "python", ROOT / "bench" / "faster_whisper_cli.py", *files,
+            "--model-path", model, "--compute", compute, *language, *threads]
+    if args.whisper_cpp:
+        for ggml in args.ggml:
+            all_of_them[f"whisper.cpp {pathlib.Path(ggml).stem}"] = lambda files, ggml=ggml: [
+                args.whisper_cpp, "-m", ggml, "-t", str(args.threads), "-bs", "5", "-nt",
+                "-l", args.language or "auto", *files]
+    return {name: make for name, make in all_of_them.items() if not args.only or any(o in name for o in args.only)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("audio", nargs="+")
+    parser.add_argument("--language")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clips", type=int, default=20, help="files of a group, at most")
+    parser.add_argument("--model-path", help="CTranslate2 folder that all but whisper.cpp read (default: fetched)")
+    parser.add_argument("--whisper-cpp", help="path of whisper-cli")
+    parser.add_argument("--ggml", nargs="*", default=[], help="ggml files for whisper-cli")
+    parser.add_argument("--only", nargs="*", help="run only programs whose name contains one of these")
+    parser.add_argument("--json", help="write all figures here")
+    args = parser.parse_args()
+    programs = contestants(args)
+    lengths = {f: d for f in recordings(args.audio) if (d := duration(f))}
+    results = {}
+    for group, low, high in GROUPS:
+        files = [f for f, d in lengths.items() if low <= d < high]
+        # Spread over the folder, so that no single speaker fills the group.
+        files = files[:: max(1, len(files) // args.clips)][: args.clips]
+        if not files:
+            continue
+        audio = sum(lengths[f] for f in files)
+        runs = {name: [] for name in programs}
+        for round_number in range(args.rounds):
+            order = list(programs)
+            order = order[round_number % len(order):] + order[: round_number % len(order)]
+            for name in order:
+                runs[name].append(measure(list(map(str, programs[name](files)))))
+                print(f"{group}: {name}: {runs[name][-1]['seconds']:.1f} s", file=sys.stderr)
+        results[group] = report(f"{group}: {len(files)} files, {audio:.0f} s of audio", audio, runs)
+    shortest = min(lengths, key=lengths.get)
+    runs = {name: [] for name in programs}
+    for _ in range(args.rounds):
+        for name, make in programs.items():
+            runs[name].append(measure(list(map(str, make([shortest])))))
+    print(f"\nstart of the process to its first line ({lengths[shortest]:.1f} s of audio)")
+    first = {name: statistics.median(r["first_line"] or r["seconds"] for r in rs) for name, rs in runs.items()}
+    best = next(iter(first.values()))
+    for name, seconds in first.items():
+        print(f"  {name:28} {seconds:7.2f} s   x{seconds / best:.2f}")
+    results["first line"] = first
+    if args.json:
+        pathlib.Path(args.json).write_text(json.dumps(results, indent=1))
+
+
+def report(title, audio, runs):
+    print(f"\n{title}")
+    median = {name: statistics.median(r["seconds"] for r in rs) for name, rs in runs.items()}
+    peak = {name: max(r["peak_mib"] for r in rs) for name, rs in runs.items()}
+    first = next(iter(median))
+    for name in runs:
+        spread = max(r["seconds"] for r in runs[name]) / min(r["seconds"] for r in runs[name])
+        print(f"  {name:28} {median[name] / audio:7.4f} s/s   x{median[name] / median[first]:5.2f}   "
+              f"peak {peak[name]:5.0f} MiB   slowest/fastest {spread:.2f}")
+    return {name: {"seconds": [r["seconds"] for r in runs[name]], "audio": audio, "peak_mib": peak[name]} for name in runs}
+
+
+if __name__ == "__main__":
+    main()
