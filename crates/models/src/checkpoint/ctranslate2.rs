@@ -15,6 +15,8 @@ use crate::Error;
 
 const VERSIONS: std::ops::RangeInclusive<u32> = 2..=6;
 const KIND: &str = "WhisperSpec";
+/// Bounds memory: the largest model has about 1000.
+const MAX_VARIABLES: u32 = 100_000;
 
 #[derive(Clone)]
 struct Variable {
@@ -55,7 +57,7 @@ pub(super) fn read(file: &Arc<Mapped>) -> Result<Contents, Error> {
     let mut contents = Contents::default();
     for (side, heads) in [("encoder", &mut contents.encoder_heads), ("decoder", &mut contents.decoder_heads)]
     {
-        *heads = variables.get(format!("{side}/num_heads").as_str()).and_then(|variable| {
+        *heads = variables.get(&format!("{side}/num_heads")).and_then(|variable| {
             let bytes = file.bytes().get(variable.offset..variable.offset + variable.length)?;
             let number = match variable.kind {
                 Kind::Int8 => i32::from(*bytes.first()? as i8),
@@ -77,7 +79,7 @@ pub(super) fn read(file: &Arc<Mapped>) -> Result<Contents, Error> {
         if rows % targets.len() != 0 {
             return Err(file.malformed(format!("{name} has {rows} rows for {} projections", targets.len())));
         }
-        let scales = match variables.get(format!("{name}_scale").as_str()) {
+        let scales = match variables.get(&format!("{name}_scale")) {
             Some(scale) => read_scales(file, name, scale, rows)?,
             None => Arc::from([1.0]),
         };
@@ -114,7 +116,7 @@ fn read_scales(file: &Mapped, name: &str, scale: &Variable, rows: usize) -> Resu
     Ok(scales.into())
 }
 
-fn variables(file: &Arc<Mapped>) -> Result<HashMap<&str, Variable>, Error> {
+fn variables(file: &Arc<Mapped>) -> Result<HashMap<String, Variable>, Error> {
     let mut cursor = Cursor::new(file, 0);
     let version = cursor.u32("the version")?;
     if !VERSIONS.contains(&version) {
@@ -126,7 +128,11 @@ fn variables(file: &Arc<Mapped>) -> Result<HashMap<&str, Variable>, Error> {
     }
     let _revision = cursor.u32("the revision")?;
     let mut variables = HashMap::new();
-    for _ in 0..cursor.u32("the number of variables")? {
+    let count = cursor.u32("the number of variables")?;
+    if count > MAX_VARIABLES {
+        return Err(cursor.malformed(format!("it claims to have {count} variables")));
+    }
+    for _ in 0..count {
         let name = name(&mut cursor)?;
         let rank = cursor.u8("a rank")?;
         let shape: Vec<usize> = (0..rank).map(|_| cursor.size("a size")).collect::<Result<_, _>>()?;
@@ -150,16 +156,23 @@ fn variables(file: &Arc<Mapped>) -> Result<HashMap<&str, Variable>, Error> {
         };
         let offset = cursor.at();
         cursor.take(length, name)?;
-        variables.insert(name, Variable { shape, kind, offset, length });
+        variables.insert(name.to_owned(), Variable { shape, kind, offset, length });
     }
     if version >= 3 {
-        for _ in 0..cursor.u32("the number of aliases")? {
+        let count = cursor.u32("the number of aliases")?;
+        if count > MAX_VARIABLES {
+            return Err(cursor.malformed(format!("it claims to have {count} aliases")));
+        }
+        for _ in 0..count {
             let (alias, target) = (name(&mut cursor)?, name(&mut cursor)?);
-            let variable = variables.get(target).cloned();
-            let variable = variable.ok_or_else(|| {
-                cursor.malformed(format!("{alias} stands for {target}, which is not there"))
-            })?;
-            variables.insert(alias, variable);
+            let Some(variable) = variables.get(target).cloned() else {
+                return Err(cursor.malformed(format!("{alias} stands for {target}, which is not there")));
+            };
+            variables.insert(alias.to_owned(), variable);
+            // The scale of a quantised variable is aliased tacitly.
+            if let Some(scale) = variables.get(&format!("{target}_scale")).cloned() {
+                variables.insert(format!("{alias}_scale"), scale);
+            }
         }
     }
     Ok(variables)

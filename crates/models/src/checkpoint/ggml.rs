@@ -15,6 +15,9 @@ use super::source::{Encoding, Mapped, element_count};
 use super::{Contents, Dtype};
 use crate::Error;
 
+/// Bounds memory: Whisper's have less than 52 000 tokens.
+const MAX_VOCABULARY: usize = 1 << 20;
+
 const MAGIC: [u8; 4] = 0x6767_6d6c_u32.to_le_bytes();
 
 /// Whether a file begins as whisper.cpp's do.
@@ -30,12 +33,19 @@ pub(super) fn read(file: &Arc<Mapped>) -> Result<Contents, Error> {
         *size = cursor.size("the sizes")?;
     }
     let [vocab_size, _, _, encoder_heads, _, _, _, decoder_heads, ..] = sizes;
+    if vocab_size > MAX_VOCABULARY {
+        return Err(cursor.malformed(format!("it claims a vocabulary of {vocab_size} tokens")));
+    }
     let bands = [cursor.size("the mel filters")?, cursor.size("the mel filters")?];
     let filters = element_count(&bands).and_then(|count| count.checked_mul(4));
     cursor.take(filters.unwrap_or(usize::MAX), "the mel filters")?;
 
     let mut tokens = Vec::new();
-    for _ in 0..cursor.size("the number of tokens")? {
+    let count = cursor.size("the number of tokens")?;
+    if count > vocab_size {
+        return Err(cursor.malformed(format!("it has {count} tokens for a vocabulary of {vocab_size}")));
+    }
+    for _ in 0..count {
         let length = cursor.size("the length of a token")?;
         tokens.push(cursor.take(length, "a token")?);
     }

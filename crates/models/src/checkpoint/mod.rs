@@ -7,6 +7,7 @@
 //! for. Files are not trusted: all lengths are checked before anything is allocated, and nothing in them is executed.
 
 mod alignment_heads;
+mod archive;
 mod blocks;
 mod ctranslate2;
 mod cursor;
@@ -259,3 +260,6 @@ fn sinusoids(positions: usize, width: usize) -> Vec<f32> {
     };
     (0..positions).flat_map(|position| (0..width).map(move |index| value(position, index))).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -453,3 +453,109 @@ fn global(module: &str, name: &str, cursor: &Cursor<'_>) -> Result<Global, Error
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::super::source::Mapped;
+    use super::*;
+
+    /// What a pickle's value looks like, or why it is refused.
+    fn run(bytes: &[u8]) -> Result<String, String> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        let file = Mapped::open(file.path()).unwrap();
+        let (value, heap) = read(&mut Cursor::new(&file, 0)).map_err(|error| error.to_string())?;
+        let node = heap.node(value);
+        Ok(node.map_or_else(|| format!("{value:?}"), |node| format!("{node:?}")))
+    }
+
+    #[test]
+    fn numbers_texts_and_containers_are_read() {
+        for (pickle, expected) in [
+            (b"\x80\x02K\x07.".as_slice(), "Int(7)"),
+            (b"\x80\x02M\x01\x02.", "Int(513)"),
+            (b"\x80\x02J\xfe\xff\xff\xff.", "Int(-2)"),
+            (b"\x80\x02\x8a\x00.", "Int(0)"),
+            (b"\x80\x02\x8a\x02\x00\xff.", "Int(-256)"),
+            (b"\x80\x02\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00\x01.", "BigInt([0, 0, 0, 0, 0, 0, 0, 0, 1])"),
+            (b"\x80\x02(K\x01\x88Nt.", "Tuple([Int(1), Bool(true), None])"),
+            (b"\x80\x02K\x01K\x02\x86.", "Tuple([Int(1), Int(2)])"),
+            (b"\x80\x02](K\x01K\x02e.", "List([Int(1), Int(2)])"),
+            (b"\x80\x02}U\x01aq\x05h\x05s.", "Map([(Text(\"a\"), Text(\"a\"))])"),
+            (b"\x80\x04\x95\x05\0\0\0\0\0\0\0\x8c\x02\xc3\xa9\x94.", "Text(\"é\")"),
+            (b"\x80\x04\x8c\x0bcollections\x8c\x0bOrderedDict\x93)R.", "Map([])"),
+            // A list that holds itself.
+            (b"\x80\x02]q\x00h\x00a.", "List([Node(0)])"),
+        ] {
+            assert_eq!(run(pickle).as_deref(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn all_else_is_refused() {
+        for (pickle, reason) in [
+            (
+                b"\x80\x02cos\nsystem\n(U\x02lstR.".as_slice(),
+                "\"os\" \"system\", which no tensor checkpoint needs",
+            ),
+            (b"\x80\x02cbuiltins\neval\n.", "\"builtins\" \"eval\""),
+            (b"\x80\x02ctorch\nload\n.", "\"torch\" \"load\""),
+            // INST, OBJ, NEWOBJ, EXT1, PERSID, REDUCE's text form
+            (b"\x80\x02(U\x02lsios\nsystem\n.", "opcode 0x69"),
+            (b"\x80\x02(o.", "opcode 0x6f"),
+            (b"\x80\x02)\x81.", "opcode 0x81"),
+            (b"\x80\x02\x82\x01.", "opcode 0x82"),
+            (b"\x80\x02Pid\n.", "opcode 0x50"),
+            (b"\x80\x07N.", "protocol 7"),
+            (b"\x80\x02.", "other than one value"),
+            (b"\x80\x02NN.", "other than one value"),
+            (b"\x80\x02N", "ends inside a pickle"),
+            (b"\x80\x02X\xff\xff\xff\xffab.", "ends inside a string"),
+            (b"\x80\x02U\x01\xff.", "not UTF-8"),
+            (b"\x80\x02h\x00.", "no entry 0"),
+            (b"\x80\x02q\x00.", "more from its stack"),
+            (b"\x80\x02\x85.", "more from its stack"),
+            (b"\x80\x02t.", "more from its stack"),
+            (b"\x80\x02K\x01K\x02a.", "no list"),
+            (b"\x80\x02}(K\x01u.", "a key without a value"),
+            (b"\x80\x02]K\x01b.", "no dictionary"),
+            (b"\x80\x02K\x01K\x02R.", "does not take"),
+            (b"\x80\x02ccollections\nOrderedDict\nK\x01\x85R.", "does not take"),
+            (b"\x80\x02K\x01Q.", "no plain storage"),
+            (b"\x80\x02(U\x06modulectorch\nHalfStorage\nU\x010U\x03cpuK\x04tQ.", "no plain storage"),
+        ] {
+            let found = run(pickle).unwrap_err();
+            assert!(found.contains(reason), "{found} should say {reason}");
+        }
+    }
+
+    #[test]
+    fn nesting_and_length_are_bounded() {
+        let deep = [b"\x80\x02)".as_slice(), &[0x85; 400_000], b"."].concat();
+        assert_eq!(run(&deep).unwrap(), "Tuple([Node(399999)])");
+        let long = [b"\x80\x02".as_slice(), &vec![b'N'; MAX_OPERATIONS + 1], b"."].concat();
+        assert!(run(&long).unwrap_err().contains("operations"));
+    }
+
+    proptest! {
+        /// Opcodes the machine knows, in any order, with any operands.
+        #[test]
+        fn no_pickle_panics(
+            steps in prop::collection::vec((prop::sample::select(
+                b"\x80\x95(qr\x94hjN\x88\x89JKM\x8a\x8bG\x8cUXTCB)]}\x85\x86\x87taesuc\x93RbQ.".to_vec()
+            ), prop::collection::vec(0u8..4, 0..5)), 0..60)
+        ) {
+            let bytes: Vec<u8> = steps.into_iter().flat_map(|(opcode, operands)| [vec![opcode], operands].concat()).collect();
+            let _ = run(&bytes);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = run(&bytes);
+        }
+    }
+}

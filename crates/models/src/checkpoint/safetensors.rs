@@ -9,6 +9,9 @@ use super::names::from_hugging_face;
 use super::source::{Encoding, Mapped, Tensors};
 use crate::Error;
 
+/// Bounds memory: the header of the largest model has 160 KB.
+const MAX_HEADER_BYTES: u64 = 16 << 20;
+
 /// Whether a file begins as safetensors do: eight bytes of header length, then the header's brace.
 pub(super) fn is_safetensors(bytes: &[u8]) -> bool {
     bytes.get(8) == Some(&b'{') && bytes.get(4..8) == Some(&[0; 4])
@@ -16,6 +19,10 @@ pub(super) fn is_safetensors(bytes: &[u8]) -> bool {
 
 /// Adds the tensors of a file.
 pub(super) fn read(file: &Arc<Mapped>, tensors: &mut Tensors) -> Result<(), Error> {
+    let length = file.bytes().first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+    if length > MAX_HEADER_BYTES {
+        return Err(file.malformed(format!("its header claims to have {length} bytes")));
+    }
     let (header, metadata) = SafeTensors::read_metadata(file.bytes())
         .map_err(|reason| file.malformed(format!("safetensors header: {reason}")))?;
     for (name, info) in metadata.tensors() {

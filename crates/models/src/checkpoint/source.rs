@@ -13,6 +13,9 @@ use super::blocks::Block;
 use super::{Dtype, TensorSource};
 use crate::Error;
 
+/// Bounds memory: the largest model has about 1300.
+const MAX_TENSORS: usize = 100_000;
+
 /// A file mapped into memory.
 pub(super) struct Mapped {
     path: PathBuf,
@@ -119,6 +122,9 @@ impl Tensors {
         shape: Vec<usize>,
         encoding: Encoding,
     ) -> Result<(), Error> {
+        if self.stored.len() >= MAX_TENSORS {
+            return Err(file.malformed(format!("it has more than {MAX_TENSORS} tensors")));
+        }
         let length = element_count(&shape).and_then(|count| encoding.size(count));
         let end = length.and_then(|length| offset.checked_add(length));
         match (length, end) {

@@ -5,12 +5,10 @@
 //! shapes, the keys of the storages) and then, for each key, a number of elements and the elements.
 
 use std::collections::HashMap;
-use std::io::Cursor as Seekable;
 use std::ops::Range;
 use std::sync::Arc;
 
-use zip::{CompressionMethod, ZipArchive};
-
+use super::archive;
 use super::cursor::Cursor;
 use super::names::{from_hugging_face, from_openai};
 use super::pickle::{self, Element, Heap, Node, Tensor, Value};
@@ -32,35 +30,18 @@ pub(super) fn read(file: &Arc<Mapped>) -> Result<(Format, Contents), Error> {
 }
 
 fn read_zip(file: &Arc<Mapped>) -> Result<(Format, Contents), Error> {
-    let zip_error = |error: zip::result::ZipError| file.malformed(format!("zip archive: {error}"));
-    let mut archive = ZipArchive::new(Seekable::new(file.bytes())).map_err(zip_error)?;
-    let mut entries: HashMap<String, Range<usize>> = HashMap::new();
-    for index in 0..archive.len() {
-        let entry = archive.by_index_raw(index).map_err(zip_error)?;
-        if entry.compression() != CompressionMethod::Stored {
-            return Err(
-                file.malformed(format!("{} is compressed, which PyTorch's archives never are", entry.name()))
-            );
-        }
-        let start = usize::try_from(entry.data_start()).ok();
-        let end = start.and_then(|start| start.checked_add(usize::try_from(entry.size()).ok()?));
-        match (start, end) {
-            (Some(start), Some(end)) if end <= file.bytes().len() => {
-                entries.insert(entry.name().to_owned(), start..end)
-            }
-            _ => return Err(file.malformed(format!("{} reaches behind the end of the file", entry.name()))),
-        };
-    }
-    let pickle = entries.keys().find(|name| name.ends_with("/data.pkl")).cloned();
-    let pickle = pickle.ok_or_else(|| file.malformed("the zip archive has no data.pkl"))?;
-    let prefix = pickle.trim_end_matches("data.pkl");
-    if let Some(order) = entries.get(&format!("{prefix}byteorder"))
-        && file.bytes()[order.clone()] != *b"little"
+    let entries = archive::entries(file)?;
+    let pickle =
+        entries.iter().find_map(|(name, range)| Some((name.strip_suffix("data.pkl")?, range.clone())));
+    let (prefix, pickle) = pickle.ok_or_else(|| file.malformed("the zip archive has no data.pkl"))?;
+    let entry = |name: String| entries.get(name.as_str()).cloned();
+    if let Some(order) = entry(format!("{prefix}byteorder"))
+        && file.bytes()[order] != *b"little"
     {
         return Err(Error::Unsupported("the checkpoint was saved on a big-endian machine".into()));
     }
-    let (root, heap) = pickle::read(&mut Cursor::within(file, entries[&pickle].clone()))?;
-    state_dict(file, root, &heap, |key| entries.get(&format!("{prefix}data/{key}")).cloned())
+    let (root, heap) = pickle::read(&mut Cursor::within(file, pickle))?;
+    state_dict(file, root, &heap, |key| entry(format!("{prefix}data/{key}")))
 }
 
 fn read_legacy(file: &Arc<Mapped>) -> Result<(Format, Contents), Error> {
