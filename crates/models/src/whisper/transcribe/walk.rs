@@ -91,9 +91,10 @@ impl<'a> Walk<'a> {
         let mut frame = 0;
         let mut crawls = 0;
         while frame < content_frames {
-            self.cancel.check()?;
             let outcome = {
                 let _turn = Turn::begin(observer);
+                // Who was cancelled while waiting for the turn must not encode.
+                self.cancel.check()?;
                 let mut decoder = match first_window.take() {
                     Some(decoder) => decoder,
                     None => self.recording.encode(frame)?,
