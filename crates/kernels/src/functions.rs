@@ -18,6 +18,25 @@ pub fn exp(x: &mut [f32]) {
     );
 }
 
+/// Sum of `e^((x - origin) * scale)` over all numbers.
+pub fn sum_exp(x: &[f32], origin: f32, scale: f32) -> f32 {
+    vectorized(
+        Isa::current(),
+        #[inline(always)]
+        || {
+            let (blocks, rest) = x.as_chunks::<16>();
+            let mut lanes = [0.0_f32; 16];
+            for block in blocks {
+                for (lane, x) in lanes.iter_mut().zip(block) {
+                    *lane += exp_of((x - origin) * scale);
+                }
+            }
+            let rest: f32 = rest.iter().map(|x| exp_of((x - origin) * scale)).sum();
+            lanes.iter().sum::<f32>() + rest
+        },
+    )
+}
+
 #[inline(always)]
 fn exp_of(x: f32) -> f32 {
     let clamped = x.clamp(-87.3, 88.3);
@@ -109,6 +128,20 @@ mod tests {
             (f64::from(got) - want).abs() <= 1e-7 + relative * want.abs(),
             "{name}({x}) is {got}, not {want}"
         );
+    }
+
+    #[test]
+    fn sums_of_exponentials_are_those_one_by_one() {
+        for n in [0, 1, 15, 16, 17, 1000] {
+            let x: Vec<f32> = (0..n).map(|i| ((i * 37) % 101) as f32 * 0.1 - 5.0).collect();
+            for (origin, scale) in [(5.0, 1.0), (5.0, 2.5), (0.0, 1.0)] {
+                let term = |&x: &f32| ((f64::from(x) - f64::from(origin)) * f64::from(scale)).exp();
+                let want: f64 = x.iter().map(term).sum();
+                let got = f64::from(sum_exp(&x, origin, scale));
+                assert!((got - want).abs() <= 2e-6 * want, "{n} numbers: {got}, expected {want}");
+            }
+        }
+        assert_eq!(sum_exp(&[f32::NEG_INFINITY; 20], 0.0, 1.0), 0.0);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Beam search; with one beam it is greedy search.
 
+use mynah_kernels::pool;
+
 use super::distribution::Distribution;
 use super::rules::Rules;
 use super::{Hypothesis, Next, normalised};
@@ -75,16 +77,19 @@ impl<'a> BeamSearch<'a> {
 
     /// The `count` best continuations of all rows, best first.
     fn candidates(&self, logits: &[f32], count: usize) -> Vec<Candidate> {
-        let mut candidates = Vec::with_capacity(self.live.len() * count);
-        for (row, (hypothesis, logits)) in
-            self.live.iter().zip(logits.chunks_exact(logits.len() / self.live.len())).enumerate()
-        {
+        let vocab_size = logits.len() / self.live.len();
+        let mut best_of_row = vec![Vec::new(); self.live.len()];
+        pool::for_each_chunk(&mut best_of_row, 1, |row, best| {
+            let hypothesis = &self.live[row];
+            let logits = &logits[row * vocab_size..][..vocab_size];
             let distribution = Distribution::new(logits, self.rules.allowed(&hypothesis.tokens));
-            for token in distribution.top(count) {
+            let extended = |token| {
                 let logprob = distribution.logprob(token);
-                candidates.push(Candidate { score: hypothesis.sum_logprob + logprob, logprob, row, token });
-            }
-        }
+                Candidate { score: hypothesis.sum_logprob + logprob, logprob, row, token }
+            };
+            best[0] = distribution.top(count).into_iter().map(extended).collect();
+        });
+        let mut candidates = best_of_row.concat();
         candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
         candidates.truncate(count);
         candidates

@@ -1,9 +1,11 @@
 //! One row of logits under the rules: log probabilities, the best few, a random draw.
 //!
-//! A step reads rows of some 52 thousand numbers, so the loops here are written to become vector code and nothing is
-//! copied or sorted.
+//! A step reads rows of some 52 thousand numbers, so nothing is copied or sorted here.
 
 use std::ops::Range;
+
+use mynah_kernels::elementwise::max;
+use mynah_kernels::functions::sum_exp;
 
 use super::rules::Allowed;
 
@@ -72,7 +74,7 @@ impl<'a> Distribution<'a> {
                 continue;
             }
             for id in span.clone() {
-                left -= exp((self.logits[id] - self.max) * sharpness);
+                left -= ((self.logits[id] - self.max) * sharpness).exp();
                 if left < 0.0 {
                     return Some(id as u32);
                 }
@@ -94,7 +96,7 @@ pub(crate) fn probability_among(logits: &[f32], tokens: &[u32]) -> Vec<f32> {
     let some: Vec<f32> = tokens.iter().filter_map(|&token| logits.get(token as usize)).copied().collect();
     let max = max(&some);
     let sum = sum_exp(&some, max, 1.0);
-    some.into_iter().map(|logit| exp(logit - max) / sum).collect()
+    some.into_iter().map(|logit| (logit - max).exp() / sum).collect()
 }
 
 /// The `k` largest of the numbers it is shown, largest first; of equals the one shown first.
@@ -135,49 +137,9 @@ impl TopK {
     }
 }
 
-const LANES: usize = 16;
-
-/// `f32::max` without its care for NaN, which keeps it from becoming one instruction.
+/// `f32::max` without its care for NaN.
 fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
-}
-
-/// Largest of the numbers; minus infinity of none.
-fn max(values: &[f32]) -> f32 {
-    let (blocks, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    for block in blocks {
-        for (lane, &value) in lanes.iter_mut().zip(block) {
-            *lane = larger(*lane, value);
-        }
-    }
-    lanes.into_iter().chain(rest.iter().copied()).fold(f32::NEG_INFINITY, larger)
-}
-
-/// Sum of `exp((value - max) * sharpness)`.
-fn sum_exp(values: &[f32], max: f32, sharpness: f32) -> f32 {
-    let (blocks, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [0.0; LANES];
-    for block in blocks {
-        for (lane, &value) in lanes.iter_mut().zip(block) {
-            *lane += exp((value - max) * sharpness);
-        }
-    }
-    lanes.into_iter().sum::<f32>() + rest.iter().map(|&value| exp((value - max) * sharpness)).sum::<f32>()
-}
-
-/// `e^x` for `x <= 0` within 2e-7 of the true value (relative); 0 below -87. Branch-free, so that loops of it vectorise.
-#[inline]
-fn exp(x: f32) -> f32 {
-    // 2^n * e^r with |r| <= ln(2) / 2; adding and taking away 1.5 * 2^23 rounds to an integer.
-    const ROUND: f32 = 12_582_912.0;
-    let x = if x > -87.0 { x } else { -87.0 };
-    let n = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
-    // ln(2) in two parts, the first exact in few bits.
-    let r = (x - n * 0.693_359_4) + n * 2.121_944_4e-4;
-    // Taylor's series to the sixth power; its remainder is below 2e-7 on this interval.
-    let p = 1.0 + r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r / 720.0)))));
-    p * f32::from_bits(((n as i32 + 127) << 23) as u32)
 }
 
 #[cfg(test)]
@@ -195,16 +157,6 @@ mod tests {
     /// Numbers without an order that a test could lean on.
     fn noise(n: usize) -> Vec<f32> {
         (0..n as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 800_000.0 - 10.0).collect()
-    }
-
-    #[test]
-    fn exp_is_close_to_the_true_one() {
-        for i in 0..=87_000 {
-            let x = -(i as f32) / 1000.0;
-            let want = f64::from(x).exp();
-            assert!((f64::from(exp(x)) - want).abs() <= 4e-7 * want, "exp({x})");
-        }
-        assert!(exp(f32::NEG_INFINITY) < 1e-37);
     }
 
     #[test]
