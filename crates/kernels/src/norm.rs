@@ -100,17 +100,18 @@ pub struct DepthwiseConv {
     /// `[width, channels]`.
     taps: Vec<f32>,
     bias: Vec<f32>,
+    dilation: usize,
 }
 
 impl DepthwiseConv {
-    /// `weight` is `[channels, width]` with an odd width, `bias` has one number a channel.
-    pub fn new(weight: &[f32], bias: Vec<f32>) -> Self {
+    /// `weight` is `[channels, width]` with an odd width, `bias` has one number a channel; taps are `dilation` rows apart.
+    pub fn new(weight: &[f32], bias: Vec<f32>, dilation: usize) -> Self {
         let channels = bias.len();
         assert!(channels > 0 && weight.len().is_multiple_of(channels), "whole channels expected");
         let width = weight.len() / channels;
-        assert!(width % 2 == 1, "an odd width expected, not {width}");
+        assert!(width % 2 == 1 && dilation > 0, "width {width} or dilation {dilation} is not allowed");
         let taps = (0..width * channels).map(|i| weight[i % channels * width + i / channels]).collect();
-        Self { taps, bias }
+        Self { taps, bias, dilation }
     }
 
     /// Convolves `x`, normalises each row and writes it to `out`; both are `[rows, channels]`. Returns the range of
@@ -136,13 +137,14 @@ impl DepthwiseConv {
         let (rows, width) = (x.len() / channels, self.taps.len() / channels);
         let half = width / 2;
         // Taps whose input lies within the signal.
-        let taps = half.saturating_sub(row)..width.min(rows + half - row);
-        let x = &x[(row + taps.start - half) * channels..];
+        let (before, after) = (row / self.dilation, (rows - 1 - row) / self.dilation);
+        let taps = half - half.min(before)..half + half.min(after) + 1;
+        let x = &x[(row + taps.start * self.dilation - half * self.dilation) * channels..];
         let taps = &self.taps[taps.start * channels..taps.end * channels];
         for first in (0..channels).step_by(LANES) {
             let lanes = LANES.min(channels - first);
             let out = &mut out[first..first + lanes];
-            let terms = taps[first..].chunks(channels).zip(x[first..].chunks(channels));
+            let terms = taps[first..].chunks(channels).zip(x[first..].chunks(self.dilation * channels));
             if lanes == LANES {
                 let mut sums = [0.0_f32; LANES];
                 sums.copy_from_slice(&self.bias[first..first + LANES]);
@@ -188,9 +190,11 @@ mod tests {
 
     #[test]
     fn convolutions_match_their_definition() {
-        for (rows, channels, width) in [(1, 16, 7), (2, 5, 7), (3, 40, 5), (60, 32, 7), (300, 33, 3)] {
+        let sizes =
+            [(1, 16, 7, 1), (2, 5, 7, 4), (3, 40, 5, 1), (60, 32, 7, 2), (300, 33, 3, 3), (9, 16, 7, 9)];
+        for (rows, channels, width, dilation) in sizes {
             let (x, weight) = (wave(rows * channels, 0.7), wave(channels * width, 1.3));
-            let conv = DepthwiseConv::new(&weight, wave(channels, 0.1));
+            let conv = DepthwiseConv::new(&weight, wave(channels, 0.1), dilation);
             let norm = LayerNorm::new(vec![1.0; channels], vec![0.0; channels]);
             let mut got = vec![0.0; rows * channels];
             conv.apply_normalised(&norm, &x, &mut got);
@@ -199,7 +203,8 @@ mod tests {
                 for c in 0..channels {
                     plain[t * channels + c] = conv.bias[c];
                     for k in 0..width {
-                        if let Some(from) = (t + k).checked_sub(width / 2).filter(|&from| from < rows) {
+                        let from = (t + k * dilation).checked_sub(width / 2 * dilation);
+                        if let Some(from) = from.filter(|&from| from < rows) {
                             plain[t * channels + c] += weight[c * width + k] * x[from * channels + c];
                         }
                     }
@@ -208,7 +213,10 @@ mod tests {
             let mut want = vec![0.0; rows * channels];
             norm.apply(&plain, &mut want);
             for (i, (got, want)) in got.iter().zip(&want).enumerate() {
-                assert!((got - want).abs() < 1e-4, "{rows}x{channels}x{width} at {i}: {got}, {want}");
+                assert!(
+                    (got - want).abs() < 1e-4,
+                    "{rows}x{channels}x{width}/{dilation} at {i}: {got}, {want}"
+                );
             }
         }
     }

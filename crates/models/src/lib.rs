@@ -6,12 +6,14 @@
 pub mod cancel;
 pub mod checkpoint;
 pub mod error;
+pub mod hibari;
 pub mod speech_to_text;
 pub mod text_to_speech;
 pub mod whisper;
 
 pub use cancel::CancelFlag;
 pub use error::Error;
+pub use hibari::Hibari;
 pub use speech_to_text::{
     Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent, VadOptions, Word,
 };

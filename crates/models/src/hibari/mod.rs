@@ -1,0 +1,201 @@
+//! hibari: small English voices that make speech from phonemes.
+//!
+//! A voice is one ONNX file of 8 MB (hibari-tts 0.2, Apache-2.0), a distillation of a Kokoro voice. `onnx` and `weights`
+//! read it, `tokens` numbers the phonemes, `network` predicts durations, pitch and spectra, `pulses` and `vocoder` turn
+//! those into samples. Everything up to the spectra is computed for the whole utterance; spectra and samples are made
+//! in pieces as they are asked for.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use crate::{AudioChunk, CancelFlag, Error, SpeechOptions};
+
+mod network;
+mod onnx;
+mod pulses;
+mod tokens;
+mod vocoder;
+mod voices;
+mod weights;
+
+pub use tokens::{MAX_PHONEMES, split_phonemes};
+pub use vocoder::{HOP_LENGTH, SAMPLE_RATE};
+pub use voices::Voice;
+
+use network::{Decoded, Network, PARTS};
+use tokens::Tokens;
+use vocoder::{Stream, Vocoder};
+
+/// The voices of a folder, shared by all jobs. Each is loaded when it is first asked for.
+pub struct Hibari {
+    voices: Vec<Slot>,
+    vocoder: Arc<Vocoder>,
+}
+
+struct Slot {
+    voice: Voice,
+    path: PathBuf,
+    network: OnceLock<Arc<Network>>,
+}
+
+impl Slot {
+    fn network(&self) -> Result<Arc<Network>, Error> {
+        if let Some(network) = self.network.get() {
+            return Ok(Arc::clone(network));
+        }
+        let loaded = Arc::new(Network::load(&self.path)?);
+        Ok(Arc::clone(self.network.get_or_init(|| loaded)))
+    }
+}
+
+impl Hibari {
+    /// Opens a folder with files of voices under the names they are published by (`hibari.onnx`, ...), or one such file
+    /// under any name, and loads the default voice.
+    ///
+    /// # Errors
+    /// There is no voice, or its file is damaged or of another kind.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let found = voices::find(path).into_iter();
+        let voices: Vec<_> =
+            found.map(|(voice, path)| Slot { voice, path, network: OnceLock::new() }).collect();
+        let Some(default) = voices.first() else {
+            let source =
+                std::io::Error::new(std::io::ErrorKind::NotFound, "no hibari voice (hibari.onnx) is there");
+            return Err(Error::Io { path: path.to_owned(), source });
+        };
+        default.network()?;
+        Ok(Self { voices, vocoder: Arc::new(Vocoder::new()) })
+    }
+
+    /// The voices there are, the default first.
+    pub fn voices(&self) -> impl Iterator<Item = &Voice> {
+        self.voices.iter().map(|slot| &slot.voice)
+    }
+
+    /// The voice of this name, or the default for `None`.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] lists the voices there are.
+    pub fn voice(&self, name: Option<&str>) -> Result<&Voice, Error> {
+        self.slot(name).map(|slot| &slot.voice)
+    }
+
+    fn slot(&self, name: Option<&str>) -> Result<&Slot, Error> {
+        let found = self.voices.iter().find(|slot| name.is_none_or(|name| slot.voice.name == name));
+        found.ok_or_else(|| {
+            let names: Vec<_> = self.voices().map(|voice| voice.name.as_str()).collect();
+            Error::BadInput(format!(
+                "unknown voice {}; known are {}",
+                name.unwrap_or_default(),
+                names.join(", ")
+            ))
+        })
+    }
+
+    /// Bytes of weights in memory.
+    pub fn bytes(&self) -> usize {
+        self.voices.iter().filter_map(|slot| slot.network.get()).map(|network| network.bytes()).sum()
+    }
+
+    /// Begins to speak `phonemes` (misaki's alphabet, at most [`MAX_PHONEMES`]; other characters are passed over): all
+    /// but the samples, which [`Utterance::next_chunk`] makes.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for an unknown voice, a pace outside its limits, too many phonemes or none.
+    pub fn begin(
+        &self,
+        phonemes: &str,
+        options: &SpeechOptions,
+        cancel: &CancelFlag,
+    ) -> Result<Utterance, Error> {
+        options.check()?;
+        let slot = self.slot(options.voice.as_deref())?;
+        let tokens = Tokens::encode(phonemes)?;
+        let network = slot.network()?;
+        let decoded = network.decode(&tokens.ids, options.speed, cancel)?;
+        let stream = Stream::new(&decoded, options.seed);
+        let mut ends = vec![0];
+        for duration in &decoded.durations {
+            ends.push(ends[ends.len() - 1] + duration * HOP_LENGTH);
+        }
+        let boundaries = tokens.places.iter().map(|&place| ends[place]).collect();
+        Ok(Utterance { network, vocoder: Arc::clone(&self.vocoder), decoded, stream, boundaries })
+    }
+
+    /// Speaks `phonemes` at once.
+    ///
+    /// # Errors
+    /// Those of [`Hibari::begin`].
+    pub fn synthesise(
+        &self,
+        phonemes: &str,
+        options: &SpeechOptions,
+        cancel: &CancelFlag,
+    ) -> Result<Speech, Error> {
+        let mut utterance = self.begin(phonemes, options, cancel)?;
+        let mut samples = Vec::with_capacity(utterance.samples());
+        while let Some(chunk) = utterance.next_chunk(cancel)? {
+            samples.extend_from_slice(&chunk);
+        }
+        let audio = AudioChunk { samples, sample_rate: SAMPLE_RATE };
+        Ok(Speech { audio, boundaries: utterance.boundaries })
+    }
+}
+
+/// A spoken text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Speech {
+    /// The samples.
+    pub audio: AudioChunk,
+    /// As [`Utterance::boundaries`].
+    pub boundaries: Vec<usize>,
+}
+
+/// A text being spoken.
+pub struct Utterance {
+    network: Arc<Network>,
+    vocoder: Arc<Vocoder>,
+    decoded: Decoded,
+    stream: Stream,
+    boundaries: Vec<usize>,
+}
+
+impl Utterance {
+    /// Samples in all, at [`SAMPLE_RATE`].
+    pub fn samples(&self) -> usize {
+        self.decoded.f0_hz.len() * HOP_LENGTH
+    }
+
+    /// For each character of the phonemes the sample at which it begins, and one more for where the last ends. Before
+    /// the first and behind the last is the voice's silence.
+    pub fn boundaries(&self) -> &[usize] {
+        &self.boundaries
+    }
+
+    /// The next samples, 0.6 s or less; `None` at the end. Put together they are the same however they are asked for.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`].
+    pub fn next_chunk(&mut self, cancel: &CancelFlag) -> Result<Option<Vec<f32>>, Error> {
+        cancel.check()?;
+        Ok(self.stream.next(&self.vocoder, &self.network, &self.decoded))
+    }
+
+    /// What the network says, to be measured against other implementations.
+    pub fn network_outputs(&self) -> NetworkOutputs {
+        let mut parts = vec![0.0; self.decoded.f0_hz.len() * PARTS];
+        self.network.parts(&self.decoded, 0, &mut parts);
+        NetworkOutputs { durations: self.decoded.durations.clone(), f0_hz: self.decoded.f0_hz.clone(), parts }
+    }
+}
+
+/// Outputs of the acoustic network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkOutputs {
+    /// Length of each token in frames of [`HOP_LENGTH`] samples, the silence at both ends included.
+    pub durations: Vec<usize>,
+    /// Pitch of each frame.
+    pub f0_hz: Vec<f32>,
+    /// `[frames, 5, 601]`: lh, theta, ln, lr and phi of each frame's spectrum.
+    pub parts: Vec<f32>,
+}

@@ -1,0 +1,104 @@
+//! The voice's source: a train of pulses at the pitch.
+
+use mynah_kernels::functions::sin_cos_turns;
+
+use super::vocoder::{HOP_LENGTH, SAMPLE_RATE};
+
+/// Pitch below which a frame has none.
+const LOWEST_HZ: f32 = 40.0;
+/// Harmonics reach up to here.
+const HIGHEST_HZ: f32 = 11_000.0;
+
+/// HOP_LENGTH samples for each frame's pitch: the sum of cosines at the pitch and its multiples up to
+/// [`HIGHEST_HZ`], zero where the pitch is below [`LOWEST_HZ`]. The pitch is interpolated between the frames' middles.
+pub(super) fn pulses(f0_hz: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; f0_hz.len() * HOP_LENGTH];
+    let mut phase_turns = 0.0_f64;
+    let mut pitch = [0.0_f32; HOP_LENGTH];
+    // Angles of h + 1/2 and of 1/2 times the phase, h being the number of harmonics.
+    let (mut wide, mut half) = ([0.0_f32; HOP_LENGTH], [0.0_f32; HOP_LENGTH]);
+    let (mut wide_sin, mut half_sin, mut cos) = ([0.0; HOP_LENGTH], [0.0; HOP_LENGTH], [0.0; HOP_LENGTH]);
+    for (frame, out) in out.chunks_exact_mut(HOP_LENGTH).enumerate() {
+        interpolate(f0_hz, frame, &mut pitch);
+        for ((&f0, wide), half) in pitch.iter().zip(&mut wide).zip(&mut half) {
+            let f0 = f0.max(LOWEST_HZ);
+            phase_turns += f64::from(f0) / f64::from(SAMPLE_RATE);
+            phase_turns -= phase_turns.floor();
+            // Whole turns are taken off while there are digits to spare.
+            let angle = (f64::from(harmonics(f0)) + 0.5) * phase_turns;
+            *wide = (angle - angle.floor()) as f32;
+            *half = (0.5 * phase_turns) as f32;
+        }
+        if pitch.iter().all(|&f0| f0 <= LOWEST_HZ) {
+            continue;
+        }
+        sin_cos_turns(&wide, &mut wide_sin, &mut cos);
+        sin_cos_turns(&half, &mut half_sin, &mut cos);
+        for (i, out) in out.iter_mut().enumerate() {
+            // sum_{h=1}^{H} cos(h t) = sin((H + 1/2) t) / (2 sin(t / 2)) - 1/2, and H where t is a multiple of 2 pi.
+            let divisor = 2.0 * half_sin[i];
+            *out = if pitch[i] <= LOWEST_HZ {
+                0.0
+            } else if divisor.abs() <= 2e-3 {
+                harmonics(pitch[i])
+            } else {
+                wide_sin[i] / divisor - 0.5
+            };
+        }
+    }
+    out
+}
+
+/// Number of harmonics of a pitch.
+fn harmonics(f0_hz: f32) -> f32 {
+    (HIGHEST_HZ / f0_hz).floor()
+}
+
+/// Pitch at each sample of a frame, on straight lines between the frames' middles, level beyond the first and the last.
+fn interpolate(f0_hz: &[f32], frame: usize, out: &mut [f32; HOP_LENGTH]) {
+    let here = f0_hz[frame];
+    let before = f0_hz[frame.saturating_sub(1)];
+    let after = f0_hz.get(frame + 1).copied().unwrap_or(here);
+    for (i, out) in out.iter_mut().enumerate() {
+        // Distance from this frame's middle, in frames.
+        let at = (i as f32 + 0.5) / HOP_LENGTH as f32 - 0.5;
+        *out = if at < 0.0 { here + (here - before) * at } else { here + (after - here) * at };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pulses_are_the_sum_of_their_harmonics() {
+        let f0 = 240.0;
+        let out = pulses(&[f0; 4]);
+        for (i, &got) in out.iter().enumerate() {
+            let phase = std::f64::consts::TAU * f64::from(f0) * (i + 1) as f64 / f64::from(SAMPLE_RATE);
+            let want: f64 = (1..=45).map(|h| (f64::from(h) * phase).cos()).sum();
+            assert!((f64::from(got) - want).abs() < 2e-3, "{i}: {got}, expected {want}");
+        }
+    }
+
+    #[test]
+    fn frames_without_pitch_are_silent() {
+        let out = pulses(&[0.0, -3.0, 0.0, 0.0, 200.0, 200.0]);
+        assert!(out[..3 * HOP_LENGTH + HOP_LENGTH / 2].iter().all(|&v| v == 0.0));
+        assert!(out[4 * HOP_LENGTH..].iter().any(|&v| v > 10.0));
+        assert!(pulses(&[]).is_empty());
+        // Above the highest harmonic there is nothing; no number makes it fail.
+        assert!(pulses(&[20_000.0; 2]).iter().all(|v| v.abs() < 1e-3));
+        assert!(pulses(&[f32::NAN, f32::INFINITY, 1e30]).len() == 3 * HOP_LENGTH);
+    }
+
+    #[test]
+    fn the_pitch_glides() {
+        let mut out = [0.0; HOP_LENGTH];
+        interpolate(&[100.0, 200.0, 400.0], 1, &mut out);
+        assert!((out[0] - 150.0).abs() < 0.5 && (out[HOP_LENGTH - 1] - 300.0).abs() < 0.5);
+        assert!((out[149] - 200.0).abs() < 0.5 && (out[150] - 200.0).abs() < 0.5);
+        interpolate(&[100.0, 200.0], 0, &mut out);
+        assert_eq!(out[0], 100.0);
+    }
+}

@@ -1,0 +1,158 @@
+//! Phonemes as the voices number them.
+
+use crate::Error;
+
+/// Phonemes that a voice speaks in one go.
+pub const MAX_PHONEMES: usize = 400;
+
+/// Number of rows in the voices' embeddings.
+pub(super) const TOKENS: usize = 178;
+
+/// Put before and after the phonemes.
+pub(super) const EDGE: usize = 0;
+
+/// The alphabet of the Kokoro voices, which these were distilled from: the first number of each run, and its
+/// characters in order.
+const RUNS: [(usize, &str); 30] = [
+    (1, ";:,.!?"),
+    (9, "—…\"()“” \u{303}ʣʥʦʨᵝ\u{ab67}AI"),
+    (31, "O"),
+    (33, "Q"),
+    (35, "ST"),
+    (39, "W"),
+    (41, "Yᵊabcdef"),
+    (50, "hijklmnopqrstuvwxyzɑɐɒæ"),
+    (75, "βɔɕç"),
+    (80, "ɖðʤə"),
+    (85, "ɚɛɜ"),
+    (90, "ɟ"),
+    (92, "ɡ"),
+    (99, "ɥ"),
+    (101, "ɨɪʝ"),
+    (110, "ɯɰŋɳɲɴø"),
+    (118, "ɸθœ"),
+    (123, "ɹ"),
+    (125, "ɾɻ"),
+    (128, "ʁɽʂʃʈʧ"),
+    (135, "ʊʋ"),
+    (138, "ʌɣɤ"),
+    (142, "χʎ"),
+    (147, "ʒʔ"),
+    (156, "ˈˌː"),
+    (162, "ʰ"),
+    (164, "ʲ"),
+    (169, "↓"),
+    (171, "→↗↘"),
+    (177, "ᵻ"),
+];
+
+/// The number of a phoneme; `None` for characters outside the alphabet.
+fn number(phoneme: char) -> Option<usize> {
+    RUNS.iter().find_map(|(first, run)| run.chars().position(|c| c == phoneme).map(|at| first + at))
+}
+
+/// Phonemes as a voice takes them.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Tokens {
+    /// Numbers with [`EDGE`] at both ends.
+    pub(super) ids: Vec<usize>,
+    /// For each character of the phonemes, the place in `ids` where it begins; characters outside the alphabet take no
+    /// place. One more at the end for where the last ends.
+    pub(super) places: Vec<usize>,
+}
+
+impl Tokens {
+    /// Numbers the phonemes, leaving out characters that are none.
+    pub(super) fn encode(phonemes: &str) -> Result<Self, Error> {
+        let length = phonemes.chars().count();
+        if length > MAX_PHONEMES {
+            return Err(Error::BadInput(format!(
+                "{length} phonemes at once are too many: cut the text so that each part has at most {MAX_PHONEMES}"
+            )));
+        }
+        let mut ids = vec![EDGE];
+        let mut places = Vec::with_capacity(length + 1);
+        for phoneme in phonemes.chars() {
+            places.push(ids.len());
+            ids.extend(number(phoneme));
+        }
+        places.push(ids.len());
+        ids.push(EDGE);
+        if ids.len() < 3 {
+            return Err(Error::BadInput(
+                "there is nothing in the text that an English voice could say".into(),
+            ));
+        }
+        Ok(Self { ids, places })
+    }
+}
+
+/// Cuts phonemes into parts of at most [`MAX_PHONEMES`]: behind the last clause that fits, else behind the last word that
+/// fits, else where the limit is. Nothing but the white space between parts is lost.
+pub fn split_phonemes(phonemes: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = phonemes.trim();
+    while let Some((limit, _)) = rest.char_indices().nth(MAX_PHONEMES) {
+        // A part may end where the limit is, if a space follows.
+        let spaces: Vec<usize> =
+            rest.match_indices(' ').map(|(at, _)| at).take_while(|&at| at <= limit).collect();
+        let ends_clause =
+            |&&at: &&usize| rest[..at].ends_with([',', ';', ':', '—', '.', '!', '?', '…', ')', '”']);
+        let cut = spaces.iter().rev().find(ends_clause).or(spaces.last()).copied().unwrap_or(limit);
+        let (part, after) = rest.split_at(if cut == 0 { limit } else { cut });
+        parts.push(part.trim_end());
+        rest = after.trim_start();
+    }
+    if !rest.is_empty() {
+        parts.push(rest);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phonemes_are_numbered_between_edges() {
+        let tokens = Tokens::encode("həlˈO 7ðˈɛɹ.").unwrap();
+        assert_eq!(tokens.ids, [0, 50, 83, 54, 156, 31, 16, 81, 156, 86, 123, 4, 0]);
+        // The digit is no phoneme: it begins where the next one does.
+        assert_eq!(tokens.places, [1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 11, 12]);
+        assert_eq!(number('ᵻ'), Some(TOKENS - 1));
+    }
+
+    #[test]
+    fn too_much_and_nothing_are_refused() {
+        assert!(Tokens::encode(&"a".repeat(MAX_PHONEMES)).is_ok());
+        let error = Tokens::encode(&"a".repeat(MAX_PHONEMES + 1)).unwrap_err();
+        assert!(error.to_string().contains("401 phonemes"), "{error}");
+        assert!(matches!(Tokens::encode("你好"), Err(Error::BadInput(_))));
+        assert!(matches!(Tokens::encode(""), Err(Error::BadInput(_))));
+    }
+
+    #[test]
+    fn long_text_is_cut_behind_clauses_then_words() {
+        let clause = format!("{}, ", "ab ".repeat(60).trim_end());
+        let long = clause.repeat(7);
+        let parts = split_phonemes(&long);
+        assert_eq!(parts.len(), 4);
+        assert!(parts.iter().all(|p| p.ends_with(',') && p.chars().count() <= MAX_PHONEMES));
+        assert_eq!(parts.join(" "), long.trim_end());
+
+        let words = "ˈaə ".repeat(500);
+        let parts = split_phonemes(&words);
+        assert!(parts.iter().all(|p| p.chars().count() <= MAX_PHONEMES && p.ends_with('ə')));
+        assert_eq!(parts.join(" "), words.trim_end());
+
+        let one_word = "ə".repeat(900);
+        assert_eq!(
+            split_phonemes(&one_word).iter().map(|p| p.chars().count()).collect::<Vec<_>>(),
+            [400, 400, 100]
+        );
+        let exact = format!("{} b", "ə".repeat(MAX_PHONEMES));
+        assert_eq!(split_phonemes(&exact), [&"ə".repeat(MAX_PHONEMES), "b"]);
+        assert_eq!(split_phonemes("həlˈO"), ["həlˈO"]);
+        assert!(split_phonemes("  ").is_empty());
+    }
+}

@@ -1,0 +1,68 @@
+//! The voices there are.
+
+use std::path::{Path, PathBuf};
+
+/// A voice of the family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voice {
+    /// What it is asked for by.
+    pub name: String,
+    /// Language tag: `en-US` or `en-GB`. Phonemes should follow that accent.
+    pub language: &'static str,
+    /// `female` or `male`; empty if not known.
+    pub gender: &'static str,
+}
+
+impl Voice {
+    /// Whether its phonemes are those of British English.
+    pub fn is_british(&self) -> bool {
+        self.language == "en-GB"
+    }
+}
+
+/// Published voices, the default first: name, file, language, gender.
+const KNOWN: [(&str, &str, &str, &str); 5] = [
+    ("heart", "hibari.onnx", "en-US", "female"),
+    ("emma", "bf_emma.int8.onnx", "en-GB", "female"),
+    ("fenrir", "am_fenrir_v2.int8.onnx", "en-US", "male"),
+    ("fable", "bm_fable.int8.onnx", "en-GB", "male"),
+    ("kore", "af_kore.int8.onnx", "en-US", "female"),
+];
+
+/// Voices whose files are in `folder` or its `voices` folder; or the one whose file `path` is, known or not.
+pub(super) fn find(path: &Path) -> Vec<(Voice, PathBuf)> {
+    let voice =
+        |&(name, _, language, gender): &(&str, _, _, _)| Voice { name: name.into(), language, gender };
+    if path.is_file() {
+        let name = path.file_name().unwrap_or_default();
+        let known = KNOWN.iter().find(|known| known.1 == name).map(voice);
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let voice = known.unwrap_or(Voice { name: stem, language: "en-US", gender: "" });
+        return vec![(voice, path.to_owned())];
+    }
+    let file = |known: &(&str, &str, _, _)| {
+        [path.join(known.1), path.join("voices").join(known.1)].into_iter().find(|file| file.is_file())
+    };
+    KNOWN.iter().filter_map(|known| Some((voice(known), file(known)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn voices_are_found_by_their_files() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(find(folder.path()).is_empty());
+        std::fs::create_dir(folder.path().join("voices")).unwrap();
+        for file in ["voices/bf_emma.int8.onnx", "hibari.onnx", "other.onnx"] {
+            std::fs::write(folder.path().join(file), "").unwrap();
+        }
+        let found = find(folder.path());
+        let names: Vec<_> = found.iter().map(|(voice, _)| voice.name.as_str()).collect();
+        assert_eq!(names, ["heart", "emma"]);
+        assert!(found[1].0.is_british() && !found[0].0.is_british());
+        assert_eq!(find(&folder.path().join("other.onnx"))[0].0.name, "other");
+        assert_eq!(find(&folder.path().join("hibari.onnx"))[0].0.name, "heart");
+    }
+}
