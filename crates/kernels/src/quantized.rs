@@ -6,7 +6,7 @@
 //! grid is made, so that no tensor is read once more for it.
 
 use std::cell::RefCell;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use crate::arch;
 use crate::cpu::Isa;
@@ -202,18 +202,6 @@ impl QuantizedMatrix {
         out: &mut [f32],
         finish: Finish<'_>,
     ) -> Range {
-        self.apply_with(Variant::current(), x, grid, rows, out, finish)
-    }
-
-    fn apply_with(
-        &self,
-        variant: Variant,
-        x: &[f32],
-        grid: Grid,
-        rows: usize,
-        out: &mut [f32],
-        finish: Finish<'_>,
-    ) -> Range {
         thread_local! {
             static ROUNDED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
@@ -235,7 +223,7 @@ impl QuantizedMatrix {
                 for first in (0..rows).step_by(TILE_ROWS) {
                     let tile_rows = TILE_ROWS.min(rows - first);
                     let a = &rounded[first * depth..(first + tile_rows) * depth];
-                    variant.multiply(a, depth, group, &mut sums);
+                    multiply(Isa::current(), a, depth, group, &mut sums);
                     for r in 0..tile_rows {
                         let out = &mut out[(first + r) * self.outputs + g * GROUP..][..columns];
                         self.finish_row(&sums[r * GROUP..][..columns], grid, g * GROUP, out, finish);
@@ -279,45 +267,17 @@ impl QuantizedMatrix {
     }
 }
 
-/// Which instructions multiply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Variant {
-    Scalar,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// AVX-512 with its dot product of bytes.
-    #[cfg(target_arch = "x86_64")]
-    Avx512Vnni,
-}
-
-impl Variant {
-    #[cfg(target_arch = "x86_64")]
-    fn current() -> Self {
-        static CURRENT: OnceLock<Variant> = OnceLock::new();
-        *CURRENT.get_or_init(|| match Isa::current() {
-            Isa::Scalar => Variant::Scalar,
-            Isa::Avx2 => Variant::Avx2,
-            Isa::Avx512Vnni => Variant::Avx512Vnni,
-        })
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn current() -> Self {
-        Variant::Scalar
-    }
-
-    /// `sums[r][column]` of up to TILE_ROWS rows of `depth` inputs with a group of weights.
-    fn multiply(self, a: &[u8], depth: usize, group: &[i8], sums: &mut [i32; TILE_ROWS * GROUP]) {
-        assert!(depth.is_multiple_of(QUAD) && group.len() == depth * GROUP && a.len() <= TILE_ROWS * depth);
-        match self {
-            Variant::Scalar => multiply_scalar(a, depth, group, sums),
-            // SAFETY: the CPU has AVX2; sizes were checked above.
-            #[cfg(target_arch = "x86_64")]
-            Variant::Avx2 => unsafe { x86::multiply_avx2(a, depth, group, sums) },
-            // SAFETY: the CPU has AVX-512 and VNNI; sizes were checked above.
-            #[cfg(target_arch = "x86_64")]
-            Variant::Avx512Vnni => unsafe { x86::multiply_vnni(a, depth, group, sums) },
-        }
+/// `sums[r][column]` of up to TILE_ROWS rows of `depth` inputs with a group of weights.
+fn multiply(isa: Isa, a: &[u8], depth: usize, group: &[i8], sums: &mut [i32; TILE_ROWS * GROUP]) {
+    assert!(depth.is_multiple_of(QUAD) && group.len() == depth * GROUP && a.len() <= TILE_ROWS * depth);
+    match isa {
+        // SAFETY: `Isa::Avx2` is only made where the CPU has it; sizes were checked above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { x86::multiply_avx2(a, depth, group, sums) },
+        // SAFETY: so is `Isa::Avx512Vnni`.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni => unsafe { x86::multiply_vnni(a, depth, group, sums) },
+        _ => multiply_scalar(a, depth, group, sums),
     }
 }
 
@@ -442,20 +402,6 @@ mod x86 {
 mod tests {
     use super::*;
 
-    fn variants() -> Vec<Variant> {
-        let mut all = vec![Variant::Scalar];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if Isa::available().contains(&Isa::Avx2) {
-                all.push(Variant::Avx2);
-            }
-            if Isa::available().contains(&Isa::Avx512Vnni) {
-                all.push(Variant::Avx512Vnni);
-            }
-        }
-        all
-    }
-
     fn numbers(count: usize, seed: u32) -> impl Iterator<Item = u32> {
         let mut state = seed;
         (0..count).map(move |_| {
@@ -466,7 +412,7 @@ mod tests {
 
     #[test]
     fn sums_are_exact_on_every_instruction_set() {
-        for variant in variants() {
+        for isa in Isa::available() {
             for (rows, depth) in [(1, 4), (2, 8), (3, 12), (4, 256), (5, 768), (6, 1024)] {
                 // Random bytes, and the extremes that 16-bit sums could not hold.
                 for extreme in [false, true] {
@@ -481,7 +427,7 @@ mod tests {
                         })
                         .collect();
                     let mut sums = [7_i32; TILE_ROWS * GROUP];
-                    variant.multiply(&a, depth, &group, &mut sums);
+                    multiply(isa, &a, depth, &group, &mut sums);
                     for r in 0..rows {
                         for column in 0..GROUP {
                             let want: i64 = (0..depth)
@@ -493,7 +439,7 @@ mod tests {
                             assert_eq!(
                                 i64::from(sums[r * GROUP + column]),
                                 want,
-                                "{variant:?} {rows}x{depth} at {r}, {column}"
+                                "{isa:?} {rows}x{depth} at {r}, {column}"
                             );
                         }
                     }

@@ -7,9 +7,9 @@ use crate::cpu::Isa;
 /// results are the same bits on every instruction set.
 pub(crate) fn vectorized<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
     match isa {
-        // SAFETY: `Isa::Avx2` is only made where the CPU has it.
+        // SAFETY: these are only made where the CPU has AVX2.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { avx2(f) },
+        Isa::Avx2 | Isa::Avx512Vnni => unsafe { avx2(f) },
         _ => f(),
     }
 }

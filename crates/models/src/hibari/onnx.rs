@@ -212,6 +212,7 @@ mod tests {
         let node =
             [message(1, b"x"), message(1, b"w"), message(2, b"y"), message(4, b"Conv"), dilation].concat();
         // Sizes 2 (alone) and 300 (packed), type FLOAT, a field to step over, a name and data.
+        let zero = [&message(5, &[0xff, 0xff, 3, 5])[..], &message(8, b"zero")].concat();
         let tensor = [
             &[0x08, 2][..],
             &message(1, &[0xac, 0x02]),
@@ -228,10 +229,8 @@ mod tests {
         let bytes = model();
         let graph = Graph::parse(&bytes).unwrap();
         let node = &graph.nodes[0];
-        assert_eq!(
-            (node.operator, &node.inputs[..], &node.outputs[..]),
-            ("MatMul", &["x", "w"][..], &["y"][..])
-        );
+        assert_eq!((node.operator, &node.outputs[..], node.dilation), ("Conv", &["y"][..], 3));
+        assert_eq!(node.inputs, ["x", "w"]);
         let tensor = &graph.tensors["w"];
         assert_eq!(
             (&tensor.shape[..], tensor.data_type, &tensor.data[..]),
