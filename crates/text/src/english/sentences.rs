@@ -1,0 +1,223 @@
+//! Where a reader breathes: sentences, paragraphs, and clauses of sentences that are too long.
+
+use std::ops::Range;
+
+use super::normalise::TITLES;
+
+/// Words that commonly open a sentence and are no names: after "U.S." or "p.m." they show that a new one starts.
+pub(super) const STARTERS: &[&str] = &[
+    "A", "After", "All", "Also", "Although", "An", "And", "Another", "Any", "As", "At", "Because", "Before", "Both",
+    "But", "By", "Can", "Do", "Each", "Even", "Every", "Everyone", "Finally", "For", "From", "He", "Her", "Here",
+    "His", "How", "However", "I", "If", "In", "Is", "It", "Its", "Later", "Let", "Many", "Maybe", "Meanwhile", "More",
+    "Most", "My", "Next", "No", "Nobody", "None", "Not", "Now", "On", "Once", "One", "Only", "Or", "Other", "Our",
+    "Perhaps", "Please", "She", "Since", "So", "Some", "Soon", "Still", "Such", "That", "The", "Their", "Then",
+    "There", "These", "They", "This", "Those", "Though", "Thus", "To", "Today", "Two", "Under", "Until", "We", "Well",
+    "What", "When", "Where", "Whether", "Which", "While", "Who", "Why", "With", "Yes", "Yet", "You", "Your",
+];
+
+/// Abbreviations that never end a sentence.
+const GO_ON: &[&str] = &[
+    "e.g", "i.e", "vs", "cf", "viz", "approx", "al", "ca", "Messrs", "Drs", "esp", "incl", "Insp", "Det",
+];
+/// Abbreviations that a number follows.
+const BEFORE_NUMBER: &[&str] = &[
+    "No", "no", "Nos", "Fig", "fig", "Figs", "p", "pp", "Vol", "vol", "Ch", "ch", "Sec", "sec", "Art", "Eq", "Jan",
+    "Feb", "Mar", "Apr", "Jun", "Jul", "Aug", "Sep", "Sept", "Oct", "Nov", "Dec", "v", "c",
+];
+/// Abbreviations behind which a name goes on but a [`STARTERS`] word begins anew.
+const MAY_END: &[&str] = &[
+    "Inc", "Ltd", "Corp", "Co", "Jr", "Sr", "Bros", "Ave", "Blvd", "Rd", "Ln", "Hwy", "Ph.D", "M.D", "B.A", "M.A",
+    "D.C", "Jan", "Feb", "Mar", "Apr", "Jun", "Jul", "Aug", "Sep", "Sept", "Oct", "Nov", "Dec", "Mon", "Tue", "Wed",
+    "Thu", "Fri", "Esq", "dept", "Dept", "est", "max",
+];
+
+/// Lines shorter than this end where they end; longer ones may be wrapped prose.
+const WRAPPED_LINE: usize = 45;
+
+/// A stretch of text to speak in one breath.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sentence<'a> {
+    /// The text, without the whitespace around it.
+    pub text: &'a str,
+    /// Where it stands in the input, in bytes.
+    pub range: Range<usize>,
+    /// Whether a paragraph, heading or list item ends with it: a longer pause follows.
+    pub ends_paragraph: bool,
+}
+
+/// Iterator over the sentences of a text; see [`sentences`].
+#[derive(Clone, Debug)]
+pub struct Sentences<'a> {
+    text: &'a str,
+    at: usize,
+    limit: usize,
+}
+
+/// Cuts `text` into sentences of at most `limit` bytes (at least 16); a longer one is cut behind a clause, else
+/// between words, else anywhere. Work is done as the iterator advances, so the first sentence of a book comes at once.
+pub fn sentences(text: &str, limit: usize) -> Sentences<'_> {
+    Sentences {
+        text,
+        at: 0,
+        limit: limit.max(16),
+    }
+}
+
+impl<'a> Iterator for Sentences<'a> {
+    type Item = Sentence<'a>;
+
+    fn next(&mut self) -> Option<Sentence<'a>> {
+        let skipped = self.text[self.at..].len() - self.text[self.at..].trim_start().len();
+        self.at += skipped;
+        let start = self.at;
+        if start == self.text.len() {
+            return None;
+        }
+        let (len, ends_paragraph) = self.find_end();
+        let (len, ends_paragraph) = if len > self.limit {
+            (cut(&self.text[start..start + len], self.limit), false)
+        } else {
+            (len, ends_paragraph)
+        };
+        self.at = start + len;
+        let text = self.text[start..self.at].trim_end();
+        let ends_paragraph = ends_paragraph || self.text[self.at..].trim_start().is_empty();
+        Some(Sentence {
+            text,
+            range: start..start + text.len(),
+            ends_paragraph,
+        })
+    }
+}
+
+impl Sentences<'_> {
+    /// Length of the sentence that starts here, and whether a paragraph ends with it. Looks a little beyond the limit
+    /// at most.
+    fn find_end(&self) -> (usize, bool) {
+        let text = &self.text[self.at..];
+        let mut line_start = 0;
+        for (i, c) in text.char_indices() {
+            if i > self.limit {
+                return (i, false);
+            }
+            let after = &text[i + c.len_utf8()..];
+            match c {
+                '\n' | '\u{2028}' | '\u{2029}' => {
+                    let line = &text[line_start..i];
+                    if ends_block(line, after) {
+                        return (i, true);
+                    }
+                    line_start = i + c.len_utf8();
+                }
+                '.' | '!' | '?' | '…' => {
+                    let end = i + c.len_utf8();
+                    if let Some(end) = sentence_end(text, end) {
+                        let rest = &text[end..];
+                        let blank = &rest[..rest.len() - rest.trim_start().len()];
+                        let block = match blank.find('\n') {
+                            Some(newline) => {
+                                ends_block(&text[line_start..end], &rest[newline + 1..])
+                            }
+                            None => false,
+                        };
+                        return (end, block);
+                    }
+                }
+                _ => {}
+            }
+        }
+        (text.len(), true)
+    }
+}
+
+/// Whether the line break between `line` and `after` is more than the wrapping of a long line.
+fn ends_block(line: &str, after: &str) -> bool {
+    let next = after.split('\n').next().unwrap_or_default();
+    let next = next.trim();
+    let item = next.starts_with(['-', '*', '•', '#', '>', '|'])
+        || next.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with([')', '.']) && next.starts_with(|c: char| c.is_ascii_digit());
+    next.is_empty() || item || line.trim().chars().count() < WRAPPED_LINE
+}
+
+/// Where the sentence ends whose last mark ends at `end`: behind quotes and brackets that close with it. None if the
+/// mark does not end it.
+fn sentence_end(text: &str, end: usize) -> Option<usize> {
+    let tail = &text[end..];
+    let close = tail.find(|c: char| !"\"”’'»)]}".contains(c)).unwrap_or(tail.len());
+    let end_with_quotes = end + close;
+    let rest = &text[end_with_quotes..];
+    if rest.is_empty() {
+        return Some(end_with_quotes);
+    }
+    if !rest.starts_with(char::is_whitespace) {
+        return None;
+    }
+    let next = rest.trim_start().trim_start_matches(['"', '“', '‘', '\'', '(', '[', '«', '*', '_']);
+    let first = next.chars().next()?;
+    if first.is_lowercase() {
+        return None;
+    }
+    let mark = text[..end].chars().next_back()?;
+    if mark != '.' || close > 0 && !text[end..].starts_with([')', ']']) {
+        return Some(end_with_quotes);
+    }
+    let head = &text[..end - 1];
+    let start = head.rfind(|c: char| c.is_whitespace() || "(\"“'‘[—".contains(c)).map_or(0, |i| {
+        i + head[i..].chars().next().map_or(1, char::len_utf8)
+    });
+    let word = &head[start..];
+    let next_word = &next[..next.find(|c: char| !c.is_alphabetic() && c != '\'').unwrap_or(next.len())];
+    let starts_anew = STARTERS.contains(&next_word) || next_word.contains('\'') && STARTERS.contains(&next_word.split('\'').next()?);
+    let goes_on = goes_on(&head[..start], word, first, starts_anew, next_word);
+    (!goes_on).then_some(end_with_quotes)
+}
+
+/// Whether the full stop behind `word` belongs to the word alone.
+fn goes_on(before: &str, word: &str, next: char, starts_anew: bool, next_word: &str) -> bool {
+    // The number of a list item.
+    let opens = before.trim().is_empty();
+    if opens && !word.is_empty() && (word.bytes().all(|b| b.is_ascii_digit()) || word.len() == 1 && word != "I") {
+        return true;
+    }
+    let digit = next.is_ascii_digit();
+    if GO_ON.contains(&word) || digit && BEFORE_NUMBER.contains(&word) {
+        return true;
+    }
+    let behind_name = before.trim_end().rsplit(char::is_whitespace).next().is_some_and(|word| word.starts_with(char::is_uppercase));
+    let is_title = TITLES.iter().any(|(title, _)| *title == word);
+    if is_title {
+        // "Main St. We" has a street, "St. John" a saint.
+        return !(matches!(word, "St" | "Dr" | "Mt") && behind_name && starts_anew);
+    }
+    let letters = word.chars().count();
+    if letters == 1 && word.chars().all(char::is_uppercase) {
+        // Initials of a name; but "vitamin C. It" and "Plan B. Then" end.
+        return !(starts_anew && (next_word != "I" || word == "I")) && (word != "I" || !starts_anew && behind_name);
+    }
+    let dotted = word.contains('.') && word.split('.').all(|part| part.chars().count() <= 2 && part.chars().all(char::is_alphabetic));
+    if matches!(word, "a.m" | "p.m" | "A.M" | "P.M") {
+        let zone = matches!(next_word, "EST" | "PST" | "GMT" | "UTC" | "ET" | "PT" | "CET" | "BST" | "EDT" | "PDT" | "Monday" | "Tuesday" | "Wednesday" | "Thursday" | "Friday" | "Saturday" | "Sunday");
+        return zone || digit;
+    }
+    if dotted || MAY_END.contains(&word) {
+        return !starts_anew || digit;
+    }
+    false
+}
+
+/// Where to cut a text that is too long: behind the last clause within the limit, else behind the last word.
+fn cut(text: &str, limit: usize) -> usize {
+    let limit = (0..=limit.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+    let head = &text[..limit];
+    let behind = |found: Option<usize>| {
+        found.map(|i| i + head[i..].chars().next().map_or(1, char::len_utf8)).filter(|end| *end > limit / 4)
+    };
+    let clause = head
+        .char_indices()
+        .filter(|(i, c)| ",;:—–)".contains(*c) && text[i + c.len_utf8()..].starts_with(char::is_whitespace))
+        .map(|(i, _)| i)
+        .last();
+    behind(clause)
+        .or_else(|| behind(head.rfind(char::is_whitespace)))
+        .unwrap_or(limit)
+}
