@@ -25,7 +25,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         Some("sentences") => {
             for sentence in sentences(&text, 1000) {
-                out += &format!("{}{}\n", sentence.text.replace('\n', " "), if sentence.ends_paragraph { "\n" } else { "" });
+                out += &format!(
+                    "{}{}\n",
+                    sentence.text.replace('\n', " "),
+                    if sentence.ends_paragraph { "\n" } else { "" }
+                );
             }
         }
         Some("phonemes") => {

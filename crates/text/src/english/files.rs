@@ -24,18 +24,13 @@ pub(super) fn json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
     } else {
         raw
     };
-    serde_json::from_slice(&text).map_err(|error| Error::Data {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })
+    serde_json::from_slice(&text)
+        .map_err(|error| Error::Data { path: path.to_owned(), reason: error.to_string() })
 }
 
 fn read(path: &Path, source: impl Read) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    source
-        .take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|source| io(path, source))?;
+    source.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|source| io(path, source))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Error::Data {
             path: path.to_owned(),
@@ -46,8 +41,5 @@ fn read(path: &Path, source: impl Read) -> Result<Vec<u8>, Error> {
 }
 
 fn io(path: &Path, source: std::io::Error) -> Error {
-    Error::Io {
-        path: PathBuf::from(path),
-        source,
-    }
+    Error::Io { path: PathBuf::from(path), source }
 }

@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use super::heteronyms::{self, Sense};
 use super::lexicon::{Context, Lexicon};
 use super::normalise::{self, Normalised, Reading};
 use super::stress::{self, Stress};
@@ -34,7 +35,7 @@ pub struct Phonemised {
 impl Phonemised {
     /// Whether it has a sound; otherwise it is punctuation.
     pub fn is_spoken(&self) -> bool {
-        self.phonemes.chars().any(|c| c.is_alphabetic())
+        self.phonemes.chars().any(char::is_alphabetic)
     }
 }
 
@@ -114,11 +115,7 @@ impl G2p {
                     last.range.end = last.range.end.max(range.end);
                 }
                 None if phonemes.trim().is_empty() => {}
-                _ => words.push(Phonemised {
-                    word: String::new(),
-                    range,
-                    phonemes,
-                }),
+                _ => words.push(Phonemised { word: String::new(), range, phonemes }),
             }
         }
         for word in &mut words {
@@ -127,11 +124,7 @@ impl G2p {
         if let Some(last) = words.last_mut() {
             last.phonemes.truncate(last.phonemes.trim_end().len());
         }
-        if words.iter().any(Phonemised::is_spoken) {
-            Ok(words)
-        } else {
-            Ok(Vec::new())
-        }
+        if words.iter().any(Phonemised::is_spoken) { Ok(words) } else { Ok(Vec::new()) }
     }
 
     /// Cuts and tags the text; what has its pronunciation already becomes one token.
@@ -143,10 +136,7 @@ impl G2p {
             self.add_plain(text, plain..range.start, &mut tokens);
             let phonemes = match reading {
                 Reading::Phonemes(phonemes) => Some(phonemes.clone()),
-                Reading::Letters => {
-                    let letters = &text[range.clone()];
-                    self.lexicon.spelled(letters).or_else(|| Some(self.unknown.phonemes(letters)))
-                }
+                Reading::Letters => Some(self.spell(&text[range.clone()])),
             };
             tokens.push(Token {
                 // Spelled letters stand apart in the text; the tagger knows them as one word.
@@ -162,10 +152,30 @@ impl G2p {
         self.add_plain(text, plain..text.len(), &mut tokens);
         let words: Vec<&str> = tokens.iter().map(|token| token.text.as_str()).collect();
         let tags = self.tagger.tag(&words);
-        for (token, tag) in tokens.iter_mut().zip(tags) {
+        let words: Vec<heteronyms::Word<'_>> =
+            words.into_iter().zip(&tags).map(|(text, tag)| heteronyms::Word { text, tag }).collect();
+        let senses: Vec<Option<Sense>> = (0..words.len())
+            .map(|at| heteronyms::sense(&words, at, self.dialect, |word| self.lexicon.varies(word)))
+            .collect();
+        for ((token, tag), sense) in tokens.iter_mut().zip(tags).zip(senses) {
             token.tag = tag;
+            match sense {
+                Some(Sense::Tag(tag)) => token.tag = tag,
+                Some(Sense::Phonemes(phonemes)) if token.phonemes.is_none() => {
+                    token.phonemes = Some(phonemes.to_owned());
+                }
+                _ => {}
+            }
         }
         tokens
+    }
+
+    /// Letters with spaces between, and perhaps a plural's or possessive's ending.
+    fn spell(&self, letters: &str) -> String {
+        let stem = letters.strip_suffix("'s");
+        let names = stem.unwrap_or(letters);
+        let phonemes = self.lexicon.spelled(names).unwrap_or_else(|| self.unknown.phonemes(names));
+        if stem.is_some() { self.lexicon.with_s(phonemes) } else { phonemes }
     }
 
     fn add_plain(&self, text: &str, range: Range<usize>, tokens: &mut Vec<Token<'_>>) {
@@ -200,9 +210,7 @@ impl G2p {
     }
 
     fn word(&self, token: &Token<'_>, context: Context) -> String {
-        self.lexicon
-            .phonemes(&token.text, token.tag, context)
-            .unwrap_or_else(|| self.sound_out(&token.text))
+        self.lexicon.phonemes(&token.text, token.tag, context).unwrap_or_else(|| self.sound_out(&token.text))
     }
 
     /// Looks up the longest known runs of a compound's parts, from its end.
@@ -215,10 +223,7 @@ impl G2p {
             } else {
                 let whole = merged(run);
                 let phonemes = self.lexicon.phonemes(&whole.text, whole.tag, *context);
-                phonemes.map(|phonemes| Token {
-                    phonemes: Some(phonemes),
-                    ..whole
-                })
+                phonemes.map(|phonemes| Token { phonemes: Some(phonemes), ..whole })
             };
             if let Some(whole) = known {
                 *context = following(*context, &whole);
@@ -267,11 +272,12 @@ fn compounds(tokens: Vec<Token<'_>>) -> Vec<Vec<Token<'_>>> {
     // Whether the last group can still grow.
     let mut open = false;
     for token in tokens {
-        let parts = if token.phonemes.is_some() {
-            vec![0..token.text.len()]
-        } else {
-            subtokens(&token.text)
-        };
+        if token.phonemes.is_some() {
+            groups.push(vec![token]);
+            open = false;
+            continue;
+        }
+        let parts = subtokens(&token.text);
         let count = parts.len();
         for (i, part) in parts.into_iter().enumerate() {
             let mut part = Token {
@@ -280,9 +286,7 @@ fn compounds(tokens: Vec<Token<'_>>) -> Vec<Vec<Token<'_>>> {
                 range: token.range.start + part.start..token.range.start + part.end,
                 ..token.clone()
             };
-            if part.phonemes.is_none() {
-                part.phonemes = punctuation(&part.text, part.tag);
-            }
+            part.phonemes = punctuation(&part.text, part.tag);
             let continues = !part.space;
             if part.phonemes.is_some() {
                 open = false;
@@ -333,7 +337,8 @@ fn following(context: Context, token: &Token<'_>) -> Context {
     });
     Context {
         next_is_vowel: sound.unwrap_or(context.next_is_vowel),
-        next_is_to: matches!(token.text.as_str(), "to" | "To") || token.text == "TO" && matches!(token.tag, "TO" | "IN"),
+        next_is_to: matches!(token.text.as_str(), "to" | "To")
+            || token.text == "TO" && matches!(token.tag, "TO" | "IN"),
     }
 }
 
@@ -377,10 +382,7 @@ fn joined(parts: Vec<Token<'_>>) -> Token<'_> {
         }
         phonemes.push_str(sound);
     }
-    Token {
-        phonemes: Some(phonemes.replace('ɾ', "T").replace('ʔ', "t")),
-        ..merged(&parts)
-    }
+    Token { phonemes: Some(phonemes.replace('ɾ', "T").replace('ʔ', "t")), ..merged(&parts) }
 }
 
 /// The stress of a compound's parts: words joined by more than a hyphen stand apart; in others one half gives way.

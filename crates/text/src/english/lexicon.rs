@@ -11,6 +11,10 @@ use super::stress::{self, PRIMARY, SECONDARY, Stress};
 use super::table::StringTable;
 use super::{Dialect, Error, files};
 
+/// Words the voices' dictionaries lack that our own normalisation writes: word, American, British.
+const OWN_WORDS: &[(&str, &str, &str)] =
+    &[("etcetera", "ɛtsˈɛɾəɹə", "ɛtsˈɛtəɹə"), ("mynah", "mˈInə", "mˈInə")];
+
 /// What a word is to the sentence: as much of it as readings depend on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Context {
@@ -125,11 +129,7 @@ impl Lexicon {
             Dialect::British => "gb",
         };
         let open = |metal: &str| Dictionary::open(&folder.join(format!("lexicon_{country}_{metal}.json.gz")));
-        Ok(Self {
-            gold: open("gold")?,
-            silver: open("silver")?,
-            british: dialect == Dialect::British,
-        })
+        Ok(Self { gold: open("gold")?, silver: open("silver")?, british: dialect == Dialect::British })
     }
 
     /// Phonemes of a token, none if it is unknown. `tag` is its Penn Treebank part of speech.
@@ -146,11 +146,7 @@ impl Lexicon {
             return Some(phonemes);
         }
         let lower = word.to_lowercase();
-        let word = if self.is_ordinary_word_in_capitals(&word, &lower, tag, context) {
-            lower
-        } else {
-            word
-        };
+        let word = if self.is_ordinary_word_in_capitals(&word, &lower, tag, context) { lower } else { word };
         if self.is_known(&word) {
             return self.look_up(&word, tag, stress, context);
         }
@@ -166,6 +162,16 @@ impl Lexicon {
         self.plural(&word, tag, stress, context)
             .or_else(|| self.past(&word, tag, stress, context))
             .or_else(|| self.gerund(&word, tag, stress.or(Some(Stress::AtLeastSecondary)), context))
+            .or_else(|| {
+                let (_, american, british) =
+                    OWN_WORDS.iter().find(|(own, ..)| *own == word.to_lowercase())?;
+                Some((*if self.british { british } else { american }).to_owned())
+            })
+    }
+
+    /// Whether a word sounds by its part of speech.
+    pub(super) fn varies(&self, word: &str) -> bool {
+        matches!(self.gold.get(word), Some(Entry::ByTag(_)))
     }
 
     /// The names of the letters of `word`, stressed on the last; none if one has no name here.
@@ -185,13 +191,18 @@ impl Lexicon {
     }
 
     /// Words whose reading the next sound or their role decides.
-    fn function_word(&self, word: &str, tag: &str, stress: Option<Stress>, context: Context) -> Option<String> {
+    fn function_word(
+        &self,
+        word: &str,
+        tag: &str,
+        stress: Option<Stress>,
+        context: Context,
+    ) -> Option<String> {
         let gold = |word: &str, wanted: &str| match self.gold.get(word)? {
             Entry::Always(phonemes) => Some(phonemes.to_string()),
-            Entry::ByTag(readings) => readings
-                .iter()
-                .find(|(tag, _)| tag == wanted)
-                .map(|(_, phonemes)| phonemes.clone()),
+            Entry::ByTag(readings) => {
+                readings.iter().find(|(tag, _)| tag == wanted).map(|(_, phonemes)| phonemes.clone())
+            }
         };
         let spelled_letters = word.trim_matches('.').contains('.')
             && word.chars().all(|c| c == '.' || c.is_alphabetic())
@@ -224,7 +235,9 @@ impl Lexicon {
             "THE" if tag != "DT" => None,
             "THE" | "The" | "the" if context.next_is_vowel == Some(true) => Some("ði".to_owned()),
             "THE" | "The" | "the" => Some("ðə".to_owned()),
-            "USED" | "Used" | "used" if matches!(tag, "VBD" | "JJ") && context.next_is_to => gold("used", "VBD"),
+            "USED" | "Used" | "used" if matches!(tag, "VBD" | "JJ") && context.next_is_to => {
+                gold("used", "VBD")
+            }
             "USED" | "Used" | "used" => gold("used", "DEFAULT"),
             _ if tag == "IN" && matches!(word.trim_end_matches('.').to_lowercase().as_str(), "vs") => {
                 self.look_up("versus", "", None, context)
@@ -272,20 +285,13 @@ impl Lexicon {
         let lower = word.to_lowercase();
         let word = if capitals { &lower } else { word };
         let is_name = capitals && tag == "NNP";
-        let entry = self
-            .gold
-            .get(word)
-            .or_else(|| if is_name { None } else { self.silver.get(word) });
+        let entry = self.gold.get(word).or_else(|| if is_name { None } else { self.silver.get(word) });
         let phonemes = match entry {
             None => "",
             Some(Entry::Always(phonemes)) => phonemes,
             Some(Entry::ByTag(readings)) => {
                 let reading = |tag: &str| readings.iter().find(|(known, _)| known == tag);
-                let before_pause = if context.next_is_vowel.is_none() {
-                    reading("None")
-                } else {
-                    None
-                };
+                let before_pause = if context.next_is_vowel.is_none() { reading("None") } else { None };
                 before_pause
                     .or_else(|| reading(tag))
                     .or_else(|| reading(parent(tag)))
@@ -315,24 +321,22 @@ impl Lexicon {
             .filter(|_| !word.ends_with("ss"))
             .and_then(known)
             .or_else(|| without("'s").and_then(known))
-            .or_else(|| {
-                without("es")
-                    .filter(|_| letters > 4 && !word.ends_with("ies"))
-                    .and_then(known)
-            })
-            .or_else(|| {
-                without("ies")
-                    .filter(|_| letters > 4)
-                    .and_then(|stem| known(stem + "y"))
-            })?;
+            .or_else(|| without("es").filter(|_| letters > 4 && !word.ends_with("ies")).and_then(known))
+            .or_else(|| without("ies").filter(|_| letters > 4).and_then(|stem| known(stem + "y")))?;
         let stem = self.look_up(&stem, tag, stress, context)?;
-        let ending = match stem.chars().next_back()? {
-            'p' | 't' | 'k' | 'f' | 'θ' => "s",
-            's' | 'z' | 'ʃ' | 'ʒ' | 'ʧ' | 'ʤ' if self.british => "ɪz",
-            's' | 'z' | 'ʃ' | 'ʒ' | 'ʧ' | 'ʤ' => "ᵻz",
-            _ => "z",
+        Some(self.with_s(stem))
+    }
+
+    /// The phonemes of a word with the ending of a plural or possessive.
+    pub(super) fn with_s(&self, stem: String) -> String {
+        let ending = match stem.chars().next_back() {
+            None => "",
+            Some('p' | 't' | 'k' | 'f' | 'θ') => "s",
+            Some('s' | 'z' | 'ʃ' | 'ʒ' | 'ʧ' | 'ʤ') if self.british => "ɪz",
+            Some('s' | 'z' | 'ʃ' | 'ʒ' | 'ʧ' | 'ʤ') => "ᵻz",
+            Some(_) => "z",
         };
-        Some(stem + ending)
+        stem + ending
     }
 
     fn past(&self, word: &str, tag: &str, stress: Option<Stress>, context: Context) -> Option<String> {
@@ -341,14 +345,9 @@ impl Lexicon {
             return None;
         }
         let known = |stem: &str| self.is_known(stem).then(|| stem.to_owned());
-        let stem = word
-            .strip_suffix('d')
-            .filter(|_| !word.ends_with("dd"))
-            .and_then(known)
-            .or_else(|| {
-                word.strip_suffix("ed")
-                    .filter(|_| letters > 4 && !word.ends_with("eed"))
-                    .and_then(known)
+        let stem =
+            word.strip_suffix('d').filter(|_| !word.ends_with("dd")).and_then(known).or_else(|| {
+                word.strip_suffix("ed").filter(|_| letters > 4 && !word.ends_with("eed")).and_then(known)
             })?;
         let stem = self.look_up(&stem, tag, stress, context)?;
         let mut back = stem.chars().rev();
@@ -367,10 +366,8 @@ impl Lexicon {
         let letters = word.chars().count();
         let root = word.strip_suffix("ing").filter(|_| letters >= 5)?;
         let known = |stem: &str| self.is_known(stem).then(|| stem.to_owned());
-        let stem = known(root)
-            .filter(|_| letters > 5)
-            .or_else(|| known(&format!("{root}e")))
-            .or_else(|| {
+        let stem =
+            known(root).filter(|_| letters > 5).or_else(|| known(&format!("{root}e"))).or_else(|| {
                 let mut back = root.chars().rev();
                 let (last, before) = (back.next()?, back.next()?);
                 let doubled = last == before && "bcdgklmnprstvxz".contains(last) || root.ends_with("ck");
@@ -409,7 +406,5 @@ fn parent(tag: &str) -> &str {
 
 fn capitalise(lower: &str) -> String {
     let mut chars = lower.chars();
-    chars
-        .next()
-        .map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

@@ -10,6 +10,7 @@
 
 mod files;
 mod g2p;
+mod heteronyms;
 mod lexicon;
 mod normalise;
 mod onnx;

@@ -158,7 +158,8 @@ pub(super) mod tests {
 
     /// A float32 initializer as a graph field.
     pub(in super::super) fn initializer(name: &str, shape: &[u8], values: &[f32]) -> Vec<u8> {
-        let mut tensor: Vec<u8> = shape.iter().flat_map(|size| [1 << 3, 0x80 | size & 0x7f, size >> 7]).collect();
+        let mut tensor: Vec<u8> =
+            shape.iter().flat_map(|size| [1 << 3, 0x80 | size & 0x7f, size >> 7]).collect();
         tensor.extend([2 << 3, 1]);
         tensor.extend(field(8, name.as_bytes()));
         tensor.extend(field(9, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>()));

@@ -6,29 +6,119 @@ use super::normalise::TITLES;
 
 /// Words that commonly open a sentence and are no names: after "U.S." or "p.m." they show that a new one starts.
 pub(super) const STARTERS: &[&str] = &[
-    "A", "After", "All", "Also", "Although", "An", "And", "Another", "Any", "As", "At", "Because", "Before", "Both",
-    "But", "By", "Can", "Do", "Each", "Even", "Every", "Everyone", "Finally", "For", "From", "He", "Her", "Here",
-    "His", "How", "However", "I", "If", "In", "Is", "It", "Its", "Later", "Let", "Many", "Maybe", "Meanwhile", "More",
-    "Most", "My", "Next", "No", "Nobody", "None", "Not", "Now", "On", "Once", "One", "Only", "Or", "Other", "Our",
-    "Perhaps", "Please", "She", "Since", "So", "Some", "Soon", "Still", "Such", "That", "The", "Their", "Then",
-    "There", "These", "They", "This", "Those", "Though", "Thus", "To", "Today", "Two", "Under", "Until", "We", "Well",
-    "What", "When", "Where", "Whether", "Which", "While", "Who", "Why", "With", "Yes", "Yet", "You", "Your",
+    "A",
+    "After",
+    "All",
+    "Also",
+    "Although",
+    "An",
+    "And",
+    "Another",
+    "Any",
+    "As",
+    "At",
+    "Because",
+    "Before",
+    "Both",
+    "But",
+    "By",
+    "Can",
+    "Do",
+    "Each",
+    "Even",
+    "Every",
+    "Everyone",
+    "Finally",
+    "For",
+    "From",
+    "He",
+    "Her",
+    "Here",
+    "His",
+    "How",
+    "However",
+    "I",
+    "If",
+    "In",
+    "Is",
+    "It",
+    "Its",
+    "Later",
+    "Let",
+    "Many",
+    "Maybe",
+    "Meanwhile",
+    "More",
+    "Most",
+    "My",
+    "Next",
+    "No",
+    "Nobody",
+    "None",
+    "Not",
+    "Now",
+    "On",
+    "Once",
+    "One",
+    "Only",
+    "Or",
+    "Other",
+    "Our",
+    "Perhaps",
+    "Please",
+    "She",
+    "Since",
+    "So",
+    "Some",
+    "Soon",
+    "Still",
+    "Such",
+    "That",
+    "The",
+    "Their",
+    "Then",
+    "There",
+    "These",
+    "They",
+    "This",
+    "Those",
+    "Though",
+    "Thus",
+    "To",
+    "Today",
+    "Two",
+    "Under",
+    "Until",
+    "We",
+    "Well",
+    "What",
+    "When",
+    "Where",
+    "Whether",
+    "Which",
+    "While",
+    "Who",
+    "Why",
+    "With",
+    "Yes",
+    "Yet",
+    "You",
+    "Your",
 ];
 
 /// Abbreviations that never end a sentence.
-const GO_ON: &[&str] = &[
-    "e.g", "i.e", "vs", "cf", "viz", "approx", "al", "ca", "Messrs", "Drs", "esp", "incl", "Insp", "Det",
-];
+const GO_ON: &[&str] =
+    &["e.g", "i.e", "vs", "cf", "viz", "approx", "al", "ca", "Messrs", "Drs", "esp", "incl", "Insp", "Det"];
 /// Abbreviations that a number follows.
 const BEFORE_NUMBER: &[&str] = &[
-    "No", "no", "Nos", "Fig", "fig", "Figs", "p", "pp", "Vol", "vol", "Ch", "ch", "Sec", "sec", "Art", "Eq", "Jan",
-    "Feb", "Mar", "Apr", "Jun", "Jul", "Aug", "Sep", "Sept", "Oct", "Nov", "Dec", "v", "c",
+    "No", "no", "Nos", "Fig", "fig", "Figs", "p", "pp", "Vol", "vol", "Ch", "ch", "Sec", "sec", "Art", "Eq",
+    "Jan", "Feb", "Mar", "Apr", "Jun", "Jul", "Aug", "Sep", "Sept", "Oct", "Nov", "Dec", "v", "c",
 ];
 /// Abbreviations behind which a name goes on but a [`STARTERS`] word begins anew.
 const MAY_END: &[&str] = &[
-    "Inc", "Ltd", "Corp", "Co", "Jr", "Sr", "Bros", "Ave", "Blvd", "Rd", "Ln", "Hwy", "Ph.D", "M.D", "B.A", "M.A",
-    "D.C", "Jan", "Feb", "Mar", "Apr", "Jun", "Jul", "Aug", "Sep", "Sept", "Oct", "Nov", "Dec", "Mon", "Tue", "Wed",
-    "Thu", "Fri", "Esq", "dept", "Dept", "est", "max",
+    "Inc", "Ltd", "Corp", "Co", "Jr", "Sr", "Bros", "Ave", "Blvd", "Rd", "Ln", "Hwy", "Ph.D", "M.D", "B.A",
+    "M.A", "D.C", "Jan", "Feb", "Mar", "Apr", "Jun", "Jul", "Aug", "Sep", "Sept", "Oct", "Nov", "Dec", "Mon",
+    "Tue", "Wed", "Thu", "Fri", "Esq", "dept", "Dept", "est", "max",
 ];
 
 /// Lines shorter than this end where they end; longer ones may be wrapped prose.
@@ -56,11 +146,7 @@ pub struct Sentences<'a> {
 /// Cuts `text` into sentences of at most `limit` bytes (at least 16); a longer one is cut behind a clause, else
 /// between words, else anywhere. Work is done as the iterator advances, so the first sentence of a book comes at once.
 pub fn sentences(text: &str, limit: usize) -> Sentences<'_> {
-    Sentences {
-        text,
-        at: 0,
-        limit: limit.max(16),
-    }
+    Sentences { text, at: 0, limit: limit.max(16) }
 }
 
 impl<'a> Iterator for Sentences<'a> {
@@ -82,11 +168,7 @@ impl<'a> Iterator for Sentences<'a> {
         self.at = start + len;
         let text = self.text[start..self.at].trim_end();
         let ends_paragraph = ends_paragraph || self.text[self.at..].trim_start().is_empty();
-        Some(Sentence {
-            text,
-            range: start..start + text.len(),
-            ends_paragraph,
-        })
+        Some(Sentence { text, range: start..start + text.len(), ends_paragraph })
     }
 }
 
@@ -96,6 +178,9 @@ impl Sentences<'_> {
     fn find_end(&self) -> (usize, bool) {
         let text = &self.text[self.at..];
         let mut line_start = 0;
+        // How much of the first line the sentences before it took.
+        let mut taken =
+            self.text[..self.at].chars().rev().take(WRAPPED_LINE).take_while(|c| *c != '\n').count();
         for (i, c) in text.char_indices() {
             if i > self.limit {
                 return (i, false);
@@ -104,10 +189,11 @@ impl Sentences<'_> {
             match c {
                 '\n' | '\u{2028}' | '\u{2029}' => {
                     let line = &text[line_start..i];
-                    if ends_block(line, after) {
+                    if ends_block(line, taken, after) {
                         return (i, true);
                     }
                     line_start = i + c.len_utf8();
+                    taken = 0;
                 }
                 '.' | '!' | '?' | '…' => {
                     let end = i + c.len_utf8();
@@ -115,9 +201,7 @@ impl Sentences<'_> {
                         let rest = &text[end..];
                         let blank = &rest[..rest.len() - rest.trim_start().len()];
                         let block = match blank.find('\n') {
-                            Some(newline) => {
-                                ends_block(&text[line_start..end], &rest[newline + 1..])
-                            }
+                            Some(newline) => ends_block(&text[line_start..end], taken, &rest[newline + 1..]),
                             None => false,
                         };
                         return (end, block);
@@ -130,13 +214,16 @@ impl Sentences<'_> {
     }
 }
 
-/// Whether the line break between `line` and `after` is more than the wrapping of a long line.
-fn ends_block(line: &str, after: &str) -> bool {
-    let next = after.split('\n').next().unwrap_or_default();
-    let next = next.trim();
+/// Whether the line break between `line`, before which stand `taken` characters more, and `after` is more than the
+/// wrapping of a long line.
+fn ends_block(line: &str, taken: usize, after: &str) -> bool {
+    let next = after.split('\n').next().unwrap_or_default().trim();
+    let line = line.trim();
+    let numbered = next.trim_start_matches(|c: char| c.is_ascii_digit());
     let item = next.starts_with(['-', '*', '•', '#', '>', '|'])
-        || next.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with([')', '.']) && next.starts_with(|c: char| c.is_ascii_digit());
-    next.is_empty() || item || line.trim().chars().count() < WRAPPED_LINE
+        || numbered.len() < next.len() && numbered.starts_with([')', '.']);
+    let runs_on = next.starts_with(char::is_lowercase) && !line.ends_with(['.', '!', '?', ':']);
+    next.is_empty() || item || taken + line.chars().count() < WRAPPED_LINE && !runs_on
 }
 
 /// Where the sentence ends whose last mark ends at `end`: behind quotes and brackets that close with it. None if the
@@ -162,12 +249,13 @@ fn sentence_end(text: &str, end: usize) -> Option<usize> {
         return Some(end_with_quotes);
     }
     let head = &text[..end - 1];
-    let start = head.rfind(|c: char| c.is_whitespace() || "(\"“'‘[—".contains(c)).map_or(0, |i| {
-        i + head[i..].chars().next().map_or(1, char::len_utf8)
-    });
+    let start = head
+        .rfind(|c: char| c.is_whitespace() || "(\"“'‘[—".contains(c))
+        .map_or(0, |i| i + head[i..].chars().next().map_or(1, char::len_utf8));
     let word = &head[start..];
     let next_word = &next[..next.find(|c: char| !c.is_alphabetic() && c != '\'').unwrap_or(next.len())];
-    let starts_anew = STARTERS.contains(&next_word) || next_word.contains('\'') && STARTERS.contains(&next_word.split('\'').next()?);
+    let starts_anew = STARTERS.contains(&next_word)
+        || next_word.contains('\'') && STARTERS.contains(&next_word.split('\'').next()?);
     let goes_on = goes_on(&head[..start], word, first, starts_anew, next_word);
     (!goes_on).then_some(end_with_quotes)
 }
@@ -176,14 +264,21 @@ fn sentence_end(text: &str, end: usize) -> Option<usize> {
 fn goes_on(before: &str, word: &str, next: char, starts_anew: bool, next_word: &str) -> bool {
     // The number of a list item.
     let opens = before.trim().is_empty();
-    if opens && !word.is_empty() && (word.bytes().all(|b| b.is_ascii_digit()) || word.len() == 1 && word != "I") {
+    if opens
+        && !word.is_empty()
+        && (word.bytes().all(|b| b.is_ascii_digit()) || word.len() == 1 && word != "I")
+    {
         return true;
     }
     let digit = next.is_ascii_digit();
     if GO_ON.contains(&word) || digit && BEFORE_NUMBER.contains(&word) {
         return true;
     }
-    let behind_name = before.trim_end().rsplit(char::is_whitespace).next().is_some_and(|word| word.starts_with(char::is_uppercase));
+    let behind_name = before
+        .trim_end()
+        .rsplit(char::is_whitespace)
+        .next()
+        .is_some_and(|word| word.starts_with(char::is_uppercase));
     let is_title = TITLES.iter().any(|(title, _)| *title == word);
     if is_title {
         // "Main St. We" has a street, "St. John" a saint.
@@ -191,12 +286,33 @@ fn goes_on(before: &str, word: &str, next: char, starts_anew: bool, next_word: &
     }
     let letters = word.chars().count();
     if letters == 1 && word.chars().all(char::is_uppercase) {
-        // Initials of a name; but "vitamin C. It" and "Plan B. Then" end.
-        return !(starts_anew && (next_word != "I" || word == "I")) && (word != "I" || !starts_anew && behind_name);
+        // Initials of a name; but "vitamin C. It" and "World War I. The" end.
+        let next_is_initial = next_word.len() == 1 && (next_word != "I" || word != "I");
+        return !starts_anew || next_is_initial;
     }
-    let dotted = word.contains('.') && word.split('.').all(|part| part.chars().count() <= 2 && part.chars().all(char::is_alphabetic));
+    let dotted = word.contains('.')
+        && word.split('.').all(|part| part.chars().count() <= 2 && part.chars().all(char::is_alphabetic));
     if matches!(word, "a.m" | "p.m" | "A.M" | "P.M") {
-        let zone = matches!(next_word, "EST" | "PST" | "GMT" | "UTC" | "ET" | "PT" | "CET" | "BST" | "EDT" | "PDT" | "Monday" | "Tuesday" | "Wednesday" | "Thursday" | "Friday" | "Saturday" | "Sunday");
+        let zone = matches!(
+            next_word,
+            "EST"
+                | "PST"
+                | "GMT"
+                | "UTC"
+                | "ET"
+                | "PT"
+                | "CET"
+                | "BST"
+                | "EDT"
+                | "PDT"
+                | "Monday"
+                | "Tuesday"
+                | "Wednesday"
+                | "Thursday"
+                | "Friday"
+                | "Saturday"
+                | "Sunday"
+        );
         return zone || digit;
     }
     if dotted || MAY_END.contains(&word) {
@@ -216,8 +332,6 @@ fn cut(text: &str, limit: usize) -> usize {
         .char_indices()
         .filter(|(i, c)| ",;:—–)".contains(*c) && text[i + c.len_utf8()..].starts_with(char::is_whitespace))
         .map(|(i, _)| i)
-        .last();
-    behind(clause)
-        .or_else(|| behind(head.rfind(char::is_whitespace)))
-        .unwrap_or(limit)
+        .next_back();
+    behind(clause).or_else(|| behind(head.rfind(char::is_whitespace))).unwrap_or(limit)
 }

@@ -19,17 +19,12 @@ pub(super) fn is_consonant(phoneme: char) -> bool {
 
 /// Length of a phoneme string in beats: diphthongs and affricates count twice.
 pub(super) fn weight(phonemes: &str) -> usize {
-    phonemes
-        .chars()
-        .map(|c| if "AIOQWYʤʧ".contains(c) { 2 } else { 1 })
-        .sum()
+    phonemes.chars().map(|c| if "AIOQWYʤʧ".contains(c) { 2 } else { 1 }).sum()
 }
 
 /// What a context asks of a word's stress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stress {
-    /// No mark at all.
-    Remove,
     /// Primary becomes secondary; a word without primary stays as it is.
     Reduce,
     /// Exactly secondary: reduce, or mark a word that has no stress.
@@ -46,10 +41,9 @@ pub(super) fn apply(phonemes: &str, stress: Stress) -> String {
     let has_secondary = phonemes.contains(SECONDARY);
     let unmarked = !has_primary && !has_secondary;
     match stress {
-        Stress::Remove => phonemes.replace([PRIMARY, SECONDARY], ""),
-        Stress::Reduce | Stress::Secondary if has_primary => phonemes
-            .replace(SECONDARY, "")
-            .replace(PRIMARY, SECONDARY.encode_utf8(&mut [0; 4])),
+        Stress::Reduce | Stress::Secondary if has_primary => {
+            phonemes.replace(SECONDARY, "").replace(PRIMARY, SECONDARY.encode_utf8(&mut [0; 4]))
+        }
         Stress::Secondary | Stress::AtLeastSecondary if unmarked => mark(phonemes, SECONDARY),
         Stress::Primary if unmarked => mark(phonemes, PRIMARY),
         Stress::Primary if !has_primary => phonemes.replace(SECONDARY, PRIMARY.encode_utf8(&mut [0; 4])),
@@ -72,7 +66,6 @@ mod tests {
     #[test]
     fn stress_is_changed_as_asked() {
         for (phonemes, stress, expected) in [
-            ("hˌæmbˈɜɹɡəɹ", Stress::Remove, "hæmbɜɹɡəɹ"),
             ("hˌæmbˈɜɹɡəɹ", Stress::Reduce, "hæmbˌɜɹɡəɹ"),
             ("ænd", Stress::Reduce, "ænd"),
             ("ænd", Stress::Secondary, "ˌænd"),

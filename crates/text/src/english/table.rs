@@ -55,7 +55,8 @@ mod tests {
     #[test]
     fn finds_every_key_and_no_other() {
         let keys = ["b", "", "ab", "é", "abc", "b"];
-        let (table, values) = StringTable::build(keys.iter().enumerate().map(|(i, k)| ((*k).to_owned(), i)).collect());
+        let (table, values) =
+            StringTable::build(keys.iter().enumerate().map(|(i, k)| ((*k).to_owned(), i)).collect());
         for (key, value) in [("", 1), ("ab", 2), ("abc", 4), ("b", 0), ("é", 3)] {
             assert_eq!(table.find(key).map(|i| values[i]), Some(value), "{key}");
         }

@@ -41,10 +41,7 @@ impl Tagger {
         let mut model: Model = files::json(path)?;
         model.tags.sort();
         let tags = model.tags;
-        let data_error = |reason: String| Error::Data {
-            path: path.to_owned(),
-            reason,
-        };
+        let data_error = |reason: String| Error::Data { path: path.to_owned(), reason };
         if tags.is_empty() || tags.len() > 256 {
             return Err(data_error(format!("{} tags, expected 1 to 256", tags.len())));
         }
@@ -69,14 +66,7 @@ impl Tagger {
         let (certain_words, certain_tags) = StringTable::build(certain);
         let (features, weights) = StringTable::build(features);
         let (vocabulary, _) = StringTable::build(model.vocab.into_iter().map(|word| (word, ())).collect());
-        Ok(Self {
-            tags,
-            certain_words,
-            certain_tags,
-            vocabulary,
-            features,
-            weights,
-        })
+        Ok(Self { tags, certain_words, certain_tags, vocabulary, features, weights })
     }
 
     /// The tag of each word (none may be empty).
@@ -99,7 +89,14 @@ impl Tagger {
     }
 
     /// The best tag of a word; `window` holds it in the middle of its neighbours.
-    fn best(&self, word: &str, position: usize, window: &[String], previous: &str, before_previous: &str) -> &str {
+    fn best(
+        &self,
+        word: &str,
+        position: usize,
+        window: &[String],
+        previous: &str,
+        before_previous: &str,
+    ) -> &str {
         let features = [
             "b".to_owned(),
             format!("s3={}", last_three(word)),
@@ -145,11 +142,7 @@ impl Tagger {
         } else {
             word.to_lowercase()
         };
-        if self.vocabulary.find(&form).is_some() {
-            form
-        } else {
-            format!("<{}>", shape(word))
-        }
+        if self.vocabulary.find(&form).is_some() { form } else { format!("<{}>", shape(word)) }
     }
 }
 
@@ -224,7 +217,8 @@ mod tests {
     fn broken_files_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tagger.json");
-        std::fs::write(&path, r#"{"tags": ["NN"], "tagdict": {"a": "DT"}, "vocab": [], "weights": {}}"#).unwrap();
+        std::fs::write(&path, r#"{"tags": ["NN"], "tagdict": {"a": "DT"}, "vocab": [], "weights": {}}"#)
+            .unwrap();
         let error = Tagger::open(&path).err().unwrap().to_string();
         assert!(error.contains("unknown tag \"DT\""), "{error}");
     }

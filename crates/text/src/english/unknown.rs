@@ -71,10 +71,7 @@ impl Unknown {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let alphabet: Alphabet = files::json(&path.with_extension("json"))?;
         let model = files::bytes(path)?;
-        Self::build(alphabet, &model).map_err(|reason| Error::Data {
-            path: path.to_owned(),
-            reason,
-        })
+        Self::build(alphabet, &model).map_err(|reason| Error::Data { path: path.to_owned(), reason })
     }
 
     fn build(alphabet: Alphabet, model: &[u8]) -> Result<Self, String> {
@@ -84,7 +81,10 @@ impl Unknown {
             return Err("m.pos is not a matrix".into());
         };
         if max_letters < alphabet.maxlen || alphabet.maxlen == 0 || width == 0 || width % HEADS != 0 {
-            return Err(format!("positions of shape {shape:?} do not fit words of {} letters", alphabet.maxlen));
+            return Err(format!(
+                "positions of shape {shape:?} do not fit words of {} letters",
+                alphabet.maxlen
+            ));
         }
         let (embedding, shape) = weights.floats("m.emb.weight")?;
         if *shape != [alphabet.r#in.len() + 1, width] {
@@ -216,10 +216,7 @@ impl Weights {
         if *shape != [inputs, outputs] {
             return Err(format!("{name} has shape {shape:?}, expected [{inputs}, {outputs}]"));
         }
-        Ok(Linear {
-            weight,
-            bias: self.vector(bias, outputs)?,
-        })
+        Ok(Linear { weight, bias: self.vector(bias, outputs)? })
     }
 }
 
@@ -230,7 +227,8 @@ impl Norm {
         let mut out = Vec::with_capacity(x.len());
         for row in x.chunks_exact(width) {
             let mean = row.iter().sum::<f32>() / width as f32;
-            let variance = row.iter().map(|value| (value - mean) * (value - mean)).sum::<f32>() / width as f32;
+            let variance =
+                row.iter().map(|value| (value - mean) * (value - mean)).sum::<f32>() / width as f32;
             let scale = (variance + EPSILON).sqrt().recip();
             out.extend(
                 row.iter()
@@ -272,9 +270,8 @@ fn attention(qkv: &[f32], length: usize, width: usize) -> Vec<f32> {
     for head in 0..HEADS {
         for position in 0..length {
             let query = row(position, 0, head);
-            let mut scores: Vec<f32> = (0..length)
-                .map(|other| dot(query, row(other, 1, head)) / (size as f32).sqrt())
-                .collect();
+            let mut scores: Vec<f32> =
+                (0..length).map(|other| dot(query, row(other, 1, head)) / (size as f32).sqrt()).collect();
             let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let mut total = 0.0;
             for score in &mut scores {
@@ -310,7 +307,8 @@ fn argmax(values: &[f32]) -> usize {
 fn gelu(x: f32) -> f32 {
     let z = x.abs() / std::f32::consts::SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * z);
-    let poly = t * (0.254_829_6 + t * (-0.284_496_72 + t * (1.421_413_8 + t * (-1.453_152 + t * 1.061_405_4))));
+    let poly =
+        t * (0.254_829_6 + t * (-0.284_496_72 + t * (1.421_413_8 + t * (-1.453_152 + t * 1.061_405_4))));
     let erf = (1.0 - poly * (-z * z).exp()).copysign(x);
     0.5 * x * (1.0 + erf)
 }

@@ -72,8 +72,8 @@ const ANYWHERE: &[(&str, &str)] = &[
     ("i.e.", "that is"),
     ("I.e.", "That is"),
     ("ie.", "that is"),
-    ("etc.", "et cetera"),
-    ("etc", "et cetera"),
+    ("etc.", "etcetera"),
+    ("etc", "etcetera"),
     ("vs.", "versus"),
     ("vs", "versus"),
     ("v.", "versus"),
@@ -166,16 +166,56 @@ const DAYS: &[(&str, &str)] = &[
 
 /// Two-letter states before a ZIP code, as letters otherwise.
 const STATES: &[(&str, &str)] = &[
-    ("AL", "Alabama"), ("AK", "Alaska"), ("AZ", "Arizona"), ("AR", "Arkansas"), ("CA", "California"),
-    ("CO", "Colorado"), ("CT", "Connecticut"), ("DE", "Delaware"), ("FL", "Florida"), ("GA", "Georgia"),
-    ("HI", "Hawaii"), ("ID", "Idaho"), ("IL", "Illinois"), ("IN", "Indiana"), ("IA", "Iowa"), ("KS", "Kansas"),
-    ("KY", "Kentucky"), ("LA", "Louisiana"), ("ME", "Maine"), ("MD", "Maryland"), ("MA", "Massachusetts"),
-    ("MI", "Michigan"), ("MN", "Minnesota"), ("MS", "Mississippi"), ("MO", "Missouri"), ("MT", "Montana"),
-    ("NE", "Nebraska"), ("NV", "Nevada"), ("NH", "New Hampshire"), ("NJ", "New Jersey"), ("NM", "New Mexico"),
-    ("NY", "New York"), ("NC", "North Carolina"), ("ND", "North Dakota"), ("OH", "Ohio"), ("OK", "Oklahoma"),
-    ("OR", "Oregon"), ("PA", "Pennsylvania"), ("RI", "Rhode Island"), ("SC", "South Carolina"),
-    ("SD", "South Dakota"), ("TN", "Tennessee"), ("TX", "Texas"), ("UT", "Utah"), ("VT", "Vermont"),
-    ("VA", "Virginia"), ("WA", "Washington"), ("WV", "West Virginia"), ("WI", "Wisconsin"), ("WY", "Wyoming"),
+    ("AL", "Alabama"),
+    ("AK", "Alaska"),
+    ("AZ", "Arizona"),
+    ("AR", "Arkansas"),
+    ("CA", "California"),
+    ("CO", "Colorado"),
+    ("CT", "Connecticut"),
+    ("DE", "Delaware"),
+    ("FL", "Florida"),
+    ("GA", "Georgia"),
+    ("HI", "Hawaii"),
+    ("ID", "Idaho"),
+    ("IL", "Illinois"),
+    ("IN", "Indiana"),
+    ("IA", "Iowa"),
+    ("KS", "Kansas"),
+    ("KY", "Kentucky"),
+    ("LA", "Louisiana"),
+    ("ME", "Maine"),
+    ("MD", "Maryland"),
+    ("MA", "Massachusetts"),
+    ("MI", "Michigan"),
+    ("MN", "Minnesota"),
+    ("MS", "Mississippi"),
+    ("MO", "Missouri"),
+    ("MT", "Montana"),
+    ("NE", "Nebraska"),
+    ("NV", "Nevada"),
+    ("NH", "New Hampshire"),
+    ("NJ", "New Jersey"),
+    ("NM", "New Mexico"),
+    ("NY", "New York"),
+    ("NC", "North Carolina"),
+    ("ND", "North Dakota"),
+    ("OH", "Ohio"),
+    ("OK", "Oklahoma"),
+    ("OR", "Oregon"),
+    ("PA", "Pennsylvania"),
+    ("RI", "Rhode Island"),
+    ("SC", "South Carolina"),
+    ("SD", "South Dakota"),
+    ("TN", "Tennessee"),
+    ("TX", "Texas"),
+    ("UT", "Utah"),
+    ("VT", "Vermont"),
+    ("VA", "Virginia"),
+    ("WA", "Washington"),
+    ("WV", "West Virginia"),
+    ("WI", "Wisconsin"),
+    ("WY", "Wyoming"),
 ];
 
 fn find(table: &[(&'static str, &'static str)], word: &str) -> Option<&'static str> {
@@ -190,9 +230,12 @@ pub(super) fn abbreviation(place: &Place<'_>) -> Option<(usize, Spoken)> {
         .filter(|(short, _)| rest.starts_with(short) && ends(place, short))
         .max_by_key(|(short, _)| short.len());
     if let Some((short, full)) = anywhere
-        && (*short != "v." || is_capitalised(place.previous_word()) && is_capitalised(place.word_after(short.len())))
+        && (*short != "v."
+            || is_capitalised(place.previous_word()) && is_capitalised(place.word_after(short.len())))
     {
-        return Some((without_final_stop(place, short.len()), Spoken::from(*full)));
+        // "for e.g." needs no second "for".
+        let full = full.strip_prefix("for ").filter(|_| place.previous_word() == "for").unwrap_or(full);
+        return Some((without_final_stop(place, short.len()), Spoken::from(full)));
     }
     let letters = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
     let word = &rest[..letters];
@@ -222,7 +265,11 @@ pub(super) fn abbreviation(place: &Place<'_>) -> Option<(usize, Spoken)> {
     }
     if let Some(day) = find(DAYS, word)
         && (stop == 1 || rest[len..].starts_with(','))
-        && (before_number || rest[len..].starts_with([',', '-', '–']) || calendar::month_name(next).is_some() || matches!(next, "at" | "and" | "to") || find(DAYS, next).is_some())
+        && (before_number
+            || rest[len..].starts_with([',', '-', '–'])
+            || calendar::month_name(next).is_some()
+            || matches!(next, "at" | "and" | "to")
+            || find(DAYS, next).is_some())
         && (word.len() > 3 || !matches!(word, "Sun" | "Sat") || before_number || next != "and")
     {
         return done(day);
@@ -234,12 +281,18 @@ pub(super) fn abbreviation(place: &Place<'_>) -> Option<(usize, Spoken)> {
     {
         return done(state);
     }
-    let behind_name = is_capitalised(place.previous_word()) || place.previous_word().ends_with(|c: char| c.is_ascii_digit());
+    let behind_name = is_capitalised(place.previous_word())
+        || place.previous_word().ends_with(|c: char| c.is_ascii_digit());
     let before_name = is_capitalised(next) && !STARTERS.contains(&next);
     if let Some(title) = find(TITLES, word)
         && before_name
         && !rest[len..].starts_with(',')
-        && (stop == 1 || !matches!(word, "St" | "Mt" | "Ft" | "Gen" | "Rep" | "Col" | "Fr" | "Hon" | "Pres" | "Det" | "Maj") || matches!(word, "St" | "Mt" | "Ft" | "Col") && !behind_name)
+        && (stop == 1
+            || !matches!(
+                word,
+                "St" | "Mt" | "Ft" | "Gen" | "Rep" | "Col" | "Fr" | "Hon" | "Pres" | "Det" | "Maj"
+            )
+            || matches!(word, "St" | "Mt" | "Ft" | "Col") && !behind_name)
         && !(matches!(word, "St" | "Dr") && behind_name && !before_name)
     {
         return done(title);
@@ -247,14 +300,18 @@ pub(super) fn abbreviation(place: &Place<'_>) -> Option<(usize, Spoken)> {
     let company = matches!(word, "Co" | "Inc" | "Ltd" | "Corp" | "Bros" | "Jr" | "Sr" | "Esq");
     if let Some(full) = find(AFTER_NAME, word)
         && (behind_name || word == "Co" && place.before().ends_with("& "))
-        && (stop == 1 || company && word != "Co" || matches!(word, "Blvd" | "Ave" | "Rd" | "Pkwy" | "Hwy" | "St") && behind_name)
+        && (stop == 1
+            || company && word != "Co"
+            || matches!(word, "Blvd" | "Ave" | "Rd" | "Pkwy" | "Hwy" | "St") && behind_name)
         && !(word == "Co" && stop == 0)
     {
         return done(full);
     }
     match word {
         "Mr" | "Mrs" | "Ms" | "Dr" => done(find(TITLES, word)?),
-        _ if stop == 1 => done(find(AFTER_NAME, word).filter(|_| !matches!(word, "Co" | "Pl" | "Ct" | "Sq"))?),
+        _ if stop == 1 => {
+            done(find(AFTER_NAME, word).filter(|_| !matches!(word, "Co" | "Pl" | "Ct" | "Sq"))?)
+        }
         _ => None,
     }
 }

@@ -9,7 +9,17 @@ use super::spoken::{Place, Spoken};
 use crate::english::Dialect;
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 const MONTH: &str = r"(January|February|March|April|May|June|July|August|September|October|November|December|Jan\.?|Feb\.?|Mar\.?|Apr\.?|Jun\.?|Jul\.?|Aug\.?|Sept?\.?|Oct\.?|Nov\.?|Dec\.?)";
@@ -32,8 +42,9 @@ static DAY_MONTH: LazyLock<Regex> = LazyLock::new(|| {
     .unwrap()
 });
 static MONTH_NAME: LazyLock<Regex> = LazyLock::new(|| Regex::new(&format!("^{MONTH}$")).unwrap());
-static CLOCK: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^(\d{1,2})[:.](\d{2})(?::(\d{2}))?(?: ?([AaPp])(?:\.[Mm]\.|[Mm]\b))?").unwrap());
+static CLOCK: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(\d{1,2})[:.](\d{2})(?::(\d{2}))?(?: ?([AaPp])(?:\.[Mm]\.|[Mm]\b))?").unwrap()
+});
 static HOUR: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^(\d{1,2})(?: ?[-–] ?(\d{1,2})(?::(\d{2}))?)? ?([AaPp])(?:\.[Mm]\.|[Mm]\b)").unwrap()
 });
@@ -168,7 +179,7 @@ pub(super) fn time(place: &Place<'_>) -> Option<(usize, Spoken)> {
                 None => numbers::cardinal(last.as_str(), false),
             });
         }
-        return Some(half_of_day(place, &found, 4, words));
+        return Some(until(place, half_of_day(place, &found, 4, words)));
     }
     let found = CLOCK.captures(rest)?;
     let (hour, minute) = (&found[1], &found[2]);
@@ -178,7 +189,7 @@ pub(super) fn time(place: &Place<'_>) -> Option<(usize, Spoken)> {
     if !in_day(hour) || minute > "59" || !ends || dotted && !has_half {
         return None;
     }
-    let mut words = Spoken::from(match found.get(3) {
+    let words = Spoken::from(match found.get(3) {
         Some(second) => {
             let unit = if second.as_str() == "01" { "second" } else { "seconds" };
             let second = numbers::cardinal(second.as_str(), false);
@@ -187,19 +198,21 @@ pub(super) fn time(place: &Place<'_>) -> Option<(usize, Spoken)> {
         None => clock_words(hour, minute, has_half)?,
     });
     if !has_half {
-        // A range of times goes on behind a dash.
-        let len = found[0].len();
-        let tail = rest[len..].trim_start();
-        if let Some(next) = tail.strip_prefix(['-', '–'])
-            && CLOCK.is_match(next.trim_start())
-        {
-            let skipped = rest.len() - next.trim_start().len();
-            return Some((skipped, words.say("to")));
-        }
-        return Some((len, words));
+        return Some(until(place, (found[0].len(), words)));
     }
-    words.text = words.text.trim_end().to_owned();
-    Some(half_of_day(place, &found, 4, words))
+    Some(until(place, half_of_day(place, &found, 4, words)))
+}
+
+/// A dash between two times is "to".
+fn until(place: &Place<'_>, (len, words): (usize, Spoken)) -> (usize, Spoken) {
+    let rest = place.rest();
+    let next = rest[len..].trim_start().strip_prefix(['-', '–']).map(str::trim_start);
+    match next {
+        Some(next) if CLOCK.is_match(next) || HOUR.is_match(next) => {
+            (rest.len() - next.len(), words.say("to"))
+        }
+        _ => (len, words),
+    }
 }
 
 fn in_day(hour: &str) -> bool {
@@ -209,7 +222,8 @@ fn in_day(hour: &str) -> bool {
 /// Adds A M or P M; its last full stop stays in the text when it ends the sentence.
 fn half_of_day(place: &Place<'_>, found: &Captures<'_>, group: usize, words: Spoken) -> (usize, Spoken) {
     let len = found[0].len();
-    let ends_sentence = found[0].ends_with('.') && place.rest()[len..].trim_matches(['"', '”', ')', ' ', '\'']).is_empty();
+    let ends_sentence =
+        found[0].ends_with('.') && place.rest()[len..].trim_matches(['"', '”', ')', ' ', '\'']).is_empty();
     let half = format!("{}M", found[group].to_uppercase());
     (if ends_sentence { len - 1 } else { len }, words.spell(&half))
 }

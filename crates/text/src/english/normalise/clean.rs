@@ -12,23 +12,38 @@ use crate::english::Error;
 
 /// Emoji and other pictures, but not the signs that have a spoken name.
 static PICTURE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indicator}--[[:ascii:]©®™↔ℹ‼⁉♀♂]]").unwrap()
+    Regex::new(r"[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indicator}--[[:ascii:]©®™↔ℹ‼⁉♀♂]]")
+        .unwrap()
 });
 static LATIN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[\p{Latin}\p{Common}\p{Inherited}]").unwrap());
 static SCRIPTS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
     [
-        "Arabic", "Armenian", "Bengali", "Cyrillic", "Devanagari", "Ethiopic", "Georgian", "Greek", "Gujarati",
-        "Gurmukhi", "Hebrew", "Kannada", "Khmer", "Lao", "Malayalam", "Mongolian", "Myanmar", "Sinhala", "Tamil",
-        "Telugu", "Thai", "Tibetan",
+        "Arabic",
+        "Armenian",
+        "Bengali",
+        "Cyrillic",
+        "Devanagari",
+        "Ethiopic",
+        "Georgian",
+        "Greek",
+        "Gujarati",
+        "Gurmukhi",
+        "Hebrew",
+        "Kannada",
+        "Khmer",
+        "Lao",
+        "Malayalam",
+        "Mongolian",
+        "Myanmar",
+        "Sinhala",
+        "Tamil",
+        "Telugu",
+        "Thai",
+        "Tibetan",
     ]
     .map(|script| (script, script))
     .into_iter()
-    .chain([
-        ("Chinese", "Han"),
-        ("Japanese", "Hiragana"),
-        ("Japanese", "Katakana"),
-        ("Korean", "Hangul"),
-    ])
+    .chain([("Chinese", "Han"), ("Japanese", "Hiragana"), ("Japanese", "Katakana"), ("Korean", "Hangul")])
     .map(|(name, script)| (name, Regex::new(&format!(r"\p{{{script}}}")).unwrap()))
     .collect()
 });
@@ -54,16 +69,18 @@ fn add(cluster: &str, first: char, source: Range<usize>, cleaned: &mut Mapped) {
         c if c.is_ascii_graphic() && cluster.len() == 1 => push(cluster),
         // Superscript digits are powers.
         '⁰' | '¹' | '²' | '³' | '⁴'..='⁹' => {
-            if !cleaned.text.ends_with(|c: char| c.is_ascii_digit())
-                || !cleaned.ends_in_power()
-            {
+            if !cleaned.text.ends_with(|c: char| c.is_ascii_digit()) || !cleaned.ends_in_power() {
                 cleaned.push("^", source.clone());
             }
             let digits: String = first.nfkc().collect();
             cleaned.push(&digits, source);
         }
         c if c.is_whitespace() || c.is_control() => push(" "),
-        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        '\u{ad}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
         | '\u{fff9}'..='\u{fffd}' => {}
         '‘' | '’' | 'ʼ' | '′' | '‛' => push("'"),
         '″' => push("\""),
@@ -72,8 +89,8 @@ fn add(cluster: &str, first: char, source: Range<usize>, cleaned: &mut Mapped) {
         '‐' | '‑' | '‒' | '﹣' => push("-"),
         '―' => push("—"),
         '⁄' | '∕' => push("/"),
-        '…' | '½' | '¼' | '¾' | '⅓' | '⅔' | '⅛' | '⅜' | '⅝' | '⅞' | '⅕' | '⅖' | '⅗' | '⅘' | '⅙' | '⅚' | '™' | 'ª'
-        | 'º' => push(first.encode_utf8(&mut [0; 4])),
+        '…' | '½' | '¼' | '¾' | '⅓' | '⅔' | '⅛' | '⅜' | '⅝' | '⅞' | '⅕' | '⅖' | '⅗' | '⅘' | '⅙' | '⅚'
+        | '™' | 'ª' | 'º' => push(first.encode_utf8(&mut [0; 4])),
         // Phoneme letters of inline pronunciations, which compatibility forms would change.
         '\u{1d00}'..='\u{1dbf}' => push(cluster),
         _ if PICTURE.is_match(first.encode_utf8(&mut [0; 4])) => push(" "),
@@ -97,7 +114,8 @@ pub(super) fn check_script(text: &str) -> Result<(), Error> {
         let greek_letter = word.chars().count() == 1;
         for c in word.chars() {
             let letter: &str = c.encode_utf8(&mut buffer);
-            let foreign_digit = c.is_numeric() && !c.is_ascii_digit() && !c.nfkc().any(|c| c.is_ascii_digit());
+            let foreign_digit =
+                c.is_numeric() && !c.is_ascii_digit() && !c.nfkc().any(|c| c.is_ascii_digit());
             if LATIN.is_match(letter) && !foreign_digit {
                 continue;
             }
@@ -108,10 +126,7 @@ pub(super) fn check_script(text: &str) -> Result<(), Error> {
             if script == "Greek" && greek_letter {
                 continue;
             }
-            return Err(Error::OtherScript {
-                sample: word.chars().take(32).collect(),
-                script,
-            });
+            return Err(Error::OtherScript { sample: word.chars().take(32).collect(), script });
         }
     }
     Ok(())

@@ -7,20 +7,14 @@ use regex::Regex;
 use super::numbers;
 use super::spoken::{Place, Spoken};
 
-static MIXED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(?:[A-Za-z]+[0-9]|[0-9]+[A-Za-z])[A-Za-z0-9]*").unwrap());
+static MIXED: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^(?:[A-Za-z]+[0-9]|[0-9]+[A-Za-z])[A-Za-z0-9]*").unwrap());
+static PAIR: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^([A-Z]{1,3})&([A-Z]{1,3})\b").unwrap());
 static HYPHENATED: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^([A-Za-z]+)-(\d{1,4})(?:-|(?:\.(\d+))?([A-Za-z]{0,2})\b)").unwrap());
 
-/// Initials that the dictionary would read as words.
-const INITIALS: &[&str] = &[
-    "US", "UK", "EU", "UN", "IT", "WHO", "ID", "IDs", "TV", "TVs", "PC", "PCs", "HR", "PR", "UI", "UX", "OS", "AD",
-    "BC", "CE", "BCE", "AM", "PM", "API", "APIs", "DIY", "FAQ", "FAQs", "USA", "USB", "URL", "URLs", "IP", "IQ",
-    "AC", "DC", "DJ", "MP", "MPs", "NBA", "NFL", "FBI", "CIA", "BBC", "CNN", "CEO", "CFO", "CTO", "CEOs", "GPS",
-    "PhD", "PhDs", "MBA", "ATM", "ATMs", "DVD", "DVDs", "CD", "CDs", "SUV", "SUVs", "VIP", "VIPs", "HIV", "DNA",
-    "RNA", "MRI", "GDP", "NGO", "NGOs", "LGBT", "CPU", "CPUs", "GPU", "GPUs", "SSD", "LED", "LEDs", "PDF", "PDFs",
-    "HTML", "HTTP", "HTTPS", "SQL", "XML", "CSS", "SMS", "TTS", "LLM", "LLMs", "EST", "PST", "GMT", "UTC", "CST",
-    "MST", "EDT", "PDT", "BST", "CET", "OS", "PS",
-];
+/// Initials that the dictionary would read as words, or not as initials.
+const INITIALS: &[&str] = &["IT", "WHO", "US", "PhD", "PhDs", "pH"];
 
 /// Letters and digits in one chunk.
 pub(super) fn mixed(place: &Place<'_>) -> Option<(usize, Spoken)> {
@@ -29,16 +23,19 @@ pub(super) fn mixed(place: &Place<'_>) -> Option<(usize, Spoken)> {
         && place.previous_char() != Some('-')
     {
         let (letters, digits) = (&found[1], &found[2]);
-        let spoken = run_of_letters(Spoken::default(), letters).say(&digits_of(digits, place));
-        if found[0].ends_with('-') {
+        // "mid-1970s" and "one-2" are words and numbers.
+        let decade = digits.ends_with('0') && found.get(4).is_some_and(|letters| letters.as_str() == "s");
+        if found[0].ends_with('-') || decade || letters == letters.to_lowercase() {
             return None;
         }
+        let spoken = run_of_letters(Spoken::default(), letters).say(&digits_of(digits, place));
         let spoken = match found.get(3) {
             Some(decimals) => spoken.say("point").say(&numbers::each_digit(decimals.as_str())),
             None => spoken,
         };
         let spoken = match &found[4] {
             "" => spoken,
+            "s" => Spoken { text: numbers::plural(&spoken.text), ..spoken },
             letters => spoken.spell(letters),
         };
         return place.ends_word(found[0].len()).then(|| (found[0].len(), spoken));
@@ -51,17 +48,14 @@ pub(super) fn mixed(place: &Place<'_>) -> Option<(usize, Spoken)> {
     let mut start = 0;
     while start < found.len() {
         let digits = found.as_bytes()[start].is_ascii_digit();
-        let len = found[start..]
-            .bytes()
-            .take_while(|b| b.is_ascii_digit() == digits)
-            .count();
+        let len = found[start..].bytes().take_while(|b| b.is_ascii_digit() == digits).count();
         let run = &found[start..start + len];
         spoken = if digits {
             spoken.say(&digits_of(run, place))
         } else {
             // A possessive or plural s is no letter name.
             match run.strip_suffix('s').filter(|_| start + len == found.len() && start > 0) {
-                Some("") => Spoken { text: spoken.text + "s", letters: spoken.letters },
+                Some("") => Spoken { text: numbers::plural(&spoken.text), ..spoken },
                 _ => run_of_letters(spoken, run),
             }
         };
@@ -101,9 +95,13 @@ pub(super) fn initials(place: &Place<'_>) -> Option<(usize, Spoken)> {
         Some(stem) => (stem, true),
         None => (word, false),
     };
-    let mut spoken = Spoken::default().spell(stem);
-    if plural {
-        spoken.text.push_str("'s");
-    }
-    Some((len, spoken))
+    let spoken = Spoken::default().spell(stem);
+    Some((len, if plural { spoken.with_s() } else { spoken }))
+}
+
+/// Initials around "and": AT&T, R&D.
+pub(super) fn pair_of_initials(place: &Place<'_>) -> Option<(usize, Spoken)> {
+    let found = PAIR.captures(place.rest())?;
+    let spoken = Spoken::default().spell(&found[1]).say("and").spell(&found[2]);
+    Some((found[0].len(), spoken))
 }

@@ -15,8 +15,7 @@ impl Mapped {
     pub(super) fn push(&mut self, text: &str, source: Range<usize>) {
         self.text.push_str(text);
         // Sentences are bounded far below 4 GB.
-        self.sources
-            .resize(self.text.len(), (source.start as u32, source.end as u32));
+        self.sources.resize(self.text.len(), (source.start as u32, source.end as u32));
     }
 
     /// Where a byte range of `text` came from; an empty range came from nowhere in particular.

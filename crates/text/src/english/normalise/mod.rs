@@ -45,6 +45,7 @@ const NUMERIC: &[Rule] = &[
     quantity::fraction,
     quantity::quantity,
     codes::mixed,
+    quantity::digits,
 ];
 
 /// Rules for words that start with a letter.
@@ -52,23 +53,30 @@ const VERBAL: &[Rule] = &[
     web::address,
     calendar::month_day,
     money::amount,
+    codes::pair_of_initials,
     codes::mixed,
     roman::numeral,
     abbreviations::abbreviation,
     codes::initials,
+    symbols::greek,
 ];
 
 /// Rules for signs.
-const SIGNS: &[Rule] = &[web::address, web::tag, money::amount, quantity::quantity, quantity::decade, symbols::sign];
+const SIGNS: &[Rule] =
+    &[web::address, web::tag, money::amount, quantity::quantity, quantity::decade, symbols::sign];
 
 /// `[text](target)` as in Markdown; a target of phonemes between slashes is how the text sounds.
-static LINK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^!?\[([^\[\]]+)\]\((/[^()]*/|[^()\s]*)\)").unwrap());
+static LINK: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^!?\[([^\[\]]+)\]\((/[^()]*/|[^()\s]*)\)").unwrap());
 /// Marks of references in encyclopedias.
-static REFERENCE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\[(?:\d{1,3}|citation needed)\]").unwrap());
-static SMILEY: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(?:[:;=8][-']?[)(DPpOo/|*\]\[]|<3|\^_\^|[xX]D)(?:$|[ .,!?])").unwrap());
+static REFERENCE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^\[(?:\d{1,3}|citation needed)\]").unwrap());
+static SMILEY: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^(?:[:;=8][-']?[)(DPpOo/|*\]\[]|<3|\^_\^|[xX]D)(?:$|[ .,!?])").unwrap());
 
 /// Phonemes that voices of this family know (Kokoro's inventory).
-const PHONEMES: &str = "AIOQSTWYabcdefhijklmnopqrstuvwxyzæçðøŋœɐɑɒɔɕɖəɚɛɜɟɡɣɤɥɨɪɯɰɲɳɴɸɹɻɽɾʁʂʃʈʊʋʌʎʒʔʝʣʤʥʦʧʨʰʲˈˌː̃βθχᵊᵝᵻꭧ ";
+const PHONEMES: &str =
+    "AIOQSTWYabcdefhijklmnopqrstuvwxyzæçðøŋœɐɑɒɔɕɖəɚɛɜɟɡɣɤɥɨɪɯɰɲɳɴɸɹɻɽɾʁʂʃʈʊʋʌʎʒʔʝʣʤʥʦʧʨʰʲˈˌː̃βθχᵊᵝᵻꭧ ";
 
 /// A sentence in spoken words.
 #[derive(Debug, Default)]
@@ -110,10 +118,7 @@ pub fn spoken(sentence: &str, dialect: Dialect) -> Result<String, Error> {
 pub(super) fn normalise(sentence: &str, dialect: Dialect) -> Result<Normalised, Error> {
     clean::check_script(sentence)?;
     let cleaned = clean::clean(sentence);
-    let mut output = Output {
-        shouting: is_shouted(&cleaned.text),
-        ..Output::default()
-    };
+    let mut output = Output { shouting: is_shouted(&cleaned.text), ..Output::default() };
     let text = cleaned.text.as_str();
     let mut at = 0;
     while let Some(first) = text[at..].chars().next() {
@@ -144,7 +149,9 @@ fn apply(place: &Place<'_>, first: char) -> Option<(usize, Spoken)> {
         let len = smiley.as_str().trim_end_matches([' ', '.', ',', '!', '?']).len();
         return Some((len, Spoken::default()));
     }
-    let rules = if first.is_ascii_digit() || first == '.' && place.rest()[1..].starts_with(|c: char| c.is_ascii_digit()) {
+    let rules = if first.is_ascii_digit()
+        || first == '.' && place.rest()[1..].starts_with(|c: char| c.is_ascii_digit())
+    {
         NUMERIC
     } else if first.is_alphabetic() && !"μΩ".contains(first) {
         if inside_word {
@@ -175,7 +182,9 @@ fn link(place: &Place<'_>, output: &mut Output) -> Option<usize> {
     let label = &found[1];
     let sound = found[2].strip_prefix('/').and_then(|sound| sound.strip_suffix('/'));
     let phonemes = sound.map(str::trim).filter(|sound| {
-        !sound.is_empty() && sound.chars().all(|c| PHONEMES.contains(c)) && sound.chars().any(char::is_alphabetic)
+        !sound.is_empty()
+            && sound.chars().all(|c| PHONEMES.contains(c))
+            && sound.chars().any(char::is_alphabetic)
     });
     let start = place.at + place.rest().find(label)?;
     output.separate(place.at..place.at + 1);
@@ -183,9 +192,7 @@ fn link(place: &Place<'_>, output: &mut Output) -> Option<usize> {
     match phonemes {
         Some(phonemes) => {
             output.words.push(label, start..start + label.len());
-            output
-                .readings
-                .push((from..output.words.text.len(), Reading::Phonemes(phonemes.to_owned())));
+            output.readings.push((from..output.words.text.len(), Reading::Phonemes(phonemes.to_owned())));
             output.after_words = true;
         }
         None => {
@@ -243,10 +250,7 @@ impl Output {
         let offset = self.words.text.len();
         self.words.push(&spoken.text, source);
         self.readings.extend(
-            spoken
-                .letters
-                .iter()
-                .map(|range| (range.start + offset..range.end + offset, Reading::Letters)),
+            spoken.letters.iter().map(|range| (range.start + offset..range.end + offset, Reading::Letters)),
         );
         self.after_words = spoken.text.ends_with(char::is_alphanumeric);
     }
@@ -289,7 +293,9 @@ impl Output {
 
     /// A space, unless there is one or nothing stands before.
     fn separate(&mut self, source: Range<usize>) {
-        if self.words.text.ends_with(char::is_alphanumeric) || self.after_words && !self.words.text.is_empty() && !self.words.text.ends_with(' ') {
+        if self.words.text.ends_with(char::is_alphanumeric)
+            || self.after_words && !self.words.text.is_empty() && !self.words.text.ends_with(' ')
+        {
             self.words.push(" ", source);
         }
     }

@@ -30,19 +30,13 @@ pub(super) fn is_after_sign(place: &Place<'_>) -> bool {
 /// An amount with its sign or code before it: $3.50, US$1.2 million, £5-10, -€3, USD 100.
 pub(super) fn amount(place: &Place<'_>) -> Option<(usize, Spoken)> {
     let rest = place.rest();
-    let sign_len = ["-", "−", "+"]
-        .into_iter()
-        .find(|sign| rest.starts_with(*sign))
-        .map_or(0, str::len);
+    let sign_len = ["-", "−", "+"].into_iter().find(|sign| rest.starts_with(*sign)).map_or(0, str::len);
     let currency = currency_at(&rest[sign_len..])?;
     let mut start = sign_len + currency.0.len();
     if rest[start..].starts_with(' ') {
         start += 1;
     }
-    let at = |offset: usize| Place {
-        at: place.at + offset,
-        ..*place
-    };
+    let at = |offset: usize| Place { at: place.at + offset, ..*place };
     let first = number(&at(start))?;
     let (mut len, mut words, mut one) = sum(&at(start), &first, currency);
     len += start;
@@ -96,7 +90,19 @@ pub(super) fn amount(place: &Place<'_>) -> Option<(usize, Spoken)> {
 /// A sum at a place behind its sign: length, words, and whether it is exactly one.
 fn sum(place: &Place<'_>, number: &Number, currency: Currency) -> (usize, String, bool) {
     let (_, singular, plural, cent, cents) = currency;
-    let written = &place.rest()[..number.len];
+    let mut number = number.clone();
+    let mut written = place.rest()[..number.len].to_owned();
+    // The continental "2,50".
+    let hundredths: String = place.rest()[number.len..].chars().take(3).collect();
+    if let Some(digits) = hundredths.strip_prefix(',')
+        && digits.len() == 2
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && place.ends_word(number.len + 3)
+        && !written.contains(['.', ','])
+    {
+        written = format!("{written}.{digits}");
+        number.len += 3;
+    }
     let after = &place.rest()[number.len..];
     let scale = SCALES
         .iter()

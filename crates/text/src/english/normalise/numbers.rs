@@ -2,15 +2,42 @@
 
 /// Names of 0 to 19.
 const SMALL: [&str; 20] = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
 ];
-const TENS: [&str; 10] = [
-    "", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
-];
+const TENS: [&str; 10] =
+    ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 const SCALES: [&str; 12] = [
-    "", "thousand", "million", "billion", "trillion", "quadrillion", "quintillion", "sextillion", "septillion",
-    "octillion", "nonillion", "decillion",
+    "",
+    "thousand",
+    "million",
+    "billion",
+    "trillion",
+    "quadrillion",
+    "quintillion",
+    "sextillion",
+    "septillion",
+    "octillion",
+    "nonillion",
+    "decillion",
 ];
 
 /// Whether "and" follows the hundreds: "one hundred and five" (British) or "one hundred five".
@@ -102,10 +129,15 @@ pub(super) fn year(digits: &str, and: WithAnd) -> String {
 
 /// "nineteen nineties", "eighteen hundreds", "nineties": the plural of a decade's or century's first year.
 pub(super) fn decade(digits: &str, and: WithAnd) -> String {
-    let words = year(digits, and);
-    match words.strip_suffix('y') {
-        Some(stem) => format!("{stem}ies"),
-        None => format!("{words}s"),
+    plural(&year(digits, and))
+}
+
+/// Number words in the plural: "fifties", "fifty twos".
+pub(super) fn plural(words: &str) -> String {
+    match (words.strip_suffix('y'), words.strip_suffix("six")) {
+        (Some(stem), _) => format!("{stem}ies"),
+        (_, Some(stem)) => format!("{stem}sixes"),
+        _ => format!("{words}s"),
     }
 }
 
@@ -119,7 +151,8 @@ pub(super) fn each_digit(digits: &str) -> String {
 pub(super) fn in_pairs(digits: &str, and: WithAnd) -> String {
     match digits.as_bytes() {
         [b'0', _, ..] => each_digit(digits),
-        [_, b'0', b'0'] | [_] | [_, _] | [_, _, b'0', b'0'] if !digits.ends_with("000") => match digits.len() {
+        [_, b'0', b'0'] | [_] | [_, _] | [_, _, b'0', b'0'] if !digits.ends_with("000") => match digits.len()
+        {
             4 => year(digits, and),
             _ => cardinal(digits, and),
         },
@@ -171,8 +204,11 @@ mod tests {
             ("40", "forty", "forty"),
             ("105", "one hundred five", "one hundred and five"),
             ("1001", "one thousand one", "one thousand and one"),
-            ("1234567", "one million two hundred thirty four thousand five hundred sixty seven",
-             "one million two hundred and thirty four thousand five hundred and sixty seven"),
+            (
+                "1234567",
+                "one million two hundred thirty four thousand five hundred sixty seven",
+                "one million two hundred and thirty four thousand five hundred and sixty seven",
+            ),
             ("1000000000", "one billion", "one billion"),
         ] {
             assert_eq!(cardinal(digits, false), american);

@@ -16,17 +16,21 @@ static MIXED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(\d+)[ -](\d{1,3}
 static FRACTION: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(\d{1,4})/(\d{1,4})").unwrap());
 static ORDINAL: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th|ST|ND|RD|TH)").unwrap());
-static DECADE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^'?(\d0|\d\d[1-9]0|1[0-9]00|2[0-9]00|[1-9]000)(?:'?s)").unwrap());
+static DECADE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^'?(\d0|\d\d[1-9]0|1[0-9]00|2[0-9]00|[1-9]000)(?:'?s)").unwrap());
 static HEIGHT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"^(\d{1,2})' ?(\d{1,2})(?:"|'')?"#).unwrap());
 static INCHES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"^(\d+(?:\.\d+)?)(?:"|'')"#).unwrap());
-static ANGLE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r#"^(\d{1,3})° ?(\d{1,2})' ?(?:(\d{1,2}(?:\.\d+)?)(?:"|'') ?)?([NSEW])\b"#).unwrap());
+static ANGLE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"^(\d{1,3})° ?(\d{1,2})' ?(?:(\d{1,2}(?:\.\d+)?)(?:"|'') ?)?([NSEW])\b"#).unwrap()
+});
 static SIDES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^ ?[x×] ?(\d+(?:\.\d+)?)").unwrap());
 static TIMES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[x×](?: |$|[,.;:!?)-])").unwrap());
+static RATIO: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\d+(?::\d+)+").unwrap());
 static SCIENTIFIC: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(?:[eE]([+-]?)(\d{1,3})|( ?[x×·*] ?)10\^(-|−)?(\d{1,3}))").unwrap());
-static SCALE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^(?: ?(hundred|thousand|million|billion|trillion)|(k|K|M|m|bn|B|b|tn|T))\b").unwrap());
+static SCALE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?: ?(hundred|thousand|million|billion|trillion)|(k|K|M|m|bn|B|b|tn|T))\b").unwrap()
+});
 
 /// A number read at a place: its words and length.
 #[derive(Clone)]
@@ -47,11 +51,7 @@ pub(super) fn number(place: &Place<'_>) -> Option<Number> {
         let whole = numbers::cardinal(&found[1], place.and());
         let part = fraction_words(&found[2], &found[3], place.and());
         let part = part.strip_prefix("one ").map_or(part.clone(), |part| format!("{} {part}", article(part)));
-        return Some(Number {
-            len: found[0].len(),
-            words: format!("{whole} and {part}"),
-            one: false,
-        });
+        return Some(Number { len: found[0].len(), words: format!("{whole} and {part}"), one: false });
     }
     let found = NUMBER.find(rest)?.as_str();
     let words = numbers::decimal(found, place.and());
@@ -63,11 +63,7 @@ pub(super) fn number(place: &Place<'_>) -> Option<Number> {
             one: false,
         });
     }
-    Some(Number {
-        len: found.len(),
-        one: found == "1",
-        words,
-    })
+    Some(Number { len: found.len(), one: found == "1", words })
 }
 
 fn article(word: &str) -> &'static str {
@@ -81,11 +77,7 @@ fn is_proper(numerator: &str, denominator: &str) -> bool {
 
 fn fraction_words(numerator: &str, denominator: &str, and: bool) -> String {
     let plural = numerator.trim_start_matches('0') != "1";
-    format!(
-        "{} {}",
-        numbers::cardinal(numerator, and),
-        numbers::denominator(denominator, plural, and)
-    )
+    format!("{} {}", numbers::cardinal(numerator, and), numbers::denominator(denominator, plural, and))
 }
 
 /// "a half", "three quarters" for ½, ¾ and their like.
@@ -115,9 +107,13 @@ pub(super) fn fraction(place: &Place<'_>) -> Option<(usize, Spoken)> {
     let found = FRACTION.captures(place.rest())?;
     let (top, bottom) = (&found[1], &found[2]);
     let len = found[0].len();
-    let suffix = ["ths", "th", "rds", "rd", "nds", "nd"].iter().find(|s| place.rest()[len..].starts_with(**s));
+    let suffix =
+        ["ths", "th", "rds", "rd", "nds", "nd"].iter().find(|s| place.rest()[len..].starts_with(**s));
     let len = len + suffix.map_or(0, |s| s.len());
-    if !place.ends_word(len) || place.rest()[len..].starts_with('/') || bottom.trim_start_matches('0').is_empty() {
+    if !place.ends_word(len)
+        || place.rest()[len..].starts_with('/')
+        || bottom.trim_start_matches('0').is_empty()
+    {
         return None;
     }
     let and = place.and();
@@ -129,10 +125,17 @@ pub(super) fn fraction(place: &Place<'_>) -> Option<(usize, Spoken)> {
             format!("{} {}", cardinals().0, cardinals().1)
         }
         _ if is_year => format!("{} {}", numbers::year(top, and), cardinals().1),
-        (_, "10" | "100" | "5") if suffix.is_none() && place.previous_word() != "and" && !(bottom != "10" && top == "1") && !(bottom == "5" && top != "5") => {
+        (_, "10" | "100" | "5")
+            if suffix.is_none()
+                && place.previous_word() != "and"
+                && !(bottom != "10" && top == "1")
+                && !(bottom == "5" && top != "5") =>
+        {
             format!("{} out of {}", cardinals().0, cardinals().1)
         }
-        _ if is_proper(top, bottom) && !is_month_and_day(place, top, bottom) => fraction_words(top, bottom, and),
+        _ if is_proper(top, bottom) && !is_month_and_day(place, top, bottom) => {
+            fraction_words(top, bottom, and)
+        }
         _ => calendar::month_and_day(place, top, bottom)
             .unwrap_or_else(|| format!("{} over {}", cardinals().0, cardinals().1)),
     };
@@ -141,10 +144,14 @@ pub(super) fn fraction(place: &Place<'_>) -> Option<(usize, Spoken)> {
 
 /// A pair that is more often a date than a fraction: a day beyond the usual denominators.
 fn is_month_and_day(place: &Place<'_>, first: &str, second: &str) -> bool {
-    let rare_denominator = !matches!(second, "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "10" | "12" | "16" | "20");
+    let rare_denominator =
+        !matches!(second, "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "10" | "12" | "16" | "20");
     rare_denominator
         && calendar::month_and_day(place, first, second).is_some()
-        && matches!(place.previous_word(), "on" | "On" | "by" | "since" | "from" | "until" | "till" | "to" | "before" | "after" | "of")
+        && matches!(
+            place.previous_word(),
+            "on" | "On" | "by" | "since" | "from" | "until" | "till" | "to" | "before" | "after" | "of"
+        )
 }
 
 /// 1st, 22nd, 1,000th.
@@ -212,19 +219,20 @@ fn is_attributive(place: &Place<'_>, len: usize) -> bool {
     let after = place.word_after(len);
     matches!(place.previous_word(), "a" | "an" | "A" | "An")
         && after.starts_with(|c: char| c.is_lowercase())
-        && !matches!(after, "of" | "or" | "and" | "is" | "to" | "in" | "per" | "on" | "at" | "from" | "for" | "away")
+        && !matches!(
+            after,
+            "of" | "or" | "and" | "is" | "to" | "in" | "per" | "on" | "at" | "from" | "for" | "away"
+        )
 }
 
 /// Everything else that starts with a number, alone or as a range.
 pub(super) fn quantity(place: &Place<'_>) -> Option<(usize, Spoken)> {
     let negative = ["-", "−", "–"].into_iter().find(|sign| {
-        place.rest().starts_with(*sign) && place.previous_char().is_none_or(|c| " (=<>≤≥±~≈×÷+*/^".contains(c))
+        place.rest().starts_with(*sign)
+            && place.previous_char().is_none_or(|c| " (=<>≤≥±~≈×÷+*/^".contains(c))
     });
     let sign_len = negative.map_or(0, str::len);
-    let place = &Place {
-        at: place.at + sign_len,
-        ..*place
-    };
+    let place = &Place { at: place.at + sign_len, ..*place };
     let first = number(place)?;
     let (len, spoken) = unsigned(place, &first)?;
     Some(match negative {
@@ -250,13 +258,10 @@ fn unsigned(place: &Place<'_>, first: &Number) -> Option<(usize, Spoken)> {
     if let Some(range) = range(place, first) {
         return Some(range);
     }
-    if let Some(found) = SIDES.captures(after) {
+    let multiplies = after.starts_with(" ×") && place.text.contains('=');
+    if let Some(found) = SIDES.captures(after).filter(|_| !multiplies) {
         let len = first.len + found[0].len();
-        let last = Number {
-            len,
-            words: numbers::decimal(&found[1], place.and()),
-            one: false,
-        };
+        let last = Number { len, words: numbers::decimal(&found[1], place.and()), one: false };
         let mut words = format!("{} by {}", first.words, last.words);
         let mut end = len;
         while let Some(found) = SIDES.captures(&rest[end..]) {
@@ -271,7 +276,10 @@ fn unsigned(place: &Place<'_>, first: &Number) -> Option<(usize, Spoken)> {
     }
     if TIMES.is_match(after) {
         let times = if first.one { "time" } else { "times" };
-        return Some((first.len + after.chars().next()?.len_utf8(), Spoken::from(format!("{} {times}", first.words))));
+        return Some((
+            first.len + after.chars().next()?.len_utf8(),
+            Spoken::from(format!("{} {times}", first.words)),
+        ));
     }
     if let Some(measured) = measured(place, first) {
         return Some(measured);
@@ -292,19 +300,19 @@ fn range(place: &Place<'_>, first: &Number) -> Option<(usize, Spoken)> {
         return None;
     }
     let start = place.rest().len() - behind.len();
-    let second_place = Place {
-        at: place.at + start,
-        ..*place
-    };
+    let second_place = Place { at: place.at + start, ..*place };
     let second = number(&second_place)?;
     let len = start + second.len;
     let written = |from: usize, len: usize| &place.rest()[from..from + len];
     let (low, high) = (written(0, first.len), written(start, second.len));
-    if place.rest()[len..].starts_with(['-', '–', ':', '/']) && !place.rest()[len + 1..].starts_with(char::is_alphabetic) {
+    if place.rest()[len..].starts_with(['-', '–', ':', '/'])
+        && !place.rest()[len + 1..].starts_with(char::is_alphabetic)
+    {
         return None;
     }
     // "5 - 3 = 2" is arithmetic.
-    let subtracts = spaced && place.rest()[len..].trim_start().starts_with('=') || dash != "–" && place.before().ends_with("= ");
+    let subtracts = spaced && place.rest()[len..].trim_start().starts_with('=')
+        || dash != "–" && place.before().ends_with("= ");
     let joint = match (low, high) {
         _ if subtracts => " minus ",
         ("20", "20") | ("50", "50") => " ",
@@ -320,15 +328,29 @@ fn range(place: &Place<'_>, first: &Number) -> Option<(usize, Spoken)> {
             number.words.clone()
         }
     };
-    let both = Number {
-        len,
-        words: format!("{}{joint}{}", words(first, low), words(&second, high)),
-        one: false,
-    };
+    let both =
+        Number { len, words: format!("{}{joint}{}", words(first, low), words(&second, high)), one: false };
     if let Some(measured) = measured(place, &both) {
         return Some(measured);
     }
     place.ends_word(len).then(|| (len, Spoken::from(both.words)))
+}
+
+/// What no other rule could read: a ratio, or digits inside something else.
+pub(super) fn digits(place: &Place<'_>) -> Option<(usize, Spoken)> {
+    if let Some(found) = RATIO.find(place.rest())
+        && place.ends_word(found.end())
+    {
+        let parts: Vec<String> =
+            found.as_str().split(':').map(|part| numbers::cardinal(part, place.and())).collect();
+        return Some((found.end(), Spoken::from(parts.join(" to "))));
+    }
+    let rest = place.rest();
+    let len = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let digits = &rest[..len];
+    let by_digit = digits.starts_with('0') && len > 1 || len > 9;
+    let words = if by_digit { numbers::each_digit(digits) } else { numbers::cardinal(digits, place.and()) };
+    (len > 0).then(|| (len, Spoken::from(words)))
 }
 
 /// A number with what it counts behind it: a scale word, percent, degrees, a currency or a unit.
@@ -366,12 +388,21 @@ fn measured(place: &Place<'_>, number: &Number) -> Option<(usize, Spoken)> {
     let sign = &sign[hyphen..];
     let unit = UNITS
         .iter()
-        .filter(|(symbol, ..)| sign.starts_with(symbol) && place.ends_word(number.len + space + hyphen + symbol.len()))
+        .filter(|(symbol, ..)| {
+            sign.starts_with(symbol) && place.ends_word(number.len + space + hyphen + symbol.len())
+        })
         .max_by_key(|(symbol, ..)| symbol.len())?;
     let (symbol, singular, plural) = *unit;
+    if symbol == "s" && space == 0 && place.rest()[..number.len].contains(',') {
+        return Some((number.len + 1, Spoken::from(numbers::plural(&number.words))));
+    }
     // One letter is a unit right behind its number; apart, only where nothing else is likely.
-    let ambiguous = matches!(symbol, "h" | "s" | "B" | "N" | "J" | "in." | "min" | "V" | "W" | "L");
-    if space == 1 && ambiguous && place.ends_word(number.len) && !matches!(symbol, "min" | "in." | "V" | "W" | "L" | "h" | "s") {
+    let ambiguous = matches!(symbol, "h" | "s" | "N" | "J" | "in." | "min" | "V" | "W" | "L");
+    if space == 1
+        && ambiguous
+        && place.ends_word(number.len)
+        && !matches!(symbol, "min" | "in." | "V" | "W" | "L" | "h" | "s")
+    {
         return None;
     }
     let mut len = number.len + space + hyphen + symbol.len();
@@ -389,7 +420,8 @@ fn measured(place: &Place<'_>, number: &Number) -> Option<(usize, Spoken)> {
 fn degrees(sign: &str) -> Option<(usize, &'static str)> {
     let rest = sign.strip_prefix('°')?.trim_start_matches(' ');
     let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric());
-    let names = [("C", "Celsius"), ("F", "Fahrenheit"), ("N", "north"), ("S", "south"), ("E", "east"), ("W", "west")];
+    let names =
+        [("C", "Celsius"), ("F", "Fahrenheit"), ("N", "north"), ("S", "south"), ("E", "east"), ("W", "west")];
     for (letter, name) in names {
         if let Some(tail) = rest.strip_prefix(letter)
             && ends(tail)
@@ -408,6 +440,11 @@ fn scale_word(found: &regex::Captures<'_>, place: &Place<'_>, number: &Number) -
             .find(|scale| *scale == word.as_str());
     }
     let letter = found.get(2)?.as_str();
+    // A house number, "221B Baker Street".
+    let next = place.word_after(number.len + letter.len());
+    if letter == "B" && next.starts_with(char::is_uppercase) {
+        return None;
+    }
     let money = money::is_after_sign(place);
     let longer_unit = place.rest()[number.len + letter.len()..].starts_with(['/', '^']);
     if longer_unit {
@@ -459,9 +496,12 @@ fn is_year(digits: &str) -> bool {
 /// Whether BC, AD or the like, or "in the year", says that a number is a year.
 fn has_era(place: &Place<'_>, len: usize) -> bool {
     let digits = &place.rest()[..len];
-    let year_before = matches!(place.previous_word(), "year" | "AD" | "since" | "Since") || place.before().ends_with("in ") || place.before().ends_with("In ");
+    let year_before = matches!(place.previous_word(), "year" | "AD" | "since" | "Since")
+        || place.before().ends_with("in ")
+        || place.before().ends_with("In ");
     let era = matches!(place.word_after(len), "BC" | "AD" | "BCE" | "CE");
-    (digits.len() == 4 && digits.starts_with("10") && year_before || digits.len() > 2 && digits.len() <= 4 && era)
+    (digits.len() == 4 && digits.starts_with("10") && year_before
+        || digits.len() > 2 && digits.len() <= 4 && era)
         && !digits.starts_with('0')
 }
 
@@ -472,7 +512,22 @@ fn counts_something(place: &Place<'_>, len: usize) -> bool {
     let plural = next.len() > 3
         && next.ends_with('s')
         && !next.ends_with("ss")
-        && !matches!(next, "this" | "does" | "was" | "plus" | "minus" | "perhaps" | "always" | "has" | "thus" | "versus" | "elections" | "games" | "olympics");
+        && !matches!(
+            next,
+            "this"
+                | "does"
+                | "was"
+                | "plus"
+                | "minus"
+                | "perhaps"
+                | "always"
+                | "has"
+                | "thus"
+                | "versus"
+                | "elections"
+                | "games"
+                | "olympics"
+        );
     let irregular = matches!(next, "people" | "men" | "women" | "children" | "feet" | "percent" | "sheep" | "fish" | "or" if next != "or");
     plain && (plural || irregular)
 }
@@ -481,9 +536,35 @@ fn counts_something(place: &Place<'_>, len: usize) -> bool {
 fn follows_label(word: &str) -> bool {
     matches!(
         word,
-        "Flight" | "flight" | "Room" | "room" | "Route" | "route" | "Highway" | "highway" | "Interstate" | "Boeing"
-            | "Airbus" | "Bus" | "bus" | "Suite" | "suite" | "Apartment" | "apartment" | "Apt" | "Gate" | "gate"
-            | "Extension" | "extension" | "ext" | "Unit" | "Porsche" | "Peugeot" | "Error" | "error" | "HTTP"
+        "Flight"
+            | "flight"
+            | "Room"
+            | "room"
+            | "Route"
+            | "route"
+            | "Highway"
+            | "highway"
+            | "Interstate"
+            | "Boeing"
+            | "Airbus"
+            | "Bus"
+            | "bus"
+            | "Suite"
+            | "suite"
+            | "Apartment"
+            | "apartment"
+            | "Apt"
+            | "Gate"
+            | "gate"
+            | "Extension"
+            | "extension"
+            | "ext"
+            | "Unit"
+            | "Porsche"
+            | "Peugeot"
+            | "Error"
+            | "error"
+            | "HTTP"
     )
 }
 

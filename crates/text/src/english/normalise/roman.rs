@@ -5,21 +5,88 @@ use super::spoken::{Place, Spoken};
 
 /// Names whose numeral is an ordinal: rulers and popes.
 const RULERS: &[&str] = &[
-    "King", "Queen", "Pope", "Emperor", "Tsar", "Kaiser", "Henry", "Louis", "Edward", "George", "William", "Charles",
-    "James", "Richard", "Elizabeth", "Napoleon", "Pius", "Benedict", "Leo", "Paul", "Ramses", "Ramesses", "Frederick",
-    "Philip", "Alexander", "Nicholas", "Peter", "Catherine", "Ivan", "Umberto", "Emmanuel", "Gustav", "Christian",
-    "Ferdinand", "Gregory", "Innocent", "Clement", "Urban", "John", "Mary", "Margaret", "Robert", "David", "Malcolm",
-    "Francis", "Leopold", "Joseph", "Carl", "Charlemagne", "Otto", "Wilhelm", "Thutmose", "Amenhotep", "Cleopatra",
-    "Ptolemy", "Darius", "Xerxes", "Edmund", "Harold", "Haakon", "Olav", "Baldwin", "Stephen", "Sixtus", "Julius",
-    "Adrian", "Celestine", "Boniface", "Victoria", "Juan", "Carlos", "Felipe", "Alfonso", "Albert",
+    "King",
+    "Queen",
+    "Pope",
+    "Emperor",
+    "Tsar",
+    "Kaiser",
+    "Henry",
+    "Louis",
+    "Edward",
+    "George",
+    "William",
+    "Charles",
+    "James",
+    "Richard",
+    "Elizabeth",
+    "Napoleon",
+    "Pius",
+    "Benedict",
+    "Leo",
+    "Paul",
+    "Ramses",
+    "Ramesses",
+    "Frederick",
+    "Philip",
+    "Alexander",
+    "Nicholas",
+    "Peter",
+    "Catherine",
+    "Ivan",
+    "Umberto",
+    "Emmanuel",
+    "Gustav",
+    "Christian",
+    "Ferdinand",
+    "Gregory",
+    "Innocent",
+    "Clement",
+    "Urban",
+    "John",
+    "Mary",
+    "Margaret",
+    "Robert",
+    "David",
+    "Malcolm",
+    "Francis",
+    "Leopold",
+    "Joseph",
+    "Carl",
+    "Charlemagne",
+    "Otto",
+    "Wilhelm",
+    "Thutmose",
+    "Amenhotep",
+    "Cleopatra",
+    "Ptolemy",
+    "Darius",
+    "Xerxes",
+    "Edmund",
+    "Harold",
+    "Haakon",
+    "Olav",
+    "Baldwin",
+    "Stephen",
+    "Sixtus",
+    "Julius",
+    "Adrian",
+    "Celestine",
+    "Boniface",
+    "Victoria",
+    "Juan",
+    "Carlos",
+    "Felipe",
+    "Alfonso",
+    "Albert",
 ];
 
 /// Words whose numeral is a plain number even where a single letter.
 const HEADINGS: &[&str] = &[
-    "chapter", "part", "act", "scene", "section", "volume", "book", "phase", "article", "war", "mark", "type",
-    "level", "stage", "class", "grade", "bowl", "episode", "round", "appendix", "figure", "table", "title", "unit",
-    "lesson", "canto", "sonata", "symphony", "movement", "corps", "apollo", "gemini", "rocky", "fantasy", "division",
-    "category", "schedule", "tier", "step", "verse",
+    "chapter", "part", "act", "scene", "section", "volume", "book", "phase", "article", "war", "mark",
+    "type", "level", "stage", "class", "grade", "bowl", "episode", "round", "appendix", "figure", "table",
+    "title", "unit", "lesson", "canto", "sonata", "symphony", "movement", "corps", "apollo", "gemini",
+    "rocky", "fantasy", "division", "category", "schedule", "tier", "step", "verse",
 ];
 
 /// A numeral at the start of a word.
@@ -33,7 +100,10 @@ pub(super) fn numeral(place: &Place<'_>) -> Option<(usize, Spoken)> {
     let heading = HEADINGS.contains(&previous.to_lowercase().as_str()) && place.before().ends_with(' ');
     let lower_case = heading && word.bytes().all(|b| b"ivx".contains(&b)) && word.len() < 6;
     let upper = capitals.to_uppercase();
-    if capitals.is_empty() || !(lower_case || capitals.bytes().all(|b| b.is_ascii_uppercase())) || !place.ends_word(len) {
+    if capitals.is_empty()
+        || !(lower_case || capitals.bytes().all(|b| b.is_ascii_uppercase()))
+        || !place.ends_word(len)
+    {
         return None;
     }
     let digits = value(&upper)?.to_string();
@@ -43,28 +113,47 @@ pub(super) fn numeral(place: &Place<'_>) -> Option<(usize, Spoken)> {
         return Some((len, Spoken::from(ordinal)));
     }
     if heading {
-        if word == "I" && previous.starts_with(|c: char| c.is_lowercase()) || previous == "Mark" && word.len() == 1 && word != "V" && word != "I" {
+        if word == "I" && previous.starts_with(|c: char| c.is_lowercase())
+            || previous == "Mark" && word.len() == 1 && word != "V" && word != "I"
+        {
             return None;
         }
         return Some((len, Spoken::from(numbers::cardinal(&digits, place.and()))));
     }
     let ruler = RULERS.contains(&previous) && place.before().ends_with(' ');
     // "Henry I" is a king; "Mary I think" is not.
-    let alone = len > 1 || matches!(word, "V" | "X") || word == "I" && !place.word_after(len).starts_with(|c: char| c.is_lowercase()) && !after.starts_with('\'');
+    let alone = len > 1
+        || matches!(word, "V" | "X")
+        || word == "I"
+            && !place.word_after(len).starts_with(|c: char| c.is_lowercase())
+            && !after.starts_with('\'');
     if ruler && alone {
         return Some((len, Spoken::from(format!("the {ordinal}"))));
     }
-    let clear = len > 1 && upper.bytes().all(|b| b"IVX".contains(&b)) && !matches!(word, "IV" | "XI" | "XX" | "XV")
-        || matches!(word, "IV" | "XI" | "XV" | "LVIII");
-    let follows_name = previous.starts_with(char::is_uppercase) && previous.len() > 2 && place.before().ends_with(' ');
+    let clear =
+        len > 1 && upper.bytes().all(|b| b"IVX".contains(&b)) && !matches!(word, "IV" | "XI" | "XX" | "XV")
+            || matches!(word, "IV" | "XI" | "XV" | "LVIII");
+    let follows_name =
+        previous.starts_with(char::is_uppercase) && previous.len() > 2 && place.before().ends_with(' ');
     (clear && follows_name).then(|| (len, Spoken::from(numbers::cardinal(&digits, place.and()))))
 }
 
 /// The value of a well-formed numeral in capitals, below 4000.
 fn value(numeral: &str) -> Option<u32> {
     const SIGNS: [(&str, u32); 13] = [
-        ("M", 1000), ("CM", 900), ("D", 500), ("CD", 400), ("C", 100), ("XC", 90), ("L", 50), ("XL", 40), ("X", 10),
-        ("IX", 9), ("V", 5), ("IV", 4), ("I", 1),
+        ("M", 1000),
+        ("CM", 900),
+        ("D", 500),
+        ("CD", 400),
+        ("C", 100),
+        ("XC", 90),
+        ("L", 50),
+        ("XL", 40),
+        ("X", 10),
+        ("IX", 9),
+        ("V", 5),
+        ("IV", 4),
+        ("I", 1),
     ];
     let (mut rest, mut total) = (numeral, 0);
     for (sign, worth) in SIGNS {

@@ -32,7 +32,8 @@ impl<'a> Place<'a> {
     pub(super) fn previous_word(&self) -> &'a str {
         let before = self.before().trim_end_matches(|c: char| !c.is_alphanumeric());
         let start = before.rfind(|c: char| !c.is_alphanumeric() && c != '\'' && c != '.');
-        let word = start.map_or(before, |i| &before[i + before[i..].chars().next().map_or(1, char::len_utf8)..]);
+        let word =
+            start.map_or(before, |i| &before[i + before[i..].chars().next().map_or(1, char::len_utf8)..]);
         word.trim_matches(|c: char| !c.is_alphanumeric())
     }
 
@@ -85,23 +86,28 @@ impl Spoken {
 
     /// Adds a word spelled letter by letter.
     pub(super) fn spell(self, word: &str) -> Self {
-        let letters: Vec<String> = word
-            .chars()
-            .filter(|c| c.is_alphabetic())
-            .map(|c| c.to_uppercase().to_string())
-            .collect();
+        let letters: Vec<String> =
+            word.chars().filter(|c| c.is_alphabetic()).map(|c| c.to_uppercase().to_string()).collect();
         let mut spoken = self.say(&letters.join(" "));
         let len = letters.join(" ").len();
         spoken.letters.push(spoken.text.len() - len..spoken.text.len());
         spoken
     }
 
+    /// Gives the spelled letters at the end the ending of a plural.
+    pub(super) fn with_s(mut self) -> Self {
+        self.text.push_str("'s");
+        if let Some(last) = self.letters.last_mut() {
+            last.end = self.text.len();
+        }
+        self
+    }
+
     /// Adds what another rule found.
     pub(super) fn then(mut self, other: &Self) -> Self {
         let joined = self.clone().say(&other.text);
         let offset = joined.text.len() - other.text.len();
-        self.letters
-            .extend(other.letters.iter().map(|range| range.start + offset..range.end + offset));
+        self.letters.extend(other.letters.iter().map(|range| range.start + offset..range.end + offset));
         self.text = joined.text;
         self
     }

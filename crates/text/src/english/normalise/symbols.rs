@@ -27,6 +27,8 @@ const NAMED: &[(&str, &str)] = &[
     ("°", "degrees"),
     ("§", "section"),
     ("¶", "paragraph"),
+    ("¡", ""),
+    ("¿", ""),
     ("©", "copyright"),
     ("®", ""),
     ("™", ""),
@@ -62,10 +64,30 @@ const NAMED: &[(&str, &str)] = &[
 ];
 
 const GREEK: [(&str, &str); 24] = [
-    ("αΑ", "alpha"), ("βΒ", "beta"), ("γΓ", "gamma"), ("δΔ", "delta"), ("εΕ", "epsilon"), ("ζΖ", "zeta"),
-    ("ηΗ", "eta"), ("θΘ", "theta"), ("ιΙ", "iota"), ("κΚ", "kappa"), ("λΛ", "lambda"), ("μΜ", "mu"), ("νΝ", "nu"),
-    ("ξΞ", "xi"), ("οΟ", "omicron"), ("πΠ", "pi"), ("ρΡ", "rho"), ("σςΣ", "sigma"), ("τΤ", "tau"),
-    ("υΥ", "upsilon"), ("φΦ", "phi"), ("χΧ", "chi"), ("ψΨ", "psi"), ("ωΩ", "omega"),
+    ("αΑ", "alpha"),
+    ("βΒ", "beta"),
+    ("γΓ", "gamma"),
+    ("δΔ", "delta"),
+    ("εΕ", "epsilon"),
+    ("ζΖ", "zeta"),
+    ("ηΗ", "eta"),
+    ("θΘ", "theta"),
+    ("ιΙ", "iota"),
+    ("κΚ", "kappa"),
+    ("λΛ", "lambda"),
+    ("μΜ", "mu"),
+    ("νΝ", "nu"),
+    ("ξΞ", "xi"),
+    ("οΟ", "omicron"),
+    ("πΠ", "pi"),
+    ("ρΡ", "rho"),
+    ("σςΣ", "sigma"),
+    ("τΤ", "tau"),
+    ("υΥ", "upsilon"),
+    ("φΦ", "phi"),
+    ("χΧ", "chi"),
+    ("ψΨ", "psi"),
+    ("ωΩ", "omega"),
 ];
 
 /// A sign at any place, not only at the start of a word.
@@ -75,14 +97,14 @@ pub(super) fn sign(place: &Place<'_>) -> Option<(usize, Spoken)> {
     if first.is_alphanumeric() && first.is_ascii() {
         return None;
     }
-    let before_number = |len: usize| rest[len..].trim_start().starts_with(|c: char| c.is_ascii_digit() || "$£€¥.-−".contains(c));
-    let after_number = place.before().trim_end().ends_with(|c: char| c.is_alphanumeric() || ")°%".contains(c));
+    let before_number = |len: usize| {
+        rest[len..].trim_start().starts_with(|c: char| c.is_ascii_digit() || "$£€¥.-−".contains(c))
+    };
+    let after_number =
+        place.before().trim_end().ends_with(|c: char| c.is_alphanumeric() || ")°%".contains(c));
     let alone = place.previous_char().is_none_or(|c| c == ' ') && rest[first.len_utf8()..].starts_with(' ');
     if let Some(words) = vulgar_fraction(first) {
         return Some((first.len_utf8(), Spoken::from(words)));
-    }
-    if let Some((_, name)) = GREEK.iter().find(|(letters, _)| letters.contains(first)) {
-        return Some((first.len_utf8(), Spoken::from(*name)));
     }
     if first == '^' {
         return power(place);
@@ -95,21 +117,35 @@ pub(super) fn sign(place: &Place<'_>) -> Option<(usize, Spoken)> {
         '<' if alone => "less than",
         '>' if alone && after_number => "greater than",
         '*' if after_number && before_number(1) => "times",
-        '-' | '−' | '–' if alone && after_number && before_number(1) && place.text.contains('=') => "minus",
+        '-' | '−' | '–' if alone && after_number && before_number(1) && place.text.contains('=') => {
+            "minus"
+        }
         '−' => "minus",
         '/' if alone && after_number && before_number(1) => "divided by",
         '/' if alone => "slash",
+        '/' if !rest[1..].starts_with(char::is_alphabetic) && place.before().ends_with(is_greek) => "over",
+        '#' if place.before().ends_with(['C', 'F']) && !before_number(1) => "sharp",
+        '-' if alone && !place.before().is_empty() => "—",
         '+' if place.before().ends_with(['+', 'C']) && !before_number(1) => "plus",
         '.' | '!' | '?' | ',' => return repeated(place, first),
         _ => {
-            let (sign, words) = NAMED
-                .iter()
-                .filter(|(sign, _)| rest.starts_with(sign))
-                .max_by_key(|(sign, _)| sign.len())?;
+            let (sign, words) =
+                NAMED.iter().filter(|(sign, _)| rest.starts_with(sign)).max_by_key(|(sign, _)| sign.len())?;
             return Some((sign.len(), Spoken::from(*words)));
         }
     };
     Some((first.len_utf8(), Spoken::from(words)))
+}
+
+fn is_greek(c: char) -> bool {
+    GREEK.iter().any(|(letters, _)| letters.contains(c))
+}
+
+/// A Greek letter by its name.
+pub(super) fn greek(place: &Place<'_>) -> Option<(usize, Spoken)> {
+    let first = place.rest().chars().next()?;
+    let (_, name) = GREEK.iter().find(|(letters, _)| letters.contains(first))?;
+    Some((first.len_utf8(), Spoken::from(*name)))
 }
 
 /// "squared", "cubed", "to the power of five".

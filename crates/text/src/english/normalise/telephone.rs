@@ -24,7 +24,8 @@ static TELEPHONE: LazyLock<Regex> = LazyLock::new(|| {
     ))
     .unwrap()
 });
-static VANITY: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(1-)?(\d{3})-([A-Z]{4,}(?:-[A-Z]+)*)\b").unwrap());
+static VANITY: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^(1-)?(\d{3})-([A-Z]{4,}(?:-[A-Z]+)*)\b").unwrap());
 static DOTTED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\d+(?:\.\d+){2,}").unwrap());
 
 /// Reads groups of digits with a short pause between.
@@ -33,8 +34,12 @@ pub(super) fn telephone(place: &Place<'_>) -> Option<(usize, Spoken)> {
         return None;
     }
     if let Some(found) = VANITY.captures(place.rest()) {
-        let head: Vec<String> = found.get(1).iter().map(|_| "one".to_owned()).chain([numbers::each_digit(&found[2])]).collect();
-        return Some((found[0].len(), Spoken::from(format!("{}, {}", head.join(", "), &found[3].to_lowercase()))));
+        let head: Vec<String> =
+            found.get(1).iter().map(|_| "one".to_owned()).chain([numbers::each_digit(&found[2])]).collect();
+        return Some((
+            found[0].len(),
+            Spoken::from(format!("{}, {}", head.join(", "), &found[3].to_lowercase())),
+        ));
     }
     let found = TELEPHONE.find(place.rest())?.as_str();
     let found = found.trim_end_matches([' ', '-', '.']);
@@ -59,11 +64,7 @@ pub(super) fn dotted(place: &Place<'_>) -> Option<(usize, Spoken)> {
     let groups: Vec<&str> = found.split('.').collect();
     let is_address = groups.len() == 4 && groups.iter().all(|group| group.parse::<u8>().is_ok());
     let read = |group: &&str| {
-        if is_address {
-            numbers::in_pairs(group, false)
-        } else {
-            numbers::cardinal(group, false)
-        }
+        if is_address { numbers::in_pairs(group, false) } else { numbers::cardinal(group, false) }
     };
     let words: Vec<String> = groups.iter().map(read).collect();
     Some((found.len(), Spoken::from(words.join(if is_address { " dot " } else { " point " }))))

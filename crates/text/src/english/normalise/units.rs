@@ -114,7 +114,6 @@ pub(super) const UNITS: &[Unit] = &[
     ("mol", "mole", "moles"),
     // data
     ("bit", "bit", "bits"),
-    ("B", "byte", "bytes"),
     ("kB", "kilobyte", "kilobytes"),
     ("KB", "kilobyte", "kilobytes"),
     ("MB", "megabyte", "megabytes"),
@@ -143,11 +142,7 @@ pub(super) const UNITS: &[Unit] = &[
 
 /// A unit's name in British spelling where it differs.
 pub(super) fn localised(name: &str, british: bool) -> String {
-    if british {
-        name.replace("meter", "metre").replace("liter", "litre")
-    } else {
-        name.to_owned()
-    }
+    if british { name.replace("meter", "metre").replace("liter", "litre") } else { name.to_owned() }
 }
 
 /// Symbol or code, main unit's singular and plural, and the hundredth part's singular and plural (empty if there is

@@ -7,7 +7,8 @@ use regex::Regex;
 use super::numbers;
 use super::spoken::{Place, Spoken};
 
-static URL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(?i)(?:(?:https?|ftp|wss?)://|www\.|mailto:)\S+").unwrap());
+static URL: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^(?i)(?:(?:https?|ftp|wss?)://|www\.|mailto:)\S+").unwrap());
 static EMAIL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[\w.+-]+@[\w-]+(?:\.[\w-]+)+").unwrap());
 static DOMAIN: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
@@ -21,7 +22,8 @@ static FILE: LazyLock<Regex> = LazyLock::new(|| {
     )
     .unwrap()
 });
-static PATH: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(?:~|[A-Za-z]:)?(?:[/\\][\w.-]+){2,}[/\\]?|^[A-Za-z]:\\[\w.-]+").unwrap());
+static PATH: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^(?:~|[A-Za-z]:)?(?:[/\\][\w.-]+){2,}[/\\]?|^[A-Za-z]:\\[\w.-]+").unwrap());
 static TAG: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^([@#])([A-Za-z]\w*)").unwrap());
 
 /// Web addresses, e-mail addresses, file names and paths.
@@ -76,11 +78,7 @@ fn dictated(address: &str) -> Spoken {
     let mut rest = address.trim_end_matches('/');
     while let Some(first) = rest.chars().next() {
         let same = |c: char| {
-            if first.is_ascii_digit() {
-                c.is_ascii_digit()
-            } else {
-                c.is_alphabetic()
-            }
+            if first.is_ascii_digit() { c.is_ascii_digit() } else { c.is_alphabetic() }
         };
         if first.is_alphanumeric() {
             let mut end = rest.find(|c: char| !same(c)).unwrap_or(rest.len()).max(first.len_utf8());
@@ -135,7 +133,27 @@ fn part(spoken: Spoken, run: &str) -> Spoken {
     let sounds = lower.chars().any(|c| "aeiouyéèáóú".contains(c));
     let initials = matches!(
         lower.as_str(),
-        "io" | "ai" | "uk" | "us" | "eu" | "tv" | "edu" | "api" | "url" | "usa" | "id" | "faq" | "exe" | "au" | "ca" | "ui" | "py" | "ly" | "ip" | "csv" | "de"
+        "io" | "ai"
+            | "uk"
+            | "us"
+            | "eu"
+            | "tv"
+            | "edu"
+            | "api"
+            | "url"
+            | "usa"
+            | "id"
+            | "faq"
+            | "exe"
+            | "au"
+            | "ca"
+            | "ui"
+            | "py"
+            | "ly"
+            | "ip"
+            | "csv"
+            | "de"
+            | "usr"
     );
     let capitals = run.chars().count() > 1 && run.chars().count() < 5 && run == run.to_uppercase();
     if run.is_ascii() && (!sounds || initials || capitals || run.len() == 1) && run.len() < 8 {

@@ -1,0 +1,4 @@
+//! Integration tests of the text crate.
+
+mod english_readings;
+mod english_sentences;
