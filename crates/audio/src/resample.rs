@@ -25,7 +25,14 @@ impl Resampler {
     /// A resampler between two rates, or `None` if its blocks cannot be made.
     pub(crate) fn new(from_hz: u32, to_hz: u32) -> Option<Self> {
         let (from, to) = (from_hz as usize, to_hz as usize);
-        let chunk = BLOCK.max((BLOCK * from).checked_div(to)?);
+        if from == 0 || to == 0 {
+            return None;
+        }
+        // The smallest block is the one with a whole number of samples on both sides. An even multiple of it puts the
+        // middle of the filter on a sample.
+        let common = gcd(from, to);
+        let multiple = BLOCK.div_ceil(from.min(to) / common).next_multiple_of(2);
+        let chunk = multiple * (from / common);
         let fft =
             Fft::new_custom(from, to, chunk, 1, 1, WindowFunction::BlackmanHarris2, FixedSync::Both).ok()?;
         Some(Self {
@@ -84,4 +91,8 @@ impl Resampler {
         self.given += (made - skip) as u64;
         self.pending.clear();
     }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
