@@ -1,7 +1,8 @@
 //! Where somebody speaks: scores of a small network, made into stretches.
 //!
-//! The `earshot` crate scores each 16 ms for speech. Around it: quiet recordings are raised first, hysteresis keeps a
-//! stretch from flickering, pauses shorter than a limit do not end it, and what is too short to be a word is dropped.
+//! The `earshot` crate scores each 16 ms for speech. Around it: each recording is judged at two loudnesses of our
+//! choosing, hysteresis keeps a stretch from flickering, pauses shorter than a limit do not end it, and what is too short
+//! to be a word or never certain is dropped.
 
 use std::ops::Range;
 
@@ -42,8 +43,10 @@ impl Default for VadOptions {
     }
 }
 
-/// Speech goes on until the score falls this far below the threshold.
+/// Speech goes on until the score falls this far below the threshold, and must once rise this far above it.
 const HYSTERESIS: f32 = 0.15;
+/// What clear speech reaches; asking for more would lose it at high thresholds.
+const CERTAIN_MOST: f32 = 0.9;
 
 /// The stretches of 16 kHz mono `samples` in which somebody speaks: sample ranges, in order, without overlap.
 pub fn speech_stretches(samples: &[f32], options: &VadOptions) -> Vec<Range<usize>> {
@@ -72,41 +75,45 @@ pub fn speech_stretches(samples: &[f32], options: &VadOptions) -> Vec<Range<usiz
         .collect()
 }
 
-/// Loudness that quiet recordings are raised to, as root mean square of their louder parts.
-const LEVEL: f32 = 0.05;
-/// Most they are raised by: beyond that it is the noise of the recorder.
+/// Loudness at which a recording is judged, as root mean square of its louder parts: once as near speech would be, once
+/// as far speech. The network takes steady noise and music for speech at one loudness or another, speech at all.
+const LEVELS: [f32; 2] = [0.1, 0.006];
+/// Most that quiet recordings are raised by: beyond that it is the noise of the recorder.
 const MOST_GAIN: f32 = 300.0;
 
-/// Speech score of each frame, the last one filled up with zeros.
+/// Speech score of each frame, the mean over [`LEVELS`]; the last frame is filled up with zeros.
 fn scores(samples: &[f32]) -> Vec<f32> {
-    let gain = gain(samples);
-    let mut detector = Detector::default();
-    let mut frame = [0.0; FRAME];
-    samples
-        .chunks(FRAME)
-        .map(|chunk| {
+    let level = level(samples);
+    let mut scores = vec![0.0; samples.len().div_ceil(FRAME)];
+    for wanted in LEVELS {
+        let gain = if level > 0.0 { (wanted / level).min(MOST_GAIN) } else { 1.0 };
+        let mut detector = Detector::default();
+        let mut frame = [0.0; FRAME];
+        for (score, chunk) in scores.iter_mut().zip(samples.chunks(FRAME)) {
             frame.fill(0.0);
             for (slot, sample) in frame.iter_mut().zip(chunk) {
-                *slot = (sample * gain).clamp(-1.0, 1.0);
+                let sample = sample * gain;
+                *slot = if sample.is_finite() { sample.clamp(-1.0, 1.0) } else { 0.0 };
             }
-            detector.predict_f32(&frame)
-        })
-        .collect()
+            *score += detector.predict_f32(&frame) / LEVELS.len() as f32;
+        }
+    }
+    scores
 }
 
-/// What to multiply by: by the energy of the loudest tenth of the frames, so that pauses do not count.
-fn gain(samples: &[f32]) -> f32 {
+/// Root mean square of the louder frames: the level that a tenth of them exceed, so that pauses do not count.
+fn level(samples: &[f32]) -> f32 {
     let mut energies: Vec<f32> = samples
         .chunks(FRAME)
         .map(|frame| frame.iter().map(|x| x * x).sum::<f32>() / frame.len() as f32)
         .collect();
-    let Some(at) = energies.len().checked_sub(1 + energies.len() / 10) else { return 1.0 };
+    let Some(at) = energies.len().checked_sub(1 + energies.len() / 10) else { return 0.0 };
     let (_, loud, _) = energies.select_nth_unstable_by(at, f32::total_cmp);
     let level = loud.sqrt();
-    if level > 0.0 && level.is_finite() { (LEVEL / level).clamp(1.0, MOST_GAIN) } else { 1.0 }
+    if level.is_finite() { level } else { 0.0 }
 }
 
-/// Runs of frames with speech: hysteresis, pauses closed, short ones dropped.
+/// Runs of frames with speech: hysteresis, pauses closed, short and never certain ones dropped.
 fn spoken(scores: &[f32], threshold: f32, silence: usize, min_speech: usize) -> Vec<Range<usize>> {
     let release = (threshold - HYSTERESIS).max(0.01);
     let mut runs: Vec<Range<usize>> = Vec::new();
@@ -124,7 +131,8 @@ fn spoken(scores: &[f32], threshold: f32, silence: usize, min_speech: usize) -> 
             _ => {}
         }
     }
-    runs.retain(|run| run.len() >= min_speech);
+    let certain = (threshold + HYSTERESIS).min(CERTAIN_MOST);
+    runs.retain(|run| run.len() >= min_speech && scores[run.clone()].iter().any(|&score| score >= certain));
     runs
 }
 
@@ -140,7 +148,7 @@ fn pad(runs: &[Range<usize>], len: usize, before: usize, after: usize) -> Vec<Ra
     padded
 }
 
-/// Cuts a stretch until no piece is longer than `most`, where the score is lowest in the second half of each piece.
+/// Cuts a stretch until no piece is longer than `most`, where speech is least likely in the second half of each piece.
 fn split(mut stretch: Range<usize>, most: usize, scores: &[f32], out: &mut Vec<Range<usize>>) {
     while stretch.len() > most {
         let window = stretch.start + most.div_ceil(2)..stretch.start + most;
@@ -149,4 +157,105 @@ fn split(mut stretch: Range<usize>, most: usize, scores: &[f32], out: &mut Vec<R
         stretch.start = cut;
     }
     out.push(stretch);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dip_above_the_release_and_a_short_pause_do_not_end_a_run() {
+        let scores = [0.1, 0.9, 0.4, 0.9, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1, 0.1, 0.9, 0.1];
+        assert_eq!(spoken(&scores, 0.5, 3, 1), [1..7, 11..12]);
+    }
+
+    #[test]
+    fn short_and_uncertain_runs_are_dropped() {
+        let scores = [0.9, 0.0, 0.0, 0.55, 0.6, 0.55, 0.0, 0.0, 0.9, 0.9, 0.9];
+        assert_eq!(spoken(&scores, 0.5, 1, 2), [8..11]);
+    }
+
+    #[test]
+    fn padding_stays_inside_and_never_overlaps() {
+        assert_eq!(pad(&[2..4, 8..10], 11, 3, 3), [0..5, 5..11]);
+        assert_eq!(pad(&[5..6], 20, 2, 4), [3..10]);
+        assert_eq!(pad(&[2..4, 5..6], 11, 3, 3), [0..4, 4..9]);
+    }
+
+    #[test]
+    fn long_stretches_are_cut_where_the_score_is_lowest() {
+        let mut scores = vec![0.9; 30];
+        scores[8] = 0.2;
+        scores[17] = 0.3;
+        let mut out = Vec::new();
+        split(0..30, 10, &scores, &mut out);
+        assert_eq!(out, [0..8, 8..17, 17..22, 22..30]);
+        assert!(out.iter().all(|piece| piece.len() <= 10));
+    }
+
+    #[test]
+    fn silence_tones_and_noise_are_no_speech() {
+        let second = SAMPLE_RATE as usize;
+        let tone = (0..5 * second).map(|n| (n as f32 * 0.3927).sin() * 0.3).collect();
+        let mut state = 1u32;
+        let noise = (0..5 * second)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as f32 / 8_388_608.0 - 1.0
+            })
+            .collect();
+        let cases: [(&str, Vec<f32>); 4] =
+            [("nothing", vec![]), ("silence", vec![0.0; 5 * second]), ("tone", tone), ("noise", noise)];
+        for (name, samples) in cases {
+            for gain in [1.0, 0.01] {
+                let samples: Vec<f32> = samples.iter().map(|x| x * gain).collect();
+                assert_eq!(speech_stretches(&samples, &VadOptions::default()), [], "{name} at {gain}");
+            }
+        }
+    }
+
+    #[test]
+    fn voiced_syllables_between_pauses_are_found_at_any_loudness() {
+        // 1 s of pause, 2 s of syllables, 2 s of pause.
+        let mut samples = vec![0.0; SAMPLE_RATE as usize];
+        samples.extend(syllables(2.0));
+        samples.resize(5 * SAMPLE_RATE as usize, 0.0);
+        for gain in [1.0, 0.01] {
+            let samples: Vec<f32> = samples.iter().map(|x| x * gain).collect();
+            let options = VadOptions { prefix_padding_ms: 0, suffix_padding_ms: 0, ..Default::default() };
+            let found = speech_stretches(&samples, &options);
+            let ([first, ..], [.., last]) = (&found[..], &found[..]) else {
+                panic!("nothing found at {gain}")
+            };
+            let (start, end) = (first.start as f32 / 16e3, last.end as f32 / 16e3);
+            assert!((start - 1.0).abs() < 0.25 && (end - 3.0).abs() < 0.35, "{start} to {end} s at {gain}");
+        }
+    }
+
+    /// Something like "aia aia": pulses at a falling pitch through two gliding resonances, four swells a second.
+    fn syllables(seconds: f32) -> Vec<f32> {
+        let rate = SAMPLE_RATE as f32;
+        let (mut phase, mut low, mut high) = (0.0, [0.0; 2], [0.0; 2]);
+        (0..(seconds * rate) as usize)
+            .map(|n| {
+                let t = n as f32 / rate;
+                phase += (140.0 - 15.0 * t + 10.0 * (t * 9.0).sin()) / rate;
+                let pulse = if phase >= 1.0 { 1.0 } else { 0.0 };
+                phase -= phase.floor();
+                let glide = (t * 12.0).sin();
+                let voice = resonate(&mut low, pulse, 550.0 - 200.0 * glide, 80.0)
+                    + 0.5 * resonate(&mut high, pulse, 1500.0 + 500.0 * glide, 120.0);
+                voice * 0.1 * (0.15 + (t * 4.0 * std::f32::consts::PI).sin().abs())
+            })
+            .collect()
+    }
+
+    fn resonate(state: &mut [f32; 2], input: f32, hertz: f32, width: f32) -> f32 {
+        let rate = SAMPLE_RATE as f32;
+        let radius = (-std::f32::consts::PI * width / rate).exp();
+        let angle = std::f32::consts::TAU * hertz / rate;
+        let output = input + 2.0 * radius * angle.cos() * state[0] - radius * radius * state[1];
+        *state = [output, state[0]];
+        output
+    }
 }

@@ -41,8 +41,8 @@ fn position_weight(position: Position) -> f32 {
 
 /// Frames over which correlation is measured before the signs are decided again.
 const BLOCK: usize = 2048;
-/// Share of the earlier measurements kept when a block is added: a memory of about ten blocks.
-const KEEP: f64 = 0.9;
+/// Share of the earlier measurements kept when a block is added: a memory of about four blocks.
+const KEEP: f64 = 0.75;
 /// A channel is turned round when its correlation with the loudest one falls below the first figure, and back when
 /// it rises above the second.
 const TURN: f64 = -0.5;
@@ -113,7 +113,8 @@ impl Downmix {
         let channels = self.weights.len();
         let energy = |c: usize| self.products[c * channels + c];
         let loudness = |c: usize| energy(c) * f64::from(self.weights[c]).powi(2);
-        let loudest = (0..channels).max_by(|&a, &b| loudness(a).total_cmp(&loudness(b))).unwrap_or(0);
+        // The first of equals, so that the sound does not change its polarity.
+        let loudest = (1..channels).fold(0, |best, c| if loudness(c) > loudness(best) { c } else { best });
         for c in (0..channels).filter(|&c| c != loudest) {
             let scale = (energy(c) * energy(loudest)).sqrt();
             if scale <= f64::MIN_POSITIVE {

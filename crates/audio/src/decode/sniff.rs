@@ -50,6 +50,10 @@ pub(super) fn sniff(source: &Section) -> Result<(Container, u64), DecodeError> {
     if let Some(container) = by_magic(&source.peek(start, 4096)?) {
         return Ok((container, start));
     }
+    // The checksums of FLAC are surer than the headers of MPEG.
+    if let Some(at) = flac::find(&source.section(start, u64::MAX))? {
+        return Ok((Container::Flac, start + at));
+    }
     let bytes = source.peek(start, SCAN)?;
     let whole = start + bytes.len() as u64 == source.len();
     if let Some((format, offset)) = find_frames(&bytes, whole) {
@@ -57,9 +61,6 @@ pub(super) fn sniff(source: &Section) -> Result<(Container, u64), DecodeError> {
     }
     if let Some(at) = bytes.windows(4).position(|four| four == b"fLaC") {
         return Ok((Container::Flac, start + at as u64));
-    }
-    if let Some(at) = flac::find(&source.section(start, u64::MAX))? {
-        return Ok((Container::Flac, start + at));
     }
     if is_gsm(&bytes) {
         return Ok((Container::Foreign(Foreign { name: "GSM 06.10", demuxer: "gsm" }), start));
