@@ -46,8 +46,8 @@ fn silent_flac_frame(number: u32) -> Vec<u8> {
     let crc = |bytes: &[u8], bits: u32, poly: u32| {
         bytes.iter().fold(0u32, |sum, &byte| {
             (0..8).fold(sum ^ (u32::from(byte) << (bits - 8)), |sum, _| {
-                let out = sum >> (bits - 1) & 1;
-                (sum << 1 ^ out * poly) & ((1 << bits) - 1)
+                let out = (sum >> (bits - 1)) & 1;
+                ((sum << 1) ^ (out * poly)) & ((1 << bits) - 1)
             })
         })
     };
