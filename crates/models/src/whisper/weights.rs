@@ -217,9 +217,11 @@ impl Reader<'_> {
                 Rows::open(self.tensors, name, inputs)
             })
             .collect::<Result<Vec<_>, Error>>()?;
-        Ok(Matrix::pack(precision, names.len() * outputs, inputs, |o, row| {
+        let matrix = Matrix::pack(precision, names.len() * outputs, inputs, |o, row| {
             parts[o / outputs].read(o % outputs, row);
-        }))
+        });
+        names.iter().for_each(|name| self.tensors.release(name));
+        Ok(matrix)
     }
 
     /// Biases one after the other; a missing one is zero (Whisper's keys have none).
