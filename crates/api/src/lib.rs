@@ -1,1 +1,13 @@
-//! Placeholder.
+//! What goes over the wire: the bodies of OpenAI's audio API and of Xinference's, in one set of types that clients of
+//! both read. Only types and their serde; nothing here knows sockets or models.
+
+mod error;
+mod model;
+mod transcription;
+
+pub use error::{ErrorBody, ErrorObject};
+pub use model::{AuthProbe, Model, ModelList};
+pub use transcription::{
+    DetectedLanguage, Granularity, Logprob, ResponseFormat, Segment, StreamEvent, Transcription, Usage,
+    VerboseTranscription, Word,
+};

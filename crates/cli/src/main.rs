@@ -1,2 +1,38 @@
 //! The mynah program.
-fn main() {}
+
+mod args;
+mod exit;
+mod interrupt;
+mod logging;
+mod models;
+mod output;
+mod progress;
+mod serve;
+mod transcribe;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let bars = progress::Bars::default();
+    if cli.quiet {
+        bars.hide();
+    }
+    logging::start(&cli, &bars);
+    let outcome = match cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Transcribe(args) => transcribe::run(*args, mynah_models::Task::Transcribe, &bars),
+        Command::Translate(args) => transcribe::run(*args, mynah_models::Task::Translate, &bars),
+        Command::Models(args) => models::list(&args),
+        Command::Pull(args) => models::pull(&args, &bars),
+        Command::Rm(args) => models::remove(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

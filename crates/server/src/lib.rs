@@ -1,1 +1,20 @@
-//! Placeholder.
+//! The HTTP server: OpenAI's and Xinference's audio routes on an [`Engine`](mynah_engine::Engine).
+//!
+//! [`router`] is all of it as a value, for embedding and for tests; [`serve`] runs it on a socket until told to stop.
+//! Handlers only move bytes. A request's parameters are checked before its job starts, its audio waits in memory or in a
+//! temporary file, and a client that leaves drops its handler and so its job.
+
+mod config;
+mod error;
+mod events;
+mod middleware;
+mod render;
+mod request;
+mod routes;
+mod serve;
+mod state;
+
+pub use config::{Limits, LocalModel, ServerConfig};
+pub use error::ApiError;
+pub use render::{cues, plain_body, verbose_body};
+pub use serve::{router, serve};

@@ -1,0 +1,63 @@
+//! The bodies that OpenAI documents can be read, and written again without a change.
+
+use mynah_api::{ErrorBody, ErrorObject, ModelList, StreamEvent, Transcription, VerboseTranscription};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+#[track_caller]
+fn unchanged<T: Serialize + DeserializeOwned>(body: &Value) {
+    let read: T = serde_json::from_value(body.clone()).unwrap();
+    assert_eq!(serde_json::to_value(read).unwrap(), *body);
+}
+
+#[test]
+fn transcriptions() {
+    unchanged::<Transcription>(&json!({"text": "Hello.", "usage": {"type": "duration", "seconds": 9}}));
+    unchanged::<Transcription>(&json!({
+        "text": "Hi",
+        "logprobs": [{"token": "Hi", "logprob": -0.25, "bytes": [72, 105]}],
+        "languages": [{"code": "en"}],
+    }));
+    unchanged::<VerboseTranscription>(&json!({
+        "task": "transcribe", "language": "english", "duration": 8.47, "text": "The beach was",
+        "segments": [{
+            "id": 0, "seek": 0, "start": 0.0, "end": 3.32, "text": " The beach was", "tokens": [50364, 440, 7534],
+            "temperature": 0.0, "avg_logprob": -0.286, "compression_ratio": 1.236, "no_speech_prob": 0.0099,
+        }],
+        "words": [{"word": "The", "start": 0.0, "end": 0.24}],
+        "usage": {"type": "duration", "seconds": 9},
+    }));
+}
+
+#[test]
+fn events() {
+    unchanged::<StreamEvent>(&json!({"type": "transcript.text.delta", "delta": " see"}));
+    unchanged::<StreamEvent>(&json!({
+        "type": "transcript.text.done", "text": "I see", "usage": {"type": "duration", "seconds": 1},
+    }));
+}
+
+#[test]
+fn models() {
+    unchanged::<ModelList>(&json!({"object": "list", "data": [{
+        "id": "whisper-base", "object": "model", "created": 0, "owned_by": "mynah", "model_type": "audio",
+        "model_name": "whisper-base", "model_family": "whisper", "model_ability": ["audio2text"],
+        "model_lang": ["en", "fr"], "multilingual": true, "accelerators": [], "replica": 1, "on_disk": false,
+    }]}));
+}
+
+#[test]
+fn errors_have_four_keys_and_the_detail() {
+    let body = ErrorBody::new(ErrorObject {
+        message: "file is empty".into(),
+        kind: "invalid_request_error".into(),
+        param: Some("file".into()),
+        code: None,
+    });
+    let expected = json!({
+        "error": {"message": "file is empty", "type": "invalid_request_error", "param": "file", "code": null},
+        "detail": "file is empty",
+    });
+    assert_eq!(serde_json::to_value(&body).unwrap(), expected);
+    unchanged::<ErrorBody>(&expected);
+}

@@ -1,0 +1,346 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mynah_api::ResponseFormat;
+
+/// A speech server in one program: audio to text, on this machine
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, 1 something failed (with several files: at least one), 2 wrong usage, \
+                  3 model unavailable, 130 interrupted.\n\
+                  Environment: MYNAH_HOME (models and settings, default ~/.mynah), MYNAH_LOG (log filter, e.g. debug), \
+                  HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, XINFERENCE_HOME, XINFERENCE_MODEL_SRC."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Log more; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Show no progress and log errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write down what is said in audio files
+    #[command(after_help = "Examples:\n  mynah transcribe talk.mp3\n  \
+        mynah transcribe --format srt --output-dir subtitles *.mp4\n  \
+        ffmpeg -i talk.mkv -f wav - | mynah transcribe --language de -")]
+    Transcribe(Box<TranscribeArgs>),
+    /// Write down in English what is said in audio files
+    #[command(
+        after_help = "Example:\n  mynah translate --language ja --format vtt interview.m4a > interview.vtt"
+    )]
+    Translate(Box<TranscribeArgs>),
+    /// Answer OpenAI's and Xinference's audio APIs over HTTP
+    #[command(after_help = "Example:\n  mynah serve --port 9997 --api-key sk-secret\n  \
+        curl -H 'Authorization: Bearer sk-secret' -F model=whisper-base -F file=@talk.mp3 \
+        http://127.0.0.1:9997/v1/audio/transcriptions")]
+    Serve(ServeArgs),
+    /// List the models and what of them is on this disk
+    #[command(after_help = "Example:\n  mynah models --json | jq -r '.[] | select(.on_disk) | .name'")]
+    Models(ModelsArgs),
+    /// Fetch models and print where they are
+    #[command(after_help = "Example:\n  mynah pull whisper-base")]
+    Pull(NamesArgs),
+    /// Delete models from this disk
+    #[command(after_help = "Example:\n  mynah rm whisper-base")]
+    Rm(NamesArgs),
+}
+
+/// How weights are computed with.
+#[derive(Args, Debug)]
+pub(crate) struct ComputeArgs {
+    /// Precision of the weights at run time
+    #[arg(long, value_enum, default_value_t = Compute::Auto)]
+    pub(crate) compute: Compute,
+
+    /// Threads to compute with [default: one per physical core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Compute {
+    Auto,
+    F32,
+    F16,
+    Int8,
+}
+
+impl From<Compute> for mynah_models::whisper::Compute {
+    fn from(compute: Compute) -> Self {
+        match compute {
+            Compute::Auto => Self::Auto,
+            Compute::F32 => Self::F32,
+            Compute::F16 => Self::F16,
+            Compute::Int8 => Self::Int8,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TranscribeArgs {
+    /// Audio or video files; - reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Model of `mynah models`; fetched if it is not on this disk
+    #[arg(short, long, default_value = "whisper-base", env = "MYNAH_MODEL")]
+    pub(crate) model: String,
+
+    /// Checkpoint on disk instead: a CTranslate2 or Hugging Face folder, a ggml file, an OpenAI .pt file
+    #[arg(long, value_name = "PATH", conflicts_with = "model")]
+    pub(crate) model_path: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+
+    /// Spoken language as code or name; several, comma-separated, to choose among; `list` prints all [default: detect]
+    #[arg(short, long, value_name = "LANG", value_delimiter = ',')]
+    pub(crate) language: Vec<String>,
+
+    /// How the transcript is written
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = response_format)]
+    pub(crate) format: ResponseFormat,
+
+    /// Longest audio that is taken, seconds; a second takes 64 kB of memory [default: 14400]
+    #[arg(long, value_name = "S", value_parser = positive_f64)]
+    pub(crate) max_audio_s: Option<f64>,
+
+    /// Write each transcript to a file of this folder, named after its audio file
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output_dir: Option<PathBuf>,
+
+    /// Times of every word in verbose_json; subtitles cut between words
+    #[arg(long)]
+    pub(crate) word_timestamps: bool,
+
+    /// Text before this audio, or a sample of its style and spelling
+    #[arg(long, visible_alias = "initial-prompt", value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+
+    /// Words and phrases to lean towards, comma-separated
+    #[arg(long, visible_alias = "keywords", value_name = "WORDS", value_delimiter = ',')]
+    pub(crate) hotwords: Vec<String>,
+
+    #[command(flatten, next_help_heading = "Voice activity detection")]
+    pub(crate) vad: VadArgs,
+
+    #[command(flatten, next_help_heading = "Decoding")]
+    pub(crate) decoding: DecodingArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VadArgs {
+    /// Leave out what is not speech before decoding
+    #[arg(long)]
+    pub(crate) vad: bool,
+
+    /// Probability from which a moment counts as speech [default: 0.5]
+    #[arg(long, value_name = "P", requires = "vad", value_parser = probability)]
+    pub(crate) vad_threshold: Option<f32>,
+
+    /// Audio kept before speech, ms [default: 300]
+    #[arg(long, value_name = "MS", requires = "vad", value_parser = clap::value_parser!(u32).range(0..=60_000))]
+    pub(crate) vad_padding_ms: Option<u32>,
+
+    /// Silence that ends a stretch of speech, ms [default: 200]
+    #[arg(long, value_name = "MS", requires = "vad", value_parser = clap::value_parser!(u32).range(0..=60_000))]
+    pub(crate) vad_silence_ms: Option<u32>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DecodingArgs {
+    /// Hypotheses kept; 1 is greedy [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) beam_size: Option<u8>,
+
+    /// Samples drawn at temperatures above 0 [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) best_of: Option<u8>,
+
+    /// Finished hypotheses to wait for, as a multiple of the beam size [default: 1]
+    #[arg(long, value_name = "X", value_parser = positive)]
+    pub(crate) patience: Option<f32>,
+
+    /// Exponent of the length penalty [default: the mean log probability ranks]
+    #[arg(long, value_name = "X", value_parser = not_negative)]
+    pub(crate) length_penalty: Option<f32>,
+
+    /// Temperatures, comma-separated, tried in turn until a window is good [default: 0,0.2,0.4,0.6,0.8,1]
+    #[arg(long, value_name = "T", value_delimiter = ',', value_parser = probability)]
+    pub(crate) temperature: Vec<f32>,
+
+    /// A window whose text compresses better is tried again; none: never [default: 2.4]
+    #[arg(long, value_name = "X", value_parser = threshold, allow_negative_numbers = true)]
+    pub(crate) compression_ratio_threshold: Option<Threshold>,
+
+    /// A window with a lower mean log probability is tried again; none: never [default: -1]
+    #[arg(long, value_name = "X", value_parser = threshold, allow_negative_numbers = true)]
+    pub(crate) logprob_threshold: Option<Threshold>,
+
+    /// A doubtful window that is more probably silent is left out; none: never [default: 0.6]
+    #[arg(long, value_name = "P", value_parser = threshold, allow_negative_numbers = true)]
+    pub(crate) no_speech_threshold: Option<Threshold>,
+
+    /// Do not show the text so far to the next window
+    #[arg(long, visible_alias = "no-condition-on-previous-text")]
+    pub(crate) no_condition: bool,
+
+    /// Predict no timestamps; one segment a window
+    #[arg(long, visible_alias = "without-timestamps")]
+    pub(crate) no_timestamps: bool,
+
+    /// Latest first timestamp of a window, seconds [default: 1]
+    #[arg(long, value_name = "S", value_parser = not_negative)]
+    pub(crate) max_initial_timestamp: Option<f32>,
+
+    /// With word times, skip silence longer than this around text that looks hallucinated, seconds
+    #[arg(long, value_name = "S", value_parser = not_negative)]
+    pub(crate) hallucination_silence: Option<f32>,
+
+    /// Token ids never to choose, comma-separated; -1 is the model's own list [default: -1]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', allow_negative_numbers = true)]
+    pub(crate) suppress_tokens: Vec<i32>,
+
+    /// Windows of 30 s that language detection looks at [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) language_windows: Option<u8>,
+
+    /// Seed of the sampling at temperatures above 0 [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    /// Address to listen on [default: 127.0.0.1]
+    #[arg(short = 'H', long, env = "MYNAH_HOST")]
+    pub(crate) host: Option<IpAddr>,
+
+    /// Port to listen on; 0 takes a free one [default: 9997]
+    #[arg(short, long, env = "MYNAH_PORT")]
+    pub(crate) port: Option<u16>,
+
+    /// Key that requests must bring as bearer token; may be given several times
+    #[arg(long, value_name = "KEY", env = "MYNAH_API_KEY", hide_env_values = true, value_delimiter = ',')]
+    pub(crate) api_key: Vec<String>,
+
+    /// Settings as TOML: host, port, api_keys, compute, threads, queue_length, [models] name = path, [limits]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Checkpoint on disk to serve under a name; may be given several times
+    #[arg(long, value_name = "[NAME=]PATH")]
+    pub(crate) model_path: Vec<String>,
+
+    /// Precision of the weights at run time [default: auto]
+    #[arg(long, value_enum)]
+    pub(crate) compute: Option<Compute>,
+
+    /// Threads to compute with [default: one per physical core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+
+    /// Largest audio upload, bytes [default: 536870912]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_upload_bytes: Option<u64>,
+
+    /// Longest audio, seconds [default: 14400]
+    #[arg(long, value_name = "S", value_parser = positive_f64)]
+    pub(crate) max_audio_s: Option<f64>,
+
+    /// Audio requests under way at once, uploads included [default: 64]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_requests: Option<usize>,
+
+    /// Jobs at once in the engine, waiting ones included [default: 32]
+    #[arg(long, value_name = "N")]
+    pub(crate) queue_length: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ModelsArgs {
+    /// One JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NamesArgs {
+    /// Names of `mynah models`
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+/// A threshold that can be switched off.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Threshold {
+    Off,
+    At(f32),
+}
+
+impl Threshold {
+    pub(crate) fn value(self) -> Option<f32> {
+        match self {
+            Threshold::Off => None,
+            Threshold::At(value) => Some(value),
+        }
+    }
+}
+
+fn response_format(name: &str) -> Result<ResponseFormat, String> {
+    let known = ResponseFormat::ALL.map(ResponseFormat::as_str);
+    ResponseFormat::ALL
+        .into_iter()
+        .find(|format| format.as_str() == name)
+        .ok_or_else(|| format!("use one of {}", known.join(", ")))
+}
+
+fn threshold(text: &str) -> Result<Threshold, String> {
+    if text == "none" { Ok(Threshold::Off) } else { Ok(Threshold::At(number(text, f32::MIN..=f32::MAX)?)) }
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    number(text, 0.0..=1.0)
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    number(text, f32::MIN_POSITIVE..=1e9)
+}
+
+fn positive_f64(text: &str) -> Result<f64, String> {
+    positive(text).map(f64::from)
+}
+
+fn not_negative(text: &str) -> Result<f32, String> {
+    number(text, 0.0..=1e6)
+}
+
+fn number(text: &str, range: std::ops::RangeInclusive<f32>) -> Result<f32, String> {
+    match text.trim().parse::<f32>() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        Ok(_) => Err(format!("must be from {} to {}", range.start(), range.end())),
+        Err(_) => Err("must be a number".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,91 @@
+//! How the program ends.
+
+use std::io;
+use std::process::ExitCode;
+
+use mynah_engine::Error;
+
+/// What ended a command. Each kind has its exit code, which `mynah --help` lists.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something could not be done; the files that failed have been named already where there is no message.
+    Failed(Option<String>),
+    /// The command line contradicts itself.
+    Usage(String),
+    /// The model is unknown, cannot be fetched or cannot be loaded.
+    ModelUnavailable(String),
+    /// A signal asked to stop; its number.
+    Interrupted(u8),
+    /// Nobody reads standard output any more.
+    BrokenPipe,
+}
+
+impl Failure {
+    /// Tells the person and gives the exit code.
+    pub(crate) fn report(self) -> ExitCode {
+        match self {
+            Failure::Failed(message) => {
+                if let Some(message) = message {
+                    complain(&message);
+                }
+                ExitCode::from(1)
+            }
+            Failure::Usage(message) => {
+                complain(&format!("{message}\nTry --help."));
+                ExitCode::from(2)
+            }
+            Failure::ModelUnavailable(message) => {
+                complain(&message);
+                ExitCode::from(3)
+            }
+            Failure::Interrupted(signal) => ExitCode::from(128 + signal),
+            Failure::BrokenPipe => ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// One message on standard error.
+#[expect(clippy::print_stderr, reason = "what went wrong is told to the person at the terminal")]
+pub(crate) fn complain(message: &str) {
+    eprintln!("mynah: {message}");
+}
+
+impl From<io::Error> for Failure {
+    /// Of writing results.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
+            _ => Failure::Failed(Some(format!("cannot write the result: {error}"))),
+        }
+    }
+}
+
+/// Whether the model is at fault, so that no other file would fare better.
+pub(crate) fn is_model_fault(error: &Error) -> bool {
+    use mynah_models::Error as M;
+    match error {
+        Error::UnknownModel { .. }
+        | Error::NotOnDisk(_)
+        | Error::Offline(_)
+        | Error::NoNetwork { .. }
+        | Error::Download { .. }
+        | Error::NoSpace { .. } => true,
+        Error::Model(error) => {
+            matches!(
+                **error,
+                M::Io { .. } | M::NotACheckpoint { .. } | M::Malformed { .. } | M::Tensor { .. }
+            )
+        }
+        _ => false,
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Cancelled => Failure::Interrupted(2),
+            error if is_model_fault(&error) => Failure::ModelUnavailable(error.to_string()),
+            error => Failure::Failed(Some(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What an operator can set.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings of the HTTP side; [`Default`] suits one machine. Holds secrets, hence no `Debug`.
+#[derive(Clone, Default)]
+pub struct ServerConfig {
+    /// Keys of which one must come with every request but health and the authentication probe; empty: open to all.
+    pub api_keys: Vec<String>,
+    /// Checkpoints on disk that are served under names of the operator's choice.
+    pub local_models: Vec<LocalModel>,
+    /// Bounds on what one request and all together may take.
+    pub limits: Limits,
+}
+
+/// A checkpoint on disk that is served under `name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalModel {
+    /// What requests call it; goes before a model of the catalogue with the same name.
+    pub name: String,
+    /// The checkpoint, in any format that is read.
+    pub path: PathBuf,
+}
+
+/// Bounds on requests. A message that refuses a request names the field here that it ran into.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of one audio upload.
+    pub max_upload_bytes: u64,
+    /// Bytes of an upload that stay in memory; a larger one goes to a temporary file.
+    pub spool_bytes: usize,
+    /// Bytes of all the text parts of one form together.
+    pub max_text_bytes: usize,
+    /// Parts of one form.
+    pub max_parts: usize,
+    /// Audio requests under way, uploads included; one more is answered 429.
+    pub max_requests: usize,
+    /// Longest pause between two pieces of an upload.
+    pub upload_idle: Duration,
+    /// Longest time for a whole upload.
+    pub upload_time: Duration,
+    /// Longest time from the upload's end to the transcript's, waiting included.
+    pub request_time: Duration,
+    /// Time that requests under way get to finish after the signal to stop.
+    pub shutdown_grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_upload_bytes: 512 << 20,
+            spool_bytes: 1 << 20,
+            max_text_bytes: 1 << 20,
+            max_parts: 1000,
+            max_requests: 64,
+            upload_idle: Duration::from_secs(30),
+            upload_time: Duration::from_secs(600),
+            request_time: Duration::from_secs(3600),
+            shutdown_grace: Duration::from_secs(30),
+        }
+    }
+}

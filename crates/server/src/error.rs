@@ -1,0 +1,177 @@
+//! One error for all routes, and how it is written for both families of clients.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use mynah_api::{ErrorBody, ErrorObject};
+
+/// Tells OpenAI's clients whether sending the request again can help.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// An answer that is not a success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    status: StatusCode,
+    message: String,
+    param: Option<&'static str>,
+    code: Option<&'static str>,
+    retry_after: Option<Duration>,
+}
+
+impl ApiError {
+    /// `message` with `status`; the body's `type` follows from the status.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), param: None, code: None, retry_after: None }
+    }
+
+    /// A value of `param` that is not allowed: 400.
+    pub fn invalid(param: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message).param(param).code("invalid_value")
+    }
+
+    /// A value of `param` that OpenAI's API has and this server does not honour: 400.
+    pub fn unsupported(param: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message).param(param).code("unsupported_value")
+    }
+
+    /// `param` is not there: 400.
+    pub fn missing(param: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message).param(param).code("missing_required_parameter")
+    }
+
+    /// A fault of ours: 500. The cause is logged and not sent.
+    pub(crate) fn internal(cause: &dyn std::fmt::Display, public: &str) -> Self {
+        tracing::error!(%cause, "{public}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{public}; the server's log has the reason."))
+    }
+
+    fn undecodable(error: &mynah_audio::DecodeError) -> Self {
+        use mynah_audio::{DecodeError as D, Limit};
+
+        match error {
+            D::TooLarge { limit } => {
+                let (what, setting) = match limit {
+                    Limit::Duration(_) => ("longer", "max_audio_s (mynah serve --max-audio-s)"),
+                    Limit::Bytes(_) => ("larger", "max_upload_bytes (mynah serve --max-upload-bytes)"),
+                    Limit::Channels(_) => ("wider", "max_channels"),
+                };
+                let message = format!("The audio is {what} than {limit}, the bound set by {setting}.");
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, message).param("file")
+            }
+            D::Io(_) => Self::internal(error, "The upload cannot be read"),
+            _ => Self::new(StatusCode::BAD_REQUEST, format!("The audio cannot be decoded: {error}."))
+                .param("file")
+                .code(if matches!(error, D::Unsupported { .. }) {
+                    "unsupported_format"
+                } else {
+                    "invalid_value"
+                }),
+        }
+    }
+
+    /// The request parameter at fault.
+    pub fn param(mut self, param: &'static str) -> Self {
+        self.param = Some(param);
+        self
+    }
+
+    /// The code for programs.
+    pub fn code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// When to try again.
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// The message, without status.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The body alone, for a stream whose status is sent already.
+    pub fn body(&self) -> ErrorBody {
+        let kind = match self.status {
+            StatusCode::FORBIDDEN => "permission_error",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            StatusCode::SERVICE_UNAVAILABLE => "service_unavailable_error",
+            status if status.is_server_error() => "server_error",
+            _ => "invalid_request_error",
+        };
+        ErrorBody::new(ErrorObject {
+            message: self.message.clone(),
+            kind: kind.to_owned(),
+            param: self.param.map(str::to_owned),
+            code: self.code.map(str::to_owned),
+        })
+    }
+}
+
+impl From<mynah_engine::Error> for ApiError {
+    /// What the client is told; what it cannot help goes to the log instead.
+    fn from(error: mynah_engine::Error) -> Self {
+        use mynah_engine::Error as E;
+        use mynah_models::Error as M;
+
+        const RETRY: Duration = Duration::from_secs(60);
+        match &error {
+            E::UnknownModel { name, near } => {
+                let name: String = name.chars().take(100).flat_map(char::escape_debug).collect();
+                let near = if near.is_empty() {
+                    String::new()
+                } else {
+                    format!(" Did you mean {}?", near.join(" or "))
+                };
+                let message = format!(
+                    "Model not found in the model list, uid: {name}.{near} GET /v1/models lists all models."
+                );
+                Self::new(StatusCode::NOT_FOUND, message).param("model").code("model_not_found")
+            }
+            E::Busy { retry_after_s } => Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+                .code("rate_limit_exceeded")
+                .retry_after(Duration::from_secs(*retry_after_s)),
+            E::Offline(_) | E::NoNetwork { .. } | E::Download { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+                    .param("model")
+                    .code("model_unavailable")
+                    .retry_after(RETRY)
+            }
+            E::Cancelled => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "The server is stopping.").retry_after(RETRY)
+            }
+            E::Model(model_error) => match model_error.as_ref() {
+                M::Unsupported(message) => {
+                    Self::new(StatusCode::BAD_REQUEST, message.clone()).code("unsupported_value")
+                }
+                M::BadInput(message) => {
+                    Self::new(StatusCode::BAD_REQUEST, message.clone()).code("invalid_value")
+                }
+                _ => Self::internal(&error, "The model's weights cannot be used"),
+            },
+            E::Audio(audio) => Self::undecodable(audio),
+            E::NoSpace { .. } => Self::internal(&error, "The server's disk is full"),
+            _ => Self::internal(&error, "The server failed"),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body())).into_response();
+        let headers = response.headers_mut();
+        if let Some(after) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        } else if self.status.is_server_error() || self.status == StatusCode::REQUEST_TIMEOUT {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

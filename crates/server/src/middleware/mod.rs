@@ -1,0 +1,9 @@
+//! What every request passes on its way in and out.
+
+mod access;
+mod auth;
+mod linger;
+
+pub(crate) use access::log_access;
+pub(crate) use auth::require_key;
+pub(crate) use linger::linger;

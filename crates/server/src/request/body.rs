@@ -1,0 +1,144 @@
+//! Reads a request's body in either form, within its bounds.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream, Bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, header};
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use super::fields::Fields;
+use super::upload::{Upload, too_large};
+use super::{json, multipart};
+use crate::config::Limits;
+use crate::error::ApiError;
+
+/// Parameters and audio of an audio route's request.
+pub(crate) async fn read(request: Request, limits: &Limits) -> Result<(Fields, Upload), ApiError> {
+    let kind = media_type(request.headers());
+    let slack = limits.max_text_bytes as u64;
+    let largest = match kind {
+        MediaType::Multipart => limits.max_upload_bytes.saturating_add(slack),
+        MediaType::Json => (limits.max_upload_bytes / 3 * 4).saturating_add(slack),
+        MediaType::Other => {
+            let message = "Send multipart/form-data with the audio in the part file, or application/json with the audio \
+                           in file as base64.";
+            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+        }
+    };
+    if announced_length(request.headers()).is_some_and(|length| length > largest) {
+        return Err(too_large(limits));
+    }
+    let request = request.map(|body| Body::from_stream(Timed::new(body, limits)));
+    let (fields, upload) = match kind {
+        MediaType::Multipart => multipart::read(request, limits).await?,
+        _ => json::read(&collect(request.into_body(), largest, limits).await?, limits).await?,
+    };
+    let upload = upload.ok_or_else(|| ApiError::missing("file", "Send the audio in the parameter file."))?;
+    Ok((fields, upload))
+}
+
+enum MediaType {
+    Multipart,
+    Json,
+    Other,
+}
+
+fn media_type(headers: &HeaderMap) -> MediaType {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+        "multipart/form-data" => MediaType::Multipart,
+        "application/json" => MediaType::Json,
+        _ => MediaType::Other,
+    }
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn collect(body: Body, largest: u64, limits: &Limits) -> Result<Vec<u8>, ApiError> {
+    let mut pieces = body.into_data_stream();
+    let mut whole = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|error| {
+            interrupted(&error).unwrap_or_else(|| {
+                ApiError::new(StatusCode::BAD_REQUEST, "The body ended before it was complete.")
+            })
+        })?;
+        if (whole.len() + piece.len()) as u64 > largest {
+            return Err(too_large(limits));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole)
+}
+
+/// The upload came too slowly.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the upload came too slowly")]
+struct TooSlow {
+    name: &'static str,
+    bound: Duration,
+}
+
+/// The answer, where `error` goes back to an upload that came too slowly.
+pub(crate) fn interrupted(error: &(dyn Error + 'static)) -> Option<ApiError> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(TooSlow { name, bound }) = error.downcast_ref() {
+            let message = format!("The upload came too slowly: {name} is {} s.", bound.as_secs());
+            return Some(ApiError::new(StatusCode::REQUEST_TIMEOUT, message).param("file"));
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// A body that fails where it pauses too long or takes too long as a whole.
+struct Timed {
+    inner: BodyDataStream,
+    idle: Duration,
+    pause: Pin<Box<Sleep>>,
+    total: Duration,
+    end: Pin<Box<Sleep>>,
+}
+
+impl Timed {
+    fn new(body: Body, limits: &Limits) -> Self {
+        Self {
+            inner: body.into_data_stream(),
+            idle: limits.upload_idle,
+            pause: Box::pin(sleep(limits.upload_idle)),
+            total: limits.upload_time,
+            end: Box::pin(sleep_until(Instant::now() + limits.upload_time)),
+        }
+    }
+}
+
+impl Stream for Timed {
+    type Item = Result<Bytes, axum::BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.end.as_mut().poll(context).is_ready() {
+            let slow = TooSlow { name: "upload_time", bound: self.total };
+            return Poll::Ready(Some(Err(slow.into())));
+        }
+        match self.inner.try_poll_next_unpin(context) {
+            Poll::Ready(piece) => {
+                let next = Instant::now() + self.idle;
+                self.pause.as_mut().reset(next);
+                Poll::Ready(piece.map(|piece| piece.map_err(Into::into)))
+            }
+            Poll::Pending if self.pause.as_mut().poll(context).is_ready() => {
+                let slow = TooSlow { name: "upload_idle", bound: self.idle };
+                Poll::Ready(Some(Err(slow.into())))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! From the bytes of a request to checked parameters and audio.
+
+mod body;
+mod fields;
+mod json;
+mod multipart;
+mod transcription;
+mod upload;
+
+pub(crate) use body::read;
+pub(crate) use transcription::{ResponseOptions, TranscriptionParams};
+pub(crate) use upload::Upload;

@@ -1,0 +1,114 @@
+//! Multipart forms. Parts come in any order; the audio is written away while it comes in.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use axum::body::{Body, BodyDataStream};
+use axum::extract::multipart::{Field, Multipart, MultipartError};
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
+
+use super::fields::Fields;
+use super::upload::{Spool, Upload};
+use crate::config::Limits;
+use crate::error::ApiError;
+
+/// Bytes that may pass before a part's head is complete.
+const MAX_HEAD_BYTES: u64 = 64 << 10;
+
+/// Reads a whole form.
+pub(crate) async fn read(request: Request, limits: &Limits) -> Result<(Fields, Option<Upload>), ApiError> {
+    let (parts, body) = request.into_parts();
+    let budget = Arc::new(AtomicU64::new(MAX_HEAD_BYTES));
+    let paced = Paced { inner: body.into_data_stream(), budget: Arc::clone(&budget), rest: false };
+    let mut form = Multipart::from_request(Request::from_parts(parts, Body::from_stream(paced)), &())
+        .await
+        .map_err(|rejection| ApiError::new(StatusCode::BAD_REQUEST, rejection.body_text()))?;
+
+    let mut fields = Fields::default();
+    let mut upload = None;
+    let mut text_left = limits.max_text_bytes;
+    for _ in 0..limits.max_parts {
+        budget.store(MAX_HEAD_BYTES, Ordering::Relaxed);
+        let Some(field) = form.next_field().await.map_err(|error| broken(&error))? else {
+            return Ok((fields, upload));
+        };
+        budget.store(u64::MAX, Ordering::Relaxed);
+        let name = field.name().unwrap_or_default().to_owned();
+        if name == "file" {
+            upload = Some(audio(field, limits).await?);
+        } else {
+            let value = text(field, &mut text_left, limits).await?;
+            fields.push_text(&name, value);
+        }
+    }
+    Err(ApiError::new(StatusCode::BAD_REQUEST, format!("The form has more than {} parts.", limits.max_parts)))
+}
+
+async fn audio(mut field: Field<'_>, limits: &Limits) -> Result<Upload, ApiError> {
+    let mut spool = Spool::new(limits);
+    while let Some(piece) = field.chunk().await.map_err(|error| broken(&error))? {
+        spool.write(&piece).await?;
+    }
+    spool.finish().await
+}
+
+async fn text(mut field: Field<'_>, left: &mut usize, limits: &Limits) -> Result<String, ApiError> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = field.chunk().await.map_err(|error| broken(&error))? {
+        *left = left.checked_sub(piece.len()).ok_or_else(|| {
+            let message = format!(
+                "The parts beside file are larger than {} bytes, the bound max_text_bytes.",
+                limits.max_text_bytes
+            );
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+        })?;
+        bytes.extend_from_slice(&piece);
+    }
+    let name = field.name().unwrap_or_default();
+    String::from_utf8(bytes).map_err(|_| {
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            format!("The part {name:?} is not UTF-8. Audio belongs in the part file."),
+        )
+    })
+}
+
+fn broken(error: &MultipartError) -> ApiError {
+    super::body::interrupted(error).unwrap_or_else(|| {
+        ApiError::new(StatusCode::BAD_REQUEST, format!("The multipart form is broken: {}", error.body_text()))
+    })
+}
+
+/// A body handed on one piece at a time, and no more of it than `budget` says. The form's reader takes whatever is
+/// ready into its buffer; this keeps that buffer at one piece, and bounds it where a part's head never ends.
+struct Paced {
+    inner: BodyDataStream,
+    budget: Arc<AtomicU64>,
+    rest: bool,
+}
+
+impl Stream for Paced {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if std::mem::take(&mut self.rest) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let left = self.budget.load(Ordering::Relaxed);
+        if left == 0 {
+            return Poll::Ready(Some(Err(axum::Error::new("the head of a part is too long"))));
+        }
+        let piece = std::task::ready!(self.inner.try_poll_next_unpin(context)?);
+        if let Some(piece) = &piece {
+            self.budget.store(left.saturating_sub(piece.len() as u64), Ordering::Relaxed);
+            self.rest = true;
+        }
+        Poll::Ready(piece.map(Ok))
+    }
+}

@@ -1,0 +1,88 @@
+//! Audio on its way in: a small upload stays in memory, a larger one goes to a temporary file.
+
+use tempfile::TempPath;
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+
+use crate::config::Limits;
+use crate::error::ApiError;
+
+/// A whole upload. The temporary file goes with it.
+#[derive(Debug)]
+pub(crate) enum Upload {
+    /// In memory.
+    Memory(Vec<u8>),
+    /// On disk.
+    File(TempPath),
+}
+
+/// Takes an upload piece by piece.
+pub(crate) struct Spool<'a> {
+    limits: &'a Limits,
+    memory: Vec<u8>,
+    file: Option<(File, TempPath)>,
+    length: u64,
+}
+
+impl<'a> Spool<'a> {
+    pub(crate) fn new(limits: &'a Limits) -> Self {
+        Self { limits, memory: Vec::new(), file: None, length: 0 }
+    }
+
+    /// Adds a piece.
+    pub(crate) async fn write(&mut self, piece: &[u8]) -> Result<(), ApiError> {
+        self.length += piece.len() as u64;
+        if self.length > self.limits.max_upload_bytes {
+            return Err(too_large(self.limits));
+        }
+        if self.file.is_none() {
+            if self.memory.len() + piece.len() <= self.limits.spool_bytes {
+                self.memory.extend_from_slice(piece);
+                return Ok(());
+            }
+            self.file = Some(temporary_file().await.map_err(disk)?);
+        }
+        if let Some((file, _)) = &mut self.file {
+            file.write_all(&std::mem::take(&mut self.memory)).await.map_err(disk)?;
+            file.write_all(piece).await.map_err(disk)?;
+        }
+        Ok(())
+    }
+
+    /// The end of the upload.
+    pub(crate) async fn finish(self) -> Result<Upload, ApiError> {
+        match self.file {
+            None if self.memory.is_empty() => Err(ApiError::invalid("file", "The audio in file is empty.")),
+            None => Ok(Upload::Memory(self.memory)),
+            Some((mut file, path)) => {
+                file.flush().await.map_err(disk)?;
+                Ok(Upload::File(path))
+            }
+        }
+    }
+}
+
+/// The answer to an upload over the bound.
+pub(crate) fn too_large(limits: &Limits) -> ApiError {
+    let message = format!(
+        "The upload is larger than {} bytes, the bound set by max_upload_bytes (mynah serve --max-upload-bytes).",
+        limits.max_upload_bytes
+    );
+    ApiError::new(axum::http::StatusCode::PAYLOAD_TOO_LARGE, message).param("file")
+}
+
+async fn temporary_file() -> std::io::Result<(File, TempPath)> {
+    let file =
+        tokio::task::spawn_blocking(|| tempfile::Builder::new().prefix("mynah-upload-").tempfile()).await??;
+    let (file, path) = file.into_parts();
+    Ok((File::from_std(file), path))
+}
+
+/// The disk failed or is full: our trouble, not the client's.
+fn disk(error: std::io::Error) -> ApiError {
+    tracing::error!(%error, folder = %std::env::temp_dir().display(), "cannot write an upload to the temporary folder");
+    ApiError::new(
+        axum::http::StatusCode::INSUFFICIENT_STORAGE,
+        "The server cannot store the upload: its disk is full.",
+    )
+}

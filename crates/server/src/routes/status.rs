@@ -1,0 +1,33 @@
+//! Probes, and what no route answers.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri};
+use mynah_api::AuthProbe;
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::state::AppState;
+
+/// `GET /health`: the server takes requests.
+pub(crate) async fn health() -> Json<Value> {
+    Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
+}
+
+/// `GET /v1/cluster/auth`: Xinference's clients send their key only if told to.
+pub(crate) async fn auth_probe(State(state): State<Arc<AppState>>) -> Json<AuthProbe> {
+    Json(AuthProbe { auth: !state.config.api_keys.is_empty() })
+}
+
+/// Any path that no route has.
+pub(crate) async fn no_such_path(uri: Uri) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, format!("Not Found: no route {}.", uri.path())).code("not_found")
+}
+
+/// A method that the path's route does not have.
+pub(crate) async fn no_such_method(method: Method, uri: Uri) -> ApiError {
+    let message = format!("Method Not Allowed: {method} {}.", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message).code("method_not_allowed")
+}

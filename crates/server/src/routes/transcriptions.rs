@@ -1,0 +1,90 @@
+//! `POST /v1/audio/transcriptions` and `POST /v1/audio/translations`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use mynah_engine::{AudioSource, Job, JobEvent, TranscribeRequest};
+use mynah_models::{Task, Transcript};
+use tokio::time::Instant;
+
+use crate::error::ApiError;
+use crate::events;
+use crate::render::render;
+use crate::request::{TranscriptionParams, Upload, read};
+use crate::state::AppState;
+
+/// Speech to text in the spoken language.
+pub(crate) async fn transcriptions(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    answer(&state, Task::Transcribe, request).await
+}
+
+/// Speech to English text.
+pub(crate) async fn translations(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    answer(&state, Task::Translate, request).await
+}
+
+/// Where the client leaves, this future or the answer's body is dropped, and with it the job.
+async fn answer(state: &AppState, task: Task, request: Request) -> Result<Response, ApiError> {
+    let place = state.place()?;
+    let limits = &state.config.limits;
+    let (fields, upload) = read(request, limits).await?;
+    let TranscriptionParams { model, options, response } = TranscriptionParams::from_fields(fields, task)?;
+    let model = state.model(&model)?;
+    let audio = match upload {
+        Upload::Memory(bytes) => AudioSource::Bytes(bytes),
+        Upload::File(path) => AudioSource::TempFile(path),
+    };
+    let open_language = options.language.is_none();
+    let mut job = TimedJob {
+        job: state.engine.transcribe(TranscribeRequest { model, audio, options })?,
+        bound: limits.request_time,
+        deadline: Instant::now() + limits.request_time,
+    };
+    if response.stream {
+        return events::answer(job, response.logprobs, open_language, place).await;
+    }
+    let transcript = job.transcript().await?;
+    render(&transcript, &response, open_language)
+}
+
+/// A job that may take a while and no longer.
+pub(crate) struct TimedJob {
+    job: Job,
+    bound: Duration,
+    deadline: Instant,
+}
+
+impl TimedJob {
+    /// The next event that is not a failure.
+    pub(crate) async fn next(&mut self) -> Result<JobEvent, ApiError> {
+        match tokio::time::timeout_at(self.deadline, self.job.next()).await {
+            Ok(Some(JobEvent::Failed(error))) => Err(error.into()),
+            Ok(Some(event)) => Ok(event),
+            Ok(None) => {
+                Err(ApiError::internal(&"the job ended without a result", "The transcription failed"))
+            }
+            Err(_) => {
+                let message =
+                    format!("The transcription took longer than request_time, {} s.", self.bound.as_secs());
+                Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, message).code("timeout"))
+            }
+        }
+    }
+
+    async fn transcript(&mut self) -> Result<Arc<Transcript>, ApiError> {
+        loop {
+            if let JobEvent::Done(transcript) = self.next().await? {
+                return Ok(transcript);
+            }
+        }
+    }
+}

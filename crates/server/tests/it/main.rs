@@ -1,0 +1,10 @@
+//! The routes as clients see them, on an engine whose model is scripted.
+
+mod access;
+mod bounds;
+mod errors;
+mod formats;
+mod models;
+mod parameters;
+mod stream;
+mod support;

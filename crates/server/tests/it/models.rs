@@ -1,0 +1,49 @@
+//! The list of models, in the form of both APIs.
+
+use serde_json::json;
+
+use crate::support::app;
+
+#[tokio::test]
+async fn the_list_has_the_catalogue_and_the_operators_own() {
+    let body = app().get("/v1/models").await.json();
+    assert_eq!(body["object"], "list");
+    let ids: Vec<_> =
+        body["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+    for id in ["scripted", "whisper-base", "whisper-tiny.en", "whisper-large-v3", "Belle-whisper-large-v3-zh"]
+    {
+        assert!(ids.contains(&id), "{id} is not in {ids:?}");
+    }
+    for model in body["data"].as_array().unwrap() {
+        assert_eq!(model["object"], "model");
+        assert_eq!(model["model_type"], "audio");
+        assert_eq!(model["model_ability"], json!(["audio2text"]));
+        assert!(model["created"].is_u64() && model["owned_by"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn one_model_by_any_of_its_names() {
+    let app = app();
+    let base = app.get("/v1/models/whisper-base").await.json();
+    assert_eq!((&base["id"], &base["multilingual"]), (&json!("whisper-base"), &json!(true)));
+    let english = app.get("/v1/models/whisper-tiny.en").await.json();
+    assert_eq!((&english["model_lang"], &english["multilingual"]), (&json!(["en"]), &json!(false)));
+    let alias = app.get("/v1/models/whisper-1").await.json();
+    assert_eq!((&alias["id"], &alias["model_name"]), (&json!("whisper-1"), &json!("whisper-base")));
+    // Percent-encoded by OpenAI's clients, raw by people.
+    for path in ["/v1/models/openai%2Fwhisper-base", "/v1/models/openai/whisper-base"] {
+        assert_eq!(app.get(path).await.json()["id"], "openai/whisper-base", "{path}");
+    }
+    assert_eq!(app.get("/v1/models/scripted").await.json()["id"], "scripted");
+}
+
+#[tokio::test]
+async fn models_that_do_not_exist() {
+    let app = app();
+    for path in ["/v1/models/nope", "/v1/models/..%2F..%2Fetc%2Fpasswd", "/v1/models/%00", "/v1/models/a/b/c"]
+    {
+        assert_eq!(app.get(path).await.error(404)["code"], "model_not_found", "{path}");
+    }
+    app.get("/v1/models/%ff").await.error(400);
+}

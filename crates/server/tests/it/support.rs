@@ -1,0 +1,295 @@
+//! A scripted model, requests in every form, and answers taken apart.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use mynah_engine::{Engine, Settings, Transcriber};
+use mynah_models::speech_to_text::TokenLogprob;
+use mynah_models::{
+    CancelFlag, Error, Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent, Word,
+};
+use mynah_server::{LocalModel, ServerConfig, router};
+use serde_json::Value;
+use tower::ServiceExt;
+
+/// What the scripted model saw.
+#[derive(Default)]
+pub(crate) struct Seen {
+    options: Mutex<Option<TranscribeOptions>>,
+    cancelled: AtomicBool,
+}
+
+impl Seen {
+    /// Options of the last job.
+    pub(crate) fn options(&self) -> TranscribeOptions {
+        self.options.lock().unwrap().clone().expect("no job ran")
+    }
+
+    /// Whether no job ran.
+    pub(crate) fn nothing(&self) -> bool {
+        self.options.lock().unwrap().is_none()
+    }
+
+    /// Waits until a job was told to stop.
+    pub(crate) async fn cancellation(&self) {
+        tokio::time::timeout(Duration::from_secs(10), async {
+            while !self.cancelled.load(Ordering::Acquire) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+        .expect("the job goes on though its client has left");
+    }
+}
+
+/// Says the same two sentences whatever it hears. Its name tells what else it does.
+struct Scripted {
+    name: String,
+    seen: Arc<Seen>,
+}
+
+impl Transcriber for Scripted {
+    fn transcribe(
+        &self,
+        samples: &[f32],
+        options: &TranscribeOptions,
+        cancel: &CancelFlag,
+        observer: &mut dyn Observer,
+    ) -> Result<Transcript, Error> {
+        *self.seen.options.lock().unwrap() = Some(options.clone());
+        if self.name == "english" && options.task == Task::Translate {
+            return Err(Error::Unsupported("english does not support translations".into()));
+        }
+        let language = options.language.clone().or_else(|| options.allowed_languages.first().cloned());
+        let language = language.unwrap_or_else(|| "en".to_owned());
+        observer.event(TranscriptEvent::Language(language.clone(), 0.9));
+        assert!(self.name != "panics", "as the script says");
+        let texts = match self.name.as_str() {
+            "silent" => [" ", ""],
+            _ => [" Hello, world.", " It's (really) \"me\"! "],
+        };
+        let mut segments = Vec::new();
+        for (id, text) in texts.into_iter().enumerate() {
+            let segment = Arc::new(segment(id, text, options));
+            observer.event(TranscriptEvent::Segment(Arc::clone(&segment)));
+            segments.push(segment);
+            if self.name == "slow" {
+                while !cancel.is_cancelled() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                self.seen.cancelled.store(true, Ordering::Release);
+                return Err(Error::Cancelled);
+            }
+            if self.name == "fails" {
+                return Err(Error::BadInput("this went wrong half way".into()));
+            }
+        }
+        Ok(Transcript {
+            task: options.task,
+            language,
+            language_probability: 0.9,
+            languages: Vec::new(),
+            duration_s: samples.len() as f64 / 16_000.0,
+            segments,
+        })
+    }
+}
+
+fn segment(id: usize, text: &str, options: &TranscribeOptions) -> Segment {
+    let start_s = id as f64;
+    let words = text.split_inclusive(' ').map(str::trim_end).filter(|word| !word.is_empty()).enumerate();
+    let words = words.map(|(n, word)| Word {
+        text: format!(" {word}"),
+        start_s: start_s + 0.1 * n as f64,
+        end_s: start_s + 0.1 * (n + 1) as f64,
+        probability: 0.5,
+    });
+    Segment {
+        id,
+        seek_frames: 0,
+        start_s,
+        end_s: start_s + 1.0,
+        text: text.to_owned(),
+        tokens: vec![50364, 15947, 50414],
+        logprobs: vec![TokenLogprob { id: 15947, bytes: text.as_bytes().to_vec(), logprob: -0.25 }],
+        temperature: 0.2,
+        avg_logprob: -0.3,
+        compression_ratio: 1.25,
+        no_speech_prob: 0.01,
+        words: if options.word_timestamps { words.collect() } else { Vec::new() },
+    }
+}
+
+/// A server with scripted models.
+pub(crate) struct App {
+    pub(crate) router: Router,
+    pub(crate) seen: Arc<Seen>,
+    _home: tempfile::TempDir,
+}
+
+/// A server with default settings.
+pub(crate) fn app() -> App {
+    app_with(|_| {})
+}
+
+/// A server whose settings are changed by `change`.
+pub(crate) fn app_with(change: impl FnOnce(&mut ServerConfig)) -> App {
+    let home = tempfile::tempdir().unwrap();
+    let mut settings = Settings::new(home.path());
+    settings.offline = true;
+    settings.queue_length = 4;
+    let seen = Arc::new(Seen::default());
+    let load = {
+        let seen = Arc::clone(&seen);
+        move |path: &Path, _| -> Result<Arc<dyn Transcriber>, Error> {
+            let name = path.to_string_lossy().into_owned();
+            if name == "damaged" {
+                return Err(Error::Malformed { path: path.to_owned(), reason: "secret reason".into() });
+            }
+            Ok(Arc::new(Scripted { name, seen: Arc::clone(&seen) }))
+        }
+    };
+    let engine = Engine::open_with(settings, Box::new(load)).unwrap();
+    let names = ["scripted", "silent", "english", "panics", "slow", "fails", "damaged"];
+    let local_models = names.map(|name| LocalModel { name: name.into(), path: name.into() });
+    let mut config = ServerConfig { local_models: local_models.into(), ..ServerConfig::default() };
+    change(&mut config);
+    App { router: router(engine, config), seen, _home: home }
+}
+
+/// An answer with its whole body.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Data of the server-sent events.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        let events = self.text().split_terminator("\n\n");
+        events.map(|event| serde_json::from_str(event.strip_prefix("data: ").unwrap()).unwrap()).collect()
+    }
+
+    /// The error object, after checking that the body has the shape that all errors have.
+    #[track_caller]
+    pub(crate) fn error(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/json");
+        let body = self.json();
+        let error = body["error"].as_object().expect("no error object");
+        let keys: Vec<&str> = error.keys().map(String::as_str).collect();
+        assert_eq!(keys, ["code", "message", "param", "type"]);
+        assert_eq!(body["detail"], error["message"], "both clients read the same message");
+        assert!(!error["message"].as_str().unwrap().is_empty());
+        body["error"].clone()
+    }
+}
+
+impl App {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// Two seconds of sound and these parameters to `/v1/audio/transcriptions`; the model is `scripted` unless named.
+    pub(crate) async fn transcribe(&self, fields: &[(&str, &str)]) -> Answer {
+        self.send(form(TRANSCRIPTIONS, &with_model(fields), Some(&sound()))).await
+    }
+
+    /// The same to `/v1/audio/translations`.
+    pub(crate) async fn translate(&self, fields: &[(&str, &str)]) -> Answer {
+        self.send(form(TRANSLATIONS, &with_model(fields), Some(&sound()))).await
+    }
+}
+
+pub(crate) const TRANSCRIPTIONS: &str = "/v1/audio/transcriptions";
+pub(crate) const TRANSLATIONS: &str = "/v1/audio/translations";
+
+fn with_model<'a>(fields: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let mut all = fields.to_vec();
+    if !fields.iter().any(|(name, _)| *name == "model") {
+        all.push(("model", "scripted"));
+    }
+    all
+}
+
+const BOUNDARY: &str = "a-boundary";
+
+/// A multipart request; the file comes last, as Python's clients send it.
+pub(crate) fn form(path: &str, fields: &[(&str, &str)], file: Option<&[u8]>) -> Request<Body> {
+    let mut body = Vec::new();
+    for (name, value) in fields {
+        body.extend_from_slice(part(name, None).as_bytes());
+        body.extend_from_slice(value.as_bytes());
+        body.extend_from_slice(b"\r\n");
+    }
+    if let Some(file) = file {
+        body.extend_from_slice(part("file", Some("upload")).as_bytes());
+        body.extend_from_slice(file);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+    multipart(path, Body::from(body))
+}
+
+/// The head of a part.
+pub(crate) fn part(name: &str, filename: Option<&str>) -> String {
+    let filename =
+        filename.map(|name| format!("; filename=\"{name}\"\r\nContent-Type: application/octet-stream"));
+    let filename = filename.unwrap_or_default();
+    format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"{filename}\r\n\r\n")
+}
+
+/// A request with this multipart body.
+pub(crate) fn multipart(path: &str, body: Body) -> Request<Body> {
+    let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+    Request::post(path).header("content-type", content_type).body(body).unwrap()
+}
+
+/// A request with this JSON body.
+pub(crate) fn json(path: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::post(path).header("content-type", "application/json").body(body.into()).unwrap()
+}
+
+/// Two seconds of a 440 Hz tone: a wave file of 16-bit samples at 16 kHz.
+pub(crate) fn sound() -> Vec<u8> {
+    const RATE: u32 = 16_000;
+    let samples =
+        (0..2 * RATE).map(|n| (f64::from(n) * 440.0 / f64::from(RATE) * std::f64::consts::TAU).sin());
+    let data: Vec<u8> = samples.flat_map(|x| ((x * 8000.0) as i16).to_le_bytes()).collect();
+    let mut file = Vec::new();
+    file.extend_from_slice(b"RIFF");
+    file.extend_from_slice(&(36 + data.len() as u32).to_le_bytes());
+    file.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    file.extend_from_slice(&RATE.to_le_bytes());
+    file.extend_from_slice(&(RATE * 2).to_le_bytes());
+    file.extend_from_slice(b"\x02\0\x10\0data");
+    file.extend_from_slice(&(data.len() as u32).to_le_bytes());
+    file.extend_from_slice(&data);
+    file
+}
