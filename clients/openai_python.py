@@ -99,7 +99,7 @@ def transcription_options():
 def transcription_log_probabilities():
     answer = transcribe(include=["logprobs"])
     assert all(token.logprob <= 0 for token in answer.logprobs)
-    assert said(bytes(b for token in answer.logprobs for b in token.bytes).decode())
+    assert said(bytes(int(b) for token in answer.logprobs for b in token.bytes).decode())
 
 
 def transcription_stream():

@@ -3,7 +3,8 @@
 import asyncio
 import sys
 
-from xinference_client import AsyncClient, Client
+from xinference_client import AsyncRESTfulClient as AsyncClient
+from xinference_client import RESTfulClient as Client
 
 from checks import Checks, raises, said, steady
 
@@ -95,6 +96,7 @@ def asynchronous():
                 assert "temperature" in str(error)
             else:
                 raise AssertionError("temperature 3 was taken")
+            await handle.close()
             return [one["text"], two["text"]]
         finally:
             await other.close()

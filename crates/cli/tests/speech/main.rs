@@ -1,0 +1,5 @@
+//! The program on real speech. The first run fetches a model, a recording and the clients; see `clients/README.md`.
+
+mod clients;
+mod support;
+mod transcribe;
