@@ -5,11 +5,20 @@ use mynah_kernels::attention::{KeyValues, Queries, attend};
 
 use super::Config;
 use super::weights::{Encoder, EncoderLayer, Linear};
+use crate::{CancelFlag, Error};
 
 /// States of a window, `[frames / 2, width]`: a position for every 20 ms.
 ///
 /// `mel` is `[n_mels, frames]` with an even number of frames, at most two for each of the model's positions.
-pub(super) fn encode(encoder: &Encoder, config: &Config, mel: &[f32]) -> Vec<f32> {
+///
+/// # Errors
+/// [`Error::Cancelled`], looked for before each layer.
+pub(super) fn encode(
+    encoder: &Encoder,
+    config: &Config,
+    mel: &[f32],
+    cancel: &CancelFlag,
+) -> Result<Vec<f32>, Error> {
     let (width, n_mels) = (config.width, config.n_mels);
     let frames = mel.len() / n_mels;
     let positions = frames / 2;
@@ -35,10 +44,11 @@ pub(super) fn encode(encoder: &Encoder, config: &Config, mel: &[f32]) -> Vec<f32
         hidden: vec![0.0; positions * config.ffn_width],
     };
     for layer in &encoder.layers {
+        cancel.check()?;
         run_layer(layer, config, positions, &mut x, &mut buffers);
     }
     encoder.norm.apply(&x, &mut buffers.normed);
-    buffers.normed
+    Ok(buffers.normed)
 }
 
 struct Buffers {

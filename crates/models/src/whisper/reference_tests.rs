@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use tiny_whisper::{Fixture, Variant, fixture};
 
 use super::{Compute, Whisper, encoder};
+use crate::CancelFlag;
 use crate::checkpoint::{Checkpoint, Dtype, Format};
 
 fn folder(variant: &Variant) -> TempDir {
@@ -69,7 +70,9 @@ fn weights_are_those_that_the_reference_was_given() {
 fn encoder_states_are_those_of_transformers() {
     each_model(Compute::F32, |fixture, variant, whisper| {
         let mel = variant.mel(fixture.frames);
-        let states = encoder::encode(&whisper.model.weights.encoder, &whisper.model.config, &mel);
+        let states =
+            encoder::encode(&whisper.model.weights.encoder, &whisper.model.config, &mel, &CancelFlag::new())
+                .unwrap();
         let rows: Vec<f32> = fixture
             .positions
             .iter()
@@ -87,7 +90,10 @@ fn logits_are_those_of_transformers_at_every_precision() {
     for (compute, tolerance) in [(Compute::F32, 5e-4), (Compute::F16, 5e-3), (Compute::Int8, 0.25)] {
         each_model(compute, |fixture, variant, whisper| {
             let name = format!("{} {compute:?}", variant.name);
-            let mut window = whisper.network().encode(&variant.mel(fixture.frames), fixture.frames).unwrap();
+            let mut window = whisper
+                .network()
+                .encode(&variant.mel(fixture.frames), fixture.frames, &CancelFlag::new())
+                .unwrap();
             let all: Vec<usize> = (0..variant.tokens.len()).collect();
             let logits = window.prefill(&variant.tokens, &all).unwrap();
             let found = sampled(&logits, variant.vocab_size, fixture.vocabulary_step);
@@ -107,7 +113,10 @@ fn logits_are_those_of_transformers_at_every_precision() {
 #[test]
 fn steps_give_what_feeding_all_tokens_at_once_gives() {
     each_model(Compute::F32, |fixture, variant, whisper| {
-        let mut window = whisper.network().encode(&variant.mel(fixture.frames), fixture.frames).unwrap();
+        let mut window = whisper
+            .network()
+            .encode(&variant.mel(fixture.frames), fixture.frames, &CancelFlag::new())
+            .unwrap();
         let (prompt, rest) = variant.tokens.split_at(3);
         let mut found = sampled(
             &window.prefill(prompt, &[0, 1, 2]).unwrap(),
@@ -135,7 +144,10 @@ fn steps_give_what_feeding_all_tokens_at_once_gives() {
 #[test]
 fn alignment_is_the_attention_of_transformers() {
     each_model(Compute::F32, |fixture, variant, whisper| {
-        let mut window = whisper.network().encode(&variant.mel(fixture.frames), fixture.frames).unwrap();
+        let mut window = whisper
+            .network()
+            .encode(&variant.mel(fixture.frames), fixture.frames, &CancelFlag::new())
+            .unwrap();
         let alignment = window.align(&variant.tokens, fixture.alignment_frames).unwrap();
         assert_eq!(
             (alignment.heads, alignment.tokens, alignment.frames),

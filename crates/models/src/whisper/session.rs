@@ -6,7 +6,7 @@ use super::decoder::{self, Cache, CrossKeyValues};
 use super::step::{Alignment, Network, WindowDecoder};
 use super::weights::Weights;
 use super::{Config, encoder};
-use crate::Error;
+use crate::{CancelFlag, Error};
 
 /// The network: sizes and weights.
 pub(super) struct Model {
@@ -18,14 +18,19 @@ pub(super) struct Model {
 const LOGIT_ROWS: usize = 12;
 
 impl Network for Model {
-    fn encode(&self, mel: &[f32], _content_frames: usize) -> Result<Box<dyn WindowDecoder + '_>, Error> {
+    fn encode(
+        &self,
+        mel: &[f32],
+        _content_frames: usize,
+        cancel: &CancelFlag,
+    ) -> Result<Box<dyn WindowDecoder + '_>, Error> {
         let (n_mels, most) = (self.config.n_mels, 2 * self.config.audio_positions);
         let frames = mel.len() / n_mels;
         if frames == 0 || frames > most || !frames.is_multiple_of(2) || frames * n_mels != mel.len() {
             let reason = format!("a window has an even number of frames up to {most}, not {frames}");
             return Err(Error::BadInput(reason));
         }
-        let states = encoder::encode(&self.weights.encoder, &self.config, mel);
+        let states = encoder::encode(&self.weights.encoder, &self.config, mel, cancel)?;
         Ok(Box::new(Session {
             model: self,
             cross: decoder::cross_key_values(&self.weights, &self.config, &states),

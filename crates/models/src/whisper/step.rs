@@ -1,12 +1,17 @@
 //! What the search needs of the network: windows encoded, and rows of hypotheses that grow by one token a step.
 
-use crate::Error;
+use crate::{CancelFlag, Error};
 
 /// The network with its weights; shared by all jobs.
 pub trait Network: Send + Sync {
     /// Encodes one window of log-mel frames of 10 ms, `[n_mels, frames]` with at most 3000 frames, of which the first
-    /// `content_frames` are audio and the rest is padding, and readies it for decoding.
-    fn encode(&self, mel: &[f32], content_frames: usize) -> Result<Box<dyn WindowDecoder + '_>, Error>;
+    /// `content_frames` are audio and the rest is padding, and readies it for decoding. Looks at `cancel` between layers.
+    fn encode(
+        &self,
+        mel: &[f32],
+        content_frames: usize,
+        cancel: &CancelFlag,
+    ) -> Result<Box<dyn WindowDecoder + '_>, Error>;
 }
 
 /// One window's decoder state (self-attention cache, cross-attention keys and values) for several hypotheses.

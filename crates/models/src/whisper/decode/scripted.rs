@@ -48,7 +48,12 @@ impl<'a> ScriptedNetwork<'a> {
 }
 
 impl Network for ScriptedNetwork<'_> {
-    fn encode(&self, _mel: &[f32], content_frames: usize) -> Result<Box<dyn WindowDecoder + '_>, Error> {
+    fn encode(
+        &self,
+        _mel: &[f32],
+        content_frames: usize,
+        _cancel: &CancelFlag,
+    ) -> Result<Box<dyn WindowDecoder + '_>, Error> {
         let mut windows = self.windows.lock().unwrap();
         let window = Window { index: windows.len(), content_frames };
         windows.push(window.clone());

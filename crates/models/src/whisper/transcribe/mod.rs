@@ -97,7 +97,7 @@ fn detect_language<'a>(
         }
         let _turn = Turn::begin(observer);
         cancel.check()?;
-        let mut decoder = recording.encode(first_frame)?;
+        let mut decoder = recording.encode(first_frame, cancel)?;
         detection.look(&mut *decoder)?;
         first_window.get_or_insert(decoder);
     }

@@ -9,7 +9,7 @@ use mynah_audio::vad;
 use super::timeline::Timeline;
 use super::{SAMPLE_RATE_HZ, WINDOW_FRAMES, hundredths};
 use crate::whisper::{Network, WindowDecoder};
-use crate::{Error, VadOptions, Word};
+use crate::{CancelFlag, Error, VadOptions, Word};
 
 pub(super) struct Recording<'a> {
     network: &'a dyn Network,
@@ -52,9 +52,13 @@ impl<'a> Recording<'a> {
     }
 
     /// Encodes the window that begins at `first_frame`.
-    pub(super) fn encode(&self, first_frame: usize) -> Result<Box<dyn WindowDecoder + '_>, Error> {
+    pub(super) fn encode(
+        &self,
+        first_frame: usize,
+        cancel: &CancelFlag,
+    ) -> Result<Box<dyn WindowDecoder + '_>, Error> {
         let mel = self.mel.window(&self.samples, first_frame, WINDOW_FRAMES, self.peak);
-        self.network.encode(&mel, self.window_frames(first_frame))
+        self.network.encode(&mel, self.window_frames(first_frame), cancel)
     }
 
     /// Recording's time of the start of something decoded.

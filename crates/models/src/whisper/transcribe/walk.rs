@@ -97,7 +97,7 @@ impl<'a> Walk<'a> {
                 self.cancel.check()?;
                 let mut decoder = match first_window.take() {
                     Some(decoder) => decoder,
-                    None => self.recording.encode(frame)?,
+                    None => self.recording.encode(frame, self.cancel)?,
                 };
                 self.window(&mut *decoder, frame)?
             };
