@@ -1,5 +1,6 @@
 //! Progress on standard error: bars on a terminal, nothing elsewhere.
 
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -24,13 +25,11 @@ impl Bars {
         self.0.suspend(act)
     }
 
-    /// A bar; it goes when dropped.
+    /// A bar, which shows once there is something to tell and goes when dropped. Of a path, it shows the last part.
     pub(crate) fn add(&self, name: &str) -> Bar {
-        let bar = self.0.add(ProgressBar::no_length());
-        bar.set_prefix(name.to_owned());
-        let bar = Bar { bar, shown: Shown::Nothing };
-        bar.bar.set_style(style(BUSY));
-        bar
+        let name = Path::new(name).file_name().map_or(name.into(), |name| name.to_string_lossy());
+        let bar = ProgressBar::no_length().with_style(style(BUSY)).with_prefix(name.into_owned());
+        Bar { bar: self.0.add(bar), shown: Shown::Nothing }
     }
 }
 

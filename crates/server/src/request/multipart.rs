@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 
 use super::fields::Fields;
-use super::upload::{Spool, Upload};
+use super::upload::{Spool, Upload, too_large};
 use crate::config::Limits;
 use crate::error::ApiError;
 
@@ -41,6 +41,8 @@ pub(crate) async fn read(request: Request, limits: &Limits) -> Result<(Fields, O
         let name = field.name().unwrap_or_default().to_owned();
         if name == "file" {
             upload = Some(audio(field, limits).await?);
+        } else if field.file_name().is_some() {
+            pass_over(field, limits).await?;
         } else {
             let value = text(field, &mut text_left, limits).await?;
             fields.push_text(&name, value);
@@ -55,6 +57,18 @@ async fn audio(mut field: Field<'_>, limits: &Limits) -> Result<Upload, ApiError
         spool.write(&piece).await?;
     }
     spool.finish().await
+}
+
+/// A file under a name that means nothing here.
+async fn pass_over(mut field: Field<'_>, limits: &Limits) -> Result<(), ApiError> {
+    let mut length = 0;
+    while let Some(piece) = field.chunk().await.map_err(|error| broken(&error))? {
+        length += piece.len() as u64;
+        if length > limits.max_upload_bytes {
+            return Err(too_large(limits));
+        }
+    }
+    Ok(())
 }
 
 async fn text(mut field: Field<'_>, left: &mut usize, limits: &Limits) -> Result<String, ApiError> {

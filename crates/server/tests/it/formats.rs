@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{TRANSCRIPTIONS, TRANSLATIONS, app, form, sound};
+use crate::support::{TRANSCRIPTIONS, TRANSLATIONS, app, multipart, part, sound};
 
 const TEXT: &str = "Hello, world. It's (really) \"me\"!";
 
@@ -140,20 +140,19 @@ async fn silence_is_an_empty_text() {
 }
 
 #[tokio::test]
-async fn the_file_may_come_first() {
+async fn parts_come_in_any_order_and_unknown_ones_do_no_harm() {
     let app = app();
+    let model = part("model", None) + "scripted\r\n";
+    let user = part("user", None) + "me\r\n";
+    let logo = part("logo", Some("logo.png")) + &"x".repeat(2 << 20) + "\r\n";
+    let file = [part("file", Some("a.wav")).as_bytes(), &sound(), b"\r\n"].concat();
     for path in [TRANSCRIPTIONS, TRANSLATIONS] {
-        let body = [
-            crate::support::part("file", Some("a.wav")).as_bytes(),
-            &sound(),
-            b"\r\n",
-            crate::support::part("model", None).as_bytes(),
-            b"scripted\r\n--a-boundary--\r\n",
-        ]
-        .concat();
-        assert_eq!(app.send(crate::support::multipart(path, body.into())).await.json()["text"], TEXT);
-        let request =
-            form(path, &[("model", "scripted"), ("unknown", "ignored"), ("user", "me")], Some(&sound()));
-        assert_eq!(app.send(request).await.json()["text"], TEXT);
+        for parts in [
+            [&file[..], model.as_bytes(), user.as_bytes(), logo.as_bytes()],
+            [logo.as_bytes(), user.as_bytes(), &file, model.as_bytes()],
+        ] {
+            let body = [parts.concat().as_slice(), b"--a-boundary--\r\n"].concat();
+            assert_eq!(app.send(multipart(path, body.into())).await.json()["text"], TEXT);
+        }
     }
 }
