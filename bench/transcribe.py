@@ -56,8 +56,8 @@ def recordings(paths):
 
 def contestants(args):
     """Name -> function from files to the command that transcribes them."""
-    mynah = ROOT / "target" / "dist" / "mynah"
-    run(["cargo", "build", "--profile", "dist", "--bin", "mynah"], cwd=ROOT)
+    mynah = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "mynah"
+    run(["cargo", "build", "--release", "--bin", "mynah"], cwd=ROOT)
     environment = WORK / "venv"
     if not environment.exists():
         run([sys.executable, "-m", "venv", environment])
