@@ -1,6 +1,5 @@
 //! AAC access units: LC, HE-AAC and HE-AAC v2 (ISO/IEC 14496-3).
 
-use symphonia::core::audio::{Channels, Position};
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use syom::{DecodeOptions, Decoder};
 
@@ -44,7 +43,7 @@ impl Aac {
         let outcome = self.decoder.decode_au(unit, |frame| {
             let width = frame.planar.len();
             if shape.rate != frame.sample_rate || shape.channels.count() != width {
-                *shape = Shape { rate: frame.sample_rate, channels: layout(width) };
+                *shape = Shape::plain(frame.sample_rate, width);
             }
             let from = out.len();
             out.resize(from + frame.samples * width, 0.0);
@@ -61,13 +60,5 @@ impl Aac {
             let _ = self.decoder.set_asc(&self.config);
         }
         outcome.map_err(|_| Undecodable)
-    }
-}
-
-fn layout(channels: usize) -> Channels {
-    match channels {
-        1 => Channels::Positioned(Position::FRONT_CENTER),
-        2 => Channels::Positioned(Position::FRONT_LEFT | Position::FRONT_RIGHT),
-        _ => Channels::Discrete(channels as u16),
     }
 }

@@ -228,6 +228,9 @@ enum End {
 const HOPELESS: usize = 2_000;
 /// Longest silence put in for a damaged packet, in seconds.
 const LONGEST_PATCH: f64 = 1.0;
+/// Gaps between pages of Ogg that are filled, in seconds: shorter ones are rounding, longer ones a clock that jumped.
+const SHORTEST_GAP: f64 = 0.05;
+const LONGEST_GAP: f64 = 60.0;
 
 fn play(
     reader: &mut dyn FormatReader,
@@ -239,12 +242,14 @@ fn play(
     let mut block = Vec::new();
     let mut trim: Option<Trim> = None;
     let (mut good, mut bad) = (0usize, 0usize);
+    let mut due: Option<i64> = None;
     let end = loop {
         sink.check_cancelled()?;
         let mut packet = match reader.next_packet() {
             Ok(Some(packet)) => packet,
             Ok(None) => break End::Stream,
             Err(Error::ResetRequired) => break End::Reset,
+            Err(Error::IoError(error)) if error.raw_os_error().is_some() => return Err(error.into()),
             // Whatever breaks behind the first sound is the end of what is there.
             Err(_) if good > 0 || !sink.is_empty() => break End::Stream,
             Err(Error::IoError(error)) if error.kind() == io::ErrorKind::UnexpectedEof => break End::Stream,
@@ -256,6 +261,15 @@ fn play(
         if margins.format == Format::Mpeg && is_past_count(track, &packet) {
             packet.trim_end = Duration::ZERO;
         }
+        // A damaged page of Ogg goes missing whole. Silence in its place keeps the times of what follows.
+        let (pts, base) = (packet.pts.get(), track.time_base);
+        let lost = due.map_or(0.0, |due| seconds(pts.saturating_sub(due).max(0) as u64, base));
+        if margins.format == Format::Ogg && (SHORTEST_GAP..LONGEST_GAP).contains(&lost) {
+            let shape = decoder.shape();
+            let frames = (lost * f64::from(shape.rate)) as usize;
+            sink.push(&vec![0.0; frames * shape.channels.count()], &shape)?;
+        }
+        due = Some(pts.saturating_add_unsigned(packet.dur.get()));
         block.clear();
         if decoder.decode(&packet, &mut block).is_ok() {
             good += 1;
@@ -267,11 +281,11 @@ fn play(
             if good == 0 {
                 continue;
             }
-            // Silence in its place keeps the times of what follows.
+            // Silence for this too.
             block.clear();
             let shape = decoder.shape();
-            let frames = lasting(&packet, track.time_base, shape.rate);
-            block.resize(frames * shape.channels.count(), 0.0);
+            let lasting = seconds(packet.dur.get(), base).min(LONGEST_PATCH);
+            block.resize((lasting * f64::from(shape.rate)) as usize * shape.channels.count(), 0.0);
         }
         let shape = decoder.shape();
         let width = shape.channels.count();
@@ -294,10 +308,8 @@ fn play(
     Ok(end)
 }
 
-fn lasting(packet: &Packet, time_base: Option<TimeBase>, rate: u32) -> usize {
-    let Some(base) = time_base else { return 0 };
-    let seconds = packet.dur.get() as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get());
-    (seconds.min(LONGEST_PATCH) * f64::from(rate)) as usize
+fn seconds(ticks: u64, base: Option<TimeBase>) -> f64 {
+    base.map_or(0.0, |base| ticks as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get()))
 }
 
 /// Whether an MPEG packet lies behind the frames the stream's first one counts. A wrong count must not cut the rest off:
@@ -319,11 +331,7 @@ impl Margins {
     fn trim(&self, track: &Track, first: &Packet, rate: u32) -> Trim {
         let params = audio_params(track);
         let codec = params.map(|params| params.codec);
-        let ticks = |ticks: u64| {
-            let base =
-                track.time_base.map_or(0.0, |base| f64::from(base.numer.get()) / f64::from(base.denom.get()));
-            (ticks as f64 * base * f64::from(rate)).round() as u64
-        };
+        let ticks = |ticks: u64| (seconds(ticks, track.time_base) * f64::from(rate)).round() as u64;
         let edited = self.edit.map_or_else(Trim::default, |edit| edit.trim(rate));
         // Opus says in its own header what to drop; demuxers repeat it in their ways.
         if let Some(head) =

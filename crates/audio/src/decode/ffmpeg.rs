@@ -9,8 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use symphonia::core::audio::Channels;
-
+use super::demux::Format;
 use super::sink::{Shape, Sink};
 use super::sniff::{self, Container};
 use super::source::Section;
@@ -71,15 +70,17 @@ fn known(container: &Container) -> Option<(&'static str, &'static str)> {
         Container::Foreign(foreign) => Some((foreign.name, foreign.demuxer)),
         Container::Caf => Some(("caf", "caf")),
         Container::Flac => Some(("flac", "flac")),
-        Container::Stream(format) => Some((
-            format.name(),
-            match format.name() {
-                "adts" => "aac",
-                "mpeg audio" => "mp3",
-                "mp4" => "mov",
-                other => other,
-            },
-        )),
+        Container::Stream(format) => {
+            let demuxer = match format {
+                Format::Adts => "aac",
+                Format::Caf => "caf",
+                Format::Matroska => "matroska",
+                Format::Mp4 => "mov",
+                Format::Mpeg => "mp3",
+                Format::Ogg => "ogg",
+            };
+            Some((format.name(), demuxer))
+        }
         Container::Unknown(_) => None,
     }
 }
@@ -166,5 +167,5 @@ fn header(bytes: &mut Vec<u8>) -> Option<Shape> {
         return None;
     }
     bytes.drain(..offset);
-    Some(Shape { rate, channels: Channels::Discrete(channels.min(u32::from(u16::MAX)) as u16) })
+    Some(Shape::plain(rate, channels as usize))
 }

@@ -163,6 +163,8 @@ struct Frames {
     bytes: Vec<u8>,
     dropped: u64,
     at: usize,
+    /// Bytes looked through for the ends of frames that had none.
+    wasted: u64,
     ended: bool,
 }
 
@@ -173,7 +175,7 @@ const HEADER: usize = 16;
 
 impl Frames {
     fn new(source: Section, info: StreamInfo) -> Self {
-        Self { source, info, bytes: Vec::new(), dropped: 0, at: 0, ended: false }
+        Self { source, info, bytes: Vec::new(), dropped: 0, at: 0, wasted: 0, ended: false }
     }
 
     /// Sees to it that `ahead` bytes lie behind the position, or all that are left.
@@ -210,40 +212,58 @@ impl Frames {
         }
     }
 
-    /// The next whole frame with a right checksum.
-    fn next(&mut self) -> Result<Option<(Header, &[u8])>, DecodeError> {
-        while let Some(header) = self.seek()? {
-            let most = header.most();
-            self.fill(most + HEADER)?;
-            let rest = &self.bytes[self.at..];
-            // A frame's checksum over itself is zero. It ends there if another follows or the file does.
-            let mut sum = rest[..header.len].iter().fold(0, |sum, &byte| crc16(sum, byte));
-            let end = (header.len..rest.len().min(most)).find(|&at| {
-                sum = crc16(sum, rest[at]);
-                let next = at + 1;
-                sum == 0 && (next == rest.len() || Header::read(&rest[next..], self.info).is_some())
-            });
-            if let Some(last) = end {
-                let frame = self.at..self.at + last + 1;
-                self.at = frame.end;
-                return Ok(Some((header, &self.bytes[frame])));
-            }
-            self.at += 1;
+    /// Takes the next header and, if a whole frame with a right checksum follows, that frame.
+    fn step(&mut self) -> Result<Step<'_>, DecodeError> {
+        let Some(header) = self.seek()? else { return Ok(Step::End) };
+        let most = header.most();
+        self.fill(most + HEADER)?;
+        let rest = &self.bytes[self.at..];
+        // A frame's checksum over itself is zero. It ends there if another follows or the file does.
+        let mut sum = rest[..header.len].iter().fold(0, |sum, &byte| crc16(sum, byte));
+        let end = (header.len..rest.len().min(most)).find(|&at| {
+            sum = crc16(sum, rest[at]);
+            let next = at + 1;
+            sum == 0 && (next == rest.len() || Header::read(&rest[next..], self.info).is_some())
+        });
+        if let Some(last) = end {
+            let frame = self.at..self.at + last + 1;
+            self.at = frame.end;
+            return Ok(Step::Frame(header, &self.bytes[frame]));
         }
-        Ok(None)
+        self.wasted += rest.len().min(most) as u64;
+        if self.wasted > self.source.len().saturating_mul(WASTE_PASSES).saturating_add(WASTE_EXTRA) {
+            return Ok(Step::End);
+        }
+        self.at += 1;
+        Ok(Step::Nothing)
     }
 }
+
+enum Step<'a> {
+    Frame(Header, &'a [u8]),
+    Nothing,
+    End,
+}
+
+/// How much may be searched in vain: a file made of headers alone would take hours.
+const WASTE_PASSES: u64 = 8;
+const WASTE_EXTRA: u64 = 16 << 20;
 
 /// Offset of the first of two frames in a row, for streams that lost their beginning.
 pub(super) fn find(source: &Section) -> Result<Option<u64>, DecodeError> {
     let mut frames = Frames::new(source.section(0, 1 << 20), StreamInfo::default());
-    while let Some((_, frame)) = frames.next()? {
-        let len = frame.len();
-        if Header::read(&frames.bytes[frames.at..], frames.info).is_some() {
-            return Ok(Some(frames.dropped + (frames.at - len) as u64));
+    loop {
+        match frames.step()? {
+            Step::Frame(_, frame) => {
+                let len = frame.len();
+                if Header::read(&frames.bytes[frames.at..], frames.info).is_some() {
+                    return Ok(Some(frames.dropped + (frames.at - len) as u64));
+                }
+            }
+            Step::Nothing => {}
+            Step::End => return Ok(None),
         }
     }
-    Ok(None)
 }
 
 /// Longest run of lost samples that silence stands in for, in seconds.
@@ -255,8 +275,13 @@ pub(super) fn decode(source: Section, sink: &mut Sink<'_>) -> Result<Heard, Deco
     let mut frames = Frames::new(source, info);
     let mut decoder: Option<(Kind, Box<dyn AudioDecoder>)> = None;
     let (mut block, mut expected, mut samples) = (None, None, Vec::new());
-    while let Some((header, frame)) = frames.next()? {
+    loop {
         sink.check_cancelled()?;
+        let (header, frame) = match frames.step()? {
+            Step::Frame(header, frame) => (header, frame),
+            Step::Nothing => continue,
+            Step::End => break,
+        };
         let kind = header.kind;
         let shape = Shape { rate: kind.rate, channels: layout(kind.channels) };
         if decoder.as_ref().is_none_or(|(known, _)| *known != kind) {

@@ -1,11 +1,10 @@
 //! Recordings in any common container and codec to 16 kHz mono samples.
 //!
 //! The container is found from the first bytes ([`sniff`]), never from a name. Samples that lie in the file as they
-//! are (wav, aiff, au) are read by [`wav`], [`apple`] and
-//! [`pcm`], FLAC's frames are found by [`flac`]; everything else goes through Symphonia's demuxers with
-//! Symphonia's, opus-pure's or syom's decoders ([`demux`]). Blocks flow through a [`sink`] that mixes the channels
-//! down, changes the rate and holds the limits, so memory is that of the result and a few blocks. What none of these
-//! reads is handed to the `ffmpeg` program where there is one ([`ffmpeg`]).
+//! are ([`wav`], [`apple`]) are read by [`pcm`], FLAC is cut into frames by [`flac`]; everything else goes through
+//! Symphonia's demuxers with Symphonia's, opus-pure's or syom's decoders ([`demux`]). Blocks flow through a [`sink`]
+//! that mixes the channels down, changes the rate and holds the limits, so memory is that of the result and a few
+//! blocks. What none of these reads is handed to the `ffmpeg` program where there is one ([`ffmpeg`]).
 
 mod aac;
 mod adpcm;

@@ -38,7 +38,7 @@ struct Atom {
 }
 
 /// Boxes looked at in one place.
-const MAX_BOXES: usize = 10_000;
+const MAX_BOXES: usize = 1_000;
 
 fn boxes(parent: &Section) -> Result<Vec<Atom>, DecodeError> {
     let (mut found, mut at) = (Vec::new(), 0);

@@ -1,7 +1,7 @@
 //! Opus packets (RFC 6716) under the header all containers carry (RFC 7845, section 5.1).
 
 use opus_pure::{MAX_PACKET_SAMPLES, OpusDecoder, OpusMSDecoder};
-use symphonia::core::audio::{Channels, Position};
+use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::AudioCodecParameters;
 
 use super::DecodeError;
@@ -19,7 +19,7 @@ enum Streams {
 
 pub(super) struct Opus {
     streams: Streams,
-    channels: Channels,
+    shape: Shape,
 }
 
 impl Opus {
@@ -46,7 +46,7 @@ impl Opus {
                 Streams::Many(Box::new(decoder))
             }
         };
-        Ok(Self { streams, channels: layout(channels) })
+        Ok(Self { streams, shape: Shape::plain(RATE, channels) })
     }
 
     /// Frames at `rate` to drop from the begin, from the codec's header.
@@ -55,7 +55,7 @@ impl Opus {
     }
 
     pub(super) fn shape(&self) -> Shape {
-        Shape { rate: RATE, channels: self.channels.clone() }
+        self.shape.clone()
     }
 
     pub(super) fn decode(&mut self, packet: &[u8], out: &mut Vec<f32>) -> Result<(), Undecodable> {
@@ -63,7 +63,7 @@ impl Opus {
             return Err(Undecodable);
         }
         let from = out.len();
-        let width = self.channels.count();
+        let width = self.shape.channels.count();
         out.resize(from + MAX_PACKET_SAMPLES * width, 0.0);
         let frames = match &mut self.streams {
             Streams::One(decoder) => decoder.decode(packet, MAX_PACKET_SAMPLES, &mut out[from..]),
@@ -93,15 +93,5 @@ impl Head {
             gain_q8: i32::from(word([g0, g1]) as i16),
             family,
         })
-    }
-}
-
-/// Places of the channels where the downmix cares: the order is that of Vorbis (RFC 7845, section 5.1.1.2), in which the
-/// low-frequency channel of 5.1 and its kin comes last.
-fn layout(channels: usize) -> Channels {
-    match channels {
-        1 => Channels::Positioned(Position::FRONT_CENTER),
-        2 => Channels::Positioned(Position::FRONT_LEFT | Position::FRONT_RIGHT),
-        _ => Channels::Discrete(channels as u16),
     }
 }

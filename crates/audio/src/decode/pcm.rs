@@ -165,7 +165,11 @@ pub(super) fn decode(source: &Section, layout: &Layout, sink: &mut Sink<'_>) -> 
     if unit == 0 {
         return Err(DecodeError::malformed(layout.container, "its blocks have no size"));
     }
-    let shape = Shape { rate: layout.rate, channels: positions(layout.mask, channels) };
+    let places = layout.mask.and_then(Position::from_wave_channel_mask);
+    let shape = match places.map(Channels::Positioned).filter(|places| places.count() == channels) {
+        Some(channels) => Shape { rate: layout.rate, channels },
+        None => Shape::plain(layout.rate, channels),
+    };
     let mut data = source.section(layout.data_start, layout.data_len.unwrap_or(u64::MAX));
     let mut left =
         layout.frames.filter(|_| layout.encoding.is_adpcm()).map(|frames| frames * channels as u64);
@@ -188,15 +192,4 @@ pub(super) fn decode(source: &Section, layout: &Layout, sink: &mut Sink<'_>) -> 
         sink.push(&samples, &shape)?;
     }
     Ok(Heard { container: layout.container, codec: layout.encoding.name() })
-}
-
-fn positions(mask: Option<u32>, channels: usize) -> Channels {
-    match mask.map(Position::from_wave_channel_mask) {
-        Some(Some(position)) if position.bits().count_ones() as usize == channels => {
-            Channels::Positioned(position)
-        }
-        _ if channels == 1 => Channels::Positioned(Position::FRONT_CENTER),
-        _ if channels == 2 => Channels::Positioned(Position::FRONT_LEFT | Position::FRONT_RIGHT),
-        _ => Channels::Discrete(channels as u16),
-    }
 }

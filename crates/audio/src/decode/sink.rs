@@ -1,6 +1,6 @@
 //! Where decoded blocks of any shape become one line of 16 kHz samples, within the limits.
 
-use symphonia::core::audio::Channels;
+use symphonia::core::audio::{Channels, layouts};
 
 use super::downmix::{self, Downmix};
 use super::{DecodeError, DecodeLimits, Limit};
@@ -19,6 +19,18 @@ const STRIDE: usize = 1 << 16;
 pub(super) struct Shape {
     pub(super) rate: u32,
     pub(super) channels: Channels,
+}
+
+impl Shape {
+    /// Channels whose places are only known where there are one or two.
+    pub(super) fn plain(rate: u32, channels: usize) -> Self {
+        let channels = match channels {
+            1 => layouts::CHANNEL_LAYOUT_MONO,
+            2 => layouts::CHANNEL_LAYOUT_STEREO,
+            more => Channels::Discrete(more.min(usize::from(u16::MAX)) as u16),
+        };
+        Self { rate, channels }
+    }
 }
 
 /// Takes interleaved blocks; a change of rate or channels between them starts a new stretch.
