@@ -15,6 +15,7 @@ use crate::{CancelFlag, Error, TranscribeOptions};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Attempt {
     pub(super) hypothesis: Hypothesis,
+    pub(super) text: String,
     pub(super) avg_logprob: f32,
     pub(super) compression_ratio: f32,
     pub(super) no_speech_prob: f32,
@@ -27,11 +28,14 @@ pub(super) struct Attempts<'a> {
     pub(super) rules: &'a Rules,
     pub(super) options: &'a TranscribeOptions,
     pub(super) cancel: &'a CancelFlag,
+    /// Whether somebody speaks in the window; asked only after an attempt that failed.
+    pub(super) is_spoken: &'a dyn Fn() -> bool,
 }
 
 impl Attempts<'_> {
     /// The first attempt that passes the thresholds; if none does, the most probable one, of those that are not
-    /// repetitive if there are any, under the last temperature. `seed` should differ between windows.
+    /// repetitive if there are any, under the last temperature. Where nobody speaks there is no second attempt. `seed`
+    /// should differ between windows.
     pub(super) fn best(
         &self,
         decoder: &mut dyn WindowDecoder,
@@ -51,7 +55,8 @@ impl Attempts<'_> {
                 .logprob_threshold
                 .is_some_and(|limit| attempt.avg_logprob.is_nan() || attempt.avg_logprob < limit);
             let silent = self.options.no_speech_threshold.is_some_and(|limit| attempt.no_speech_prob > limit);
-            if (!repetitive && !improbable) || (improbable && silent) {
+            let passed = !repetitive && !improbable;
+            if passed || (improbable && silent) || (failed.is_empty() && !(self.is_spoken)()) {
                 return Ok(attempt);
             }
             failed.push((repetitive, attempt));
@@ -99,6 +104,7 @@ impl Attempts<'_> {
             avg_logprob: hypothesis.avg_logprob(),
             compression_ratio: compression_ratio(text.trim()),
             hypothesis,
+            text,
             no_speech_prob,
             temperature,
         })

@@ -44,9 +44,12 @@ impl Detection {
                 || self.ranking().first().is_some_and(|(_, probability)| *probability <= SURE))
     }
 
-    /// Languages with their mean probability over the windows, most probable first.
+    /// Languages with their mean probability over the windows, most probable first; none before the first window.
     pub(super) fn ranking(&self) -> Vec<(String, f32)> {
-        let windows = self.windows.max(1) as f32;
+        if self.windows == 0 {
+            return Vec::new();
+        }
+        let windows = self.windows as f32;
         let mut ranking: Vec<(String, f32)> = self
             .candidates
             .iter()

@@ -3,6 +3,7 @@
 
 mod alignment;
 mod attempt;
+mod doubt;
 mod dtw;
 mod hallucination;
 mod language;
@@ -95,12 +96,16 @@ fn detect_language<'a>(
         if !detection.wants_more() {
             break;
         }
+        if recording.is_silent(first_frame) {
+            continue;
+        }
         let _turn = Turn::begin(observer);
         cancel.check()?;
         let mut decoder = recording.encode(first_frame, cancel)?;
         detection.look(&mut *decoder)?;
-        first_window.get_or_insert(decoder);
+        if first_frame == 0 {
+            first_window = Some(decoder);
+        }
     }
-    let languages = if first_window.is_some() { detection.ranking() } else { Vec::new() };
-    Ok((languages, first_window))
+    Ok((detection.ranking(), first_window))
 }

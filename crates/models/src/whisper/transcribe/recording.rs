@@ -11,6 +11,14 @@ use super::{SAMPLE_RATE_HZ, WINDOW_FRAMES, hundredths};
 use crate::whisper::{Network, WindowDecoder};
 use crate::{CancelFlag, Error, VadOptions, Word};
 
+/// Amplitude below which nothing is heard: three steps of 16-bit samples.
+const AUDIBLE: f32 = 1e-4;
+
+/// Log-mel value of all bands behind the end of the audio. Silence, as in training, would be about -0.5 to -1; this is
+/// what faster-whisper pads with, and short clips of hard speech come out better by half a point of word error rate.
+const PADDING: f32 = 0.0;
+
+/// A request's audio and the network that hears it.
 pub(super) struct Recording<'a> {
     network: &'a dyn Network,
     mel: &'a LogMel,
@@ -51,14 +59,40 @@ impl<'a> Recording<'a> {
         self.content_frames().saturating_sub(first_frame).min(WINDOW_FRAMES)
     }
 
+    fn window(&self, first_frame: usize) -> &[f32] {
+        let start = first_frame * HOP_LENGTH;
+        &self.samples[start..start + self.window_frames(first_frame) * HOP_LENGTH]
+    }
+
+    /// Whether the window that begins at `first_frame` holds nothing that could be heard.
+    pub(super) fn is_silent(&self, first_frame: usize) -> bool {
+        self.window(first_frame).iter().all(|sample| sample.abs() < AUDIBLE)
+    }
+
+    /// Where somebody speaks in the window that begins at `first_frame`: seconds of what is decoded.
+    pub(super) fn speech_s(&self, first_frame: usize) -> Vec<Range<f64>> {
+        let window = self.window(first_frame);
+        if self.timeline.is_some() {
+            let all = 0..window.len();
+            return vec![seconds(first_frame, &all)];
+        }
+        let options =
+            vad::VadOptions { prefix_padding_ms: 0, suffix_padding_ms: 0, ..vad::VadOptions::default() };
+        vad::speech_stretches(window, &options).iter().map(|stretch| seconds(first_frame, stretch)).collect()
+    }
+
     /// Encodes the window that begins at `first_frame`.
     pub(super) fn encode(
         &self,
         first_frame: usize,
         cancel: &CancelFlag,
     ) -> Result<Box<dyn WindowDecoder + '_>, Error> {
-        let mel = self.mel.window(&self.samples, first_frame, WINDOW_FRAMES, self.peak);
-        self.network.encode(&mel, self.window_frames(first_frame), cancel)
+        let mut mel = self.mel.window(&self.samples, first_frame, WINDOW_FRAMES, self.peak);
+        let content_frames = self.window_frames(first_frame);
+        for band in mel.chunks_exact_mut(WINDOW_FRAMES) {
+            band[content_frames..].fill(PADDING);
+        }
+        self.network.encode(&mel, content_frames, cancel)
     }
 
     /// Recording's time of the start of something decoded.
@@ -84,6 +118,12 @@ impl<'a> Recording<'a> {
     fn within(&self, seconds: f64) -> f64 {
         hundredths(seconds).min(self.duration_s)
     }
+}
+
+/// Times of a stretch of samples of the window that begins at `first_frame`.
+fn seconds(first_frame: usize, samples: &Range<usize>) -> Range<f64> {
+    let at = |sample: usize| (first_frame * HOP_LENGTH + sample) as f64 / SAMPLE_RATE_HZ;
+    at(samples.start)..at(samples.end)
 }
 
 fn speech_stretches(samples: &[f32], options: &VadOptions) -> Vec<Range<usize>> {

@@ -31,9 +31,14 @@ fn config() -> Config {
     }
 }
 
-/// Greedy, English, and everything else as by default.
+/// Greedy, English, never silent (the test's audio is no speech), and everything else as by default.
 fn options() -> TranscribeOptions {
-    TranscribeOptions { language: Some("en".to_owned()), beam_size: 1, ..TranscribeOptions::default() }
+    TranscribeOptions {
+        language: Some("en".to_owned()),
+        beam_size: 1,
+        no_speech_threshold: None,
+        ..TranscribeOptions::default()
+    }
 }
 
 #[derive(Default)]
@@ -73,11 +78,22 @@ fn transcribe_with(
     cancel: &CancelFlag,
     log: &mut Log,
 ) -> Result<Transcript, Error> {
-    // A tone: not silent, and the script does not listen.
-    let samples: Vec<f32> =
-        (0..seconds * mynah_audio::SAMPLE_RATE as usize).map(|i| (i as f32 * 0.1).sin() * 0.1).collect();
-    let mel = LogMel::new(80);
-    transcribe(network, &config(), &tokenizer(), &mel, &samples, options, cancel, log)
+    hear(network, &tone(seconds), options, cancel, log)
+}
+
+/// Not silent, but no speech; the script does not listen.
+fn tone(seconds: usize) -> Vec<f32> {
+    (0..seconds * mynah_audio::SAMPLE_RATE as usize).map(|i| (i as f32 * 0.4).sin() * 0.25).collect()
+}
+
+fn hear(
+    network: &ScriptedNetwork<'_>,
+    samples: &[f32],
+    options: &TranscribeOptions,
+    cancel: &CancelFlag,
+    log: &mut Log,
+) -> Result<Transcript, Error> {
+    transcribe(network, &config(), &tokenizer(), &LogMel::new(80), samples, options, cancel, log)
 }
 
 /// `"<|0.00|> text<|2.00|>"` as tokens.
@@ -169,7 +185,7 @@ fn windows_begin_where_the_text_is_finished() {
 fn the_text_so_far_is_the_next_prompt_until_a_warm_window() {
     let prompts: Mutex<Vec<Vec<u32>>> = Mutex::default();
     let attempts = AtomicUsize::new(0);
-    let good = tokens("<|0.00|> Good.<|30.00|>");
+    let good = ["Good", "Bad", "Fine", "Well"].map(|text| tokens(&format!("<|0.00|> {text}.<|30.00|>")));
     let network = ScriptedNetwork::new(VOCAB, |window: &Window, tokens: &[u32]| match chosen(tokens) {
         None => {
             attempts.fetch_add(1, Ordering::Relaxed);
@@ -177,13 +193,13 @@ fn the_text_so_far_is_the_next_prompt_until_a_warm_window() {
         }
         Some([]) => {
             prompts.lock().unwrap().push(tokens.to_vec());
-            vec![(good[0], 0.0)]
+            vec![(good[0][0], 0.0)]
         }
-        // The second window is improbable at all temperatures: three equal choices all the way.
+        // The second window is improbable at all temperatures: four equal letters all the way.
         Some(chosen) if window.index == 1 && chosen.len() < 30 => {
-            vec![(11, 0.0), (13, 0.0), (30, 0.0), (6, 0.0)]
+            vec![(32, 0.0), (33, 0.0), (34, 0.0), (35, 0.0)]
         }
-        Some(_) => write(&good, tokens),
+        Some(_) => write(&good[window.index], tokens),
     });
     let options = TranscribeOptions { initial_prompt: Some(" Names.".to_owned()), ..options() };
     let (transcript, _) = run(&network, 120, &options);
@@ -195,7 +211,7 @@ fn the_text_so_far_is_the_next_prompt_until_a_warm_window() {
     assert_eq!(before[0], " Names.");
     assert_eq!(before[1], " Names. Good.");
     assert_eq!(before[7], "", "forgotten after the warm window");
-    assert_eq!(before[8], " Good.");
+    assert_eq!(before[8], " Fine.");
     assert_eq!(transcript.segments[1].temperature, 1.0);
 }
 
@@ -269,32 +285,80 @@ fn if_all_attempts_fail_the_one_that_does_not_repeat_is_kept() {
     assert_eq!(transcript.segments[0].temperature, 1.0, "the last temperature counts for what follows");
 }
 
-#[test]
-fn windows_without_speech_give_no_text() {
+/// Hears no speech with this probability, and writes a sure "Thank you." or an improbable one.
+fn thankful(no_speech_prob: f32, sure: bool) -> ScriptedNetwork<'static> {
     let no_speech = tokenizer().no_speech();
     let text = tokens("<|0.00|> Thank you.<|30.00|>");
-    let script = |improbable: bool| {
-        let text = text.clone();
-        ScriptedNetwork::new(VOCAB, move |_: &Window, tokens: &[u32]| {
-            if chosen(tokens).is_none() {
-                return vec![(no_speech, 0.0), (50259, -1.0)];
-            }
-            let mut logits = write(&text, tokens);
-            if improbable {
-                logits.extend((1000..1010).map(|id| (id, -1e-3)));
-            }
-            logits
-        })
-    };
-    let network = script(true);
-    let (transcript, _) = run(&network, 45, &options());
+    ScriptedNetwork::new(VOCAB, move |_: &Window, tokens: &[u32]| {
+        if chosen(tokens).is_none() {
+            return vec![(no_speech, no_speech_prob.ln()), (50259, (1.0 - no_speech_prob).ln())];
+        }
+        let mut logits = write(&text, tokens);
+        if !sure {
+            logits.extend((1000..1010).map(|id| (id, -1e-3)));
+        }
+        logits
+    })
+}
+
+#[test]
+fn windows_without_speech_give_no_text() {
+    let heed = TranscribeOptions { no_speech_threshold: Some(0.6), ..options() };
+    let network = thankful(0.7, false);
+    let (transcript, _) = run(&network, 45, &heed);
     assert_eq!(transcript.segments, []);
     assert_eq!(network.windows().len(), 2);
-    let (sure, _) = run(&script(false), 30, &options());
-    assert_eq!(sure.text(), "Thank you.", "a sure text counts for more");
-    assert!((sure.segments[0].no_speech_prob - 0.73).abs() < 0.01);
-    let never = TranscribeOptions { no_speech_threshold: None, temperatures: vec![0.0], ..options() };
-    assert_eq!(run(&script(true), 30, &never).0.text(), "Thank you.");
+    assert_eq!(run(&thankful(0.02, true), 30, &heed).0.text(), "Thank you.", "nobody doubts clear speech");
+    let kept = run(&thankful(0.7, true), 30, &options()).0;
+    assert_eq!(kept.text(), "Thank you.", "the test can be switched off");
+    assert!((kept.segments[0].no_speech_prob - 0.7).abs() < 0.01);
+}
+
+#[test]
+fn doubtful_text_needs_a_voice() {
+    let heed = TranscribeOptions { no_speech_threshold: Some(0.6), ..options() };
+    assert_eq!(run(&thankful(0.3, true), 30, &heed).0.text(), "", "a doubtful window over a tone");
+    let tries = AtomicUsize::new(0);
+    let improbable = ScriptedNetwork::new(VOCAB, |_: &Window, tokens: &[u32]| {
+        if chosen(tokens).is_none() {
+            tries.fetch_add(1, Ordering::Relaxed);
+            return vec![(50259, 0.0)];
+        }
+        (1000..1010).chain([50257]).map(|id| (id, 0.0)).collect()
+    });
+    assert_eq!(run(&improbable, 30, &heed).0.text(), "");
+    assert_eq!(tries.load(Ordering::Relaxed), 1, "no second attempt where nobody speaks");
+}
+
+#[test]
+fn silence_is_not_decoded() {
+    let network = writer(&["<|0.00|> Thank you.<|30.00|>"]);
+    let mut samples = vec![1e-5; 60 * 16_000];
+    samples.extend(tone(10));
+    let (mut log, detect) = (Log::default(), TranscribeOptions { language: None, ..options() });
+    let transcript = hear(&network, &samples, &detect, &CancelFlag::new(), &mut log).unwrap();
+    assert_eq!(lines(&transcript), [(60.0, 70.0, 6000, " Thank you.")]);
+    assert_eq!(network.windows().len(), 2, "one for the language, one for the text");
+    let nothing = hear(&network, &samples[..40 * 16_000], &detect, &CancelFlag::new(), &mut log).unwrap();
+    assert_eq!((nothing.text(), nothing.language_probability), (String::new(), 0.0));
+    assert_eq!(network.windows().len(), 2);
+}
+
+#[test]
+fn a_window_that_repeats_the_one_before_is_decoded_without_it() {
+    let prompts: Mutex<Vec<usize>> = Mutex::default();
+    let (again, fresh) = (tokens("<|0.00|> Again.<|30.00|>"), tokens("<|0.00|> Fresh.<|30.00|>"));
+    let network = ScriptedNetwork::new(VOCAB, |window: &Window, tokens: &[u32]| {
+        let before = tokens.iter().position(|&token| token == 50258).unwrap_or(0);
+        if chosen(tokens) == Some(&[]) {
+            prompts.lock().unwrap().push(before);
+        }
+        write(if window.index == 0 || before > 0 { &again } else { &fresh }, tokens)
+    });
+    let (transcript, _) = run(&network, 60, &options());
+    assert_eq!(transcript.text(), "Again. Fresh.");
+    let before = 1 + again.len();
+    assert_eq!(*prompts.lock().unwrap(), [0, before, 0]);
 }
 
 #[test]
@@ -308,8 +372,8 @@ fn a_model_that_stammers_does_not_stop_the_walk() {
 }
 
 #[test]
-fn empty_segments_are_left_out() {
-    let network = writer(&["<|0.00|> One.<|2.00|><|2.00|> <|3.00|><|4.00|> Three.<|5.00|>"]);
+fn segments_without_words_are_left_out() {
+    let network = writer(&["<|0.00|> One.<|2.00|><|2.00|> ...<|3.00|><|4.00|> Three.<|5.00|>"]);
     let texts: Vec<String> =
         run(&network, 20, &options()).0.segments.iter().map(|s| s.text.clone()).collect();
     assert_eq!(texts, [" One.", " Three."]);

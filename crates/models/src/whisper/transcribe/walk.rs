@@ -1,13 +1,15 @@
 //! The walk through a recording, window by window.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use mynah_text::whisper_tokenizer::{TIMESTAMPS, WhisperTask, WhisperTokenizer};
 
 use super::WINDOW_FRAMES;
 use super::attempt::{Attempt, Attempts};
+use super::doubt;
 use super::hallucination::{Surroundings, drop_hallucinations};
-use super::prompt::{hotword_tokens, prompt};
+use super::prompt::{Prompt, hotword_tokens, prompt};
 use super::recording::Recording;
 use super::segments::{self, Draft};
 use super::turn::Turn;
@@ -37,6 +39,8 @@ pub(super) struct Walk<'a> {
     hotwords: Vec<u32>,
     /// The initial prompt and the text so far, as far as it is given to the next window.
     previous: Vec<u32>,
+    /// What the window before wrote.
+    last_text: String,
     /// Where the last word ended, in seconds of what is decoded.
     last_speech_s: f64,
     segments: Vec<Arc<Segment>>,
@@ -76,6 +80,7 @@ impl<'a> Walk<'a> {
             start_without_timestamps: start(false),
             hotwords: hotword_tokens(tokenizer, &options.hotwords),
             previous: initial_prompt.map_or_else(Vec::new, |text| tokenizer.encode(&format!(" {text}"))),
+            last_text: String::new(),
             last_speech_s: 0.0,
             segments: Vec::new(),
         }
@@ -91,11 +96,15 @@ impl<'a> Walk<'a> {
         let mut frame = 0;
         let mut crawls = 0;
         while frame < content_frames {
-            let outcome = {
+            let window_frames = self.recording.window_frames(frame);
+            let first_window = first_window.take();
+            let outcome = if self.recording.is_silent(frame) {
+                Outcome { segments: Vec::new(), resume_frame: frame + window_frames }
+            } else {
                 let _turn = Turn::begin(observer);
                 // Who was cancelled while waiting for the turn must not encode.
                 self.cancel.check()?;
-                let mut decoder = match first_window.take() {
+                let mut decoder = match first_window {
                     Some(decoder) => decoder,
                     None => self.recording.encode(frame, self.cancel)?,
                 };
@@ -106,7 +115,6 @@ impl<'a> Walk<'a> {
                 self.segments.push(segment);
             }
 
-            let window_frames = self.recording.window_frames(frame);
             let advance = outcome.resume_frame.saturating_sub(frame);
             crawls = if advance < CRAWL_FRAMES.min(window_frames) { crawls + 1 } else { 0 };
             frame += if advance == 0 || crawls > MAX_CRAWLS { window_frames } else { advance };
@@ -122,19 +130,24 @@ impl<'a> Walk<'a> {
         let window_frames = self.recording.window_frames(frame);
         let window_start_s = frame as f64 / 100.0;
 
-        let prompt = prompt(
-            self.tokenizer,
-            &self.hotwords,
-            &self.previous,
-            &self.start_sequence,
-            self.config.text_positions,
-        );
-        let attempts =
-            Attempts { tokenizer: self.tokenizer, rules: &self.rules, options, cancel: self.cancel };
+        let speech_s = OnceCell::new();
+        let speech_s = || speech_s.get_or_init(|| self.recording.speech_s(frame));
+        let attempts = Attempts {
+            tokenizer: self.tokenizer,
+            rules: &self.rules,
+            options,
+            cancel: self.cancel,
+            is_spoken: &|| options.no_speech_threshold.is_none() || !speech_s().is_empty(),
+        };
         // Any odd constant spreads the windows' seeds.
         let seed = options.seed.wrapping_add((frame as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let attempt = attempts.best(decoder, &prompt, seed)?;
-        if self.is_silence(&attempt) {
+        let mut attempt = attempts.best(decoder, &self.prompt(&self.previous), seed)?;
+        if !self.previous.is_empty() && !attempt.text.is_empty() && attempt.text == self.last_text {
+            // Given its own text, the model may write it again whatever it hears, and so on for ever.
+            attempt = attempts.best(decoder, &self.prompt(&[]), seed)?;
+            self.previous.clear();
+        }
+        if self.is_silence(&attempt) || (doubt::is_doubtful(&attempt) && !(attempts.is_spoken)()) {
             return Ok(Outcome { segments: Vec::new(), resume_frame: frame + window_frames });
         }
 
@@ -147,6 +160,12 @@ impl<'a> Walk<'a> {
             window_frames,
         );
         let mut drafts = cut.drafts;
+        if options.no_speech_threshold.is_some() {
+            let eot = self.tokenizer.eot();
+            drafts.retain(|draft| {
+                !doubt::is_doubtful_segment(draft, eot) || doubt::is_spoken(draft, speech_s())
+            });
+        }
         let mut resume_frame = frame + cut.advance_frames;
         if options.word_timestamps {
             self.cancel.check()?;
@@ -179,10 +198,16 @@ impl<'a> Walk<'a> {
         }
 
         let segments = self.finish(drafts, &attempt, frame);
+        self.last_text = attempt.text;
         if !options.condition_on_previous_text || attempt.temperature > options.prompt_reset_temperature {
             self.previous.clear();
         }
         Ok(Outcome { segments, resume_frame })
+    }
+
+    fn prompt(&self, previous: &[u32]) -> Prompt {
+        let positions = self.config.text_positions;
+        prompt(self.tokenizer, &self.hotwords, previous, &self.start_sequence, positions)
     }
 
     /// The model hears no speech and is not sure of its text either.
@@ -196,7 +221,8 @@ impl<'a> Walk<'a> {
         let mut segments = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let text = self.tokenizer.decode(&draft.tokens);
-            if draft.start_s == draft.end_s || text.trim().is_empty() {
+            // Marks alone are the model's way to say that it heard something that is no speech.
+            if draft.start_s == draft.end_s || !text.contains(char::is_alphanumeric) {
                 continue;
             }
             self.previous.extend_from_slice(&draft.tokens);

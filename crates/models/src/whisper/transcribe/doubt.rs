@@ -1,0 +1,63 @@
+//! Text that the model wrote where nobody speaks: over noise, music and silence, and after the last word.
+//!
+//! The model's own signs (its no-speech probability, its log probabilities, the temperature it took) are not enough to
+//! tell: on silence it writes a confident "Thank you." They say when to ask the voice activity detector, which then
+//! decides. Clear speech is never held against the detector, so that a miss of it costs nothing there, and nor does its
+//! time.
+
+use std::ops::Range;
+
+use super::attempt::Attempt;
+use super::segments::Draft;
+
+/// A window is doubtful from this no-speech probability on; that of speech is mostly below 0.05.
+const NO_SPEECH_PROB: f32 = 0.1;
+/// Text is doubtful below this mean log probability.
+const AVG_LOGPROB: f32 = -0.5;
+/// How far timestamps may be off, seconds.
+const TOLERANCE_S: f64 = 0.5;
+
+/// Whether a window's text may have been made up as a whole.
+pub(super) fn is_doubtful(attempt: &Attempt) -> bool {
+    attempt.no_speech_prob > NO_SPEECH_PROB || attempt.avg_logprob < AVG_LOGPROB || attempt.temperature > 0.0
+}
+
+/// Whether a segment's text may have been made up. `eot` tells timestamps from text.
+pub(super) fn is_doubtful_segment(draft: &Draft, eot: u32) -> bool {
+    let text = draft.tokens.iter().zip(&draft.logprobs).filter(|&(&token, _)| token < eot);
+    let (count, sum) = text.fold((0, 0.0), |(count, sum), (_, logprob)| (count + 1, sum + logprob));
+    count > 0 && sum / (count as f32) < AVG_LOGPROB
+}
+
+/// Whether somebody speaks where a segment claims it.
+pub(super) fn is_spoken(draft: &Draft, speech_s: &[Range<f64>]) -> bool {
+    speech_s
+        .iter()
+        .any(|speech| speech.start < draft.end_s + TOLERANCE_S && speech.end > draft.start_s - TOLERANCE_S)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(start_s: f64, end_s: f64, logprobs: &[f32]) -> Draft {
+        let tokens = (0..logprobs.len() as u32).map(|i| if i == 0 { 50364 } else { i }).collect();
+        Draft { start_s, end_s, tokens, logprobs: logprobs.to_vec(), words: Vec::new() }
+    }
+
+    #[test]
+    fn segments_are_doubted_by_their_text() {
+        assert!(!is_doubtful_segment(&draft(0.0, 1.0, &[-9.0, -0.4, -0.5]), 50257));
+        assert!(is_doubtful_segment(&draft(0.0, 1.0, &[0.0, -0.4, -0.8]), 50257));
+        assert!(!is_doubtful_segment(&draft(0.0, 1.0, &[-9.0]), 50257), "no text");
+    }
+
+    #[test]
+    fn speech_near_a_segment_counts() {
+        let speech_s = [1.0..2.0, 10.0..11.0];
+        assert!(is_spoken(&draft(1.5, 1.6, &[]), &speech_s));
+        assert!(is_spoken(&draft(2.4, 5.0, &[]), &speech_s));
+        assert!(!is_spoken(&draft(2.6, 9.4, &[]), &speech_s));
+        assert!(!is_spoken(&draft(0.0, 9.0, &[]), &[]));
+    }
+}
