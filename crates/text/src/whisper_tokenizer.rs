@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bpe::Vocabulary;
 pub use load::VocabularyError;
 
-use crate::languages::{LANGUAGES, Language};
+use crate::languages::Language;
 
 /// Number of timestamp tokens: 0.00 to 30.00 s in steps of 0.02 s.
 pub const TIMESTAMPS: u32 = 1501;
@@ -209,10 +209,6 @@ impl WhisperTokenizer {
     pub fn split_to_word_tokens(&self, tokens: &[u32], language: Option<&str>) -> Vec<(String, Vec<u32>)> {
         words::split(self, tokens, language)
     }
-}
-
-fn known_languages(count: usize) -> Arc<[Language]> {
-    LANGUAGES[..count].into()
 }
 
 #[cfg(test)]

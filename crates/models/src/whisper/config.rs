@@ -37,15 +37,6 @@ impl Config {
     pub fn is_multilingual(&self) -> bool {
         self.vocab_size != ENGLISH_VOCAB_SIZE
     }
-
-    /// Number of languages: 99, or 100 with Cantonese from large-v3 on; 0 for English-only models.
-    pub fn n_languages(&self) -> usize {
-        match self.vocab_size {
-            ..=ENGLISH_VOCAB_SIZE => 0,
-            51865 => 99,
-            _ => 100,
-        }
-    }
 }
 
 /// Size of the vocabulary of `.en` models.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{TASK_TOKENS, TIMESTAMPS, Vocabulary, WhisperTokenizer, known_languages};
+use super::{TASK_TOKENS, TIMESTAMPS, Vocabulary, WhisperTokenizer};
 use crate::languages::{self, LANGUAGES, Language};
 
 static MULTILINGUAL: &[u8] = include_bytes!("../../data/whisper-multilingual.vocab.z");
@@ -176,7 +176,7 @@ fn build<T: AsRef<[u8]>>(
         None => {
             let others = tokens.len() + 2 + (TASK_TOKENS + TIMESTAMPS) as usize;
             match vocab_size.checked_sub(others) {
-                Some(count) if count + 1 >= LANGUAGES.len() => known_languages(count.min(LANGUAGES.len())),
+                Some(count) if count + 1 >= LANGUAGES.len() => LANGUAGES[..count.min(LANGUAGES.len())].into(),
                 _ => {
                     return error(format!(
                         "{vocab_size} tokens are none of Whisper's sizes (51864, 51865, 51866)"
