@@ -3,13 +3,13 @@
 //! An [`Encoder`] takes samples in pushes of any length and gives bytes as soon as a frame is full; the bytes do not
 //! depend on where the pushes were cut. Memory is that of a few frames.
 //!
-//! | format | sample rates (Hz) | bitrate (default) | first bytes of sound after |
+//! | format | sample rates in Hz | bits a second, unless chosen | first sound after |
 //! | --- | --- | --- | --- |
-//! | mp3 | the nine of MPEG, 8000 to 48 000 | constant | one frame, 24 to 72 ms |
-//! | opus | any; coded at the next of 8000, 12 000, 16 000, 24 000, 48 000, always played at 48 000 | about | 0.2 s |
-//! | aac | the nine of MPEG, 8000 to 48 000 | about | one frame, 1024 samples |
-//! | flac | any | lossless | one block, 2304 samples |
-//! | wav, pcm | any | 16 bit | at once |
+//! | mp3 | the nine of MPEG, 8000 to 48 000 | constant: 128 000, from 16 000 Hz 80 000, below 48 000 | one frame, 12 to 72 ms |
+//! | opus | any; coded at the next of 8000, 12 000, 16 000, 24 000, 48 000, always played at 48 000 | about 64 000, from 16 000 Hz 32 000, below 24 000 | 0.2 s |
+//! | aac | the nine of MPEG, 8000 to 48 000 | about 128 000, from 22 050 Hz 96 000, from 16 000 Hz 64 000, below 48 000 | two frames of 1024 samples |
+//! | flac | any from 8000 to 48 000 | lossless from 16 bit | one block of 2304 samples |
+//! | wav, pcm | any from 8000 to 48 000 | 16 bit | at once |
 //!
 //! A change of rate holds back about 0.05 s more.
 

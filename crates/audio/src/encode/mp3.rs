@@ -23,13 +23,13 @@ pub(super) fn bitrates_bps(rate_hz: u32) -> RangeInclusive<u32> {
     if rate_hz >= 32_000 { 32_000..=320_000 } else { 8_000..=160_000 }
 }
 
-/// Two bits and a half to five a sample.
+/// Up to 24 kHz about five bits a sample: at these rates the encoder has neither a reservoir nor noise shaping, and
+/// makes up for them with bits.
 pub(super) fn default_bps(rate_hz: u32) -> u32 {
     match rate_hz {
-        32_000.. => 128_000,
-        22_050.. => 96_000,
-        16_000.. => 64_000,
-        _ => 40_000,
+        22_050.. => 128_000,
+        16_000.. => 80_000,
+        _ => 48_000,
     }
 }
 

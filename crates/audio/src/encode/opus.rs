@@ -11,7 +11,7 @@ use super::{Codec, EncodeError, OutputFormat};
 /// Bits a second the codec takes for one channel (RFC 6716, section 2.1.1).
 pub(super) const BITRATES_BPS: RangeInclusive<u32> = 6_000..=256_000;
 
-/// Of the "sweet spots" for one channel of RFC 6716, section 2.1.1, the upper end and half as much again.
+/// The upper end of what RFC 6716, section 2.1.1, calls sweet spots of one channel, and more.
 pub(super) fn default_bps(rate_hz: u32) -> u32 {
     match rate_hz {
         24_000.. => 64_000,
