@@ -286,7 +286,9 @@ fn compounds(tokens: Vec<Token<'_>>) -> Vec<Vec<Token<'_>>> {
                 range: token.range.start + part.start..token.range.start + part.end,
                 ..token.clone()
             };
-            part.phonemes = punctuation(&part.text, part.tag);
+            if count == 1 {
+                part.phonemes = punctuation(&part.text, part.tag);
+            }
             let continues = !part.space;
             if part.phonemes.is_some() {
                 open = false;
@@ -303,25 +305,28 @@ fn compounds(tokens: Vec<Token<'_>>) -> Vec<Vec<Token<'_>>> {
     groups
 }
 
-/// What a mark of punctuation becomes; none for words.
+/// What a mark of punctuation becomes; none for words and for what joins their parts. Marks are known by themselves,
+/// as the tagger is not sure of quotes; hyphens and apostrophes only by their tag.
 fn punctuation(text: &str, tag: &str) -> Option<String> {
-    if tag == ":" && (text == "-" || text == "–") {
-        return Some("—".to_owned());
+    match (text, tag) {
+        ("-" | "–", ":") => return Some("—".to_owned()),
+        ("'" | "''", "``") => return Some("“".to_owned()),
+        ("'" | "''", "''") => return Some("”".to_owned()),
+        _ => {}
     }
-    if text.bytes().all(|b| b.is_ascii_alphabetic()) {
+    if text.chars().any(|c| c.is_alphanumeric() || SILENT_JOINTS.contains(c) && c != '.' && c != ',') {
         return None;
     }
-    let quoted = match tag {
-        "-LRB-" => "(",
-        "-RRB-" => ")",
-        "``" => "“",
-        "\"\"" | "''" => "”",
-        "." | "," | ":" | "$" | "#" | "NFP" => {
-            return Some(text.chars().filter(|c| PAUSES.contains(*c) || "\"“”".contains(*c)).collect());
-        }
-        _ => return None,
-    };
-    Some(quoted.to_owned())
+    let known = text.chars().filter_map(|c| match c {
+        '[' | '{' => Some('('),
+        ']' | '}' => Some(')'),
+        '"' if tag == "``" => Some('“'),
+        '"' | '„' | '«' | '»' => Some('”'),
+        '“' | '”' | '(' | ')' => Some(c),
+        c if PAUSES.contains(c) => Some(c),
+        _ => None,
+    });
+    Some(known.collect())
 }
 
 /// What the word before `token` needs to know of it.

@@ -123,6 +123,11 @@ const CONTENT_VERBS: &[&str] = &[
     "looked",
 ];
 const TAKE: &[&str] = &["take", "takes", "took", "taken", "taking", "made", "make", "makes"];
+/// What follows the verb in "a writer lives in Rome".
+const DWELLING: &[&str] = &[
+    "in", "at", "on", "with", "near", "here", "there", "alone", "by", "under", "above", "among", "for",
+    "next", "upstairs",
+];
 const BOWS: &[&str] = &["deep", "low", "slight", "polite", "final", "last", "little", "formal"];
 
 /// The sense of word `at`, if the words around it tell more than its tag. `varies` says whether the dictionary has
@@ -191,6 +196,11 @@ pub(super) fn sense(
                 ) =>
         {
             Some(Sense::Phonemes(if british { "pˈɒlɪʃ" } else { "pˈɑlɪʃ" }))
+        }
+        "lives"
+            if tag(0) == "NNS" && matches!(tag(-1), "NN" | "NNP" | "PRP" | "WP") && is(DWELLING, &after) =>
+        {
+            Some(Sense::Tag("VBZ"))
         }
         "read" if matches!(tag(0), "VBD" | "VBP") && is(SUBJECTS, &before) && anywhere(HABITS) => {
             Some(Sense::Tag("VB"))

@@ -20,12 +20,14 @@ mod table;
 mod tagger;
 mod tokenise;
 mod unknown;
+mod utterances;
 
 use std::path::PathBuf;
 
 pub use g2p::{G2p, Phonemised};
 pub use normalise::spoken as normalise;
 pub use sentences::{Sentence, Sentences, sentences};
+pub use utterances::{Utterance, Utterances};
 
 /// The English that is spoken: sounds, number words ("one hundred and five") and the order of dates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! The tensors of an ONNX file, read without a runtime: enough of protocol buffers to reach a graph's initializers.
 //!
 //! Field numbers are those of `onnx.proto3` (ONNX 1.x): ModelProto.graph = 7, GraphProto.initializer = 5, TensorProto
-//! dims = 1, data_type = 2, float_data = 4, name = 8, raw_data = 9.
+//! dims = 1, data_type = 2, float_data = 4, int32_data = 5 (also of int8 tensors), name = 8, raw_data = 9.
 
 use std::collections::HashMap;
 
@@ -35,17 +35,24 @@ pub(super) fn initializers(model: &[u8]) -> Option<HashMap<String, Tensor>> {
 /// None if malformed, `Some(None)` if of a type not wanted.
 fn read_tensor(bytes: &[u8]) -> Option<Option<(String, Tensor)>> {
     let (mut shape, mut data_type, mut name) = (Vec::new(), 0, String::new());
-    let (mut raw, mut floats): (&[u8], &[u8]) = (&[], &[]);
+    let mut raw: &[u8] = &[];
+    let (mut floats, mut integers) = (Vec::new(), Vec::new());
     for field in Fields(bytes) {
         match field? {
             (1, Value::Varint(size)) => shape.push(usize::try_from(size).ok()?),
-            (1, Value::Bytes(mut packed)) => {
-                while !packed.is_empty() {
-                    shape.push(usize::try_from(varint(&mut packed)?).ok()?);
+            (1, Value::Bytes(packed)) => {
+                for size in varints(packed) {
+                    shape.push(usize::try_from(size?).ok()?);
                 }
             }
             (2, Value::Varint(kind)) => data_type = kind,
-            (4, Value::Bytes(packed)) => floats = packed,
+            (4, Value::Bytes(packed) | Value::Fixed(packed)) => floats.extend_from_slice(packed),
+            (5, Value::Varint(value)) => integers.push(value),
+            (5, Value::Bytes(packed)) => {
+                for value in varints(packed) {
+                    integers.push(value?);
+                }
+            }
             (8, Value::Bytes(text)) => name = String::from_utf8(text.to_vec()).ok()?,
             (9, Value::Bytes(bytes)) => raw = bytes,
             _ => {}
@@ -53,12 +60,13 @@ fn read_tensor(bytes: &[u8]) -> Option<Option<(String, Tensor)>> {
     }
     let data = match data_type {
         1 => {
-            let bytes = if raw.is_empty() { floats } else { raw };
+            let bytes = if raw.is_empty() { &floats } else { raw };
             let (values, []) = bytes.as_chunks::<4>() else {
                 return None;
             };
             Data::F32(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
         }
+        3 if raw.is_empty() => Data::I8(integers.into_iter().map(|value| value as i8).collect()),
         3 => Data::I8(raw.iter().map(|byte| byte.cast_signed()).collect()),
         _ => return Some(None),
     };
@@ -73,7 +81,7 @@ fn read_tensor(bytes: &[u8]) -> Option<Option<(String, Tensor)>> {
 enum Value<'a> {
     Varint(u64),
     Bytes(&'a [u8]),
-    Fixed,
+    Fixed(&'a [u8]),
 }
 
 /// The fields of one message: number and value; ends after the first malformed one.
@@ -93,12 +101,12 @@ impl<'a> Fields<'a> {
         let key = varint(&mut self.0)?;
         let value = match key & 7 {
             0 => Value::Varint(varint(&mut self.0)?),
-            1 => self.take(8).map(|_| Value::Fixed)?,
+            1 => Value::Fixed(self.take(8)?),
             2 => {
                 let len = usize::try_from(varint(&mut self.0)?).ok()?;
                 Value::Bytes(self.take(len)?)
             }
-            5 => self.take(4).map(|_| Value::Fixed)?,
+            5 => Value::Fixed(self.take(4)?),
             _ => return None,
         };
         Some((key >> 3, value))
@@ -124,6 +132,20 @@ impl<'a> Iterator for Fields<'a> {
         }
         Some(field)
     }
+}
+
+/// Packed integers; ends after a malformed one.
+fn varints(mut packed: &[u8]) -> impl Iterator<Item = Option<u64>> {
+    std::iter::from_fn(move || {
+        if packed.is_empty() {
+            return None;
+        }
+        let value = varint(&mut packed);
+        if value.is_none() {
+            packed = &[];
+        }
+        Some(value)
+    })
 }
 
 fn varint(bytes: &mut &[u8]) -> Option<u64> {

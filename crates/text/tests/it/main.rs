@@ -2,3 +2,5 @@
 
 mod english_readings;
 mod english_sentences;
+mod english_voice;
+mod voice;

@@ -102,7 +102,7 @@ fn add(cluster: &str, first: char, source: Range<usize>, cleaned: &mut Mapped) {
 }
 
 /// Refuses letters and digits that are not Latin; single Greek letters pass, they have names.
-pub(super) fn check_script(text: &str) -> Result<(), Error> {
+pub(in crate::english) fn check_script(text: &str) -> Result<(), Error> {
     if text.is_ascii() {
         return Ok(());
     }

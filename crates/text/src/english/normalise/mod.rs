@@ -25,6 +25,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 pub(super) use abbreviations::TITLES;
+pub(super) use clean::check_script;
 use mapped::Mapped;
 use spoken::{Place, Rule, Spoken};
 
@@ -51,6 +52,7 @@ const NUMERIC: &[Rule] = &[
 /// Rules for words that start with a letter.
 const VERBAL: &[Rule] = &[
     web::address,
+    web::dotted_name,
     calendar::month_day,
     money::amount,
     codes::pair_of_initials,
@@ -116,14 +118,23 @@ pub fn spoken(sentence: &str, dialect: Dialect) -> Result<String, Error> {
 }
 
 pub(super) fn normalise(sentence: &str, dialect: Dialect) -> Result<Normalised, Error> {
-    clean::check_script(sentence)?;
+    check_script(sentence)?;
     let cleaned = clean::clean(sentence);
     let mut output = Output { shouting: is_shouted(&cleaned.text), ..Output::default() };
-    let text = cleaned.text.as_str();
-    let mut at = 0;
+    read(&cleaned.text, 0, dialect, &mut output);
+    Ok(Normalised {
+        text: output.words.text.clone(),
+        readings: output.readings,
+        words: output.words,
+        cleaned,
+    })
+}
+
+/// Reads `text` from byte `at` to its end.
+fn read(text: &str, mut at: usize, dialect: Dialect, output: &mut Output) {
     while let Some(first) = text[at..].chars().next() {
         let place = Place { text, at, dialect };
-        let len = if let Some(len) = link(&place, &mut output) {
+        at += if let Some(len) = link(&place, output).or_else(|| output.optional_plural(&place)) {
             len
         } else if let Some((len, spoken)) = apply(&place, first) {
             output.say(&spoken, at..at + len);
@@ -131,14 +142,7 @@ pub(super) fn normalise(sentence: &str, dialect: Dialect) -> Result<Normalised, 
         } else {
             output.keep(&place, first)
         };
-        at += len;
     }
-    Ok(Normalised {
-        text: output.words.text.clone(),
-        readings: output.readings,
-        words: output.words,
-        cleaned,
-    })
 }
 
 /// The first rule that knows what stands here.
@@ -195,20 +199,7 @@ fn link(place: &Place<'_>, output: &mut Output) -> Option<usize> {
             output.readings.push((from..output.words.text.len(), Reading::Phonemes(phonemes.to_owned())));
             output.after_words = true;
         }
-        None => {
-            let inner = Place { text: &place.text[..start + label.len()], at: start, ..*place };
-            let mut at = start;
-            while let Some(first) = inner.text[at..].chars().next() {
-                let place = Place { at, ..inner };
-                at += match apply(&place, first) {
-                    Some((len, spoken)) => {
-                        output.say(&spoken, at..at + len);
-                        len
-                    }
-                    None => output.keep(&place, first),
-                };
-            }
-        }
+        None => read(&place.text[..start + label.len()], start, place.dialect, output),
     }
     Some(found[0].len())
 }
@@ -231,6 +222,8 @@ struct Output {
     readings: Vec<(Range<usize>, Reading)>,
     /// Whether the last thing was said by a rule, so that letters may not follow directly.
     after_words: bool,
+    /// Whether a straight quote is open.
+    quoted: bool,
     shouting: bool,
 }
 
@@ -244,7 +237,7 @@ impl Output {
         }
         if spoken.text.starts_with(char::is_alphanumeric) {
             self.separate(source.start..source.start);
-        } else {
+        } else if spoken.text != "—" {
             self.trim_space();
         }
         let offset = self.words.text.len();
@@ -253,6 +246,16 @@ impl Output {
             spoken.letters.iter().map(|range| (range.start + offset..range.end + offset, Reading::Letters)),
         );
         self.after_words = spoken.text.ends_with(char::is_alphanumeric);
+    }
+
+    /// "character(s)" is read in the plural.
+    fn optional_plural(&mut self, place: &Place<'_>) -> Option<usize> {
+        let ending = ["(s)", "(es)"].into_iter().find(|ending| place.rest().starts_with(ending))?;
+        let behind_word = !self.after_words && self.words.text.ends_with(char::is_alphabetic);
+        behind_word.then(|| {
+            self.words.push(ending.trim_matches(['(', ')']), place.at..place.at + ending.len());
+            ending.len()
+        })
     }
 
     /// Adds text as it stands, a run of letters or one other character; returns its length.
@@ -283,6 +286,9 @@ impl Output {
             if self.shouting && kept.chars().nth(1).is_some() {
                 let lower: String = c.to_lowercase().collect();
                 self.words.push(&lower, at..at + c.len_utf8());
+            } else if c == '"' {
+                self.quoted = !self.quoted;
+                self.words.push(if self.quoted { "“" } else { "”" }, at..at + 1);
             } else {
                 self.words.push(c.encode_utf8(&mut buffer), at..at + c.len_utf8());
             }

@@ -27,6 +27,8 @@ const NAMED: &[(&str, &str)] = &[
     ("°", "degrees"),
     ("§", "section"),
     ("¶", "paragraph"),
+    ("()", ""),
+    ("::", ""),
     ("¡", ""),
     ("¿", ""),
     ("©", "copyright"),
@@ -125,7 +127,9 @@ pub(super) fn sign(place: &Place<'_>) -> Option<(usize, Spoken)> {
         '/' if alone => "slash",
         '/' if !rest[1..].starts_with(char::is_alphabetic) && place.before().ends_with(is_greek) => "over",
         '#' if place.before().ends_with(['C', 'F']) && !before_number(1) => "sharp",
-        '-' if alone && !place.before().is_empty() => "—",
+        // A dash with spaces is a pause; one that opens a line or follows a mark lists.
+        '-' if alone && place.before().trim_end().ends_with(char::is_alphanumeric) => "—",
+        '-' if alone => "",
         '+' if place.before().ends_with(['+', 'C']) && !before_number(1) => "plus",
         '.' | '!' | '?' | ',' => return repeated(place, first),
         _ => {

@@ -24,6 +24,8 @@ static FILE: LazyLock<Regex> = LazyLock::new(|| {
 });
 static PATH: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(?:~|[A-Za-z]:)?(?:[/\\][\w.-]+){2,}[/\\]?|^[A-Za-z]:\\[\w.-]+").unwrap());
+static DOTTED_NAME: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^[A-Za-z_]\w\w+(?:\.[a-z_]\w*)+").unwrap());
 static TAG: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^([@#])([A-Za-z]\w*)").unwrap());
 
 /// Web addresses, e-mail addresses, file names and paths.
@@ -58,6 +60,12 @@ pub(super) fn address(place: &Place<'_>) -> Option<(usize, Spoken)> {
     let path = trimmed(PATH.find(chunk)?.as_str());
     let starts = place.previous_char().is_none_or(|c| c == ' ' || c == '(');
     (starts && place.ends_word(path.len())).then(|| (path.len(), dictated(path)))
+}
+
+/// Names with dots inside as programs have them: sys.path, main.c.
+pub(super) fn dotted_name(place: &Place<'_>) -> Option<(usize, Spoken)> {
+    let found = DOTTED_NAME.find(place.rest())?;
+    place.ends_word(found.end()).then(|| (found.end(), dictated(found.as_str())))
 }
 
 /// @name and #topic.
