@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::cpu::Isa;
 use crate::pool;
-use crate::quantized::Range;
+use crate::quantized::{Range, range_of};
 use crate::vectorize::vectorized;
 
 /// Numbers a task gets, at least.
@@ -35,30 +35,26 @@ impl LayerNorm {
     pub fn apply(&self, x: &[f32], out: &mut [f32]) -> Range {
         let channels = self.weight.len();
         assert!(x.len() == out.len() && x.len().is_multiple_of(channels), "rows of {channels} expected");
-        each_row(out, channels, |row, out| {
-            out.copy_from_slice(&x[row * channels..][..channels]);
-            self.normalise(out)
-        })
+        each_row(
+            out,
+            channels,
+            #[inline(always)]
+            |row, out| {
+                out.copy_from_slice(&x[row * channels..][..channels]);
+                self.normalise(out);
+            },
+        )
     }
 
     #[inline(always)]
-    fn normalise(&self, row: &mut [f32]) -> Range {
+    fn normalise(&self, row: &mut [f32]) {
         let inverse = 1.0 / row.len() as f32;
-        let mean = sum(
-            row,
-            #[inline(always)]
-            |v| v,
-        ) * inverse;
-        let variance = sum(
-            row,
-            #[inline(always)]
-            |v| (v - mean) * (v - mean),
-        ) * inverse;
+        let mean = sum(row, |v| v) * inverse;
+        let variance = sum(row, |v| (v - mean) * (v - mean)) * inverse;
         let scale = 1.0 / (variance + EPSILON).sqrt();
         for ((v, w), b) in row.iter_mut().zip(&self.weight).zip(&self.bias) {
             *v = (*v - mean) * scale * w + b;
         }
-        Range::of(row)
     }
 }
 
@@ -75,8 +71,10 @@ fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
-/// Spreads rows of `width` numbers over the pool; `task` gets the row's number and the row.
-fn each_row(out: &mut [f32], width: usize, task: impl Fn(usize, &mut [f32]) -> Range + Sync) -> Range {
+/// Spreads rows of `width` numbers over the pool; `task` gets the row's number and the row, and is compiled for the
+/// instruction set in use. Returns the range of what it wrote.
+#[inline(always)]
+fn each_row(out: &mut [f32], width: usize, task: impl Fn(usize, &mut [f32]) + Sync) -> Range {
     let total = Mutex::new(Range::EMPTY);
     let share = (SHARE / width).max(1);
     pool::for_each_chunk(out, share * width, |chunk, rows| {
@@ -84,8 +82,11 @@ fn each_row(out: &mut [f32], width: usize, task: impl Fn(usize, &mut [f32]) -> R
             Isa::current(),
             #[inline(always)]
             || {
-                let rows = rows.chunks_exact_mut(width).enumerate();
-                rows.fold(Range::EMPTY, |range, (i, row)| range.union(task(chunk * share + i, row)))
+                // A loop: the compiler does not inline as far into iterators' own loops.
+                for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+                    task(chunk * share + i, row);
+                }
+                range_of(rows)
             },
         );
         let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,7 +127,7 @@ impl DepthwiseConv {
             #[inline(always)]
             |row, out| {
                 self.convolve(x, row, out);
-                norm.normalise(out)
+                norm.normalise(out);
             },
         )
     }

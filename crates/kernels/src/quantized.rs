@@ -8,8 +8,8 @@
 use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
 
-use crate::arch;
 use crate::cpu::Isa;
+use crate::functions::gelu_of;
 use crate::pool::{self, SharedMut};
 use crate::vectorize::vectorized;
 
@@ -51,19 +51,42 @@ impl Range {
 }
 
 #[inline(always)]
-fn range_of(values: &[f32]) -> Range {
-    let (mut low, mut high) = ([f32::INFINITY; 16], [f32::NEG_INFINITY; 16]);
-    let chunks = values.chunks_exact(16);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for i in 0..16 {
-            low[i] = if chunk[i] < low[i] { chunk[i] } else { low[i] };
-            high[i] = if chunk[i] > high[i] { chunk[i] } else { high[i] };
+pub(crate) fn range_of(values: &[f32]) -> Range {
+    let mut lanes = Lanes::EMPTY;
+    lanes.take_in(values);
+    lanes.range()
+}
+
+/// Ranges of every sixteenth number, which are kept in registers.
+#[derive(Clone, Copy)]
+struct Lanes {
+    min: [f32; 16],
+    max: [f32; 16],
+}
+
+impl Lanes {
+    const EMPTY: Lanes = Lanes { min: [f32::INFINITY; 16], max: [f32::NEG_INFINITY; 16] };
+
+    #[inline(always)]
+    fn take_in(&mut self, values: &[f32]) {
+        let (chunks, rest) = values.as_chunks::<16>();
+        for chunk in chunks {
+            for i in 0..16 {
+                self.min[i] = if chunk[i] < self.min[i] { chunk[i] } else { self.min[i] };
+                self.max[i] = if chunk[i] > self.max[i] { chunk[i] } else { self.max[i] };
+            }
+        }
+        for &v in rest {
+            self.min[0] = if v < self.min[0] { v } else { self.min[0] };
+            self.max[0] = if v > self.max[0] { v } else { self.max[0] };
         }
     }
-    let min = low.iter().chain(rest).fold(f32::INFINITY, |m, &v| m.min(v));
-    let max = high.iter().chain(rest).fold(f32::NEG_INFINITY, |m, &v| m.max(v));
-    Range { min, max }
+
+    fn range(&self) -> Range {
+        let min = self.min.iter().fold(f32::INFINITY, |m, &v| m.min(v));
+        let max = self.max.iter().fold(f32::NEG_INFINITY, |m, &v| m.max(v));
+        Range { min, max }
+    }
 }
 
 /// 256 evenly spaced numbers, zero among them.
@@ -209,81 +232,107 @@ impl QuantizedMatrix {
         if let Finish::ScaleAdd(factors) = finish {
             assert_eq!(factors.len(), self.outputs, "one factor an output is needed");
         }
-        let depth = self.inputs.next_multiple_of(QUAD);
-        let mut range = Range::EMPTY;
+        let (isa, depth) = (Isa::current(), self.inputs.next_multiple_of(QUAD));
+        let mut lanes = Lanes::EMPTY;
         ROUNDED.with_borrow_mut(|rounded| {
-            rounded.clear();
             rounded.resize(rows * depth, 0);
             for (to, from) in rounded.chunks_exact_mut(depth.max(1)).zip(x.chunks_exact(self.inputs.max(1))) {
-                grid.round(from, &mut to[..self.inputs]);
+                let (to, padding) = to.split_at_mut(self.inputs);
+                grid.round(from, to);
+                padding.fill(0);
             }
             let mut sums = [0_i32; TILE_ROWS * GROUP];
             for (g, group) in self.groups.chunks_exact(depth.max(1) * GROUP).enumerate() {
-                let columns = GROUP.min(self.outputs - g * GROUP);
+                // What the grid's zero adds to each column is taken off beforehand.
+                let mut start = [0_i32; GROUP];
+                for (start, sum) in start.iter_mut().zip(&self.column_sums[g * GROUP..]) {
+                    *start = -i32::from(grid.zero) * sum;
+                }
                 for first in (0..rows).step_by(TILE_ROWS) {
                     let tile_rows = TILE_ROWS.min(rows - first);
                     let a = &rounded[first * depth..(first + tile_rows) * depth];
-                    multiply(Isa::current(), a, depth, group, &mut sums);
-                    for r in 0..tile_rows {
-                        let out = &mut out[(first + r) * self.outputs + g * GROUP..][..columns];
-                        self.finish_row(&sums[r * GROUP..][..columns], grid, g * GROUP, out, finish);
-                        range = range.union(Range::of(out));
-                    }
+                    multiply(isa, a, depth, group, &start, &mut sums);
+                    let out = &mut out[first * self.outputs..(first + tile_rows) * self.outputs];
+                    vectorized(
+                        isa,
+                        #[inline(always)]
+                        || self.write(&sums, grid.scale * self.scale, g * GROUP, out, finish, &mut lanes),
+                    );
                 }
             }
         });
-        range
+        lanes.range()
     }
 
-    /// A row's sums in `first..first + out.len()` become numbers.
-    fn finish_row(&self, sums: &[i32], grid: Grid, first: usize, out: &mut [f32], finish: Finish<'_>) {
-        let bias = &self.bias[first..][..out.len()];
-        let column_sums = &self.column_sums[first..][..out.len()];
-        let (scale, zero, isa) = (grid.scale * self.scale, i32::from(grid.zero), Isa::current());
-        let values = || {
-            sums.iter()
-                .zip(column_sums)
-                .zip(bias)
-                .map(|((&sum, &column), &bias)| (sum - zero * column) as f32 * scale + bias)
-        };
-        vectorized(
-            isa,
-            #[inline(always)]
-            || match finish {
-                Finish::Plain | Finish::Gelu => out.iter_mut().zip(values()).for_each(|(out, v)| *out = v),
-                Finish::Add => out.iter_mut().zip(values()).for_each(|(out, v)| *out += v),
-                Finish::ScaleAdd(factors) => {
-                    let factors = &factors[first..];
-                    out.iter_mut()
-                        .zip(values())
-                        .zip(factors)
-                        .for_each(|((out, v), factor)| *out += factor * v);
+    /// The sums of a tile's rows, in the columns from `first` on, become numbers.
+    #[inline(always)]
+    fn write(
+        &self,
+        sums: &[i32],
+        scale: f32,
+        first: usize,
+        out: &mut [f32],
+        finish: Finish<'_>,
+        lanes: &mut Lanes,
+    ) {
+        let columns = GROUP.min(self.outputs - first);
+        let bias = &self.bias[first..][..columns];
+        let mut range = *lanes;
+        for (sums, out) in sums.chunks_exact(GROUP).zip(out.chunks_exact_mut(self.outputs)) {
+            let (sums, out) = (&sums[..columns], &mut out[first..][..columns]);
+            match finish {
+                Finish::Plain => {
+                    for ((out, &sum), bias) in out.iter_mut().zip(sums).zip(bias) {
+                        *out = sum as f32 * scale + bias;
+                    }
                 }
-            },
-        );
-        if let Finish::Gelu = finish {
-            arch::gelu(isa, out);
+                Finish::Gelu => {
+                    for ((out, &sum), bias) in out.iter_mut().zip(sums).zip(bias) {
+                        *out = gelu_of(sum as f32 * scale + bias);
+                    }
+                }
+                Finish::Add => {
+                    for ((out, &sum), bias) in out.iter_mut().zip(sums).zip(bias) {
+                        *out += sum as f32 * scale + bias;
+                    }
+                }
+                Finish::ScaleAdd(factors) => {
+                    let factors = &factors[first..][..columns];
+                    for (((out, &sum), bias), factor) in out.iter_mut().zip(sums).zip(bias).zip(factors) {
+                        *out += factor * (sum as f32 * scale + bias);
+                    }
+                }
+            }
+            range.take_in(out);
         }
+        *lanes = range;
     }
 }
 
-/// `sums[r][column]` of up to TILE_ROWS rows of `depth` inputs with a group of weights.
-fn multiply(isa: Isa, a: &[u8], depth: usize, group: &[i8], sums: &mut [i32; TILE_ROWS * GROUP]) {
+/// `sums[r][column] = start[column] + a[r] . group[column]` of up to TILE_ROWS rows of `depth` inputs.
+fn multiply(
+    isa: Isa,
+    a: &[u8],
+    depth: usize,
+    group: &[i8],
+    start: &[i32; GROUP],
+    sums: &mut [i32; TILE_ROWS * GROUP],
+) {
     assert!(depth.is_multiple_of(QUAD) && group.len() == depth * GROUP && a.len() <= TILE_ROWS * depth);
     match isa {
         // SAFETY: `Isa::Avx2` is only made where the CPU has it; sizes were checked above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::multiply_avx2(a, depth, group, sums) },
+        Isa::Avx2 => unsafe { x86::multiply_avx2(a, depth, group, start, sums) },
         // SAFETY: so is `Isa::Avx512Vnni`.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => unsafe { x86::multiply_vnni(a, depth, group, sums) },
-        _ => multiply_scalar(a, depth, group, sums),
+        Isa::Avx512Vnni => unsafe { x86::multiply_vnni(a, depth, group, start, sums) },
+        _ => multiply_scalar(a, depth, group, start, sums),
     }
 }
 
-fn multiply_scalar(a: &[u8], depth: usize, group: &[i8], sums: &mut [i32; TILE_ROWS * GROUP]) {
+fn multiply_scalar(a: &[u8], depth: usize, group: &[i8], start: &[i32; GROUP], sums: &mut [i32]) {
     for (row, sums) in a.chunks_exact(depth.max(1)).zip(sums.chunks_exact_mut(GROUP)) {
-        sums.fill(0);
+        sums.copy_from_slice(start);
         for (x, w) in row.chunks_exact(QUAD).zip(group.chunks_exact(GROUP * QUAD)) {
             for (sum, w) in sums.iter_mut().zip(w.chunks_exact(QUAD)) {
                 *sum += x.iter().zip(w).map(|(&x, &w)| i32::from(x) * i32::from(w)).sum::<i32>();
@@ -302,25 +351,39 @@ mod x86 {
     /// The CPU has AVX-512F and AVX-512VNNI; `a` holds at most TILE_ROWS rows of `depth`, a multiple of QUAD, and
     /// `group` GROUP times `depth` weights.
     #[target_feature(enable = "avx512f,avx512vnni")]
-    pub(super) unsafe fn multiply_vnni(a: &[u8], depth: usize, group: &[i8], sums: &mut [i32]) {
+    pub(super) unsafe fn multiply_vnni(
+        a: &[u8],
+        depth: usize,
+        group: &[i8],
+        start: &[i32; GROUP],
+        sums: &mut [i32],
+    ) {
         // SAFETY: passed on; each arm's constant is the number of rows.
         unsafe {
             match a.len() / depth.max(1) {
                 0 => {}
-                1 => rows_vnni::<1>(a, depth, group, sums),
-                2 => rows_vnni::<2>(a, depth, group, sums),
-                3 => rows_vnni::<3>(a, depth, group, sums),
-                4 => rows_vnni::<4>(a, depth, group, sums),
-                5 => rows_vnni::<5>(a, depth, group, sums),
-                _ => rows_vnni::<TILE_ROWS>(a, depth, group, sums),
+                1 => rows_vnni::<1>(a, depth, group, start, sums),
+                2 => rows_vnni::<2>(a, depth, group, start, sums),
+                3 => rows_vnni::<3>(a, depth, group, start, sums),
+                4 => rows_vnni::<4>(a, depth, group, start, sums),
+                5 => rows_vnni::<5>(a, depth, group, start, sums),
+                _ => rows_vnni::<TILE_ROWS>(a, depth, group, start, sums),
             }
         }
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512vnni")]
-    unsafe fn rows_vnni<const ROWS: usize>(a: &[u8], depth: usize, group: &[i8], sums: &mut [i32]) {
-        let mut totals = [[_mm512_setzero_si512(); 4]; ROWS];
+    unsafe fn rows_vnni<const ROWS: usize>(
+        a: &[u8],
+        depth: usize,
+        group: &[i8],
+        start: &[i32; GROUP],
+        sums: &mut [i32],
+    ) {
+        // SAFETY: `start` has four times sixteen numbers.
+        let start = std::array::from_fn(|i| unsafe { _mm512_loadu_si512(start[16 * i..].as_ptr().cast()) });
+        let mut totals: [[__m512i; 4]; ROWS] = [start; ROWS];
         for quad in 0..depth / QUAD {
             // SAFETY: quad < depth / QUAD: four inputs of each row and GROUP * QUAD weights are there.
             unsafe {
@@ -346,14 +409,20 @@ mod x86 {
     /// # Safety
     /// As [`multiply_vnni`], with AVX2.
     #[target_feature(enable = "avx2")]
-    pub(super) unsafe fn multiply_avx2(a: &[u8], depth: usize, group: &[i8], sums: &mut [i32]) {
+    pub(super) unsafe fn multiply_avx2(
+        a: &[u8],
+        depth: usize,
+        group: &[i8],
+        start: &[i32; GROUP],
+        sums: &mut [i32],
+    ) {
         for (a, sums) in a.chunks(2 * depth.max(1)).zip(sums.chunks_mut(2 * GROUP)) {
             // SAFETY: passed on; the chunk has one row or two.
             unsafe {
                 if a.len() == 2 * depth {
-                    rows_avx2::<2>(a, depth, group, sums);
+                    rows_avx2::<2>(a, depth, group, start, sums);
                 } else {
-                    rows_avx2::<1>(a, depth, group, sums);
+                    rows_avx2::<1>(a, depth, group, start, sums);
                 }
             }
         }
@@ -362,7 +431,13 @@ mod x86 {
     /// Sixteen columns at a time. Products of neighbours are added up in pairs, in 32 bits: nothing saturates.
     #[inline]
     #[target_feature(enable = "avx2")]
-    unsafe fn rows_avx2<const ROWS: usize>(a: &[u8], depth: usize, group: &[i8], sums: &mut [i32]) {
+    unsafe fn rows_avx2<const ROWS: usize>(
+        a: &[u8],
+        depth: usize,
+        group: &[i8],
+        start: &[i32; GROUP],
+        sums: &mut [i32],
+    ) {
         for first in (0..GROUP).step_by(16) {
             let mut totals = [[_mm256_setzero_si256(); 4]; ROWS];
             for quad in 0..depth / QUAD {
@@ -390,8 +465,12 @@ mod x86 {
                     let added = _mm256_hadd_epi32(totals[2 * half], totals[2 * half + 1]);
                     let ordered = _mm256_permute4x64_epi64::<0b11_01_10_00>(added);
                     let to = &mut sums[first + 8 * half..][..8];
-                    // SAFETY: `to` has eight numbers.
-                    unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), ordered) };
+                    let start = &start[first + 8 * half..][..8];
+                    // SAFETY: `to` and `start` have eight numbers.
+                    unsafe {
+                        let sum = _mm256_add_epi32(ordered, _mm256_loadu_si256(start.as_ptr().cast()));
+                        _mm256_storeu_si256(to.as_mut_ptr().cast(), sum);
+                    }
                 }
             }
         }
@@ -426,8 +505,9 @@ mod tests {
                             (true, _) => 127,
                         })
                         .collect();
+                    let start: [i32; GROUP] = std::array::from_fn(|i| i as i32 * 1000 - 5);
                     let mut sums = [7_i32; TILE_ROWS * GROUP];
-                    multiply(isa, &a, depth, &group, &mut sums);
+                    multiply(isa, &a, depth, &group, &start, &mut sums);
                     for r in 0..rows {
                         for column in 0..GROUP {
                             let want: i64 = (0..depth)
@@ -438,7 +518,7 @@ mod tests {
                                 .sum();
                             assert_eq!(
                                 i64::from(sums[r * GROUP + column]),
-                                want,
+                                want + i64::from(start[column]),
                                 "{isa:?} {rows}x{depth} at {r}, {column}"
                             );
                         }

@@ -7,9 +7,12 @@ use crate::cpu::Isa;
 /// results are the same bits on every instruction set.
 pub(crate) fn vectorized<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
     match isa {
-        // SAFETY: these are only made where the CPU has AVX2.
+        // SAFETY: `Isa::Avx2` is only made where the CPU has these.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni => unsafe { avx2(f) },
+        Isa::Avx2 => unsafe { avx2(f) },
+        // SAFETY: so is `Isa::Avx512Vnni`.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni => unsafe { avx512(f) },
         _ => f(),
     }
 }
@@ -17,5 +20,11 @@ pub(crate) fn vectorized<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn avx2<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma,f16c")]
+fn avx512<R>(f: impl FnOnce() -> R) -> R {
     f()
 }

@@ -1,0 +1,3 @@
+//! Tests of whole models with their real weights, which are fetched with pip.
+
+mod hibari;
