@@ -66,14 +66,13 @@ impl LogMel {
         loudest.log10()
     }
 
-    /// Frames `first..first + frames` as `[n_mels, frames]`. Frames behind the last whole one are zero, which is the middle
-    /// of the scale and not silence: on short English clips whisper-base makes 9.0 % word errors with such padding and
-    /// 9.5 % with silence.
+    /// Frames `first..first + frames` as `[n_mels, frames]`; behind the end of `samples` there is silence.
     pub fn window(&self, samples: &[f32], first: usize, frames: usize, peak: f32) -> Vec<f32> {
         let normalise = |log: f32| (log.max(peak - 8.0) + 4.0) / 4.0;
-        let mut mel = vec![0.0; self.bands.len() * frames];
+        let mut mel = vec![normalise(FLOOR.log10()); self.bands.len() * frames];
         let mut frame = Frame::new(self);
-        let last = (samples.len() / HOP_LENGTH).min(first + frames);
+        // Frames that reach no sample are silent; the last that does is centred half a window behind the end.
+        let last = (samples.len() + N_FFT / 2).div_ceil(HOP_LENGTH).min(first + frames);
         for t in first..last {
             frame.compute(self, samples, t);
             for (m, band) in self.bands.iter().enumerate() {
@@ -196,7 +195,7 @@ mod tests {
             let mel = LogMel::new(n_mels);
             let peak = mel.peak(&samples);
             let window = mel.window(&samples, 0, 60, peak);
-            for t in [0, 1, 20, 48, 49] {
+            for t in [0, 1, 20, 49, 50, 51, 59] {
                 for (m, power) in reference(&samples, t, n_mels).iter().enumerate() {
                     let want = (power.max(1e-10).log10().max(f64::from(peak) - 8.0) + 4.0) / 4.0;
                     let got = f64::from(window[m * 60 + t]);
@@ -229,13 +228,11 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_low_and_what_lies_behind_the_end_is_zero() {
+    fn silence_and_nothing_are_silent() {
         let mel = LogMel::new(80);
-        let samples = [0.0; 1600];
-        let window = mel.window(&samples, 0, 12, mel.peak(&samples));
-        for band in window.chunks(12) {
-            assert!(band[..10].iter().all(|&v| v == -1.5) && band[10..] == [0.0; 2], "{band:?}");
+        for samples in [&[][..], &[0.0; 1600][..]] {
+            let window = mel.window(samples, 0, 10, mel.peak(samples));
+            assert!(window.iter().all(|&v| v == -1.5), "{window:?}");
         }
-        assert!(mel.window(&[], 0, 10, mel.peak(&[])).iter().all(|&v| v == 0.0));
     }
 }
