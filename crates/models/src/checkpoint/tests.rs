@@ -10,6 +10,9 @@ use zip::CompressionMethod;
 
 use super::*;
 
+/// Names and contents of files.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// A folder with these files.
 fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -53,7 +56,7 @@ fn every_format_gives_the_same_tensors() {
         let map: serde_json::Map<String, serde_json::Value> = tensors.iter().enumerate().map(place).collect();
         serde_json::json!({"metadata": {}, "weight_map": map}).to_string()
     };
-    let mut cases: Vec<(Format, Vec<(String, Vec<u8>)>)> = Vec::new();
+    let mut cases: Vec<(Format, Files)> = Vec::new();
     let mut add = |format, name: &str, bytes| cases.push((format, vec![(name.into(), bytes)]));
     for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
         add(Format::Safetensors, "model.safetensors", safetensors(&tensors, dtype));

@@ -181,10 +181,10 @@ pub(super) fn ctranslate2(tensors: &[Tensor], weights: Weights, version: u32) ->
                 variable(&mut file, &format!("{name}_scale"), &[], (0, 4), &4f32.to_le_bytes());
             }
             Weights::Float(Dtype::F16) => {
-                variable(&mut file, name, shape, (4, 2), &floats(Dtype::F16, values))
+                variable(&mut file, name, shape, (4, 2), &floats(Dtype::F16, values));
             }
             Weights::Float(Dtype::Bf16) => {
-                variable(&mut file, name, shape, (5, 2), &floats(Dtype::Bf16, values))
+                variable(&mut file, name, shape, (5, 2), &floats(Dtype::Bf16, values));
             }
             _ => variable(&mut file, name, shape, (0, 4), &floats(Dtype::F32, values)),
         }
