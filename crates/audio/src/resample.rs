@@ -96,3 +96,59 @@ impl Resampler {
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::TAU;
+
+    use super::*;
+
+    /// The pairs of rates that synthesis and recordings meet, up and down, with small and large ratios.
+    const PAIRS_HZ: [(u32, u32); 8] = [
+        (24_000, 48_000),
+        (24_000, 44_100),
+        (24_000, 22_050),
+        (24_000, 8_000),
+        (22_050, 24_000),
+        (44_100, 16_000),
+        (48_000, 16_000),
+        (8_000, 16_000),
+    ];
+
+    fn sine(hz: f64, rate_hz: u32) -> Vec<f32> {
+        (0..rate_hz).map(|n| (TAU * hz * f64::from(n) / f64::from(rate_hz)).sin() as f32).collect()
+    }
+
+    fn resampled_sine(hz: f64, from_hz: u32, to_hz: u32) -> Vec<f32> {
+        let mut resampler = Resampler::new(from_hz, to_hz).expect("the rates are ordinary");
+        let mut out = Vec::new();
+        sine(hz, from_hz).chunks(999).for_each(|piece| resampler.push(piece, &mut out));
+        resampler.finish(&mut out);
+        assert_eq!(out.len(), to_hz as usize, "a second stays a second");
+        out
+    }
+
+    /// Power over the middle half, away from where the sine sets in and breaks off, in decibels of a full sine's.
+    fn level_db(samples: &[f32]) -> f32 {
+        let middle = &samples[samples.len() / 4..samples.len() * 3 / 4];
+        let power: f32 = middle.iter().map(|x| x * x).sum::<f32>() / middle.len() as f32;
+        10.0 * (2.0 * power).max(1e-20).log10()
+    }
+
+    #[test]
+    fn sound_below_the_lower_nyquist_passes_in_place_and_the_rest_does_not() {
+        for (from_hz, to_hz) in PAIRS_HZ {
+            let nyquist_hz = f64::from(from_hz.min(to_hz)) / 2.0;
+            let passed_hz = (0.97 * nyquist_hz).floor();
+            let passed = resampled_sine(passed_hz, from_hz, to_hz);
+            assert!(level_db(&passed).abs() < 0.1, "{from_hz} to {to_hz}: {} dB", level_db(&passed));
+            let low = resampled_sine(440.0, from_hz, to_hz);
+            let error: Vec<f32> = low.iter().zip(sine(440.0, to_hz)).map(|(a, b)| a - b).collect();
+            assert!(level_db(&error) < -90.0, "{from_hz} to {to_hz}: off by {} dB", level_db(&error));
+            if to_hz < from_hz {
+                let beyond = resampled_sine((1.01 * nyquist_hz).ceil(), from_hz, to_hz);
+                assert!(level_db(&beyond) < -100.0, "{from_hz} to {to_hz}: {} dB", level_db(&beyond));
+            }
+        }
+    }
+}
