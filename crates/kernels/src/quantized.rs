@@ -71,9 +71,9 @@ impl Lanes {
     fn take_in(&mut self, values: &[f32]) {
         let (chunks, rest) = values.as_chunks::<16>();
         for chunk in chunks {
-            for i in 0..16 {
-                self.min[i] = if chunk[i] < self.min[i] { chunk[i] } else { self.min[i] };
-                self.max[i] = if chunk[i] > self.max[i] { chunk[i] } else { self.max[i] };
+            for ((min, max), &v) in self.min.iter_mut().zip(&mut self.max).zip(chunk) {
+                *min = if v < *min { v } else { *min };
+                *max = if v > *max { v } else { *max };
             }
         }
         for &v in rest {

@@ -80,7 +80,7 @@ fn unknown_words_of_any_length_are_said() {
     let utterances: Vec<_> = american().utterances(&long, 100).unwrap().collect::<Result<_, _>>().unwrap();
     assert!(utterances.len() > 3);
     assert_eq!(
-        utterances.iter().map(|utterance| utterance.phonemes()).collect::<String>(),
+        utterances.iter().map(mynah_text::english::Utterance::phonemes).collect::<String>(),
         words[0].phonemes
     );
 }

@@ -12,7 +12,7 @@ const WHEEL: &str = "hibari_tts-0.2.1-py3-none-any.whl";
 const SHA256: &str = "49f2abbbe451c988e7448b5afa08c8a56410535ebb855c0e7d174275df5ca1f3";
 
 /// A folder with the lexicons, tagger and letter-to-sound networks of hibari-tts 0.2.1 (Apache-2.0).
-pub fn folder() -> &'static Path {
+pub(crate) fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hibari-tts-0.2.1");
