@@ -211,8 +211,9 @@ fn files_that_are_no_voice_are_refused() {
     }
     // The same file with one operation renamed is another network.
     let mut other = voice;
-    let at = other.windows(4).position(|w| w == b"Relu").unwrap();
-    other[at..at + 4].copy_from_slice(b"Sqrt");
+    let operator = b"\x22\x04Relu";
+    let at = other.windows(operator.len()).position(|w| w == operator).unwrap();
+    other[at..at + operator.len()].copy_from_slice(b"\x22\x04Sqrt");
     std::fs::write(&file, &other).unwrap();
     assert!(matches!(Hibari::load(folder.path()), Err(Error::Unsupported(_))));
 }
