@@ -224,95 +224,141 @@ fn find(table: &[(&'static str, &'static str)], word: &str) -> Option<&'static s
 
 /// A shortened word at the start of a word.
 pub(super) fn abbreviation(place: &Place<'_>) -> Option<(usize, Spoken)> {
-    let rest = place.rest();
-    let anywhere = ANYWHERE
+    anywhere(place).or_else(|| {
+        let short = Short::at(place)?;
+        let full = short
+            .numbered()
+            .or_else(|| short.month())
+            .or_else(|| short.weekday())
+            .or_else(|| short.state())
+            .or_else(|| short.title())
+            .or_else(|| short.after_name())?;
+        Some((without_final_stop(place, short.len), Spoken::from(full)))
+    })
+}
+
+fn anywhere(place: &Place<'_>) -> Option<(usize, Spoken)> {
+    let (short, full) = ANYWHERE
         .iter()
-        .filter(|(short, _)| rest.starts_with(short) && ends(place, short))
-        .max_by_key(|(short, _)| short.len());
-    if let Some((short, full)) = anywhere
-        && (*short != "v."
-            || is_capitalised(place.previous_word()) && is_capitalised(place.word_after(short.len())))
-    {
-        // "for e.g." needs no second "for".
-        let full = full.strip_prefix("for ").filter(|_| place.previous_word() == "for").unwrap_or(full);
-        return Some((without_final_stop(place, short.len()), Spoken::from(full)));
-    }
-    let letters = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
-    let word = &rest[..letters];
-    let stop = usize::from(rest[letters..].starts_with('.'));
-    let len = letters + stop;
-    if word.is_empty() || !place.ends_word(len) && !rest[len..].starts_with(|c: char| c.is_ascii_digit()) {
+        .filter(|(short, _)| place.rest().starts_with(short) && ends(place, short))
+        .max_by_key(|(short, _)| short.len())?;
+    // "Roe v. Wade", but the letter v elsewhere.
+    let between_names =
+        is_capitalised(place.previous_word()) && is_capitalised(place.word_after(short.len()));
+    if *short == "v." && !between_names {
         return None;
     }
-    let after = rest[len..].strip_prefix(' ').unwrap_or(&rest[len..]);
-    let next = place.word_after(len);
-    let before_number = after.starts_with(|c: char| c.is_ascii_digit());
-    let done = |full: &str| Some((without_final_stop(place, len), Spoken::from(full)));
-    // Without a full stop only what is nothing else counts.
-    if before_number
-        && let Some(full) = find(BEFORE_NUMBER, word)
-        && (stop == 1 || word == "№")
-    {
-        return done(full);
-    }
-    if stop == 1
-        && (before_number || is_capitalised(next) || after.is_empty() || next == "and")
-        && let Some(month) = calendar::month_name(word)
-        && month != word
-        && (before_number || word != "Mar")
-    {
-        return done(month);
-    }
-    if let Some(day) = find(DAYS, word)
-        && (stop == 1 || rest[len..].starts_with(','))
-        && (before_number
-            || rest[len..].starts_with([',', '-', '–'])
-            || calendar::month_name(next).is_some()
-            || matches!(next, "at" | "and" | "to")
-            || find(DAYS, next).is_some())
-        && (word.len() > 3 || !matches!(word, "Sun" | "Sat") || before_number || next != "and")
-    {
-        return done(day);
-    }
-    if let Some(state) = find(STATES, word)
-        && after.len() >= 5
-        && after[..].chars().take(5).all(|c| c.is_ascii_digit())
-        && after.chars().nth(5).is_none_or(|c| !c.is_ascii_digit())
-    {
-        return done(state);
-    }
-    let behind_name = is_capitalised(place.previous_word())
-        || place.previous_word().ends_with(|c: char| c.is_ascii_digit());
-    let before_name = is_capitalised(next) && !STARTERS.contains(&next);
-    if let Some(title) = find(TITLES, word)
-        && before_name
-        && !rest[len..].starts_with(',')
-        && (stop == 1
-            || !matches!(
-                word,
-                "St" | "Mt" | "Ft" | "Gen" | "Rep" | "Col" | "Fr" | "Hon" | "Pres" | "Det" | "Maj"
-            )
-            || matches!(word, "St" | "Mt" | "Ft" | "Col") && !behind_name)
-        && !(matches!(word, "St" | "Dr") && behind_name && !before_name)
-    {
-        return done(title);
-    }
-    let company = matches!(word, "Co" | "Inc" | "Ltd" | "Corp" | "Bros" | "Jr" | "Sr" | "Esq");
-    if let Some(full) = find(AFTER_NAME, word)
-        && (behind_name || word == "Co" && place.before().ends_with("& "))
-        && (stop == 1
-            || company && word != "Co"
-            || matches!(word, "Blvd" | "Ave" | "Rd" | "Pkwy" | "Hwy" | "St") && behind_name)
-        && !(word == "Co" && stop == 0)
-    {
-        return done(full);
-    }
-    match word {
-        "Mr" | "Mrs" | "Ms" | "Dr" => done(find(TITLES, word)?),
-        _ if stop == 1 => {
-            done(find(AFTER_NAME, word).filter(|_| !matches!(word, "Co" | "Pl" | "Ct" | "Sq"))?)
+    // "for e.g." needs no second "for".
+    let full = full.strip_prefix("for ").filter(|_| place.previous_word() == "for").unwrap_or(full);
+    Some((without_final_stop(place, short.len()), Spoken::from(full)))
+}
+
+/// A word that may be short for another, and what stands around it.
+struct Short<'a> {
+    word: &'a str,
+    /// Whether a full stop follows.
+    stop: bool,
+    /// Length with the full stop.
+    len: usize,
+    /// The text behind, without one space.
+    after: &'a str,
+    /// The word behind; empty if something else follows.
+    next: &'a str,
+    before_number: bool,
+    /// Whether a name or number stands before.
+    behind_name: bool,
+    /// Whether "&" stands before.
+    behind_and: bool,
+}
+
+impl<'a> Short<'a> {
+    fn at(place: &Place<'a>) -> Option<Self> {
+        let rest = place.rest();
+        let letters = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
+        let stop = rest[letters..].starts_with('.');
+        let len = letters + usize::from(stop);
+        let behind = &rest[len..];
+        if letters == 0 || !place.ends_word(len) && !behind.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
         }
-        _ => None,
+        let after = behind.strip_prefix(' ').unwrap_or(behind);
+        let previous = place.previous_word();
+        Some(Self {
+            word: &rest[..letters],
+            stop,
+            len,
+            after,
+            next: place.word_after(len),
+            before_number: after.starts_with(|c: char| c.is_ascii_digit()),
+            behind_name: is_capitalised(previous) || previous.ends_with(|c: char| c.is_ascii_digit()),
+            behind_and: place.before().ends_with("& "),
+        })
+    }
+
+    /// "No. 5": without a full stop these are other words.
+    fn numbered(&self) -> Option<&'static str> {
+        find(BEFORE_NUMBER, self.word).filter(|_| self.before_number && (self.stop || self.word == "№"))
+    }
+
+    fn month(&self) -> Option<&'static str> {
+        let month = calendar::month_name(self.word).filter(|month| *month != self.word)?;
+        let fits =
+            self.before_number || is_capitalised(self.next) || self.after.is_empty() || self.next == "and";
+        // "Mar." is also a verb that ends a sentence.
+        (self.stop && fits && (self.before_number || self.word != "Mar")).then_some(month)
+    }
+
+    /// "Mon., Sept. 5": a star, what one did on a chair and a ritual keep away ("The sun. Sat. Wed.").
+    fn weekday(&self) -> Option<&'static str> {
+        let day = find(DAYS, self.word)?;
+        let comma = self.after.starts_with([',', '-', '–']);
+        let behind_comma = self.after.trim_start_matches([',', '-', '–', ' ']);
+        let next =
+            &behind_comma[..behind_comma.find(|c: char| !c.is_alphabetic()).unwrap_or(behind_comma.len())];
+        let time_follows = behind_comma.starts_with(|c: char| c.is_ascii_digit())
+            || calendar::month_name(next).is_some()
+            || find(DAYS, next).is_some()
+            || matches!(next, "at" | "to")
+            || next == "and" && !matches!(self.word, "Sun" | "Sat");
+        (time_follows && (self.stop || comma) || self.stop && comma).then_some(day)
+    }
+
+    /// A state before its ZIP code.
+    fn state(&self) -> Option<&'static str> {
+        let digits = self.after.bytes().take_while(u8::is_ascii_digit).count();
+        find(STATES, self.word).filter(|_| digits == 5)
+    }
+
+    fn title(&self) -> Option<&'static str> {
+        let title = find(TITLES, self.word)?;
+        if matches!(self.word, "Mr" | "Mrs" | "Ms") {
+            return Some(title);
+        }
+        let before_name =
+            is_capitalised(self.next) && !STARTERS.contains(&self.next) && !self.after.starts_with(',');
+        // Without its full stop only what is nothing else counts.
+        let clear = match self.word {
+            "St" | "Mt" | "Ft" | "Col" => !self.behind_name,
+            "Gen" | "Rep" | "Fr" | "Hon" | "Pres" | "Det" | "Maj" => false,
+            _ => true,
+        };
+        (before_name && (self.stop || clear)).then_some(title)
+    }
+
+    /// Streets and companies, and doctors without a name.
+    fn after_name(&self) -> Option<&'static str> {
+        let full = find(AFTER_NAME, self.word);
+        let clear_without_stop = matches!(
+            self.word,
+            "Inc" | "Ltd" | "Corp" | "Jr" | "Sr" | "Esq" | "Blvd" | "Ave" | "Rd" | "Pkwy" | "Hwy" | "St"
+        );
+        match self.word {
+            "Co" if self.stop && (self.behind_name || self.behind_and) => full,
+            _ if self.behind_name && (self.stop || clear_without_stop) => full,
+            "Dr" => Some("Doctor"),
+            "Co" | "Pl" | "Ct" | "Sq" => None,
+            _ => full.filter(|_| self.stop),
+        }
     }
 }
 

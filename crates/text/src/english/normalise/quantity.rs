@@ -117,27 +117,21 @@ pub(super) fn fraction(place: &Place<'_>) -> Option<(usize, Spoken)> {
         return None;
     }
     let and = place.and();
-    let cardinals = || (numbers::cardinal(top, and), numbers::cardinal(bottom, and));
-    let is_year = top.len() == 4 && bottom.len() == 2;
-    let words = match (top, bottom) {
-        ("24", "7") | ("9", "11") => format!("{} {}", cardinals().0, cardinals().1),
-        _ if top == bottom && bottom.len() < 3 && !matches!(bottom, "10" | "5") => {
-            format!("{} {}", cardinals().0, cardinals().1)
-        }
-        _ if is_year => format!("{} {}", numbers::year(top, and), cardinals().1),
-        (_, "10" | "100" | "5")
-            if suffix.is_none()
-                && place.previous_word() != "and"
-                && !(bottom != "10" && top == "1")
-                && !(bottom == "5" && top != "5") =>
-        {
-            format!("{} out of {}", cardinals().0, cardinals().1)
-        }
-        _ if is_proper(top, bottom) && !is_month_and_day(place, top, bottom) => {
-            fraction_words(top, bottom, and)
-        }
-        _ => calendar::month_and_day(place, top, bottom)
-            .unwrap_or_else(|| format!("{} over {}", cardinals().0, cardinals().1)),
+    let cardinals =
+        |joint: &str| format!("{}{joint}{}", numbers::cardinal(top, and), numbers::cardinal(bottom, and));
+    // "8/10" and "5/5" are marks somebody gave, "24/7" and "50/50" are names.
+    let mark = matches!(bottom, "10" | "100") && top != "1" || bottom == "5" && top == "5";
+    let name = matches!((top, bottom), ("24", "7") | ("9", "11")) || top == bottom && bottom.len() < 3;
+    let words = if mark && suffix.is_none() {
+        cardinals(" out of ")
+    } else if name {
+        cardinals(" ")
+    } else if top.len() == 4 && bottom.len() == 2 {
+        format!("{} {}", numbers::year(top, and), numbers::cardinal(bottom, and))
+    } else if is_proper(top, bottom) && !is_month_and_day(place, top, bottom) {
+        fraction_words(top, bottom, and)
+    } else {
+        calendar::month_and_day(place, top, bottom).unwrap_or_else(|| cardinals(" over "))
     };
     Some((len, Spoken::from(words)))
 }
@@ -172,12 +166,14 @@ pub(super) fn decade(place: &Place<'_>) -> Option<(usize, Spoken)> {
         return Some((found[0].len(), Spoken::from(numbers::decade(&found[1], place.and()))));
     }
     let digits = rest.strip_prefix('\'')?.get(..2)?;
-    let is_year = digits.bytes().all(|b| b.is_ascii_digit()) && place.ends_word(3);
+    if !digits.bytes().all(|b| b.is_ascii_digit()) || !place.ends_word(3) {
+        return None;
+    }
     let words = match digits.strip_prefix('0') {
         Some(ones) => format!("oh {}", numbers::cardinal(ones, false)),
         None => numbers::cardinal(digits, false),
     };
-    is_year.then(|| (3, Spoken::from(words)))
+    Some((3, Spoken::from(words)))
 }
 
 /// Feet and inches (5'10"), inches (12"), and positions on the globe (40°26'46"N).
@@ -528,7 +524,8 @@ fn counts_something(place: &Place<'_>, len: usize) -> bool {
                 | "games"
                 | "olympics"
         );
-    let irregular = matches!(next, "people" | "men" | "women" | "children" | "feet" | "percent" | "sheep" | "fish" | "or" if next != "or");
+    let irregular =
+        matches!(next, "people" | "men" | "women" | "children" | "feet" | "percent" | "sheep" | "fish");
     plain && (plural || irregular)
 }
 
