@@ -209,6 +209,10 @@ pub(crate) struct DecodingArgs {
     #[arg(long, value_name = "S", value_parser = not_negative)]
     pub(crate) hallucination_silence: Option<f32>,
 
+    /// Compute all 30 s of every window, also where there is less audio: slower, as the model was trained
+    #[arg(long)]
+    pub(crate) full_window: bool,
+
     /// Token ids never to choose, comma-separated; -1 is the model's own list [default: -1]
     #[arg(long, value_name = "IDS", value_delimiter = ',', allow_negative_numbers = true)]
     pub(crate) suppress_tokens: Vec<i32>,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mynah_api::ResponseFormat;
 use mynah_engine::{AudioSource, Engine, Job, JobEvent, ModelRef, Settings, TranscribeRequest};
-use mynah_models::{Task, TranscribeOptions, Transcript, VadOptions};
+use mynah_models::{EncoderWindow, Task, TranscribeOptions, Transcript, VadOptions};
 use mynah_text::languages;
 
 use crate::args::{DecodingArgs, Threshold, TranscribeArgs, VadArgs};
@@ -288,6 +288,9 @@ fn decoding(args: &DecodingArgs, options: &mut TranscribeOptions) {
     set(&mut options.hallucination_silence_s, args.hallucination_silence.map(Some));
     set(&mut options.language_detection_windows, args.language_windows.map(usize::from));
     set(&mut options.seed, args.seed);
+    if args.full_window {
+        options.encoder_window = EncoderWindow::Full;
+    }
     options.condition_on_previous_text = !args.no_condition;
     options.timestamps = !args.no_timestamps;
     if !args.temperature.is_empty() {

@@ -5,6 +5,9 @@
 //! by a token a step, each row names the places of its own past, so hypotheses share what they have in common.
 
 use std::cell::RefCell;
+use std::ops::Range;
+
+use half::f16;
 
 use crate::arch::{self, TILE_ROWS, Tile, panel_count};
 use crate::cpu::Isa;
@@ -96,9 +99,61 @@ pub struct Queries<'a> {
     pub stride: usize,
 }
 
+/// Packed keys and values of either width.
+#[derive(Clone, Copy, Debug)]
+pub enum AnyKeyValues<'a> {
+    /// In 32 bits.
+    F32(&'a KeyValues<f32>),
+    /// In 16 bits.
+    F16(&'a KeyValues<f16>),
+}
+
+impl AnyKeyValues<'_> {
+    /// Heads, numbers a head, positions.
+    fn shape(self) -> (usize, usize, usize) {
+        match self {
+            Self::F32(kv) => (kv.heads, kv.head_dim, kv.positions),
+            Self::F16(kv) => (kv.heads, kv.head_dim, kv.positions),
+        }
+    }
+}
+
+impl<'a> From<&'a KeyValues<f32>> for AnyKeyValues<'a> {
+    fn from(kv: &'a KeyValues<f32>) -> Self {
+        Self::F32(kv)
+    }
+}
+
+impl<'a> From<&'a KeyValues<f16>> for AnyKeyValues<'a> {
+    fn from(kv: &'a KeyValues<f16>) -> Self {
+        Self::F16(kv)
+    }
+}
+
+/// A run of positions of packed keys and values.
+#[derive(Clone, Debug)]
+pub struct Span<'a> {
+    /// The keys and values.
+    pub kv: AnyKeyValues<'a>,
+    /// The positions that are attended to; the first is a multiple of [`Span::STEP`].
+    pub positions: Range<usize>,
+}
+
+impl Span<'_> {
+    /// What a span's first position is a multiple of.
+    pub const STEP: usize = PANEL;
+}
+
 /// `out = softmax(scale q k^T) v` per head; `out` is `[rows, heads * head_dim]`.
-pub fn attend<T: Float>(queries: Queries<'_>, scale: f32, kv: &KeyValues<T>, out: &mut [f32]) {
-    attend_with(Isa::current(), queries, scale, kv, out);
+pub fn attend<'a>(queries: Queries<'_>, scale: f32, kv: impl Into<AnyKeyValues<'a>>, out: &mut [f32]) {
+    let kv = kv.into();
+    let (_, _, positions) = kv.shape();
+    attend_spans(queries, scale, &[Span { kv, positions: 0..positions }], out);
+}
+
+/// [`attend`] to the positions of several spans, one after the other.
+pub fn attend_spans(queries: Queries<'_>, scale: f32, spans: &[Span<'_>], out: &mut [f32]) {
+    attend_with(Isa::current(), queries, scale, spans, out);
 }
 
 #[derive(Default)]
@@ -109,16 +164,24 @@ struct Scratch {
     sums: Vec<f32>,
 }
 
-fn attend_with<T: Float>(isa: Isa, q: Queries<'_>, scale: f32, kv: &KeyValues<T>, out: &mut [f32]) {
+fn attend_with(isa: Isa, q: Queries<'_>, scale: f32, spans: &[Span<'_>], out: &mut [f32]) {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
     }
-    let (dim, width) = (kv.head_dim, kv.heads * kv.head_dim);
+    let (heads, dim, _) = spans.first().expect("a span to attend to").kv.shape();
+    let width = heads * dim;
+    for span in spans {
+        let (span_heads, span_dim, positions) = span.kv.shape();
+        assert!(span_heads == heads && span_dim == dim, "spans of different shapes");
+        assert!(span.positions.end <= positions, "{:?} of {positions} positions", span.positions);
+        assert!(span.positions.start.is_multiple_of(Span::STEP), "a span begins inside a panel");
+    }
+    assert!(spans.iter().any(|span| !span.positions.is_empty()), "no position to attend to");
     assert!(q.rows == 0 || q.data.len() >= (q.rows - 1) * q.stride + width, "queries are too short");
     assert_eq!(out.len(), q.rows * width, "output does not fit the queries");
     let blocks = q.rows.div_ceil(BLOCK_ROWS);
     let out = SharedMut::new(out);
-    pool::run(blocks * kv.heads, |task| {
+    pool::run(blocks * heads, |task| {
         let (head, block) = (task / blocks, task % blocks);
         let first = block * BLOCK_ROWS;
         let rows = BLOCK_ROWS.min(q.rows - first);
@@ -133,54 +196,87 @@ fn attend_with<T: Float>(isa: Isa, q: Queries<'_>, scale: f32, kv: &KeyValues<T>
             s.largest.resize(rows, f32::NEG_INFINITY);
             s.sums.clear();
             s.sums.resize(rows, 0.0);
-            for key in (0..kv.positions).step_by(BLOCK_KEYS) {
-                let keys = BLOCK_KEYS.min(kv.positions - key);
-                multiply_keys(isa, &s.queries, rows, kv, head, key, keys, &mut s.scores);
-                for r in 0..rows {
-                    let row = &mut s.scores[r * BLOCK_KEYS..][..keys];
-                    let largest = elementwise::max(row).max(s.largest[r]);
-                    let kept = (s.largest[r] - largest).exp();
-                    s.sums[r] = s.sums[r] * kept + arch::exp_sum(isa, row, largest);
-                    s.largest[r] = largest;
-                    if key > 0 && kept < 1.0 {
-                        // SAFETY: rows first.. and this head's columns of the output are this task's alone.
-                        let row = unsafe { out.slice((first + r) * width + head * dim, dim) };
-                        row.iter_mut().for_each(|v| *v *= kept);
+            let output = Output { out: &out, at: first * width + head * dim, width };
+            let mut begun = false;
+            for span in spans {
+                for key in span.positions.clone().step_by(BLOCK_KEYS) {
+                    let keys = key..span.positions.end.min(key + BLOCK_KEYS);
+                    match span.kv {
+                        AnyKeyValues::F32(kv) => fold(isa, s, rows, kv, head, keys, begun, &output),
+                        AnyKeyValues::F16(kv) => fold(isa, s, rows, kv, head, keys, begun, &output),
                     }
-                }
-                for strip in (0..rows).step_by(TILE_ROWS) {
-                    for panel in 0..panel_count(dim) {
-                        let tile = Tile {
-                            rows: TILE_ROWS.min(rows - strip),
-                            columns: PANEL.min(dim - panel * PANEL),
-                            depth: keys,
-                            a: s.scores[strip * BLOCK_KEYS..].as_ptr(),
-                            a_row: BLOCK_KEYS,
-                            a_step: 1,
-                            c: out
-                                .as_mut_ptr()
-                                .wrapping_add((first + strip) * width + head * dim + panel * PANEL),
-                            c_row: width,
-                            accumulate: key > 0,
-                            bias: std::ptr::null(),
-                            gelu: false,
-                        };
-                        let values =
-                            &kv.values_of(head)[(panel * kv.positions + key) * PANEL..][..keys * PANEL];
-                        // SAFETY: scores hold BLOCK_ROWS rows of BLOCK_KEYS; the output was measured above and this
-                        // head's columns of these rows are this task's alone.
-                        unsafe { T::tile(isa, &tile, values.as_ptr()) };
-                    }
+                    begun = true;
                 }
             }
             for r in 0..rows {
-                // SAFETY: as above.
+                // SAFETY: rows first.. and this head's columns of the output are this task's alone.
                 let row = unsafe { out.slice((first + r) * width + head * dim, dim) };
                 let inverse = 1.0 / s.sums[r];
                 row.iter_mut().for_each(|v| *v *= inverse);
             }
         });
     });
+}
+
+/// Where a task's rows of one head lie in the output.
+struct Output<'a> {
+    out: &'a SharedMut<f32>,
+    /// First row's first column.
+    at: usize,
+    /// From row to row.
+    width: usize,
+}
+
+/// Folds a block of keys and values into the output, which holds sums of values by weights so far if anything has
+/// `begun`.
+#[expect(clippy::too_many_arguments, reason = "the body of the block loop, for either width")]
+fn fold<T: Float>(
+    isa: Isa,
+    s: &mut Scratch,
+    rows: usize,
+    kv: &KeyValues<T>,
+    head: usize,
+    keys: Range<usize>,
+    begun: bool,
+    output: &Output<'_>,
+) {
+    let dim = kv.head_dim;
+    let Range { start: key, end } = keys;
+    let keys = end - key;
+    multiply_keys(isa, &s.queries, rows, kv, head, key, keys, &mut s.scores);
+    for r in 0..rows {
+        let row = &mut s.scores[r * BLOCK_KEYS..][..keys];
+        let largest = elementwise::max(row).max(s.largest[r]);
+        let kept = (s.largest[r] - largest).exp();
+        s.sums[r] = s.sums[r] * kept + arch::exp_sum(isa, row, largest);
+        s.largest[r] = largest;
+        if begun && kept < 1.0 {
+            // SAFETY: these rows and this head's columns of the output are this task's alone.
+            let row = unsafe { output.out.slice(output.at + r * output.width, dim) };
+            row.iter_mut().for_each(|v| *v *= kept);
+        }
+    }
+    for strip in (0..rows).step_by(TILE_ROWS) {
+        for panel in 0..panel_count(dim) {
+            let tile = Tile {
+                rows: TILE_ROWS.min(rows - strip),
+                columns: PANEL.min(dim - panel * PANEL),
+                depth: keys,
+                a: s.scores[strip * BLOCK_KEYS..].as_ptr(),
+                a_row: BLOCK_KEYS,
+                a_step: 1,
+                c: output.out.as_mut_ptr().wrapping_add(output.at + strip * output.width + panel * PANEL),
+                c_row: output.width,
+                accumulate: begun,
+                bias: std::ptr::null(),
+                gelu: false,
+            };
+            let values = &kv.values_of(head)[(panel * kv.positions + key) * PANEL..][..keys * PANEL];
+            // SAFETY: scores hold BLOCK_ROWS rows of BLOCK_KEYS; the output was measured by the caller and this head's
+            // columns of these rows are this task's alone.
+            unsafe { T::tile(isa, &tile, values.as_ptr()) };
+        }
+    }
 }
 
 /// Scores of `rows` packed queries with keys `first..first + keys` of a head; rows of scores lie BLOCK_KEYS apart.
@@ -283,8 +379,6 @@ pub fn attend_cache(
 
 #[cfg(test)]
 mod tests {
-    use half::f16;
-
     use super::*;
 
     fn noise(count: usize, seed: u32) -> Vec<f32> {
@@ -317,7 +411,10 @@ mod tests {
         out
     }
 
-    fn compare<T: Float>(rows: usize, positions: usize, tolerance: f64) {
+    fn compare<T: Float>(rows: usize, positions: usize, tolerance: f64)
+    where
+        for<'a> AnyKeyValues<'a>: From<&'a KeyValues<T>>,
+    {
         let (heads, dim, stride) = (3, 24, 80);
         let width = heads * dim;
         let q = noise(rows * stride, 1);
@@ -326,7 +423,8 @@ mod tests {
         let scale = (dim as f32).sqrt().recip();
         for isa in Isa::available() {
             let mut out = vec![9.0; rows * width];
-            attend_with(isa, Queries { data: &q, rows, stride }, scale, &kv, &mut out);
+            let spans = [Span { kv: (&kv).into(), positions: 0..positions }];
+            attend_with(isa, Queries { data: &q, rows, stride }, scale, &spans, &mut out);
             for head in 0..heads {
                 let part = |x: &[f32], i: usize| x[i * stride + head * dim..][..dim].to_vec();
                 let keys: Vec<_> = (0..positions).map(|i| part(&k, i)).collect();
@@ -349,6 +447,30 @@ mod tests {
         for (rows, positions) in [(1, 1), (1, 300), (5, 17), (7, 256), (48, 257), (50, 600)] {
             compare::<f32>(rows, positions, 5e-6);
             compare::<f16>(rows, positions, 4e-3);
+        }
+    }
+
+    #[test]
+    fn spans_are_attended_to_as_if_they_were_one() {
+        let (heads, dim, positions, rows) = (2, 24, 700, 50);
+        let width = heads * dim;
+        let (q, k, v) = (noise(rows * width, 9), noise(positions * width, 10), noise(positions * width, 11));
+        let queries = Queries { data: &q, rows, stride: width };
+        let whole = KeyValues::<f32>::pack(heads, dim, positions, &k, &v, width);
+        let mut expected = vec![0.0; rows * width];
+        attend(queries, 0.2, &whole, &mut expected);
+        for own in [16, 304, 688] {
+            let first = KeyValues::<f32>::pack(heads, dim, own, &k, &v, width);
+            let rest = KeyValues::<f16>::pack(heads, dim, positions, &k, &v, width);
+            let spans = [
+                Span { kv: (&first).into(), positions: 0..own },
+                Span { kv: (&rest).into(), positions: own..positions },
+            ];
+            let mut out = vec![0.0; rows * width];
+            attend_spans(queries, 0.2, &spans, &mut out);
+            for (got, want) in out.iter().zip(&expected) {
+                assert!((got - want).abs() < 4e-3, "{own} of its own: {got}, expected {want}");
+            }
         }
     }
 

@@ -15,6 +15,6 @@ pub use cancel::CancelFlag;
 pub use error::Error;
 pub use hibari::Hibari;
 pub use speech_to_text::{
-    Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent, VadOptions, Word,
+    EncoderWindow, Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent, VadOptions, Word,
 };
 pub use text_to_speech::{AudioChunk, Joiner, Pause, SpeechOptions, SpokenWord};

@@ -39,6 +39,16 @@ impl Default for VadOptions {
     }
 }
 
+/// What the encoder computes of its 30 s where there is less audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum EncoderWindow {
+    /// The audio and a second behind it; what lies further behind is padding that was computed once.
+    #[default]
+    Fitted,
+    /// All of it, as the model was trained.
+    Full,
+}
+
 /// One request's options. [`Default`] is what the command line and the HTTP routes start from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TranscribeOptions {
@@ -89,6 +99,8 @@ pub struct TranscribeOptions {
     pub hallucination_silence_s: Option<f32>,
     /// Cut the audio at silence before decoding.
     pub vad: Option<VadOptions>,
+    /// What is computed of a window with less audio than it can hold.
+    pub encoder_window: EncoderWindow,
     /// Seed of the sampling at temperatures above 0; equal seeds give equal results.
     pub seed: u64,
 }
@@ -119,6 +131,7 @@ impl Default for TranscribeOptions {
             word_timestamps: false,
             hallucination_silence_s: None,
             vad: None,
+            encoder_window: EncoderWindow::Fitted,
             seed: 0,
         }
     }

@@ -1,47 +1,43 @@
 //! The decoder: rows of tokens, each with its own past, to the states that predict their next tokens.
 
-use half::f16;
-use mynah_kernels::attention::{self, KeyValues, Queries};
+use std::iter;
+
+use mynah_kernels::attention::{self, Queries, Span};
 
 use super::Config;
+use super::key_values::{AudioKeyValues, Layout};
 use super::weights::{CrossAttention, Decoder, Weights};
 
-/// The audio's keys and values for one decoder layer.
-pub(super) enum CrossKeyValues {
-    F32(KeyValues<f32>),
-    F16(KeyValues<f16>),
+/// The audio's keys and values for every decoder layer.
+#[derive(Clone, Copy)]
+pub(super) struct Cross<'a> {
+    /// Of the positions that were computed.
+    pub(super) own: &'a [AudioKeyValues],
+    /// Of all positions, for those behind.
+    pub(super) behind: Option<&'a [AudioKeyValues]>,
 }
 
-impl CrossKeyValues {
-    fn attend(&self, queries: Queries<'_>, scale: f32, out: &mut [f32]) {
-        match self {
-            Self::F32(kv) => attention::attend(queries, scale, kv, out),
-            Self::F16(kv) => attention::attend(queries, scale, kv, out),
-        }
-    }
-
-    fn head_scores(&self, queries: Queries<'_>, scale: f32, head: usize, frames: usize, out: &mut [f32]) {
-        match self {
-            Self::F32(kv) => attention::head_scores(queries, scale, kv, head, frames, out),
-            Self::F16(kv) => attention::head_scores(queries, scale, kv, head, frames, out),
-        }
+impl Cross<'_> {
+    fn attend(&self, layer: usize, queries: Queries<'_>, scale: f32, out: &mut [f32]) {
+        let own = &self.own[layer];
+        let computed = own.positions();
+        let behind = self.behind.map(|behind| &behind[layer]);
+        let behind = behind.map(|kv| kv.span(computed..kv.positions()));
+        let spans: Vec<Span<'_>> = iter::once(own.span(0..computed)).chain(behind).collect();
+        attention::attend_spans(queries, scale, &spans, out);
     }
 }
 
-/// Keys and values of the audio for every decoder layer; `states` is `[positions, width]`.
-pub(super) fn cross_key_values(weights: &Weights, config: &Config, states: &[f32]) -> Vec<CrossKeyValues> {
+/// Keys and values for every decoder layer of encoder states, `[positions, width]`.
+pub(super) fn cross_key_values(weights: &Weights, config: &Config, states: &[f32]) -> Vec<AudioKeyValues> {
     let width = config.width;
     let (heads, head_dim) = (config.decoder_heads, width / config.decoder_heads);
     let positions = states.len() / width;
+    let layout = Layout { heads, head_dim, positions, stride: 2 * width };
     let mut kv = vec![0.0; positions * 2 * width];
     let pack = |cross: &CrossAttention| {
         cross.kv.apply(states, positions, &mut kv);
-        let (keys, values) = (&kv[..], &kv[width..]);
-        if weights.wide_cross_attention {
-            CrossKeyValues::F32(KeyValues::pack(heads, head_dim, positions, keys, values, 2 * width))
-        } else {
-            CrossKeyValues::F16(KeyValues::pack(heads, head_dim, positions, keys, values, 2 * width))
-        }
+        AudioKeyValues::pack(weights.wide_key_values, layout, &kv, &kv[width..])
     };
     weights.decoder.layers.iter().map(|layer| &layer.cross).map(pack).collect()
 }
@@ -93,7 +89,7 @@ pub(super) type OnQueries<'a> = &'a mut dyn FnMut(usize, Queries<'_>);
 pub(super) fn forward(
     decoder: &Decoder,
     config: &Config,
-    cross: &[CrossKeyValues],
+    cross: Cross<'_>,
     cache: &mut Cache,
     tokens: &[u32],
     past: &[&[u32]],
@@ -131,7 +127,7 @@ pub(super) fn forward(
         layer.cross.q.apply(&normed, rows, &mut queries);
         let cross_queries = Queries { data: &queries, rows, stride: width };
         on_queries(l, cross_queries);
-        cross[l].attend(cross_queries, scale, &mut attended);
+        cross.attend(l, cross_queries, scale, &mut attended);
         layer.cross.out.apply_add(&attended, rows, &mut x);
 
         layer.feed_forward.norm.apply(&x, &mut normed);
@@ -151,7 +147,7 @@ pub(super) fn logits(decoder: &Decoder, states: &[f32], rows: usize, out: &mut [
 /// Cross-attention weights of a layer's heads over the first `frames` positions, each `[rows, frames]`.
 pub(super) fn alignment_weights(
     config: &Config,
-    cross: &CrossKeyValues,
+    cross: &AudioKeyValues,
     queries: Queries<'_>,
     head: usize,
     frames: usize,

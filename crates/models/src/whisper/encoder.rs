@@ -1,24 +1,34 @@
 //! The encoder: one window of log-mel frames to states that the decoder attends to.
 
+use std::iter;
+
 use mynah_kernels::Epilogue;
-use mynah_kernels::attention::{KeyValues, Queries, attend};
+use mynah_kernels::attention::{KeyValues, Queries, Span, attend_spans};
 
 use super::Config;
-use super::weights::{Encoder, EncoderLayer, Linear};
+use super::key_values::{AudioKeyValues, Layout};
+use super::weights::{EncoderLayer, Linear, Weights};
 use crate::{CancelFlag, Error};
+
+/// Takes each layer's keys and values, in order.
+pub(super) type OnKeyValues<'a> = &'a mut dyn FnMut(AudioKeyValues);
 
 /// States of a window, `[frames / 2, width]`: a position for every 20 ms.
 ///
-/// `mel` is `[n_mels, frames]` with an even number of frames, at most two for each of the model's positions.
+/// `mel` is `[n_mels, frames]` with an even number of frames, at most two for each of the model's positions. `behind` are
+/// each layer's keys and values that stand for the positions behind these.
 ///
 /// # Errors
 /// [`Error::Cancelled`], looked for before each layer.
 pub(super) fn encode(
-    encoder: &Encoder,
+    weights: &Weights,
     config: &Config,
     mel: &[f32],
+    behind: Option<&[AudioKeyValues]>,
+    mut keep: Option<OnKeyValues<'_>>,
     cancel: &CancelFlag,
 ) -> Result<Vec<f32>, Error> {
+    let encoder = &weights.encoder;
     let (width, n_mels) = (config.width, config.n_mels);
     let frames = mel.len() / n_mels;
     let positions = frames / 2;
@@ -43,9 +53,15 @@ pub(super) fn encode(
         qkv: vec![0.0; positions * 3 * width],
         hidden: vec![0.0; positions * config.ffn_width],
     };
-    for layer in &encoder.layers {
+    for (l, layer) in encoder.layers.iter().enumerate() {
         cancel.check()?;
-        run_layer(layer, config, positions, &mut x, &mut buffers);
+        run_layer(layer, config, positions, behind.map(|b| &b[l]), &mut x, &mut buffers);
+        if let Some(keep) = &mut keep {
+            let head_dim = width / config.encoder_heads;
+            let layout = Layout { heads: config.encoder_heads, head_dim, positions, stride: 3 * width };
+            let (keys, values) = (&buffers.qkv[width..], &buffers.qkv[2 * width..]);
+            keep(AudioKeyValues::pack(weights.wide_key_values, layout, keys, values));
+        }
     }
     encoder.norm.apply(&x, &mut buffers.normed);
     Ok(buffers.normed)
@@ -63,7 +79,14 @@ fn convolve(weights: &Linear, input: &[f32], rows: usize, stride: usize, out: &m
     weights.weight.apply_strided(input, rows, stride, out, weights.weight.outputs(), &epilogue);
 }
 
-fn run_layer(layer: &EncoderLayer, config: &Config, positions: usize, x: &mut [f32], buffers: &mut Buffers) {
+fn run_layer(
+    layer: &EncoderLayer,
+    config: &Config,
+    positions: usize,
+    behind: Option<&AudioKeyValues>,
+    x: &mut [f32],
+    buffers: &mut Buffers,
+) {
     let (width, heads) = (config.width, config.encoder_heads);
     let head_dim = width / heads;
     let Buffers { normed, qkv, hidden } = buffers;
@@ -71,7 +94,10 @@ fn run_layer(layer: &EncoderLayer, config: &Config, positions: usize, x: &mut [f
     layer.attention.qkv.apply(normed, positions, qkv);
     let kv = KeyValues::<f32>::pack(heads, head_dim, positions, &qkv[width..], &qkv[2 * width..], 3 * width);
     let queries = Queries { data: qkv, rows: positions, stride: 3 * width };
-    attend(queries, (head_dim as f32).sqrt().recip(), &kv, normed);
+    let own = Span { kv: (&kv).into(), positions: 0..positions };
+    let behind = behind.map(|kv| kv.span(positions..config.audio_positions));
+    let spans: Vec<Span<'_>> = iter::once(own).chain(behind).collect();
+    attend_spans(queries, (head_dim as f32).sqrt().recip(), &spans, normed);
     layer.attention.out.apply_add(normed, positions, x);
     layer.feed_forward.norm.apply(x, normed);
     layer.feed_forward.fc1.apply_gelu(normed, positions, hidden);

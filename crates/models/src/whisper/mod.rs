@@ -15,6 +15,8 @@ pub mod config;
 mod decode;
 mod decoder;
 mod encoder;
+mod key_values;
+mod padding;
 #[cfg(test)]
 mod reference_tests;
 mod session;
@@ -53,7 +55,7 @@ impl Whisper {
         let Checkpoint { config, tokenizer, tensors, .. } = Checkpoint::open(path)?;
         let weights = weights::Weights::load(tensors.as_ref(), &config, compute)?;
         let mel = LogMel::new(config.n_mels);
-        Ok(Self { model: session::Model { config, weights }, tokenizer, mel })
+        Ok(Self { model: session::Model::new(config, weights), tokenizer, mel })
     }
 
     /// Sizes and token lists.

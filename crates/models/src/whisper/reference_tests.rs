@@ -7,8 +7,8 @@ use tempfile::TempDir;
 use tiny_whisper::{Fixture, Variant, fixture};
 
 use super::{Compute, Whisper, encoder};
-use crate::CancelFlag;
 use crate::checkpoint::{Checkpoint, Dtype, Format};
+use crate::{CancelFlag, EncoderWindow};
 
 fn folder(variant: &Variant) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -70,9 +70,15 @@ fn weights_are_those_that_the_reference_was_given() {
 fn encoder_states_are_those_of_transformers() {
     each_model(Compute::F32, |fixture, variant, whisper| {
         let mel = variant.mel(fixture.frames);
-        let states =
-            encoder::encode(&whisper.model.weights.encoder, &whisper.model.config, &mel, &CancelFlag::new())
-                .unwrap();
+        let states = encoder::encode(
+            &whisper.model.weights,
+            &whisper.model.config,
+            &mel,
+            None,
+            None,
+            &CancelFlag::new(),
+        )
+        .unwrap();
         let rows: Vec<f32> = fixture
             .positions
             .iter()
@@ -92,7 +98,7 @@ fn logits_are_those_of_transformers_at_every_precision() {
             let name = format!("{} {compute:?}", variant.name);
             let mut window = whisper
                 .network()
-                .encode(&variant.mel(fixture.frames), fixture.frames, &CancelFlag::new())
+                .encode(&variant.mel(fixture.frames), EncoderWindow::Full, &CancelFlag::new())
                 .unwrap();
             let all: Vec<usize> = (0..variant.tokens.len()).collect();
             let logits = window.prefill(&variant.tokens, &all).unwrap();
@@ -115,7 +121,7 @@ fn steps_give_what_feeding_all_tokens_at_once_gives() {
     each_model(Compute::F32, |fixture, variant, whisper| {
         let mut window = whisper
             .network()
-            .encode(&variant.mel(fixture.frames), fixture.frames, &CancelFlag::new())
+            .encode(&variant.mel(fixture.frames), EncoderWindow::Full, &CancelFlag::new())
             .unwrap();
         let (prompt, rest) = variant.tokens.split_at(3);
         let mut found = sampled(
@@ -146,7 +152,7 @@ fn alignment_is_the_attention_of_transformers() {
     each_model(Compute::F32, |fixture, variant, whisper| {
         let mut window = whisper
             .network()
-            .encode(&variant.mel(fixture.frames), fixture.frames, &CancelFlag::new())
+            .encode(&variant.mel(fixture.frames), EncoderWindow::Full, &CancelFlag::new())
             .unwrap();
         let alignment = window.align(&variant.tokens, fixture.alignment_frames).unwrap();
         assert_eq!(

@@ -1,17 +1,38 @@
 //! One window's state: what [`WindowDecoder`] promises, on top of the decoder.
 
+use std::sync::OnceLock;
+
 use mynah_kernels::elementwise;
 
-use super::decoder::{self, Cache, CrossKeyValues};
+use super::decoder::{self, Cache, Cross};
+use super::key_values::AudioKeyValues;
+use super::padding::{self, PADDING, Padding};
 use super::step::{Alignment, Network, WindowDecoder};
 use super::weights::Weights;
 use super::{Config, encoder};
-use crate::{CancelFlag, Error};
+use crate::{CancelFlag, EncoderWindow, Error};
 
 /// The network: sizes and weights.
 pub(super) struct Model {
     pub(super) config: Config,
     pub(super) weights: Weights,
+    /// Made when the first window is fitted.
+    padding: OnceLock<Padding>,
+}
+
+impl Model {
+    pub(super) fn new(config: Config, weights: Weights) -> Self {
+        Self { config, weights, padding: OnceLock::new() }
+    }
+
+    fn padding(&self, cancel: &CancelFlag) -> Result<&Padding, Error> {
+        if let Some(padding) = self.padding.get() {
+            return Ok(padding);
+        }
+        // Two jobs may compute it at once; they come to the same.
+        let padding = Padding::compute(self, cancel)?;
+        Ok(self.padding.get_or_init(|| padding))
+    }
 }
 
 /// Rows of logits that are made at a time where only a number of each is kept.
@@ -21,19 +42,31 @@ impl Network for Model {
     fn encode(
         &self,
         mel: &[f32],
-        _content_frames: usize,
+        window: EncoderWindow,
         cancel: &CancelFlag,
     ) -> Result<Box<dyn WindowDecoder + '_>, Error> {
-        let (n_mels, most) = (self.config.n_mels, 2 * self.config.audio_positions);
+        let Config { n_mels, audio_positions, .. } = self.config;
         let frames = mel.len() / n_mels;
-        if frames == 0 || frames > most || !frames.is_multiple_of(2) || frames * n_mels != mel.len() {
-            let reason = format!("a window has an even number of frames up to {most}, not {frames}");
+        if frames == 0 || frames > 2 * audio_positions || frames * n_mels != mel.len() {
+            let reason = format!("a window has 1 to {} frames, not {frames}", 2 * audio_positions);
             return Err(Error::BadInput(reason));
         }
-        let states = encoder::encode(&self.weights.encoder, &self.config, mel, cancel)?;
+        let fitted = match window {
+            EncoderWindow::Fitted => padding::fitted_positions(frames, audio_positions),
+            EncoderWindow::Full => None,
+        };
+        let padding = fitted.map(|_| self.padding(cancel)).transpose()?;
+        let padded_frames = 2 * fitted.unwrap_or(audio_positions);
+        let mut padded = vec![PADDING; n_mels * padded_frames];
+        for (padded, band) in padded.chunks_exact_mut(padded_frames).zip(mel.chunks_exact(frames)) {
+            padded[..frames].copy_from_slice(band);
+        }
+        let behind = padding.map(|padding| &padding.encoder[..]);
+        let states = encoder::encode(&self.weights, &self.config, &padded, behind, None, cancel)?;
         Ok(Box::new(Session {
             model: self,
             cross: decoder::cross_key_values(&self.weights, &self.config, &states),
+            padding,
             cache: Cache::new(self.config.decoder_layers, self.config.width),
             rows: Vec::new(),
             logits: Vec::new(),
@@ -43,7 +76,9 @@ impl Network for Model {
 
 struct Session<'a> {
     model: &'a Model,
-    cross: Vec<CrossKeyValues>,
+    cross: Vec<AudioKeyValues>,
+    /// Stands for the positions behind those computed.
+    padding: Option<&'a Padding>,
     cache: Cache,
     /// Each row's places in the cache.
     rows: Vec<Vec<u32>>,
@@ -69,13 +104,14 @@ impl Session<'_> {
         &mut self,
         tokens: &[u32],
         on_queries: decoder::OnQueries<'_>,
-        cross: &[CrossKeyValues],
+        cross: &[AudioKeyValues],
     ) -> Result<Vec<f32>, Error> {
         self.check_tokens(tokens, tokens.len())?;
         self.cache.keep([].iter());
         let row: Vec<u32> = tokens.iter().map(|_| self.cache.claim()).collect();
         let past: Vec<&[u32]> = (1..=row.len()).map(|len| &row[..len]).collect();
-        let Model { config, weights } = self.model;
+        let Model { config, weights, .. } = self.model;
+        let cross = Cross { own: cross, behind: self.padding.map(|padding| &padding.cross[..]) };
         let states =
             decoder::forward(&weights.decoder, config, cross, &mut self.cache, tokens, &past, on_queries);
         self.rows = vec![row];
@@ -123,18 +159,19 @@ impl WindowDecoder for Session<'_> {
             row.push(self.cache.claim());
         }
         let past: Vec<&[u32]> = self.rows.iter().map(Vec::as_slice).collect();
-        let Model { config, weights } = self.model;
+        let Model { config, weights, .. } = self.model;
+        let cross = Cross { own: &self.cross, behind: self.padding.map(|padding| &padding.cross[..]) };
         let cache = &mut self.cache;
-        let states =
-            decoder::forward(&weights.decoder, config, &self.cross, cache, tokens, &past, &mut |_, _| {});
+        let states = decoder::forward(&weights.decoder, config, cross, cache, tokens, &past, &mut |_, _| {});
         self.logits.resize(tokens.len() * config.vocab_size, 0.0);
         decoder::logits(&weights.decoder, &states, tokens.len(), &mut self.logits);
         Ok(&self.logits)
     }
 
     fn align(&mut self, tokens: &[u32], frames: usize) -> Result<Alignment, Error> {
-        let Model { config, weights } = self.model;
-        let frames = frames.clamp(1, config.audio_positions);
+        let Model { config, weights, .. } = self.model;
+        let computed = self.cross.first().map_or(1, AudioKeyValues::positions);
+        let frames = frames.clamp(1, computed);
         let heads: Vec<(usize, usize)> = if config.alignment_heads.is_empty() {
             let upper = config.decoder_layers / 2..config.decoder_layers;
             upper.flat_map(|layer| (0..config.decoder_heads).map(move |head| (layer, head))).collect()

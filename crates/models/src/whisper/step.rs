@@ -1,15 +1,15 @@
 //! What the search needs of the network: windows encoded, and rows of hypotheses that grow by one token a step.
 
-use crate::{CancelFlag, Error};
+use crate::{CancelFlag, EncoderWindow, Error};
 
 /// The network with its weights; shared by all jobs.
 pub trait Network: Send + Sync {
-    /// Encodes one window of log-mel frames of 10 ms, `[n_mels, frames]` with at most 3000 frames, of which the first
-    /// `content_frames` are audio and the rest is padding, and readies it for decoding. Looks at `cancel` between layers.
+    /// Encodes one window of log-mel frames of 10 ms, `[n_mels, frames]` with at most 3000 frames, and readies it for
+    /// decoding. Looks at `cancel` between layers.
     fn encode(
         &self,
         mel: &[f32],
-        content_frames: usize,
+        window: EncoderWindow,
         cancel: &CancelFlag,
     ) -> Result<Box<dyn WindowDecoder + '_>, Error>;
 }

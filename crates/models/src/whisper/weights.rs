@@ -99,7 +99,7 @@ pub(super) struct Weights {
     pub(super) encoder: Encoder,
     pub(super) decoder: Decoder,
     /// Keep the audio's keys and values in 32 bits instead of 16.
-    pub(super) wide_cross_attention: bool,
+    pub(super) wide_key_values: bool,
 }
 
 /// What [`Compute`] means for each part.
@@ -162,7 +162,7 @@ impl Weights {
                 .collect::<Result<_, Error>>()?,
             norm: read.norm("model.decoder.layer_norm", width)?,
         };
-        Ok(Self { encoder, decoder, wide_cross_attention: compute == Compute::F32 })
+        Ok(Self { encoder, decoder, wide_key_values: compute == Compute::F32 })
     }
 }
 

@@ -1,7 +1,7 @@
 //! A network that follows a script, for tests of the search and of what is built on it.
 
 use crate::whisper::{Alignment, Network, WindowDecoder};
-use crate::{CancelFlag, Error};
+use crate::{CancelFlag, EncoderWindow, Error};
 
 /// Logits after the tokens so far (prompt included), given as the tokens that stand out with their logits; all
 /// others get [`FLOOR`].
@@ -9,6 +9,9 @@ pub(crate) type Script<'a> = dyn Fn(&Window, &[u32]) -> Vec<(u32, f32)> + Send +
 
 /// Logit of tokens that the script does not name.
 pub(crate) const FLOOR: f32 = -30.0;
+
+/// Mel bands of a scripted network.
+const N_MELS: usize = 80;
 
 /// What a scripted decoder knows of its window.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,12 +53,12 @@ impl<'a> ScriptedNetwork<'a> {
 impl Network for ScriptedNetwork<'_> {
     fn encode(
         &self,
-        _mel: &[f32],
-        content_frames: usize,
+        mel: &[f32],
+        _window: EncoderWindow,
         _cancel: &CancelFlag,
     ) -> Result<Box<dyn WindowDecoder + '_>, Error> {
         let mut windows = self.windows.lock().unwrap();
-        let window = Window { index: windows.len(), content_frames };
+        let window = Window { index: windows.len(), content_frames: mel.len() / N_MELS };
         windows.push(window.clone());
         if let Some((after, flag)) = &self.cancel_after
             && windows.len() >= *after

@@ -57,7 +57,7 @@ pub fn transcribe(
     observer: &mut dyn Observer,
 ) -> Result<Transcript, Error> {
     let spoken = request::check(tokenizer, options)?;
-    let recording = Recording::new(network, mel, samples, options.vad.as_ref());
+    let recording = Recording::new(network, mel, samples, options);
 
     let (languages, first_window) = match &spoken {
         Spoken::Given(code) => (vec![((*code).to_owned(), 1.0)], None),
