@@ -67,6 +67,25 @@ impl<T: Float> KeyValues<T> {
         Self { heads, head_dim, positions, keys: packed_keys, values: packed_values }
     }
 
+    /// What [`KeyValues::packed`] gave, put together again; `None` if the numbers do not fit the shape.
+    pub fn from_packed(
+        heads: usize,
+        head_dim: usize,
+        positions: usize,
+        keys: Vec<T>,
+        values: Vec<T>,
+    ) -> Option<Self> {
+        let key_size = panel_count(positions) * head_dim * PANEL;
+        let value_size = panel_count(head_dim) * positions * PANEL;
+        let fits = keys.len() == heads * key_size && values.len() == heads * value_size;
+        fits.then_some(Self { heads, head_dim, positions, keys, values })
+    }
+
+    /// The packed keys and the packed values. Their order is that of the kernels of this build.
+    pub fn packed(&self) -> (&[T], &[T]) {
+        (&self.keys, &self.values)
+    }
+
     /// Number of positions.
     pub fn positions(&self) -> usize {
         self.positions

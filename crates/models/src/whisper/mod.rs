@@ -17,6 +17,7 @@ mod decoder;
 mod encoder;
 mod key_values;
 mod padding;
+mod padding_file;
 #[cfg(test)]
 mod reference_tests;
 mod session;
@@ -25,6 +26,7 @@ mod transcribe;
 mod weights;
 
 pub use config::Config;
+use padding_file::PaddingFile;
 pub use step::{Alignment, Network, WindowDecoder};
 pub use transcribe::transcribe;
 
@@ -47,6 +49,7 @@ pub struct Whisper {
     model: session::Model,
     tokenizer: WhisperTokenizer,
     mel: LogMel,
+    compute: Compute,
 }
 
 impl Whisper {
@@ -55,7 +58,15 @@ impl Whisper {
         let Checkpoint { config, tokenizer, tensors, .. } = Checkpoint::open(path)?;
         let weights = weights::Weights::load(tensors.as_ref(), &config, compute)?;
         let mel = LogMel::new(config.n_mels);
-        Ok(Self { model: session::Model::new(config, weights), tokenizer, mel })
+        Ok(Self { model: session::Model::new(config, weights), tokenizer, mel, compute })
+    }
+
+    /// Keeps what the model makes of padding in this folder, where the next process that loads the checkpoint at `path`
+    /// finds it. Whatever fails is computed instead.
+    #[must_use]
+    pub fn with_padding_kept_in(mut self, folder: &Path, path: &Path) -> Self {
+        self.model.padding_file = PaddingFile::new(folder, path, self.compute);
+        self
     }
 
     /// Sizes and token lists.
@@ -86,7 +97,7 @@ impl Whisper {
         cancel: &CancelFlag,
         observer: &mut dyn Observer,
     ) -> Result<Transcript, Error> {
-        let Self { model, tokenizer, mel } = self;
+        let Self { model, tokenizer, mel, .. } = self;
         transcribe(model, &model.config, tokenizer, mel, samples, options, cancel, observer)
     }
 }

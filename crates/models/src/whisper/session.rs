@@ -7,6 +7,7 @@ use mynah_kernels::elementwise;
 use super::decoder::{self, Cache, Cross};
 use super::key_values::AudioKeyValues;
 use super::padding::{self, PADDING, Padding};
+use super::padding_file::PaddingFile;
 use super::step::{Alignment, Network, WindowDecoder};
 use super::weights::Weights;
 use super::{Config, encoder};
@@ -18,19 +19,32 @@ pub(super) struct Model {
     pub(super) weights: Weights,
     /// Made when the first window is fitted.
     padding: OnceLock<Padding>,
+    /// Where it is kept for the next process.
+    pub(super) padding_file: Option<PaddingFile>,
 }
 
 impl Model {
     pub(super) fn new(config: Config, weights: Weights) -> Self {
-        Self { config, weights, padding: OnceLock::new() }
+        Self { config, weights, padding: OnceLock::new(), padding_file: None }
     }
 
     fn padding(&self, cancel: &CancelFlag) -> Result<&Padding, Error> {
         if let Some(padding) = self.padding.get() {
             return Ok(padding);
         }
-        // Two jobs may compute it at once; they come to the same.
-        let padding = Padding::compute(self, cancel)?;
+        // Two jobs may do this at once; they come to the same.
+        let kept = self.padding_file.as_ref().and_then(|file| file.read(&self.config));
+        let padding = match kept {
+            Some(padding) => padding,
+            None => {
+                let padding = Padding::compute(self, cancel)?;
+                if let Some(file) = &self.padding_file {
+                    // Only the next process would gain from it.
+                    let _ = file.write(&padding);
+                }
+                padding
+            }
+        };
         Ok(self.padding.get_or_init(|| padding))
     }
 }

@@ -1,0 +1,156 @@
+//! The padding's keys and values on disk, so that the first short clip of a process need not compute them.
+//!
+//! A safetensors file with the packed numbers. It is a cache: one that is of another checkpoint, damaged or cannot be
+//! written is as good as none.
+
+use std::collections::HashMap;
+use std::fs::{self, Metadata};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use half::f16;
+use mynah_kernels::attention::KeyValues;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use super::key_values::AudioKeyValues;
+use super::padding::Padding;
+use super::{Compute, Config};
+
+/// Counts changes of what is stored: of the packing, the padding or the arithmetic.
+const VERSION: u32 = 1;
+
+/// Where a checkpoint's padding is kept, and for which state of its files.
+pub(super) struct PaddingFile {
+    path: PathBuf,
+    /// The checkpoint's files with their sizes and times, and the precision.
+    identity: String,
+}
+
+impl PaddingFile {
+    /// The file in `folder` for a checkpoint; `None` if that cannot be looked at.
+    pub(super) fn new(folder: &Path, checkpoint: &Path, compute: Compute) -> Option<Self> {
+        let checkpoint = checkpoint.canonicalize().ok()?;
+        let mut files = Vec::new();
+        if checkpoint.is_dir() {
+            for entry in fs::read_dir(&checkpoint).ok()? {
+                let path = entry.ok()?.path();
+                files.push((path.file_name()?.to_string_lossy().into_owned(), fs::metadata(&path).ok()?));
+            }
+            files.sort_by(|a, b| a.0.cmp(&b.0));
+        } else {
+            files.push((String::new(), fs::metadata(&checkpoint).ok()?));
+        }
+        let files: Vec<String> = files.iter().map(|(name, metadata)| describe(name, metadata)).collect();
+        let name = format!("{} {compute:?}", checkpoint.display());
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        Some(Self {
+            path: folder.join(format!("padding-{:016x}.safetensors", hasher.finish())),
+            identity: format!("{VERSION} {name} {}", files.join(" ")),
+        })
+    }
+
+    /// What was kept, if it is of this checkpoint and model.
+    pub(super) fn read(&self, config: &Config) -> Option<Padding> {
+        let bytes = fs::read(&self.path).ok()?;
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).ok()?;
+        if metadata.metadata().as_ref()?.get("identity")? != &self.identity {
+            return None;
+        }
+        let tensors = SafeTensors::deserialize(&bytes).ok()?;
+        let layers = |side: &str, layers: usize, heads: usize| {
+            let layer = |l: usize| {
+                let keys = tensors.tensor(&format!("{side}.{l}.keys")).ok()?;
+                let values = tensors.tensor(&format!("{side}.{l}.values")).ok()?;
+                unpack(heads, config.width / heads, config.audio_positions, &keys, &values)
+            };
+            (0..layers).map(layer).collect::<Option<Vec<_>>>()
+        };
+        Some(Padding {
+            encoder: layers("encoder", config.encoder_layers, config.encoder_heads)?,
+            cross: layers("cross", config.decoder_layers, config.decoder_heads)?,
+        })
+    }
+
+    /// Keeps the padding for the next process.
+    pub(super) fn write(&self, padding: &Padding) -> io::Result<()> {
+        let sides = [("encoder", &padding.encoder), ("cross", &padding.cross)];
+        let packed: Vec<(String, Dtype, Vec<u8>)> = sides
+            .into_iter()
+            .flat_map(|(side, layers)| {
+                layers.iter().enumerate().map(move |(l, kv)| (format!("{side}.{l}"), kv))
+            })
+            .flat_map(|(name, kv)| {
+                let (dtype, keys, values) = bytes(kv);
+                [(format!("{name}.keys"), dtype, keys), (format!("{name}.values"), dtype, values)]
+            })
+            .collect();
+        let views = packed
+            .iter()
+            .map(|(name, dtype, bytes)| {
+                let count = bytes.len() * 8 / dtype.bitsize();
+                TensorView::new(*dtype, vec![count], bytes).map(|view| (name, view))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(io::Error::other)?;
+        let metadata = HashMap::from([("identity".to_owned(), self.identity.clone())]);
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        // Written beside and renamed, so that no reader ever sees half of it.
+        let partial = self.path.with_extension(format!("{}.part", std::process::id()));
+        safetensors::serialize_to_file(views, Some(metadata), &partial)
+            .map_err(io::Error::other)
+            .and_then(|()| fs::rename(&partial, &self.path))
+            .inspect_err(|_| {
+                let _ = fs::remove_file(&partial);
+            })
+    }
+}
+
+fn describe(name: &str, metadata: &Metadata) -> String {
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    format!("{name}:{}:{}", metadata.len(), modified.unwrap_or_default().as_nanos())
+}
+
+fn unpack(
+    heads: usize,
+    head_dim: usize,
+    positions: usize,
+    keys: &TensorView<'_>,
+    values: &TensorView<'_>,
+) -> Option<AudioKeyValues> {
+    match (keys.dtype(), values.dtype()) {
+        (Dtype::F32, Dtype::F32) => {
+            let read = |tensor: &TensorView<'_>| {
+                tensor.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+            };
+            KeyValues::from_packed(heads, head_dim, positions, read(keys), read(values))
+                .map(AudioKeyValues::F32)
+        }
+        (Dtype::F16, Dtype::F16) => {
+            let read = |tensor: &TensorView<'_>| {
+                tensor.data().as_chunks().0.iter().map(|b| f16::from_le_bytes(*b)).collect()
+            };
+            KeyValues::from_packed(heads, head_dim, positions, read(keys), read(values))
+                .map(AudioKeyValues::F16)
+        }
+        _ => None,
+    }
+}
+
+fn bytes(kv: &AudioKeyValues) -> (Dtype, Vec<u8>, Vec<u8>) {
+    match kv {
+        AudioKeyValues::F32(kv) => {
+            let (keys, values) = kv.packed();
+            let bytes = |numbers: &[f32]| numbers.iter().flat_map(|v| v.to_le_bytes()).collect();
+            (Dtype::F32, bytes(keys), bytes(values))
+        }
+        AudioKeyValues::F16(kv) => {
+            let (keys, values) = kv.packed();
+            let bytes = |numbers: &[f16]| numbers.iter().flat_map(|v| v.to_le_bytes()).collect();
+            (Dtype::F16, bytes(keys), bytes(values))
+        }
+    }
+}
