@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! HOME/models/NAME/               a finished model: its files and mynah.json, the manifest
+//! HOME/models/NAME/voices/        voices fetched later, each a file
 //! HOME/models/.partial/NAME/KEY/  one that is being fetched; KEY tells source and revision
 //! HOME/models/.locks/NAME         locked by whoever fetches or deletes NAME
 //! HOME/models/.trash/             folders being deleted
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pull::{self, checkpoint};
 use crate::sync::CANCEL_POLL;
-use crate::{Entry, Error, PullProgress, Settings, Source};
+use crate::{Entry, Error, PullProgress, Settings, Source, Voice};
 
 const MANIFEST: &str = "mynah.json";
 
@@ -163,6 +164,45 @@ impl Store {
         // What other sources left behind; it is of no use any more.
         let _ = fs::remove_dir_all(&partial);
         Ok(path)
+    }
+
+    /// Whether a voice can be used without fetching anything, given that its model is here.
+    pub(crate) fn has_voice(&self, entry: &Entry, voice: &Voice) -> bool {
+        voice.file.as_ref().is_none_or(|file| {
+            fs::metadata(self.voices(entry).join(file.name())).is_ok_and(|found| found.len() == file.bytes)
+        })
+    }
+
+    /// Makes sure that a voice of a model that is on disk is there as well.
+    pub(crate) fn pull_voice(
+        &self,
+        entry: &Entry,
+        voice: &Voice,
+        settings: &Settings,
+        on_progress: &mut dyn FnMut(PullProgress),
+        cancel: &CancelFlag,
+    ) -> Result<(), Error> {
+        let Some(file) = voice.file.as_ref().filter(|_| !self.has_voice(entry, voice)) else { return Ok(()) };
+        let name = format!("{}/{}", entry.name, voice.name);
+        if settings.offline {
+            return Err(Error::Offline(name));
+        }
+        let _lock = self.lock(entry, on_progress, cancel)?;
+        if self.has_voice(entry, voice) {
+            return Ok(());
+        }
+        let partial = self.make(".partial")?.join(&entry.name);
+        let voices = self.voices(entry);
+        for folder in [&partial, &voices] {
+            fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+        }
+        let fetched = pull::fetch_voice(&name, file, settings, &partial, on_progress, cancel)?;
+        let target = voices.join(file.name());
+        fs::rename(fetched, &target).map_err(|e| Error::io(&target, e))
+    }
+
+    fn voices(&self, entry: &Entry) -> PathBuf {
+        self.models.join(&entry.name).join("voices")
     }
 
     /// Makes a fetched folder the model.

@@ -177,7 +177,7 @@ fn what_cannot_be_spoken_is_refused() {
     assert_eq!(error.to_string(), "unknown voice nobody; known are heart");
     assert!(begin("ə", SpeechOptions { voice: Some("heart".into()), ..SpeechOptions::default() }).is_none());
     let fast = SpeechOptions { speed: 5.0, ..SpeechOptions::default() };
-    assert!(matches!(begin("ə", fast), Some(Error::BadInput(_))));
+    assert!(matches!(begin("ə", fast), Some(Error::Option { name: "speed", .. })));
     assert!(matches!(begin("", SpeechOptions::default()), Some(Error::BadInput(_))));
     let long = "həlˈO ".repeat(MAX_PHONEMES / 6 + 1);
     assert!(matches!(begin(&long, SpeechOptions::default()), Some(Error::BadInput(_))));

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use mynah_api::{Model, ModelList};
-use mynah_engine::{Ability, ModelRef, ModelStatus};
+use mynah_engine::{ModelRef, ModelStatus};
 use mynah_text::languages::LANGUAGES;
 
 use crate::error::ApiError;
@@ -48,13 +48,10 @@ async fn catalogue(state: &AppState) -> Result<Vec<ModelStatus>, ApiError> {
 
 fn model(id: &str, status: &ModelStatus) -> Model {
     let entry = &status.entry;
-    let ability = match entry.ability {
-        Ability::Audio2text => "audio2text",
-    };
     Model {
         model_name: entry.name.clone(),
         model_family: entry.family.clone(),
-        model_ability: vec![ability.to_owned()],
+        model_ability: vec![entry.ability.as_str().to_owned()],
         model_lang: if entry.languages.is_empty() { all_languages() } else { entry.languages.clone() },
         multilingual: entry.is_multilingual(),
         on_disk: status.on_disk.is_some(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use mynah_engine::{Engine, Settings, Transcriber};
+use mynah_engine::{Engine, Loaders, Settings, Transcriber};
 use mynah_models::speech_to_text::TokenLogprob;
 use mynah_models::{
     CancelFlag, Error, Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent, Word,
@@ -154,7 +154,8 @@ pub(crate) fn app_with(change: impl FnOnce(&mut ServerConfig)) -> App {
             Ok(Arc::new(Scripted { name, seen: Arc::clone(&seen) }))
         }
     };
-    let engine = Engine::open_with(settings, Box::new(load)).unwrap();
+    let loaders = Loaders { transcriber: Box::new(load), ..Loaders::default() };
+    let engine = Engine::open_with(settings, loaders).unwrap();
     let names = ["scripted", "silent", "english", "panics", "slow", "fails", "damaged"];
     let local_models = names.map(|name| LocalModel { name: name.into(), path: name.into() });
     let mut config = ServerConfig { local_models: local_models.into(), ..ServerConfig::default() };
