@@ -284,3 +284,94 @@ impl Store {
         Ok(path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::{Ability, VoiceFile};
+
+    const VOICE: &[u8] = b"a voice";
+
+    /// A hub that gives [`VOICE`] to whoever asks, and the first line of each request.
+    fn hub() -> (String, std::sync::mpsc::Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (asked, requests) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut head = [0; 4096];
+                let read = stream.read(&mut head).unwrap();
+                let line =
+                    String::from_utf8_lossy(&head[..read]).lines().next().unwrap_or_default().to_owned();
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", VOICE.len());
+                stream.write_all(&[answer.as_bytes(), VOICE].concat()).unwrap();
+                if asked.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        (address, requests)
+    }
+
+    fn entry(sha256: &str) -> Entry {
+        let file = VoiceFile {
+            repo: "someone/voices".into(),
+            revision: "main".into(),
+            path: "voices/emma.onnx".into(),
+            bytes: VOICE.len() as u64,
+            sha256: sha256.into(),
+        };
+        let voice = Voice {
+            name: "emma".into(),
+            aliases: Vec::new(),
+            stands_for: Vec::new(),
+            language: "en-GB".into(),
+            gender: "female".into(),
+            file: Some(file),
+        };
+        Entry {
+            name: "hibari".into(),
+            aliases: Vec::new(),
+            family: "hibari".into(),
+            ability: Ability::Text2audio,
+            languages: vec!["en".into()],
+            licence: "Apache-2.0".into(),
+            parameters_m: 6,
+            sources: Vec::new(),
+            voices: vec![voice],
+        }
+    }
+
+    #[test]
+    fn a_voice_is_fetched_once_and_checked() {
+        let home = tempfile::tempdir().unwrap();
+        let (address, requests) = hub();
+        let settings = Settings { hf_endpoint: address, ..Settings::new(home.path()) };
+        let store = Store::new(&settings);
+        let right: String = Sha256::digest(VOICE).iter().map(|byte| format!("{byte:02x}")).collect();
+        let pull = |entry: &Entry| {
+            store.pull_voice(entry, &entry.voices[0], &settings, &mut |_| (), &CancelFlag::new())
+        };
+
+        let other = entry(&"0".repeat(64));
+        let error = pull(&other).unwrap_err();
+        assert!(matches!(&error, Error::Download { model, .. } if model == "hibari/emma"), "{error}");
+        assert!(!store.has_voice(&other, &other.voices[0]));
+        while requests.try_recv().is_ok() {}
+
+        let entry = entry(&right);
+        pull(&entry).unwrap();
+        pull(&entry).unwrap();
+        assert!(store.has_voice(&entry, &entry.voices[0]));
+        let file = home.path().join("models/hibari/voices/emma.onnx");
+        assert_eq!(fs::read(file).unwrap(), VOICE);
+        let asked: Vec<String> = requests.try_iter().collect();
+        assert_eq!(asked, ["GET /someone/voices/resolve/main/voices/emma.onnx HTTP/1.1"]);
+    }
+}
