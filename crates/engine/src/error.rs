@@ -207,6 +207,19 @@ mod tests {
     }
 
     #[test]
+    fn text_in_another_script_names_who_can_read_it() {
+        let error = |able: &[&str]| Error::Script {
+            script: "Chinese",
+            sample: "你好".into(),
+            model: "hibari".into(),
+            able: able.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let head = "the text has Chinese letters (\"你好\"), which hibari cannot read; ";
+        assert_eq!(error(&["ChatTTS"]).to_string(), format!("{head}use ChatTTS, which can"));
+        assert_eq!(error(&[]).to_string(), format!("{head}no model of the catalogue can"));
+    }
+
+    #[test]
     fn a_full_disk_is_told_apart() {
         let error = Error::io("/models", io::Error::from(io::ErrorKind::StorageFull));
         assert_eq!(error.to_string(), "no space in /models: the disk is full");

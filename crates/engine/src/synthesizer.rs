@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use mynah_models::{CancelFlag, Error, Hibari, Listener, SpeechOptions, TokenCounts, hibari};
 
+use crate::Ability;
+
 /// A loaded text-to-speech model, shared by all jobs.
 pub trait Synthesizer: Send + Sync {
     /// Rate of the samples that it makes.
@@ -37,6 +39,13 @@ impl Synthesizer for Hibari {
         listener: &mut dyn Listener,
     ) -> Result<TokenCounts, Error> {
         self.read_aloud(text, options, cancel, listener)
+    }
+}
+
+impl Ability {
+    /// What the checkpoint at a path can do, by the names of its files.
+    pub fn of_checkpoint(path: &Path) -> Self {
+        if Hibari::is_at(path) { Ability::Text2audio } else { Ability::Audio2text }
     }
 }
 

@@ -61,6 +61,12 @@ impl Slot {
 }
 
 impl Hibari {
+    /// Whether there is a voice at `path`, by the names of files.
+    pub fn is_at(path: &Path) -> bool {
+        let is_voice = |file: &Path| file.is_file() && file.extension().is_some_and(|ext| ext == "onnx");
+        voices::possible(path).1.iter().any(|(_, file)| is_voice(file))
+    }
+
     /// Opens a folder with files of voices under the names they are published by (`hibari.onnx`, ...), or one such file
     /// under any name, and loads the default voice. Voices may be added to the folder later.
     ///

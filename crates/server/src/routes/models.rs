@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use mynah_api::{Model, ModelList};
-use mynah_engine::{ModelRef, ModelStatus};
+use mynah_engine::{Ability, ModelRef, ModelStatus};
 use mynah_text::languages::LANGUAGES;
 
 use crate::error::ApiError;
@@ -14,7 +14,8 @@ use crate::state::AppState;
 
 /// All models that requests can name.
 pub(crate) async fn list_models(State(state): State<Arc<AppState>>) -> Result<Json<ModelList>, ApiError> {
-    let mut data: Vec<Model> = state.config.local_models.iter().map(|model| local(&model.name)).collect();
+    let mut data: Vec<Model> =
+        state.config.local_models.iter().map(|model| own(&state, &model.name)).collect();
     let named =
         catalogue(&state).await?.iter().map(|status| model(&status.entry.name, status)).collect::<Vec<_>>();
     data.extend(
@@ -30,7 +31,7 @@ pub(crate) async fn retrieve_model(
 ) -> Result<Json<Model>, ApiError> {
     let Path(name) = name.map_err(|error| ApiError::new(error.status(), error.body_text()).param("model"))?;
     let wanted = match state.model(&name)? {
-        ModelRef::Path(_) => return Ok(Json(local(&name))),
+        ModelRef::Path(_) => return Ok(Json(own(&state, &name))),
         ModelRef::Named(wanted) => wanted,
     };
     let statuses = catalogue(&state).await?;
@@ -59,7 +60,23 @@ fn model(id: &str, status: &ModelStatus) -> Model {
     }
 }
 
-/// A checkpoint of the operator's; what it knows shows when it is loaded.
+/// A checkpoint of the operator's; its languages show when it is loaded.
+fn own(state: &AppState, name: &str) -> Model {
+    let abilities = state.config.local_models.iter().zip(&state.local_abilities);
+    let ability = abilities.into_iter().find(|(model, _)| model.name == name).map(|(_, ability)| *ability);
+    match ability {
+        Some(Ability::Text2audio) => Model {
+            model_family: "hibari".to_owned(),
+            model_ability: vec![Ability::Text2audio.as_str().to_owned()],
+            model_lang: vec!["en".to_owned()],
+            multilingual: false,
+            ..local(name)
+        },
+        _ => local(name),
+    }
+}
+
+/// What all models have in common.
 fn local(name: &str) -> Model {
     Model {
         id: name.to_owned(),

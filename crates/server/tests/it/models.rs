@@ -62,6 +62,18 @@ async fn the_voices_are_listed_under_both_names() {
 }
 
 #[tokio::test]
+async fn a_checkpoint_that_speaks_is_listed_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("hibari.onnx"), b"").unwrap();
+    let app = crate::support::app_with(|config| {
+        let path = folder.path().to_owned();
+        config.local_models.push(mynah_server::LocalModel { name: "my-voice".into(), path });
+    });
+    assert_eq!(app.get("/v1/models/my-voice").await.json()["model_ability"], json!(["text2audio"]));
+    assert_eq!(app.get("/v1/models/scripted").await.json()["model_ability"], json!(["audio2text"]));
+}
+
+#[tokio::test]
 async fn models_that_do_not_exist() {
     let app = app();
     for path in ["/v1/models/nope", "/v1/models/..%2F..%2Fetc%2Fpasswd", "/v1/models/%00", "/v1/models/a/b/c"]
