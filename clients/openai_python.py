@@ -1,8 +1,11 @@
 """OpenAI's Python client against a server: address, recording, key."""
 
 import asyncio
+import base64
 import io
+import json
 import sys
+import wave
 
 import openai
 from openai import AsyncOpenAI, OpenAI
@@ -143,6 +146,96 @@ def asynchronous():
     assert all(said(text) for text in asyncio.run(calls()))
 
 
+VOICE = {"model": "tts-1", "voice": "alloy", "input": "And so, my friends, ask not what your country can do for you."}
+
+
+def heard(sound, **options):
+    """Whether the server's own ears understand the sound."""
+    return said(transcribe(sound, **options).text)
+
+
+def wav(samples, rate=24_000):
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(rate)
+        writer.writeframes(samples)
+    return file.getvalue()
+
+
+def speech_in_every_format():
+    for name in ["mp3", "opus", "aac", "flac", "wav", "pcm"]:
+        answer = client.audio.speech.create(**VOICE, response_format=name)
+        assert answer.response.headers["content-type"] == {"mp3": "audio/mpeg"}.get(name, f"audio/{name}")
+        sound = answer.read()
+        assert heard(wav(sound) if name == "pcm" else sound), name
+    answer = client.audio.speech.create(**VOICE)
+    assert answer.response.headers["content-type"] == "audio/mpeg" and heard(answer.read())
+
+
+def speech_while_it_is_made():
+    with client.audio.speech.with_streaming_response.create(**VOICE, response_format="pcm") as answer:
+        pieces = [piece for piece in answer.iter_bytes(4096)]
+    whole = client.audio.speech.create(**VOICE, response_format="pcm").read()
+    assert len(pieces) > 4 and b"".join(pieces) == whole
+
+
+def speech_as_events():
+    options = {"stream_format": "sse", "response_format": "wav", "extra_body": {"timestamp_granularities": ["word"]}}
+    with client.audio.speech.with_streaming_response.create(**VOICE, **options) as answer:
+        lines = [line for line in answer.iter_lines() if line.startswith("data: ")]
+    events = [json.loads(line.removeprefix("data: ")) for line in lines]
+    sound = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
+    assert all(event["type"] == "speech.audio.delta" for event in events[:-1]) and heard(sound)
+    done = events[-1]
+    assert done["type"] == "speech.audio.done"
+    usage = done["usage"]
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"] > 100
+    assert steady([(word["start"], word["end"]) for word in done["words"]]) and len(done["words"]) == 13
+
+
+def speech_options():
+    plain = client.audio.speech.create(**VOICE, response_format="pcm").read()
+    fast = client.audio.speech.create(**VOICE, response_format="pcm", speed=2.0).read()
+    assert 0.4 < len(fast) / len(plain) < 0.7
+    for voice in ["heart", "nova", {"id": "heart"}]:
+        assert client.audio.speech.create(**(VOICE | {"voice": voice}), response_format="pcm").read() == plain
+    other = client.audio.speech.create(**VOICE, response_format="pcm", extra_body={"seed": 7}).read()
+    assert len(other) == len(plain) and other != plain
+    small = client.audio.speech.create(**VOICE, response_format="pcm", extra_body={"sample_rate": 16000}).read()
+    assert abs(len(small) * 1.5 - len(plain)) < 4000 and heard(wav(small, 16_000))
+
+
+def refused_speech():
+    for options, param in [
+        ({"voice": "nobody"}, "voice"),
+        ({"speed": 5}, "speed"),
+        ({"response_format": "m4b"}, "response_format"),
+        ({"stream_format": "other"}, "stream_format"),
+        ({"instructions": "Whisper."}, "instructions"),
+        ({"input": "Спроси, что ты можешь сделать"}, "input"),
+        ({"input": "..."}, "input"),
+        ({"model": MODEL}, "model"),
+    ]:
+        error = raises(openai.BadRequestError, lambda: client.audio.speech.create(**(VOICE | options)))
+        assert error.param == param and error.request_id, (options, error.body)
+    error = raises(openai.BadRequestError, lambda: client.audio.speech.create(**(VOICE | {"voice": "nobody"})))
+    assert "heart, emma, fenrir, fable, kore" in error.message
+
+
+def speech_asynchronous():
+    async def calls():
+        async with AsyncOpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0) as other:
+            whole = await other.audio.speech.create(**VOICE, response_format="pcm")
+            async with other.audio.speech.with_streaming_response.create(**VOICE, response_format="pcm") as answer:
+                pieces = [piece async for piece in answer.iter_bytes()]
+            return whole.content, b"".join(pieces)
+
+    whole, pieces = asyncio.run(calls())
+    assert whole == pieces and heard(wav(whole))
+
+
 def refused_requests():
     for options, param in [
         ({"response_format": "diarized_json"}, "response_format"),
@@ -212,6 +305,12 @@ checks.run(
     transcription_raw,
     translations,
     asynchronous,
+    speech_in_every_format,
+    speech_while_it_is_made,
+    speech_as_events,
+    speech_options,
+    refused_speech,
+    speech_asynchronous,
     refused_requests,
     unknown_models,
     english_only_models_do_not_translate,

@@ -58,6 +58,32 @@ def translations():
     assert answer["task"] == "translate" and answer["segments"] and said(answer["text"])
 
 
+def speech():
+    voice = client.get_model("hibari")
+    assert type(voice).__name__ == "RESTfulAudioModelHandle"
+    assert client.describe_model("hibari")["model_ability"] == ["text2audio"]
+    text = "And so, my friends, ask not what your country can do for you."
+    assert said(model.transcriptions(voice.speech(text))["text"])
+    for name in ["mp3", "wav", "flac", "opus", "aac"]:
+        sound = voice.speech(text, voice="echo", response_format=name, speed=0.9)
+        assert said(model.transcriptions(sound)["text"]), name
+    pieces = list(voice.speech(text, voice="heart", response_format="wav", stream=True))
+    assert len(pieces) > 1 and said(model.transcriptions(b"".join(pieces))["text"])
+    first, second = (voice.speech(text, response_format="pcm", seed=seed) for seed in [1, 2])
+    assert first != second and len(first) == len(second)
+    for options, reason in [
+        ({"voice": "nobody"}, "heart, emma"),
+        ({"speed": 9}, "speed"),
+        ({"response_format": "m4b"}, "response_format"),
+        ({"prompt_speech": audio}, "prompt_speech"),
+        ({"prompt_text": "Ask not"}, "prompt_text"),
+    ]:
+        error = raises(RuntimeError, lambda: voice.speech(text, **options))
+        assert reason in str(error), error
+    error = raises(RuntimeError, lambda: model.speech(text))
+    assert "hibari" in str(error)
+
+
 def refused_requests():
     for options, text in [
         ({"language": "klingon"}, "klingon"),
@@ -90,6 +116,10 @@ def asynchronous():
             handle = await other.get_model("whisper-base")
             one = await handle.transcriptions(audio, language="en", hotword="Americans")
             two = await handle.translations(audio)
+            voice = await other.get_model("hibari")
+            sound = await voice.speech("Ask not what your country can do for you.")
+            spoken = await handle.transcriptions(sound)
+            await voice.close()
             try:
                 await handle.transcriptions(audio, temperature=3)
             except RuntimeError as error:
@@ -97,7 +127,7 @@ def asynchronous():
             else:
                 raise AssertionError("temperature 3 was taken")
             await handle.close()
-            return [one["text"], two["text"]]
+            return [one["text"], two["text"], spoken["text"]]
         finally:
             await other.close()
 
@@ -112,6 +142,7 @@ checks.run(
     transcription_words,
     transcription_kwargs,
     translations,
+    speech,
     refused_requests,
     unknown_models,
     english_only_models_do_not_translate,

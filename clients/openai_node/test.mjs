@@ -9,6 +9,12 @@ const client = new OpenAI({ baseURL: `${address}/v1`, apiKey: key, maxRetries: 0
 const audio = readFileSync(recording);
 const model = "whisper-base";
 
+const voice = {
+  model: "gpt-4o-mini-tts",
+  voice: "alloy",
+  input: "And so, my friends, ask not what your country can do for you.",
+};
+
 const file = () => toFile(audio, "speech.wav");
 const transcribe = async (options = {}) =>
   client.audio.transcriptions.create({ model, language: "en", file: await file(), ...options });
@@ -89,6 +95,47 @@ const checks = {
     const verbose = await translate({ response_format: "verbose_json" });
     assert.equal(verbose.language, "english");
     assert.ok(verbose.segments.length > 0);
+  },
+
+  async speech() {
+    for (const response_format of ["mp3", "opus", "aac", "flac", "wav"]) {
+      const answer = await client.audio.speech.create({ ...voice, response_format });
+      const sound = Buffer.from(await answer.arrayBuffer());
+      assert.ok(said((await transcribe({ file: await toFile(sound, "sound") })).text), response_format);
+    }
+    const plain = Buffer.from(await (await client.audio.speech.create({ ...voice, response_format: "pcm" })).arrayBuffer());
+    const fast = await client.audio.speech.create({ ...voice, response_format: "pcm", speed: 2 });
+    const ratio = (await fast.arrayBuffer()).byteLength / plain.length;
+    assert.ok(ratio > 0.4 && ratio < 0.7, String(ratio));
+    const streamed = [];
+    for await (const piece of (await client.audio.speech.create({ ...voice, response_format: "pcm" })).body) {
+      streamed.push(piece);
+    }
+    assert.ok(Buffer.concat(streamed).equals(plain));
+  },
+
+  async speech_events() {
+    const answer = await client.audio.speech.create({ ...voice, response_format: "wav", stream_format: "sse" });
+    assert.equal(answer.headers.get("content-type"), "text/event-stream");
+    const lines = (await answer.text()).split("\n").filter((line) => line.startsWith("data: "));
+    const events = lines.map((line) => JSON.parse(line.slice("data: ".length)));
+    const done = events.pop();
+    assert.equal(done.type, "speech.audio.done");
+    assert.equal(done.usage.total_tokens, done.usage.input_tokens + done.usage.output_tokens);
+    const sound = Buffer.concat(events.map((event) => Buffer.from(event.audio, "base64")));
+    assert.ok(said((await transcribe({ file: await toFile(sound, "sound") })).text));
+  },
+
+  async refused_speech() {
+    for (const [options, param] of [
+      [{ voice: "nobody" }, "voice"],
+      [{ speed: 0.1 }, "speed"],
+      [{ input: "你好" }, "input"],
+      [{ instructions: "Sadly." }, "instructions"],
+    ]) {
+      const error = await refused(OpenAI.BadRequestError, () => client.audio.speech.create({ ...voice, ...options }));
+      assert.equal(error.param, param);
+    }
   },
 
   async refused_requests() {

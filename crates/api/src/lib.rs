@@ -3,10 +3,12 @@
 
 mod error;
 mod model;
+mod speech;
 mod transcription;
 
 pub use error::{ErrorBody, ErrorObject};
 pub use model::{AuthProbe, Model, ModelList};
+pub use speech::{SpeechStreamEvent, SpeechUsage, SpokenWords, Voice, VoiceList};
 pub use transcription::{
     DetectedLanguage, Granularity, Logprob, ResponseFormat, Segment, StreamEvent, Transcription, Usage,
     VerboseTranscription, Word,

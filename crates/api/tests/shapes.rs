@@ -1,6 +1,9 @@
 //! The bodies that OpenAI documents can be read, and written again without a change.
 
-use mynah_api::{ErrorBody, ErrorObject, ModelList, StreamEvent, Transcription, VerboseTranscription};
+use mynah_api::{
+    ErrorBody, ErrorObject, ModelList, SpeechStreamEvent, StreamEvent, Transcription, VerboseTranscription,
+    VoiceList,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -35,6 +38,24 @@ fn events() {
     unchanged::<StreamEvent>(&json!({
         "type": "transcript.text.done", "text": "I see", "usage": {"type": "duration", "seconds": 1},
     }));
+}
+
+#[test]
+fn speech_events() {
+    unchanged::<SpeechStreamEvent>(&json!({"type": "speech.audio.delta", "audio": "SUQzBAAAAAAA"}));
+    let usage = json!({"input_tokens": 14, "output_tokens": 101, "total_tokens": 115});
+    unchanged::<SpeechStreamEvent>(&json!({"type": "speech.audio.done", "usage": usage}));
+    let words = json!([{"word": "Hi", "start": 0.25, "end": 0.5}]);
+    unchanged::<SpeechStreamEvent>(&json!({"type": "speech.audio.done", "usage": usage, "words": words}));
+}
+
+#[test]
+fn voices() {
+    let voice = json!({
+        "id": "emma", "name": "emma", "model": "hibari", "language": "en-GB", "gender": "female",
+        "aliases": ["sage"], "default": false, "on_disk": true,
+    });
+    unchanged::<VoiceList>(&json!({"object": "list", "voices": [voice], "data": [voice]}));
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mynah_api::ResponseFormat;
+use mynah_audio::OutputFormat;
 
-/// A speech server in one program: audio to text, on this machine
+/// A speech server in one program: audio to text and text to audio, on this machine
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -41,6 +42,11 @@ pub(crate) enum Command {
         after_help = "Example:\n  mynah translate --language ja --format vtt interview.m4a > interview.vtt"
     )]
     Translate(Box<TranscribeArgs>),
+    /// Say a text: write a recording of it
+    #[command(after_help = "Examples:\n  mynah speak \"Hello there.\" -o hello.wav\n  \
+        mynah speak --input-file chapter.txt --words srt -o chapter.mp3\n  \
+        echo \"Dinner is ready.\" | mynah speak - -o - | aplay")]
+    Speak(SpeakArgs),
     /// Answer OpenAI's and Xinference's audio APIs over HTTP
     #[command(after_help = "Example:\n  mynah serve --port 9997 --api-key sk-secret\n  \
         curl -H 'Authorization: Bearer sk-secret' -F model=whisper-base -F file=@talk.mp3 \
@@ -227,6 +233,73 @@ pub(crate) struct DecodingArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct SpeakArgs {
+    /// What to say; - reads standard input
+    #[arg(required_unless_present_any = ["input_file", "list_voices"], value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+
+    /// Say what is in this file instead
+    #[arg(short, long, value_name = "FILE", conflicts_with = "text")]
+    pub(crate) input_file: Option<PathBuf>,
+
+    /// Where the audio goes; - is standard output
+    #[arg(short, long, required_unless_present = "list_voices", value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Model of `mynah models` that speaks; fetched if it is not on this disk
+    #[arg(short, long, default_value = "hibari", env = "MYNAH_SPEECH_MODEL")]
+    pub(crate) model: String,
+
+    /// Checkpoint on disk instead: a folder of hibari voices, or one voice's .onnx file beside its front end
+    #[arg(long, value_name = "PATH", conflicts_with = "model")]
+    pub(crate) model_path: Option<PathBuf>,
+
+    /// Voice of the model [default: the model's own]
+    #[arg(short = 'V', long, value_name = "VOICE")]
+    pub(crate) voice: Option<String>,
+
+    /// Print the voices of the model: name, language, gender, and whose names of other services mean them
+    #[arg(long)]
+    pub(crate) list_voices: bool,
+
+    /// wav, mp3, opus, aac, flac or pcm [default: by the name of the output; wav for standard output]
+    #[arg(short, long, value_name = "FORMAT", value_parser = output_format)]
+    pub(crate) format: Option<OutputFormat>,
+
+    /// Pace, from 0.25 to 4
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = pace)]
+    pub(crate) speed: f32,
+
+    /// Equal seeds give equal audio
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Tone and manner in words, for models that follow them
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) instructions: Option<String>,
+
+    /// Sample rate of the audio, 8000 to 48000 Hz [default: the model's]
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(8_000..=48_000))]
+    pub(crate) sample_rate: Option<u32>,
+
+    /// Write the times of the words to a file beside the audio
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) words: Option<WordsFormat>,
+
+    /// Threads to compute with [default: one per physical core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}
+
+/// How the times of words are written.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub(crate) enum WordsFormat {
+    Json,
+    Srt,
+    Vtt,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
     /// Address to listen on [default: 127.0.0.1]
     #[arg(short = 'H', long, env = "MYNAH_HOST")]
@@ -240,7 +313,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "KEY", env = "MYNAH_API_KEY", hide_env_values = true, value_delimiter = ',')]
     pub(crate) api_key: Vec<String>,
 
-    /// Settings as TOML: host, port, api_keys, compute, threads, queue_length, [models] name = path, [limits]
+    /// Settings as TOML: host, port, api_keys, compute, threads, queue_length, speech_cache_bytes, [models] name = path, [limits]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
@@ -271,6 +344,10 @@ pub(crate) struct ServeArgs {
     /// Jobs at once in the engine, waiting ones included [default: 32]
     #[arg(long, value_name = "N")]
     pub(crate) queue_length: Option<usize>,
+
+    /// Finished speech that is kept for those who ask for the same again, bytes; 0 keeps none [default: 16777216]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) speech_cache_bytes: Option<usize>,
 }
 
 #[derive(Args, Debug)]
@@ -282,7 +359,7 @@ pub(crate) struct ModelsArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct NamesArgs {
-    /// Names of `mynah models`
+    /// Names of `mynah models`, or of a voice, such as hibari/emma
     #[arg(required = true, value_name = "NAME")]
     pub(crate) names: Vec<String>,
 }
@@ -309,6 +386,14 @@ fn response_format(name: &str) -> Result<ResponseFormat, String> {
         .into_iter()
         .find(|format| format.as_str() == name)
         .ok_or_else(|| format!("use one of {}", known.join(", ")))
+}
+
+fn output_format(name: &str) -> Result<OutputFormat, String> {
+    name.parse().map_err(|_| format!("use one of {}", OutputFormat::ALL.map(OutputFormat::name).join(", ")))
+}
+
+fn pace(text: &str) -> Result<f32, String> {
+    number(text, mynah_models::SpeechOptions::SPEEDS)
 }
 
 fn threshold(text: &str) -> Result<Threshold, String> {

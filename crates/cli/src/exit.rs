@@ -65,6 +65,7 @@ pub(crate) fn is_model_fault(error: &Error) -> bool {
     use mynah_models::Error as M;
     match error {
         Error::UnknownModel { .. }
+        | Error::WrongAbility { .. }
         | Error::NotOnDisk(_)
         | Error::Offline(_)
         | Error::NoNetwork { .. }

@@ -8,6 +8,7 @@ mod models;
 mod output;
 mod progress;
 mod serve;
+mod speak;
 mod transcribe;
 
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Transcribe(args) => transcribe::run(*args, mynah_models::Task::Transcribe, &bars),
         Command::Translate(args) => transcribe::run(*args, mynah_models::Task::Translate, &bars),
+        Command::Speak(args) => speak::run(args, &bars),
         Command::Models(args) => models::list(&args),
         Command::Pull(args) => models::pull(&args, &bars),
         Command::Rm(args) => models::remove(&args),

@@ -1,9 +1,15 @@
-//! Transcripts as text.
+//! Transcripts as text, and files that appear when they are whole.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use mynah_api::ResponseFormat;
 use mynah_models::Transcript;
 use mynah_text::subtitles;
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 use crate::exit::Failure;
 
@@ -57,6 +63,66 @@ struct Named<'a, T> {
     file: &'a str,
     #[serde(flatten)]
     body: T,
+}
+
+/// Writes a file as a whole or not at all.
+pub(crate) fn write_whole(target: &Path, text: &str) -> Result<(), Failure> {
+    let mut file = TargetFile::create(target)?;
+    file.append(text.as_bytes())?;
+    file.finish(&[])
+}
+
+/// A file that takes its name when it is whole. What is no plain file (a pipe, a device) is written to as it is.
+pub(crate) struct TargetFile {
+    target: PathBuf,
+    sink: Sink,
+}
+
+enum Sink {
+    Temporary(NamedTempFile),
+    Special(File),
+}
+
+impl TargetFile {
+    pub(crate) fn create(target: &Path) -> Result<Self, Failure> {
+        let open = || -> io::Result<Sink> {
+            if fs::metadata(target).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+                return Ok(Sink::Special(File::options().write(true).open(target)?));
+            }
+            let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let mut builder = tempfile::Builder::new();
+            // As any new file's; the user's mask is applied.
+            builder.prefix(".mynah-").permissions(Permissions::from_mode(0o666));
+            Ok(Sink::Temporary(builder.tempfile_in(folder.unwrap_or(Path::new(".")))?))
+        };
+        let sink = open().map_err(|error| cannot_write(target, &error))?;
+        Ok(Self { target: target.to_owned(), sink })
+    }
+
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let written = match &mut self.sink {
+            Sink::Temporary(file) => file.write_all(bytes),
+            Sink::Special(file) => file.write_all(bytes),
+        };
+        written.map_err(|error| cannot_write(&self.target, &error))
+    }
+
+    /// Puts `head` over the first bytes and gives the file its name.
+    pub(crate) fn finish(self, head: &[u8]) -> Result<(), Failure> {
+        let Sink::Temporary(mut file) = self.sink else { return Ok(()) };
+        let mut write = || -> io::Result<()> {
+            file.rewind()?;
+            file.write_all(head)?;
+            file.flush()
+        };
+        write().map_err(|error| cannot_write(&self.target, &error))?;
+        file.persist(&self.target).map_err(|error| cannot_write(&self.target, &error.error))?;
+        Ok(())
+    }
+}
+
+fn cannot_write(target: &Path, error: &io::Error) -> Failure {
+    Failure::Failed(Some(format!("cannot write {}: {error}", target.display())))
 }
 
 /// A JSON line.

@@ -8,6 +8,7 @@ use mynah_engine::{LoadProgress, PullProgress};
 
 const BYTES: &str = "{prefix}  {bar:30}  {bytes}/{total_bytes}  {bytes_per_sec}  {eta}";
 const AUDIO: &str = "{prefix}  {bar:30}  {percent} %  {msg}  {eta}";
+const TEXT: &str = "{prefix}  {bar:30}  {percent} %  {eta}";
 const BUSY: &str = "{prefix}  {spinner} {msg}";
 
 /// All bars of the program.
@@ -39,6 +40,7 @@ enum Shown {
     Nothing,
     Bytes,
     Audio,
+    Text,
     Busy,
 }
 
@@ -77,6 +79,13 @@ impl Bar {
         self.bar.set_length((duration_s * 10.0) as u64);
         self.bar.set_position((done_s * 10.0) as u64);
         self.bar.set_message(format!("{}/{}", clock(done_s), clock(duration_s)));
+    }
+
+    /// Bytes of a text that are spoken, of how many.
+    pub(crate) fn text(&mut self, done_bytes: usize, total_bytes: usize) {
+        self.show(Shown::Text, TEXT);
+        self.bar.set_length(total_bytes as u64);
+        self.bar.set_position(done_bytes as u64);
     }
 
     /// Something without a measure.

@@ -81,6 +81,8 @@ impl Plan {
         };
         settings.compute = compute.into();
         settings.threads = args.threads.or(file.threads).map(usize::from);
+        settings.speech_cache_bytes =
+            args.speech_cache_bytes.or(file.speech_cache_bytes).unwrap_or(settings.speech_cache_bytes);
         settings.queue_length = args.queue_length.or(file.queue_length).unwrap_or(settings.queue_length);
 
         let max_audio_s = args.max_audio_s.or(file.limits.max_audio_s);
@@ -136,6 +138,7 @@ struct File {
     compute: Option<String>,
     threads: Option<u16>,
     queue_length: Option<usize>,
+    speech_cache_bytes: Option<usize>,
     models: BTreeMap<String, PathBuf>,
     limits: FileLimits,
 }

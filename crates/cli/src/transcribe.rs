@@ -13,7 +13,7 @@ use mynah_text::languages;
 use crate::args::{DecodingArgs, Threshold, TranscribeArgs, VadArgs};
 use crate::exit::{Failure, complain, is_model_fault};
 use crate::interrupt::{Signals, runtime};
-use crate::output::Style;
+use crate::output::{self, Style};
 use crate::progress::Bars;
 
 /// Runs either command.
@@ -152,7 +152,7 @@ async fn transcribe_all(
         match outcome {
             Ok(_) if live => {}
             Ok(transcript) => match target {
-                Some(target) => write_whole(&target, &plan.style.whole(&transcript)?)?,
+                Some(target) => output::write_whole(&target, &plan.style.whole(&transcript)?)?,
                 None if several => print(&plan.style.named(&name, &transcript)?)?,
                 None => print(&plan.style.whole(&transcript)?)?,
             },
@@ -223,18 +223,6 @@ fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
-}
-
-/// Writes a file as a whole or not at all.
-fn write_whole(target: &Path, text: &str) -> Result<(), Failure> {
-    let write = || -> io::Result<()> {
-        let folder = target.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.persist(target)?;
-        Ok(())
-    };
-    write().map_err(|error| Failure::Failed(Some(format!("cannot write {}: {error}", target.display()))))
 }
 
 fn options(args: &TranscribeArgs, task: Task) -> Result<TranscribeOptions, Failure> {

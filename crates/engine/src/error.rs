@@ -1,4 +1,4 @@
-//! What can go wrong between a request and its transcript.
+//! What can go wrong between a request and its transcript or speech.
 
 use std::fmt::Write as _;
 use std::io;
@@ -16,6 +16,38 @@ pub enum Error {
         name: String,
         /// Names that look like it, nearest first.
         near: Vec<String>,
+    },
+    /// The model has no voice of this name.
+    #[error("{model} has no voice {}; use one of {}", quoted(.name), .known.join(", "))]
+    UnknownVoice {
+        /// The name that was asked for.
+        name: String,
+        /// Catalogue name of the model.
+        model: String,
+        /// Names of its voices.
+        known: Vec<String>,
+    },
+    /// The model does other things than what was asked of it.
+    #[error("{model} {does}; {instead}")]
+    WrongAbility {
+        /// Catalogue name of the model.
+        model: String,
+        /// What it does.
+        does: &'static str,
+        /// What to do.
+        instead: &'static str,
+    },
+    /// The text to speak is in letters that the model cannot read.
+    #[error("the text has {script} letters ({sample:?}), which {model} cannot read; {}", who_can(.able))]
+    Script {
+        /// English name of the script.
+        script: &'static str,
+        /// A word of it.
+        sample: String,
+        /// The model that was asked.
+        model: String,
+        /// Models that can read it.
+        able: Vec<String>,
     },
     /// The model is known, but nothing of it is on this disk.
     #[error("{0} is not on this disk")]
@@ -82,6 +114,9 @@ pub enum Error {
     /// The recording cannot be decoded.
     #[error(transparent)]
     Audio(Arc<mynah_audio::DecodeError>),
+    /// The speech cannot be written in the way that was asked for.
+    #[error(transparent)]
+    Encode(mynah_audio::EncodeError),
     /// A defect of ours; the details are in the log.
     #[error("internal error: {0}")]
     Internal(String),
@@ -126,6 +161,14 @@ fn did_you_mean(near: &[String]) -> String {
     if near.is_empty() { String::new() } else { format!(", did you mean {}?", near.join(" or ")) }
 }
 
+fn who_can(models: &[String]) -> String {
+    if models.is_empty() {
+        "no model of the catalogue can".to_owned()
+    } else {
+        format!("use {}, which can", models.join(" or "))
+    }
+}
+
 fn lines(attempts: &[String]) -> String {
     attempts.iter().fold(String::new(), |mut text, line| {
         let _ = write!(text, "\n  {line}");
@@ -161,6 +204,19 @@ mod tests {
         );
         let long = Error::UnknownModel { name: "x".repeat(1_000_000), near: Vec::new() };
         assert!(long.to_string().len() < 200);
+    }
+
+    #[test]
+    fn text_in_another_script_names_who_can_read_it() {
+        let error = |able: &[&str]| Error::Script {
+            script: "Chinese",
+            sample: "你好".into(),
+            model: "hibari".into(),
+            able: able.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let head = "the text has Chinese letters (\"你好\"), which hibari cannot read; ";
+        assert_eq!(error(&["ChatTTS"]).to_string(), format!("{head}use ChatTTS, which can"));
+        assert_eq!(error(&[]).to_string(), format!("{head}no model of the catalogue can"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use mynah_models::CancelFlag;
 
 use crate::sync::{lock, wait};
-use crate::{Error, ModelRef, PullProgress, Transcriber};
+use crate::{Error, ModelRef, PullProgress};
 
 /// What happens before a model can be used.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,21 +18,18 @@ pub enum LoadProgress {
     Loading,
 }
 
-/// The models in memory.
-#[derive(Default)]
-pub(crate) struct Loaded {
-    slots: Mutex<HashMap<ModelRef, Arc<Slot>>>,
+/// The models of one kind in memory; `M` is what the engine asks of that kind.
+pub(crate) struct Loaded<M: ?Sized> {
+    slots: Mutex<HashMap<ModelRef, Arc<Slot<M>>>>,
 }
 
-#[derive(Default)]
-struct Slot {
-    state: Mutex<State>,
+struct Slot<M: ?Sized> {
+    state: Mutex<State<M>>,
     changed: Condvar,
 }
 
-#[derive(Default)]
-struct State {
-    model: Option<Arc<dyn Transcriber>>,
+struct State<M: ?Sized> {
+    model: Option<Arc<M>>,
     /// Somebody is loading.
     busy: bool,
     /// Counts the attempts to load, so that who waited for one can tell its failure from an older one.
@@ -43,7 +40,26 @@ struct State {
     progress: Option<LoadProgress>,
 }
 
-impl Loaded {
+// Derived, these would ask the same of `M`.
+impl<M: ?Sized> Default for Loaded<M> {
+    fn default() -> Self {
+        Self { slots: Mutex::default() }
+    }
+}
+
+impl<M: ?Sized> Default for Slot<M> {
+    fn default() -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new() }
+    }
+}
+
+impl<M: ?Sized> Default for State<M> {
+    fn default() -> Self {
+        Self { model: None, busy: false, attempt: 0, failure: None, steps: 0, progress: None }
+    }
+}
+
+impl<M: ?Sized> Loaded<M> {
     /// Whether the model is in memory.
     pub(crate) fn contains(&self, model: &ModelRef) -> bool {
         let slot = lock(&self.slots).get(model).cloned();
@@ -61,8 +77,8 @@ impl Loaded {
         model: &ModelRef,
         cancel: &CancelFlag,
         on_progress: &mut dyn FnMut(LoadProgress),
-        load: impl FnOnce(&mut dyn FnMut(LoadProgress)) -> Result<Arc<dyn Transcriber>, Error>,
-    ) -> Result<Arc<dyn Transcriber>, Error> {
+        load: impl FnOnce(&mut dyn FnMut(LoadProgress)) -> Result<Arc<M>, Error>,
+    ) -> Result<Arc<M>, Error> {
         let slot = Arc::clone(lock(&self.slots).entry(model.clone()).or_default());
         if let Some(model) = slot.wait_for_others(cancel, on_progress)? {
             return Ok(model);
@@ -82,13 +98,13 @@ impl Loaded {
     }
 }
 
-impl Slot {
+impl<M: ?Sized> Slot<M> {
     /// The model or the failure of whoever is loading now, or `None` where it falls to the caller to load.
     fn wait_for_others(
         &self,
         cancel: &CancelFlag,
         on_progress: &mut dyn FnMut(LoadProgress),
-    ) -> Result<Option<Arc<dyn Transcriber>>, Error> {
+    ) -> Result<Option<Arc<M>>, Error> {
         let mut waited_for = None;
         let mut told = 0;
         let mut state = lock(&self.state);
@@ -126,12 +142,12 @@ impl Slot {
 }
 
 /// Tells the outcome to everybody who waits, also when loading panics.
-struct Attempt<'a> {
-    slot: &'a Slot,
-    outcome: Result<Arc<dyn Transcriber>, Error>,
+struct Attempt<'a, M: ?Sized> {
+    slot: &'a Slot<M>,
+    outcome: Result<Arc<M>, Error>,
 }
 
-impl Drop for Attempt<'_> {
+impl<M: ?Sized> Drop for Attempt<'_, M> {
     fn drop(&mut self) {
         let mut state = lock(&self.slot.state);
         state.busy = false;

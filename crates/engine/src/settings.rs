@@ -74,6 +74,8 @@ pub struct Settings {
     pub patience: Patience,
     /// Jobs under way at once, at most; the next one is told [`Error::Busy`](crate::Error::Busy).
     pub queue_length: usize,
+    /// Bytes of finished speech that are kept for requests that ask for the same again; 0 keeps none.
+    pub speech_cache_bytes: usize,
     /// What a recording may cost.
     pub decode_limits: DecodeLimits,
 }
@@ -95,6 +97,7 @@ impl Settings {
             python: PathBuf::from("python3"),
             patience: Patience::default(),
             queue_length: 32,
+            speech_cache_bytes: 16 << 20,
             decode_limits: DecodeLimits::default(),
         }
     }

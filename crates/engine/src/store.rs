@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! HOME/models/NAME/               a finished model: its files and mynah.json, the manifest
+//! HOME/models/NAME/voices/        voices fetched later, each a file
 //! HOME/models/.partial/NAME/KEY/  one that is being fetched; KEY tells source and revision
 //! HOME/models/.locks/NAME         locked by whoever fetches or deletes NAME
 //! HOME/models/.trash/             folders being deleted
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pull::{self, checkpoint};
 use crate::sync::CANCEL_POLL;
-use crate::{Entry, Error, PullProgress, Settings, Source};
+use crate::{Entry, Error, PullProgress, Settings, Source, Voice};
 
 const MANIFEST: &str = "mynah.json";
 
@@ -165,6 +166,45 @@ impl Store {
         Ok(path)
     }
 
+    /// Whether a voice can be used without fetching anything, given that its model is here.
+    pub(crate) fn has_voice(&self, entry: &Entry, voice: &Voice) -> bool {
+        voice.file.as_ref().is_none_or(|file| {
+            fs::metadata(self.voices(entry).join(file.name())).is_ok_and(|found| found.len() == file.bytes)
+        })
+    }
+
+    /// Makes sure that a voice of a model that is on disk is there as well.
+    pub(crate) fn pull_voice(
+        &self,
+        entry: &Entry,
+        voice: &Voice,
+        settings: &Settings,
+        on_progress: &mut dyn FnMut(PullProgress),
+        cancel: &CancelFlag,
+    ) -> Result<(), Error> {
+        let Some(file) = voice.file.as_ref().filter(|_| !self.has_voice(entry, voice)) else { return Ok(()) };
+        let name = format!("{}/{}", entry.name, voice.name);
+        if settings.offline {
+            return Err(Error::Offline(name));
+        }
+        let _lock = self.lock(entry, on_progress, cancel)?;
+        if self.has_voice(entry, voice) {
+            return Ok(());
+        }
+        let partial = self.make(".partial")?.join(&entry.name);
+        let voices = self.voices(entry);
+        for folder in [&partial, &voices] {
+            fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+        }
+        let fetched = pull::fetch_voice(&name, file, settings, &partial, on_progress, cancel)?;
+        let target = voices.join(file.name());
+        fs::rename(fetched, &target).map_err(|e| Error::io(&target, e))
+    }
+
+    fn voices(&self, entry: &Entry) -> PathBuf {
+        self.models.join(&entry.name).join("voices")
+    }
+
     /// Makes a fetched folder the model.
     fn finish(&self, entry: &Entry, folder: &Path, manifest: &Manifest) -> Result<PathBuf, Error> {
         let file = folder.join(MANIFEST);
@@ -242,5 +282,96 @@ impl Store {
         let path = self.models.join(folder);
         fs::create_dir_all(&path).map_err(|e| Error::io(&path, e))?;
         Ok(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::{Ability, VoiceFile};
+
+    const VOICE: &[u8] = b"a voice";
+
+    /// A hub that gives [`VOICE`] to whoever asks, and the first line of each request.
+    fn hub() -> (String, std::sync::mpsc::Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (asked, requests) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut head = [0; 4096];
+                let read = stream.read(&mut head).unwrap();
+                let line =
+                    String::from_utf8_lossy(&head[..read]).lines().next().unwrap_or_default().to_owned();
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", VOICE.len());
+                stream.write_all(&[answer.as_bytes(), VOICE].concat()).unwrap();
+                if asked.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        (address, requests)
+    }
+
+    fn entry(sha256: &str) -> Entry {
+        let file = VoiceFile {
+            repo: "someone/voices".into(),
+            revision: "main".into(),
+            path: "voices/emma.onnx".into(),
+            bytes: VOICE.len() as u64,
+            sha256: sha256.into(),
+        };
+        let voice = Voice {
+            name: "emma".into(),
+            aliases: Vec::new(),
+            stands_for: Vec::new(),
+            language: "en-GB".into(),
+            gender: "female".into(),
+            file: Some(file),
+        };
+        Entry {
+            name: "hibari".into(),
+            aliases: Vec::new(),
+            family: "hibari".into(),
+            ability: Ability::Text2audio,
+            languages: vec!["en".into()],
+            licence: "Apache-2.0".into(),
+            parameters_m: 6,
+            sources: Vec::new(),
+            voices: vec![voice],
+        }
+    }
+
+    #[test]
+    fn a_voice_is_fetched_once_and_checked() {
+        let home = tempfile::tempdir().unwrap();
+        let (address, requests) = hub();
+        let settings = Settings { hf_endpoint: address, ..Settings::new(home.path()) };
+        let store = Store::new(&settings);
+        let right: String = Sha256::digest(VOICE).iter().map(|byte| format!("{byte:02x}")).collect();
+        let pull = |entry: &Entry| {
+            store.pull_voice(entry, &entry.voices[0], &settings, &mut |_| (), &CancelFlag::new())
+        };
+
+        let other = entry(&"0".repeat(64));
+        let error = pull(&other).unwrap_err();
+        assert!(matches!(&error, Error::Download { model, .. } if model == "hibari/emma"), "{error}");
+        assert!(!store.has_voice(&other, &other.voices[0]));
+        while requests.try_recv().is_ok() {}
+
+        let entry = entry(&right);
+        pull(&entry).unwrap();
+        pull(&entry).unwrap();
+        assert!(store.has_voice(&entry, &entry.voices[0]));
+        let file = home.path().join("models/hibari/voices/emma.onnx");
+        assert_eq!(fs::read(file).unwrap(), VOICE);
+        let asked: Vec<String> = requests.try_iter().collect();
+        assert_eq!(asked, ["GET /someone/voices/resolve/main/voices/emma.onnx HTTP/1.1"]);
     }
 }

@@ -43,6 +43,22 @@ pub enum Error {
     /// A request's value is outside what is allowed.
     #[error("{0}")]
     BadInput(String),
+    /// One named option of a request has a value that this model does not take.
+    #[error("{reason}")]
+    Option {
+        /// Name of the option, as the field of the options' type is called; `text` for the text to speak.
+        name: &'static str,
+        /// What is wrong with the value and what to do.
+        reason: String,
+    },
+    /// The text to speak is in letters that the model cannot read.
+    #[error("the text has {script} letters ({sample:?}), which this model cannot read")]
+    Script {
+        /// English name of the script, such as `Cyrillic`.
+        script: &'static str,
+        /// A word of it.
+        sample: String,
+    },
     /// Somebody raised the [`CancelFlag`](crate::CancelFlag).
     #[error("cancelled")]
     Cancelled,

@@ -17,4 +17,4 @@ pub use hibari::Hibari;
 pub use speech_to_text::{
     EncoderWindow, Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent, VadOptions, Word,
 };
-pub use text_to_speech::{AudioChunk, Joiner, Pause, SpeechOptions, SpokenWord};
+pub use text_to_speech::{AudioChunk, Joiner, Listener, Pause, SpeechOptions, SpokenWord, TokenCounts};

@@ -1,6 +1,6 @@
 //! What every text-to-speech model is asked for and what it answers.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use crate::Error;
 
@@ -13,6 +13,8 @@ pub use joiner::{Joiner, Pause};
 pub struct SpeechOptions {
     /// Name of the voice; `None` is the model's own default.
     pub voice: Option<String>,
+    /// Tone and manner in words, for models that follow them; the others refuse them.
+    pub instructions: Option<String>,
     /// Pace: 1 as the voice was trained, 2 twice as fast. Within [`SpeechOptions::SPEEDS`].
     pub speed: f32,
     /// Seed of everything random; equal seeds give equal samples.
@@ -26,19 +28,20 @@ impl SpeechOptions {
     /// Refuses values outside what is allowed.
     ///
     /// # Errors
-    /// [`Error::BadInput`] names the value and its limits.
+    /// [`Error::Option`] names the value and its limits.
     pub fn check(&self) -> Result<(), Error> {
         if Self::SPEEDS.contains(&self.speed) {
             return Ok(());
         }
         let (slowest, fastest) = (Self::SPEEDS.start(), Self::SPEEDS.end());
-        Err(Error::BadInput(format!("speed {} is outside {slowest} to {fastest}", self.speed)))
+        let reason = format!("speed {} is outside {slowest} to {fastest}", self.speed);
+        Err(Error::Option { name: "speed", reason })
     }
 }
 
 impl Default for SpeechOptions {
     fn default() -> Self {
-        Self { voice: None, speed: 1.0, seed: 0 }
+        Self { voice: None, instructions: None, speed: 1.0, seed: 0 }
     }
 }
 
@@ -63,10 +66,42 @@ impl AudioChunk {
 pub struct SpokenWord {
     /// The word as written.
     pub text: String,
+    /// Where it stands in the text that is spoken, in bytes.
+    pub range: Range<usize>,
     /// Start, seconds.
     pub start_s: f64,
     /// End, seconds.
     pub end_s: f64,
+}
+
+/// Who listens to a model that speaks, and paces it. Called on the thread that computes.
+pub trait Listener {
+    /// The next samples, mono, at the model's rate. May block until somebody wants them.
+    ///
+    /// # Errors
+    /// Nobody listens any more; the model then stops with this error.
+    fn samples(&mut self, samples: &[f32]) -> Result<(), Error>;
+
+    /// A word whose samples have been given or come next. Words come in the order of the text.
+    fn word(&mut self, _word: SpokenWord) {}
+
+    /// Bytes of the text that have been spoken so far.
+    fn progress(&mut self, _bytes: usize) {}
+
+    /// A piece of the text, a sentence at most, is about to be computed; may block until it is this job's turn.
+    fn turn_begins(&mut self) {}
+
+    /// The piece that [`Listener::turn_begins`] announced is done, also when it failed.
+    fn turn_ends(&mut self) {}
+}
+
+/// What speaking a text cost, in the model's own units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenCounts {
+    /// Units of text that the model read.
+    pub input: u64,
+    /// Units of sound that it made.
+    pub output: u64,
 }
 
 #[cfg(test)]

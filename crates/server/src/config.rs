@@ -30,7 +30,7 @@ pub struct Limits {
     pub max_upload_bytes: u64,
     /// Bytes of an upload that stay in memory; a larger one goes to a temporary file.
     pub spool_bytes: usize,
-    /// Bytes of all the text parts of one form together.
+    /// Bytes of all the text parts of one form together, and of a text to speak.
     pub max_text_bytes: usize,
     /// Parts of one form.
     pub max_parts: usize,
@@ -40,7 +40,7 @@ pub struct Limits {
     pub upload_idle: Duration,
     /// Longest time for a whole upload.
     pub upload_time: Duration,
-    /// Longest time from the upload's end to the transcript's, waiting included.
+    /// Longest time from the upload's end to that of the transcript or the speech, waiting included.
     pub request_time: Duration,
     /// Time that requests under way get to finish after the signal to stop.
     pub shutdown_grace: Duration,

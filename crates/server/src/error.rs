@@ -148,11 +148,23 @@ impl From<mynah_engine::Error> for ApiError {
                 M::Unsupported(message) => {
                     Self::new(StatusCode::BAD_REQUEST, message.clone()).code("unsupported_value")
                 }
+                M::Option { name, reason } => {
+                    // Requests call the text their input.
+                    let param = if *name == "text" { "input" } else { name };
+                    Self::invalid(param, format!("{reason}."))
+                }
                 M::BadInput(message) => {
                     Self::new(StatusCode::BAD_REQUEST, message.clone()).code("invalid_value")
                 }
                 _ => Self::internal(&error, "The model's weights cannot be used"),
             },
+            E::UnknownVoice { .. } => Self::invalid("voice", format!("{error}.")),
+            E::WrongAbility { .. } => Self::unsupported("model", format!("{error}.")),
+            E::Script { .. } => Self::unsupported("input", format!("{error}.")),
+            E::Encode(mynah_audio::EncodeError::UnsupportedRate { .. }) => {
+                Self::invalid("sample_rate", format!("{error}."))
+            }
+            E::Encode(_) => Self::internal(&error, "The speech cannot be encoded"),
             E::Audio(audio) => Self::undecodable(audio),
             E::NoSpace { .. } => Self::internal(&error, "The server's disk is full"),
             _ => Self::internal(&error, "The server failed"),

@@ -20,7 +20,7 @@ use crate::routes::TimedJob;
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// A comment is sent after this long without an event, so that proxies keep the connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Answers with a stream. A job that fails before its work begins is answered with its error's own status.
 pub(crate) async fn answer(
@@ -45,11 +45,15 @@ pub(crate) async fn answer(
         _place: place,
     };
     let sse = Sse::new(transcription.into_stream()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
-    let headers = [
+    Ok((streaming_headers(), sse).into_response())
+}
+
+/// Headers of an answer that comes bit by bit.
+pub(crate) fn streaming_headers() -> [(HeaderName, HeaderValue); 2] {
+    [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         (ACCEL_BUFFERING, HeaderValue::from_static("no")),
-    ];
-    Ok((headers, sse).into_response())
+    ]
 }
 
 struct Transcription {
@@ -111,7 +115,8 @@ impl Transcription {
     }
 }
 
-fn data(body: &impl Serialize) -> Event {
+/// An event.
+pub(crate) fn data(body: &impl Serialize) -> Event {
     // Fails for maps with keys that are no texts, of which there are none here.
     Event::default().json_data(body).unwrap_or_default()
 }

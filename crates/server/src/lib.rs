@@ -12,9 +12,10 @@ mod render;
 mod request;
 mod routes;
 mod serve;
+mod sound;
 mod state;
 
 pub use config::{Limits, LocalModel, ServerConfig};
 pub use error::ApiError;
-pub use render::{cues, plain_body, verbose_body};
+pub use render::{cues, plain_body, spoken_body, spoken_cues, verbose_body};
 pub use serve::{router, serve};

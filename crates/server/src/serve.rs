@@ -26,8 +26,11 @@ pub fn router(engine: Engine, config: ServerConfig) -> Router {
     let state = Arc::new(AppState::new(engine, config));
     Router::new()
         .route("/health", get(routes::health))
+        .route("/v1/audio/models", get(routes::list_speech_models))
+        .route("/v1/audio/speech", post(routes::speech))
         .route("/v1/audio/transcriptions", post(routes::transcriptions))
         .route("/v1/audio/translations", post(routes::translations))
+        .route("/v1/audio/voices", get(routes::list_voices))
         .route("/v1/cluster/auth", get(routes::auth_probe))
         .route("/v1/models", get(routes::list_models))
         .route("/v1/models/{*name}", get(routes::retrieve_model))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use mynah_engine::{Engine, ModelRef};
+use mynah_engine::{Ability, Engine, ModelRef};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::ServerConfig;
@@ -13,13 +13,17 @@ use crate::error::ApiError;
 pub(crate) struct AppState {
     pub(crate) engine: Engine,
     pub(crate) config: ServerConfig,
+    /// What each of the operator's own checkpoints does, in the configuration's order.
+    pub(crate) local_abilities: Vec<Ability>,
     places: Arc<Semaphore>,
 }
 
 impl AppState {
     pub(crate) fn new(engine: Engine, config: ServerConfig) -> Self {
         let places = Arc::new(Semaphore::new(config.limits.max_requests.min(Semaphore::MAX_PERMITS)));
-        Self { engine, config, places }
+        let local_abilities =
+            config.local_models.iter().map(|local| Ability::of_checkpoint(&local.path)).collect();
+        Self { engine, config, local_abilities, places }
     }
 
     /// A place for one audio request, held until it is answered.

@@ -88,6 +88,38 @@ fn exact(wanted: &str) -> Option<Language> {
     LANGUAGES.iter().copied().find(|language| language.code == code || language.name == code)
 }
 
+/// Codes of the languages that are commonly written in a script, by its English name; that of the commonest first.
+pub fn written_in(script: &str) -> &'static [&'static str] {
+    match script {
+        "Arabic" => &["ar", "fa", "ur"],
+        "Armenian" => &["hy"],
+        "Bengali" => &["bn"],
+        "Chinese" => &["zh", "yue"],
+        "Cyrillic" => &["ru", "uk", "bg", "sr"],
+        "Devanagari" => &["hi", "mr", "ne"],
+        "Ethiopic" => &["am"],
+        "Georgian" => &["ka"],
+        "Greek" => &["el"],
+        "Gujarati" => &["gu"],
+        "Gurmukhi" => &["pa"],
+        "Hebrew" => &["he", "yi"],
+        "Japanese" => &["ja"],
+        "Kannada" => &["kn"],
+        "Khmer" => &["km"],
+        "Korean" => &["ko"],
+        "Lao" => &["lo"],
+        "Malayalam" => &["ml"],
+        "Mongolian" => &["mn"],
+        "Myanmar" => &["my"],
+        "Sinhala" => &["si"],
+        "Tamil" => &["ta"],
+        "Telugu" => &["te"],
+        "Thai" => &["th"],
+        "Tibetan" => &["bo"],
+        _ => &[],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +136,17 @@ mod tests {
             assert!(!seen.contains(alias), "{alias}");
             assert!(LANGUAGES.iter().any(|language| language.code == code), "{code}");
         }
+    }
+
+    #[test]
+    fn scripts_have_languages_that_are_known() {
+        for script in ["Chinese", "Cyrillic", "Arabic", "Tibetan"] {
+            for code in written_in(script) {
+                assert!(LANGUAGES.iter().any(|language| language.code == *code), "{script} {code}");
+            }
+            assert!(!written_in(script).is_empty());
+        }
+        assert!(written_in("other").is_empty());
     }
 
     #[test]

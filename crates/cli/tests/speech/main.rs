@@ -1,5 +1,6 @@
 //! The program on real speech. The first run fetches a model, a recording and the clients; see `clients/README.md`.
 
 mod clients;
+mod speak;
 mod support;
 mod transcribe;

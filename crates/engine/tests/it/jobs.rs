@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mynah_engine::{
-    AudioSource, Engine, Error, Job, JobEvent, LoadProgress, ModelRef, PullProgress, Settings,
+    AudioSource, Engine, Error, Job, JobEvent, LoadProgress, Loaders, ModelRef, PullProgress, Settings,
     TranscribeRequest, Transcriber,
 };
 use mynah_models::{CancelFlag, Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent};
@@ -129,7 +129,8 @@ fn engine_with(settings: Settings) -> (Engine, Arc<Stage>) {
             _ => Ok(Arc::new(StandIn(Arc::clone(&shared)))),
         }
     };
-    (Engine::open_with(settings, Box::new(load)).unwrap(), stage)
+    let loaders = Loaders { transcriber: Box::new(load), ..Loaders::default() };
+    (Engine::open_with(settings, loaders).unwrap(), stage)
 }
 
 fn engine() -> (Engine, Arc<Stage>) {

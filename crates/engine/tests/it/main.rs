@@ -5,3 +5,4 @@ mod hub;
 mod jobs;
 mod on_disk;
 mod signal;
+mod speech;

@@ -2,17 +2,20 @@
 //!
 //! A voice is one ONNX file of 8 MB (hibari-tts 0.2, Apache-2.0), a distillation of a Kokoro voice. `onnx` and `weights`
 //! read it, `tokens` numbers the phonemes, `network` predicts durations, pitch and spectra, `pulses` and `vocoder` turn
-//! those into samples. Everything up to the spectra is computed for the whole utterance; spectra and samples are made
+//! those into samples; `read_aloud` puts the English front end before all that. Everything up to the spectra is computed for the whole utterance; spectra and samples are made
 //! in pieces as they are asked for.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+
+use mynah_text::english::G2p;
 
 use crate::{AudioChunk, CancelFlag, Error, SpeechOptions};
 
 mod network;
 mod onnx;
 mod pulses;
+mod read_aloud;
 mod tokens;
 mod vocoder;
 mod voices;
@@ -26,10 +29,15 @@ use network::{Decoded, Network, PARTS};
 use tokens::Tokens;
 use vocoder::{Stream, Vocoder};
 
-/// The voices of a folder, shared by all jobs. Each is loaded when it is first asked for.
+/// The voices of a folder, shared by all jobs. Each is loaded when it is first asked for, as is the front end of each
+/// dialect.
 pub struct Hibari {
     voices: Vec<Slot>,
     vocoder: Arc<Vocoder>,
+    /// Where the front end's files are.
+    folder: PathBuf,
+    american: OnceLock<G2p>,
+    british: OnceLock<G2p>,
 }
 
 struct Slot {
@@ -39,6 +47,10 @@ struct Slot {
 }
 
 impl Slot {
+    fn is_there(&self) -> bool {
+        self.network.get().is_some() || self.path.is_file()
+    }
+
     fn network(&self) -> Result<Arc<Network>, Error> {
         if let Some(network) = self.network.get() {
             return Ok(Arc::clone(network));
@@ -49,46 +61,53 @@ impl Slot {
 }
 
 impl Hibari {
+    /// Whether there is a voice at `path`, by the names of files.
+    pub fn is_at(path: &Path) -> bool {
+        let is_voice = |file: &Path| file.is_file() && file.extension().is_some_and(|ext| ext == "onnx");
+        voices::possible(path).1.iter().any(|(_, file)| is_voice(file))
+    }
+
     /// Opens a folder with files of voices under the names they are published by (`hibari.onnx`, ...), or one such file
-    /// under any name, and loads the default voice.
+    /// under any name, and loads the default voice. Voices may be added to the folder later.
     ///
     /// # Errors
     /// There is no voice, or its file is damaged or of another kind.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let found = voices::find(path).into_iter();
-        let voices: Vec<_> =
-            found.map(|(voice, path)| Slot { voice, path, network: OnceLock::new() }).collect();
-        let Some(default) = voices.first() else {
+        let (folder, possible) = voices::possible(path);
+        let slot = |(voice, path)| Slot { voice, path, network: OnceLock::new() };
+        let mut voices: Vec<_> = possible.into_iter().map(slot).collect();
+        // The first that is there is the default.
+        voices.sort_by_key(|slot| !slot.path.is_file());
+        let Some(default) = voices.first().filter(|slot| slot.path.is_file()) else {
             let source =
                 std::io::Error::new(std::io::ErrorKind::NotFound, "no hibari voice (hibari.onnx) is there");
             return Err(Error::Io { path: path.to_owned(), source });
         };
         default.network()?;
-        Ok(Self { voices, vocoder: Arc::new(Vocoder::new()) })
+        let (american, british) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { voices, vocoder: Arc::new(Vocoder::new()), folder, american, british })
     }
 
     /// The voices there are, the default first.
     pub fn voices(&self) -> impl Iterator<Item = &Voice> {
-        self.voices.iter().map(|slot| &slot.voice)
+        self.voices.iter().filter(|slot| slot.is_there()).map(|slot| &slot.voice)
     }
 
     /// The voice of this name, or the default for `None`.
     ///
     /// # Errors
-    /// [`Error::BadInput`] lists the voices there are.
+    /// [`Error::Option`] lists the voices there are.
     pub fn voice(&self, name: Option<&str>) -> Result<&Voice, Error> {
         self.slot(name).map(|slot| &slot.voice)
     }
 
     fn slot(&self, name: Option<&str>) -> Result<&Slot, Error> {
-        let found = self.voices.iter().find(|slot| name.is_none_or(|name| slot.voice.name == name));
-        found.ok_or_else(|| {
+        let mut there = self.voices.iter().filter(|slot| slot.is_there());
+        there.find(|slot| name.is_none_or(|name| slot.voice.name == name)).ok_or_else(|| {
             let names: Vec<_> = self.voices().map(|voice| voice.name.as_str()).collect();
-            Error::BadInput(format!(
-                "unknown voice {}; known are {}",
-                name.unwrap_or_default(),
-                names.join(", ")
-            ))
+            let asked: String = name.unwrap_or_default().chars().take(80).collect();
+            let reason = format!("unknown voice {asked:?}; use one of {}", names.join(", "));
+            Error::Option { name: "voice", reason }
         })
     }
 
@@ -101,7 +120,8 @@ impl Hibari {
     /// but the samples, which [`Utterance::next_chunk`] makes.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for an unknown voice, a pace outside its limits, too many phonemes or none.
+    /// [`Error::Option`] for an unknown voice or a pace outside its limits, [`Error::BadInput`] for too many phonemes or
+    /// none.
     pub fn begin(
         &self,
         phonemes: &str,

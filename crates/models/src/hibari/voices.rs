@@ -29,8 +29,9 @@ const KNOWN: [(&str, &str, &str, &str); 5] = [
     ("kore", "af_kore.int8.onnx", "en-US", "female"),
 ];
 
-/// Voices whose files are in `folder` or its `voices` folder; or the one whose file `path` is, known or not.
-pub(super) fn find(path: &Path) -> Vec<(Voice, PathBuf)> {
+/// The folder of the front end, and the voices whose files are or may come to be in the folder `path` or its `voices`
+/// folder; or the one whose file `path` is, known or not.
+pub(super) fn possible(path: &Path) -> (PathBuf, Vec<(Voice, PathBuf)>) {
     let voice =
         |&(name, _, language, gender): &(&str, _, _, _)| Voice { name: name.into(), language, gender };
     if path.is_file() {
@@ -38,12 +39,14 @@ pub(super) fn find(path: &Path) -> Vec<(Voice, PathBuf)> {
         let known = KNOWN.iter().find(|known| known.1 == name).map(voice);
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let voice = known.unwrap_or(Voice { name: stem, language: "en-US", gender: "" });
-        return vec![(voice, path.to_owned())];
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        return (folder, vec![(voice, path.to_owned())]);
     }
     let file = |known: &(&str, &str, _, _)| {
-        [path.join(known.1), path.join("voices").join(known.1)].into_iter().find(|file| file.is_file())
+        let beside = path.join(known.1);
+        if beside.is_file() { beside } else { path.join("voices").join(known.1) }
     };
-    KNOWN.iter().filter_map(|known| Some((voice(known), file(known)?))).collect()
+    (path.to_owned(), KNOWN.iter().map(|known| (voice(known), file(known))).collect())
 }
 
 #[cfg(test)]
@@ -53,7 +56,11 @@ mod tests {
     #[test]
     fn voices_are_found_by_their_files() {
         let folder = tempfile::tempdir().unwrap();
+        let find = |path: &Path| -> Vec<_> {
+            possible(path).1.into_iter().filter(|(_, file)| file.is_file()).collect()
+        };
         assert!(find(folder.path()).is_empty());
+        assert_eq!(possible(folder.path()).1.len(), KNOWN.len());
         std::fs::create_dir(folder.path().join("voices")).unwrap();
         for file in ["voices/bf_emma.int8.onnx", "hibari.onnx", "other.onnx"] {
             std::fs::write(folder.path().join(file), "").unwrap();

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 const WHEEL: &str = "hibari_tts-0.2.1-py3-none-any.whl";
 const WHEEL_SHA256: &str = "49f2abbbe451c988e7448b5afa08c8a56410535ebb855c0e7d174275df5ca1f3";
-const VOICE: &str = "hibari/assets/hibari.onnx";
+const ASSETS: &str = "hibari/assets/";
 
 const SENTENCES: [&str; 4] = [
     "ðə fˈɛɹi lˈivz æt dˈɔn, wˌɛðəɹ ɔɹ nˌɑt ðə fˈɑɡ hæz lˈɪftᵻd.",
@@ -21,7 +21,7 @@ const SENTENCES: [&str; 4] = [
 ];
 
 /// The voice's folder; fetched once and kept between runs.
-fn folder() -> &'static Path {
+pub(crate) fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hibari");
@@ -36,12 +36,16 @@ fn folder() -> &'static Path {
             assert_eq!(sha256(&wheel).as_deref(), Some(WHEEL_SHA256), "{} is another file", wheel.display());
         }
         let mut archive = zip::ZipArchive::new(std::fs::File::open(&wheel).unwrap()).unwrap();
-        let mut bytes = Vec::new();
-        archive.by_name(VOICE).unwrap().read_to_end(&mut bytes).unwrap();
-        // Written beside and renamed: a run that is stopped leaves no half file.
-        let partial = folder.join(format!("{}.part", std::process::id()));
-        std::fs::write(&partial, bytes).unwrap();
-        std::fs::rename(partial, folder.join("hibari.onnx")).unwrap();
+        for place in 0..archive.len() {
+            let mut file = archive.by_index(place).unwrap();
+            let Some(name) = file.name().strip_prefix(ASSETS).map(str::to_owned) else { continue };
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).unwrap();
+            // Written beside and renamed: a run that is stopped leaves no half file.
+            let partial = folder.join(format!("{name}.{}.part", std::process::id()));
+            std::fs::write(&partial, bytes).unwrap();
+            std::fs::rename(partial, folder.join(name)).unwrap();
+        }
         folder
     })
 }
@@ -51,7 +55,7 @@ fn sha256(path: &Path) -> Option<String> {
     Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn hibari() -> &'static Hibari {
+pub(crate) fn hibari() -> &'static Hibari {
     static HIBARI: OnceLock<Hibari> = OnceLock::new();
     HIBARI.get_or_init(|| Hibari::load(folder()).unwrap())
 }
@@ -60,7 +64,7 @@ fn speak(phonemes: &str, options: &SpeechOptions) -> Vec<f32> {
     hibari().synthesise(phonemes, options, &CancelFlag::new()).unwrap().audio.samples
 }
 
-fn level_db(samples: &[f32]) -> f64 {
+pub(crate) fn level_db(samples: &[f32]) -> f64 {
     let power = samples.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / samples.len() as f64;
     10.0 * power.log10()
 }
@@ -174,10 +178,10 @@ fn what_cannot_be_spoken_is_refused() {
     let begin = |phonemes: &str, options: SpeechOptions| hibari().begin(phonemes, &options, &cancel).err();
     let unknown = SpeechOptions { voice: Some("nobody".into()), ..SpeechOptions::default() };
     let error = begin("ə", unknown).unwrap();
-    assert_eq!(error.to_string(), "unknown voice nobody; known are heart");
+    assert_eq!(error.to_string(), "unknown voice \"nobody\"; use one of heart");
     assert!(begin("ə", SpeechOptions { voice: Some("heart".into()), ..SpeechOptions::default() }).is_none());
     let fast = SpeechOptions { speed: 5.0, ..SpeechOptions::default() };
-    assert!(matches!(begin("ə", fast), Some(Error::BadInput(_))));
+    assert!(matches!(begin("ə", fast), Some(Error::Option { name: "speed", .. })));
     assert!(matches!(begin("", SpeechOptions::default()), Some(Error::BadInput(_))));
     let long = "həlˈO ".repeat(MAX_PHONEMES / 6 + 1);
     assert!(matches!(begin(&long, SpeechOptions::default()), Some(Error::BadInput(_))));

@@ -17,6 +17,34 @@ use super::{json, multipart};
 use crate::config::Limits;
 use crate::error::ApiError;
 
+/// Parameters of a request that carries text alone; a file in it is read and named by a field of its own, so that the
+/// route can refuse it.
+pub(crate) async fn read_without_audio(request: Request, limits: &Limits) -> Result<Fields, ApiError> {
+    let kind = media_type(request.headers());
+    let too_long = || {
+        let message =
+            format!("The request is larger than {} bytes, the bound max_text_bytes.", limits.max_text_bytes);
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message).param("input")
+    };
+    let slack = 64 << 10;
+    let largest = limits.max_text_bytes as u64 + slack;
+    let request = request.map(|body| Body::from_stream(Timed::new(body, limits)));
+    match kind {
+        MediaType::Multipart => Ok(multipart::read(request, limits).await?.0),
+        MediaType::Json => {
+            if announced_length(request.headers()).is_some_and(|length| length > largest) {
+                return Err(too_long());
+            }
+            let body = collect(request.into_body(), largest, too_long).await?;
+            json::read_object(&body).map(Fields::from_object)
+        }
+        MediaType::Other => {
+            let message = "Send application/json or multipart/form-data.";
+            Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
+        }
+    }
+}
+
 /// Parameters and audio of an audio route's request.
 pub(crate) async fn read(request: Request, limits: &Limits) -> Result<(Fields, Upload), ApiError> {
     let kind = media_type(request.headers());
@@ -36,7 +64,10 @@ pub(crate) async fn read(request: Request, limits: &Limits) -> Result<(Fields, U
     let request = request.map(|body| Body::from_stream(Timed::new(body, limits)));
     let (fields, upload) = match kind {
         MediaType::Multipart => multipart::read(request, limits).await?,
-        _ => json::read(&collect(request.into_body(), largest, limits).await?, limits).await?,
+        _ => {
+            let body = collect(request.into_body(), largest, || too_large(limits)).await?;
+            json::read(&body, limits).await?
+        }
     };
     let upload = upload.ok_or_else(|| ApiError::missing("file", "Send the audio in the parameter file."))?;
     Ok((fields, upload))
@@ -61,7 +92,7 @@ fn announced_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn collect(body: Body, largest: u64, limits: &Limits) -> Result<Vec<u8>, ApiError> {
+async fn collect(body: Body, largest: u64, too_large: impl Fn() -> ApiError) -> Result<Vec<u8>, ApiError> {
     let mut pieces = body.into_data_stream();
     let mut whole = Vec::new();
     while let Some(piece) = pieces.next().await {
@@ -71,7 +102,7 @@ async fn collect(body: Body, largest: u64, limits: &Limits) -> Result<Vec<u8>, A
             })
         })?;
         if (whole.len() + piece.len()) as u64 > largest {
-            return Err(too_large(limits));
+            return Err(too_large());
         }
         whole.extend_from_slice(&piece);
     }

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::fields::Fields;
 use super::upload::{Spool, Upload, too_large};
@@ -24,15 +24,21 @@ const PIECE: usize = 48 << 10;
 
 /// Reads parameters and audio out of a JSON object.
 pub(crate) async fn read(body: &[u8], limits: &Limits) -> Result<(Fields, Option<Upload>), ApiError> {
-    let Value::Object(mut object) = parse(body)? else {
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, "The JSON body must be an object."));
-    };
+    let mut object = read_object(body)?;
     let upload = match object.remove("file") {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(audio(text, limits).await?),
         Some(_) => return Err(not_audio()),
     };
     Ok((Fields::from_object(object), upload))
+}
+
+/// Reads a JSON object.
+pub(crate) fn read_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    match parse(body)? {
+        Value::Object(object) => Ok(object),
+        _ => Err(ApiError::new(StatusCode::BAD_REQUEST, "The JSON body must be an object.")),
+    }
 }
 
 /// Takes commas before a closing bracket too, which hand-written bodies often have.

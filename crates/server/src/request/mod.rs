@@ -4,9 +4,11 @@ mod body;
 mod fields;
 mod json;
 mod multipart;
+mod speech;
 mod transcription;
 mod upload;
 
-pub(crate) use body::read;
+pub(crate) use body::{read, read_without_audio};
+pub(crate) use speech::SpeechParams;
 pub(crate) use transcription::{ResponseOptions, TranscriptionParams};
 pub(crate) use upload::Upload;

@@ -11,6 +11,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
+use serde_json::{Map, Value};
 
 use super::fields::Fields;
 use super::upload::{Spool, Upload, too_large};
@@ -20,7 +21,7 @@ use crate::error::ApiError;
 /// Bytes that may pass before a part's head is complete.
 const MAX_HEAD_BYTES: u64 = 64 << 10;
 
-/// Reads a whole form.
+/// Reads a whole form. A file under another name than `file` is passed over; its field is an empty object.
 pub(crate) async fn read(request: Request, limits: &Limits) -> Result<(Fields, Option<Upload>), ApiError> {
     let (parts, body) = request.into_parts();
     let budget = Arc::new(AtomicU64::new(MAX_HEAD_BYTES));
@@ -43,6 +44,7 @@ pub(crate) async fn read(request: Request, limits: &Limits) -> Result<(Fields, O
             upload = Some(audio(field, limits).await?);
         } else if field.file_name().is_some() {
             pass_over(field, limits).await?;
+            fields.push(&name, Value::Object(Map::new()));
         } else {
             let value = text(field, &mut text_left, limits).await?;
             fields.push_text(&name, value);

@@ -14,7 +14,8 @@ use crate::state::AppState;
 
 /// All models that requests can name.
 pub(crate) async fn list_models(State(state): State<Arc<AppState>>) -> Result<Json<ModelList>, ApiError> {
-    let mut data: Vec<Model> = state.config.local_models.iter().map(|model| local(&model.name)).collect();
+    let mut data: Vec<Model> =
+        state.config.local_models.iter().map(|model| own(&state, &model.name)).collect();
     let named =
         catalogue(&state).await?.iter().map(|status| model(&status.entry.name, status)).collect::<Vec<_>>();
     data.extend(
@@ -30,7 +31,7 @@ pub(crate) async fn retrieve_model(
 ) -> Result<Json<Model>, ApiError> {
     let Path(name) = name.map_err(|error| ApiError::new(error.status(), error.body_text()).param("model"))?;
     let wanted = match state.model(&name)? {
-        ModelRef::Path(_) => return Ok(Json(local(&name))),
+        ModelRef::Path(_) => return Ok(Json(own(&state, &name))),
         ModelRef::Named(wanted) => wanted,
     };
     let statuses = catalogue(&state).await?;
@@ -48,13 +49,10 @@ async fn catalogue(state: &AppState) -> Result<Vec<ModelStatus>, ApiError> {
 
 fn model(id: &str, status: &ModelStatus) -> Model {
     let entry = &status.entry;
-    let ability = match entry.ability {
-        Ability::Audio2text => "audio2text",
-    };
     Model {
         model_name: entry.name.clone(),
         model_family: entry.family.clone(),
-        model_ability: vec![ability.to_owned()],
+        model_ability: vec![entry.ability.as_str().to_owned()],
         model_lang: if entry.languages.is_empty() { all_languages() } else { entry.languages.clone() },
         multilingual: entry.is_multilingual(),
         on_disk: status.on_disk.is_some(),
@@ -62,7 +60,23 @@ fn model(id: &str, status: &ModelStatus) -> Model {
     }
 }
 
-/// A checkpoint of the operator's; what it knows shows when it is loaded.
+/// A checkpoint of the operator's; its languages show when it is loaded.
+fn own(state: &AppState, name: &str) -> Model {
+    let abilities = state.config.local_models.iter().zip(&state.local_abilities);
+    let ability = abilities.into_iter().find(|(model, _)| model.name == name).map(|(_, ability)| *ability);
+    match ability {
+        Some(Ability::Text2audio) => Model {
+            model_family: "hibari".to_owned(),
+            model_ability: vec![Ability::Text2audio.as_str().to_owned()],
+            model_lang: vec!["en".to_owned()],
+            multilingual: false,
+            ..local(name)
+        },
+        _ => local(name),
+    }
+}
+
+/// What all models have in common.
 fn local(name: &str) -> Model {
     Model {
         id: name.to_owned(),

@@ -1,19 +1,17 @@
 //! `POST /v1/audio/transcriptions` and `POST /v1/audio/translations`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use mynah_engine::{AudioSource, Job, JobEvent, TranscribeRequest};
 use mynah_models::{Task, Transcript};
-use tokio::time::Instant;
 
 use crate::error::ApiError;
 use crate::events;
 use crate::render::render;
 use crate::request::{TranscriptionParams, Upload, read};
+use crate::routes::Deadline;
 use crate::state::AppState;
 
 /// Speech to text in the spoken language.
@@ -46,8 +44,7 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
     let open_language = options.language.is_none();
     let mut job = TimedJob {
         job: state.engine.transcribe(TranscribeRequest { model, audio, options })?,
-        bound: limits.request_time,
-        deadline: Instant::now() + limits.request_time,
+        deadline: Deadline::after(limits.request_time),
     };
     if response.stream {
         return events::answer(job, response.logprobs, open_language, place).await;
@@ -59,24 +56,15 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
 /// A job that may take a while and no longer.
 pub(crate) struct TimedJob {
     job: Job,
-    bound: Duration,
-    deadline: Instant,
+    deadline: Deadline,
 }
 
 impl TimedJob {
     /// The next event that is not a failure.
     pub(crate) async fn next(&mut self) -> Result<JobEvent, ApiError> {
-        match tokio::time::timeout_at(self.deadline, self.job.next()).await {
-            Ok(Some(JobEvent::Failed(error))) => Err(error.into()),
-            Ok(Some(event)) => Ok(event),
-            Ok(None) => {
-                Err(ApiError::internal(&"the job ended without a result", "The transcription failed"))
-            }
-            Err(_) => {
-                let message =
-                    format!("The transcription took longer than request_time, {} s.", self.bound.as_secs());
-                Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, message).code("timeout"))
-            }
+        match self.deadline.wait("transcription", self.job.next()).await? {
+            JobEvent::Failed(error) => Err(error.into()),
+            event => Ok(event),
         }
     }
 

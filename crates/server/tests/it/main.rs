@@ -6,5 +6,6 @@ mod errors;
 mod formats;
 mod models;
 mod parameters;
+mod speech;
 mod stream;
 mod support;

@@ -10,14 +10,21 @@ async fn the_list_has_the_catalogue_and_the_operators_own() {
     assert_eq!(body["object"], "list");
     let ids: Vec<_> =
         body["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
-    for id in ["scripted", "whisper-base", "whisper-tiny.en", "whisper-large-v3", "Belle-whisper-large-v3-zh"]
-    {
+    for id in [
+        "scripted",
+        "whisper-base",
+        "whisper-tiny.en",
+        "whisper-large-v3",
+        "Belle-whisper-large-v3-zh",
+        "hibari",
+    ] {
         assert!(ids.contains(&id), "{id} is not in {ids:?}");
     }
     for model in body["data"].as_array().unwrap() {
         assert_eq!(model["object"], "model");
         assert_eq!(model["model_type"], "audio");
-        assert_eq!(model["model_ability"], json!(["audio2text"]));
+        let ability = if model["id"] == "hibari" { "text2audio" } else { "audio2text" };
+        assert_eq!(model["model_ability"], json!([ability]));
         assert!(model["created"].is_u64() && model["owned_by"].is_string());
     }
 }
@@ -36,6 +43,34 @@ async fn one_model_by_any_of_its_names() {
         assert_eq!(app.get(path).await.json()["id"], "openai/whisper-base", "{path}");
     }
     assert_eq!(app.get("/v1/models/scripted").await.json()["id"], "scripted");
+}
+
+#[tokio::test]
+async fn the_voices_are_listed_under_both_names() {
+    let app = app();
+    let body = app.get("/v1/audio/voices").await.json();
+    assert_eq!((&body["object"], &body["voices"]), (&json!("list"), &body["data"]));
+    let voices = body["voices"].as_array().unwrap();
+    let ids: Vec<_> = voices.iter().map(|voice| voice["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["heart", "emma", "fenrir", "fable", "kore"]);
+    assert_eq!(voices[0]["default"], true);
+    assert_eq!((&voices[1]["language"], &voices[1]["default"]), (&json!("en-GB"), &json!(false)));
+    assert!(voices[0]["aliases"].as_array().unwrap().contains(&json!("alloy")));
+    assert!(voices.iter().all(|voice| voice["model"] == "hibari" && voice["name"] == voice["id"]));
+    assert_eq!(app.get("/v1/audio/models").await.json(), json!({"models": [{"id": "hibari"}]}));
+    assert_eq!(app.get("/v1/models/tts-1").await.json()["model_name"], "hibari");
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_speaks_is_listed_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("hibari.onnx"), b"").unwrap();
+    let app = crate::support::app_with(|config| {
+        let path = folder.path().to_owned();
+        config.local_models.push(mynah_server::LocalModel { name: "my-voice".into(), path });
+    });
+    assert_eq!(app.get("/v1/models/my-voice").await.json()["model_ability"], json!(["text2audio"]));
+    assert_eq!(app.get("/v1/models/scripted").await.json()["model_ability"], json!(["audio2text"]));
 }
 
 #[tokio::test]

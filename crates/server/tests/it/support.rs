@@ -8,10 +8,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use mynah_engine::{Engine, Settings, Transcriber};
+use mynah_engine::{Engine, Loaders, Settings, Synthesizer, Transcriber};
 use mynah_models::speech_to_text::TokenLogprob;
 use mynah_models::{
-    CancelFlag, Error, Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent, Word,
+    CancelFlag, Error, Listener, Observer, Segment, SpeechOptions, SpokenWord, Task, TokenCounts,
+    TranscribeOptions, Transcript, TranscriptEvent, Word,
 };
 use mynah_server::{LocalModel, ServerConfig, router};
 use serde_json::Value;
@@ -21,6 +22,7 @@ use tower::ServiceExt;
 #[derive(Default)]
 pub(crate) struct Seen {
     options: Mutex<Option<TranscribeOptions>>,
+    speech: Mutex<Option<(String, SpeechOptions)>>,
     cancelled: AtomicBool,
 }
 
@@ -30,9 +32,14 @@ impl Seen {
         self.options.lock().unwrap().clone().expect("no job ran")
     }
 
+    /// Text and options of the last speech.
+    pub(crate) fn speech(&self) -> (String, SpeechOptions) {
+        self.speech.lock().unwrap().clone().expect("nothing was spoken")
+    }
+
     /// Whether no job ran.
     pub(crate) fn nothing(&self) -> bool {
-        self.options.lock().unwrap().is_none()
+        self.options.lock().unwrap().is_none() && self.speech.lock().unwrap().is_none()
     }
 
     /// Waits until a job was told to stop.
@@ -100,6 +107,53 @@ impl Transcriber for Scripted {
     }
 }
 
+/// Samples a second of scripted speech.
+pub(crate) const SPEECH_RATE_HZ: u32 = 24_000;
+
+impl Synthesizer for Scripted {
+    fn sample_rate_hz(&self) -> u32 {
+        SPEECH_RATE_HZ
+    }
+
+    /// Says every word as half a second of a tone.
+    fn synthesize(
+        &self,
+        text: &str,
+        options: &SpeechOptions,
+        cancel: &CancelFlag,
+        listener: &mut dyn Listener,
+    ) -> Result<TokenCounts, Error> {
+        *self.seen.speech.lock().unwrap() = Some((text.to_owned(), options.clone()));
+        if self.name == "scripted" && options.instructions.is_some() {
+            return Err(Error::Option { name: "instructions", reason: "scripted follows none".into() });
+        }
+        if !text.is_ascii() {
+            return Err(Error::Script { script: "Chinese", sample: text.chars().take(8).collect() });
+        }
+        assert!(self.name != "panics", "as the script says");
+        let tone: Vec<f32> =
+            (0..SPEECH_RATE_HZ / 2).map(|i| (f64::from(i) * 0.1).sin() as f32 * 0.25).collect();
+        for (n, word) in text.split_whitespace().enumerate() {
+            listener.turn_begins();
+            listener.samples(&tone)?;
+            listener.turn_ends();
+            let start_s = 0.5 * n as f64;
+            listener.word(SpokenWord { text: word.to_owned(), range: 0..0, start_s, end_s: start_s + 0.5 });
+            if self.name == "slow" {
+                while !cancel.is_cancelled() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                self.seen.cancelled.store(true, Ordering::Release);
+                return Err(Error::Cancelled);
+            }
+            if self.name == "fails" {
+                return Err(Error::BadInput("this went wrong half way".into()));
+            }
+        }
+        Ok(TokenCounts { input: text.len() as u64, output: 7 })
+    }
+}
+
 fn segment(id: usize, text: &str, options: &TranscribeOptions) -> Segment {
     let start_s = id as f64;
     let words = text.split_inclusive(' ').map(str::trim_end).filter(|word| !word.is_empty()).enumerate();
@@ -154,7 +208,18 @@ pub(crate) fn app_with(change: impl FnOnce(&mut ServerConfig)) -> App {
             Ok(Arc::new(Scripted { name, seen: Arc::clone(&seen) }))
         }
     };
-    let engine = Engine::open_with(settings, Box::new(load)).unwrap();
+    let load_speech = {
+        let seen = Arc::clone(&seen);
+        move |path: &Path| -> Result<Arc<dyn Synthesizer>, Error> {
+            let name = path.to_string_lossy().into_owned();
+            if name == "damaged" {
+                return Err(Error::Malformed { path: path.to_owned(), reason: "secret reason".into() });
+            }
+            Ok(Arc::new(Scripted { name, seen: Arc::clone(&seen) }))
+        }
+    };
+    let loaders = Loaders { transcriber: Box::new(load), synthesizer: Box::new(load_speech) };
+    let engine = Engine::open_with(settings, loaders).unwrap();
     let names = ["scripted", "silent", "english", "panics", "slow", "fails", "damaged"];
     let local_models = names.map(|name| LocalModel { name: name.into(), path: name.into() });
     let mut config = ServerConfig { local_models: local_models.into(), ..ServerConfig::default() };
@@ -221,6 +286,11 @@ impl App {
         self.send(form(TRANSCRIPTIONS, &with_model(fields), Some(&sound()))).await
     }
 
+    /// These members as JSON to `/v1/audio/speech`; the model is `scripted` and the input three words unless named.
+    pub(crate) async fn speak(&self, members: &Value) -> Answer {
+        self.send(json(SPEECH, speech_body(members).to_string())).await
+    }
+
     /// The same to `/v1/audio/translations`.
     pub(crate) async fn translate(&self, fields: &[(&str, &str)]) -> Answer {
         self.send(form(TRANSLATIONS, &with_model(fields), Some(&sound()))).await
@@ -228,6 +298,16 @@ impl App {
 }
 
 pub(crate) const TRANSCRIPTIONS: &str = "/v1/audio/transcriptions";
+/// A whole body for `/v1/audio/speech`.
+pub(crate) fn speech_body(members: &Value) -> Value {
+    let mut body = serde_json::json!({"model": "scripted", "input": "one two three"});
+    for (name, value) in members.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+pub(crate) const SPEECH: &str = "/v1/audio/speech";
 pub(crate) const TRANSLATIONS: &str = "/v1/audio/translations";
 
 fn with_model<'a>(fields: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {

@@ -1,14 +1,41 @@
 //! Reading the voice's front-end files: plain or gzipped JSON, with a bound on what they may unpack to.
 
 use std::io::Read;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 use super::Error;
 
 /// More than any file of this kind holds (the largest is under 5 MB); keeps a hostile archive from filling memory.
 const MAX_BYTES: u64 = 64 << 20;
+
+/// A JSON map as pairs in the order of the file: the files' maps are large, and a hash table of each would be the larger
+/// part of the memory that reading them takes.
+pub(super) struct Pairs<K, V>(pub(super) Vec<(K, V)>);
+
+impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Pairs<K, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Map<K, V>(PhantomData<(K, V)>);
+        impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for Map<K, V> {
+            type Value = Pairs<K, V>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<K, V>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Map(PhantomData))
+    }
+}
 
 /// A file's bytes.
 pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, Error> {

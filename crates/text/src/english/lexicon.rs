@@ -7,9 +7,10 @@ use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
+use super::files::{self, Pairs};
 use super::stress::{self, PRIMARY, SECONDARY, Stress};
 use super::table::StringTable;
-use super::{Dialect, Error, files};
+use super::{Dialect, Error};
 
 /// Words the voices' dictionaries lack that our own normalisation writes: word, American, British.
 const OWN_WORDS: &[(&str, &str, &str)] =
@@ -38,7 +39,7 @@ enum Entry {
 
 impl Dictionary {
     fn open(path: &Path) -> Result<Self, Error> {
-        let File(entries) = files::json(path)?;
+        let Pairs(entries) = files::json(path)?;
         let (words, entries) = StringTable::build(entries);
         Ok(Self { words, entries })
     }
@@ -59,30 +60,6 @@ impl Dictionary {
                 None
             }
         })
-    }
-}
-
-struct File(Vec<(String, Entry)>);
-
-impl<'de> Deserialize<'de> for File {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-        impl<'de> Visitor<'de> for Words {
-            type Value = File;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a map from words to phonemes")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<File, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry::<String, Entry>()? {
-                    entries.push(entry);
-                }
-                Ok(File(entries))
-            }
-        }
-        deserializer.deserialize_map(Words)
     }
 }
 

@@ -4,13 +4,14 @@
 //! one with the greatest sum of weights over features of the word, its neighbours and the two tags before it. Words
 //! that have one tag nearly always are answered from a dictionary. Weights and feature templates are the voice's.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
 
+use super::Error;
+use super::files::{self, Pairs};
 use super::table::StringTable;
-use super::{Error, files};
 
 const BEFORE: [&str; 2] = ["-START2-", "-START-"];
 const AFTER: [&str; 2] = ["-END-", "-END2-"];
@@ -18,9 +19,42 @@ const AFTER: [&str; 2] = ["-END-", "-END2-"];
 #[derive(Deserialize)]
 struct Model {
     tags: Vec<String>,
-    tagdict: HashMap<String, String>,
+    tagdict: Pairs<String, TagName>,
     vocab: Vec<String>,
-    weights: HashMap<String, HashMap<String, f32>>,
+    weights: Pairs<String, Pairs<TagName, f32>>,
+}
+
+/// A tag's name as it stands in the file, hundreds of thousands of times: zeros behind it.
+#[derive(Clone, Copy)]
+struct TagName([u8; 8]);
+
+impl TagName {
+    fn as_str(&self) -> &str {
+        let length = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());
+        // It came from a text and was not cut.
+        str::from_utf8(&self.0[..length]).unwrap_or_default()
+    }
+}
+
+impl<'de> Deserialize<'de> for TagName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl Visitor<'_> for Name {
+            type Value = TagName;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a tag of at most 8 bytes")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<TagName, E> {
+                let mut bytes = [0; 8];
+                let place = bytes.get_mut(..name.len());
+                place.ok_or_else(|| E::invalid_length(name.len(), &self))?.copy_from_slice(name.as_bytes());
+                Ok(TagName(bytes))
+            }
+        }
+        deserializer.deserialize_str(Name)
+    }
 }
 
 /// A loaded tagger.
@@ -50,15 +84,16 @@ impl Tagger {
                 .map(|i| i as u8)
                 .map_err(|_| data_error(format!("unknown tag {tag:?}")))
         };
-        let mut certain = Vec::with_capacity(model.tagdict.len());
-        for (word, tag) in model.tagdict {
-            certain.push((word, index(&tag)?));
+        let mut certain = Vec::with_capacity(model.tagdict.0.len());
+        for (word, tag) in model.tagdict.0 {
+            certain.push((word, index(tag.as_str())?));
         }
-        let mut features = Vec::with_capacity(model.weights.len());
-        for (feature, weights) in model.weights {
+        let mut features = Vec::with_capacity(model.weights.0.len());
+        for (feature, weights) in model.weights.0 {
             let mut pairs = weights
+                .0
                 .into_iter()
-                .map(|(tag, weight)| Ok((index(&tag)?, weight)))
+                .map(|(tag, weight)| Ok((index(tag.as_str())?, weight)))
                 .collect::<Result<Box<[_]>, Error>>()?;
             pairs.sort_by_key(|pair| pair.0);
             features.push((feature, pairs));

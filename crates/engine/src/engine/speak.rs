@@ -1,0 +1,169 @@
+//! Speaking: from a request to its audio.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mynah_audio::{EncodeOptions, Encoder, OutputFormat};
+use mynah_models::CancelFlag;
+use mynah_text::languages;
+use tokio::sync::mpsc::{Sender, channel};
+
+use super::{Engine, Inner, ModelRef, Place, guarded, require};
+use crate::catalogue::{Ability, Entry, Voice};
+use crate::speech::{Kept, Key, PIECES_AHEAD, Speaker};
+use crate::sync::lock;
+use crate::{Error, LoadProgress, SpeakRequest, SpeechEvent, SpeechJob, Spoken, Synthesizer};
+
+/// How long after a vain attempt no other is made to fetch a voice for a name that it merely stands for.
+const MISSED_VOICE_PAUSE: Duration = Duration::from_secs(600);
+
+impl Engine {
+    /// Starts a job that speaks. Its model and voice are fetched and loaded where necessary, as part of the job.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when as many jobs as allowed are under way, [`Error::UnknownModel`], a model that does not speak,
+    /// [`Error::UnknownVoice`], a speed outside its limits. Everything else comes as [`SpeechEvent::Failed`].
+    pub fn speak(&self, request: SpeakRequest) -> Result<SpeechJob, Error> {
+        request.options.check()?;
+        if let ModelRef::Named(name) = &request.model {
+            let entry = self.inner.catalogue.find(name)?;
+            require(entry, Ability::Text2audio)?;
+            entry.voice(request.options.voice.as_deref())?;
+        }
+        let place = Place::take(&self.inner)?;
+        let cancel = CancelFlag::new();
+        let (sender, events) = channel(PIECES_AHEAD);
+        let job = SpeechJob { events, cancel: cancel.clone() };
+        let inner = Arc::clone(&self.inner);
+        thread::Builder::new()
+            .name("mynah-job".to_owned())
+            .spawn(move || {
+                let last = match guarded(|| inner.speak(request, &cancel, &sender)) {
+                    Ok(spoken) => SpeechEvent::Done(spoken),
+                    Err(error) => SpeechEvent::Failed(error),
+                };
+                // The place is free before its owner learns that the job is over.
+                drop(place);
+                let _ = sender.blocking_send(last);
+            })
+            .map_err(|_| self.inner.busy())?;
+        Ok(job)
+    }
+}
+
+impl Inner {
+    /// One job, from text to the last byte of audio.
+    fn speak(
+        &self,
+        request: SpeakRequest,
+        cancel: &CancelFlag,
+        events: &Sender<SpeechEvent>,
+    ) -> Result<Spoken, Error> {
+        let mut tell_wait = |progress| {
+            // Whoever reads slowly can do without; whoever left has cancelled the job.
+            let _ = events.try_send(SpeechEvent::Waiting(progress));
+        };
+        let synthesizer = self.load_synthesizer(&request.model, &mut tell_wait, cancel)?;
+        let voice = self.ready_voice(&request, &mut tell_wait, cancel)?;
+        let tell = |event| -> Result<(), Error> { events.blocking_send(event).map_err(|_| Error::Cancelled) };
+
+        let key = Key::new(&request, voice.clone());
+        let kept = lock(&self.speeches).get(&key);
+        if let Some(Kept { voice, audio, spoken }) = kept {
+            tell(SpeechEvent::Started { voice })?;
+            tell(SpeechEvent::Audio(audio))?;
+            return Ok(spoken);
+        }
+
+        let rate_hz = synthesizer.sample_rate_hz();
+        let encoder = encoder(request.format, rate_hz, &request.encoding)?;
+        tell(SpeechEvent::Started { voice: voice.clone() })?;
+        let copy_limit = lock(&self.speeches).largest();
+        let mut speaker = Speaker::new(encoder, rate_hz, &self.turnstile, cancel, events, copy_limit);
+        let SpeakRequest { model, text, mut options, .. } = request;
+        options.voice.clone_from(&voice);
+        let outcome = synthesizer.synthesize(&text, &options, cancel, &mut speaker);
+        let (spoken, copy) = speaker.finish(outcome).map_err(|error| self.with_alternative(error, &model))?;
+        if let Some(audio) = copy {
+            let kept = Kept { voice, audio: Bytes::from(audio), spoken: spoken.clone() };
+            lock(&self.speeches).put(key, kept);
+        }
+        Ok(spoken)
+    }
+
+    fn load_synthesizer(
+        &self,
+        model: &ModelRef,
+        on_progress: &mut dyn FnMut(LoadProgress),
+        cancel: &CancelFlag,
+    ) -> Result<Arc<dyn Synthesizer>, Error> {
+        self.synthesizers.get(model, cancel, on_progress, |on_progress| {
+            let path = self.path(model, on_progress, cancel)?;
+            Ok((self.loaders.synthesizer)(&path)?)
+        })
+    }
+
+    /// The model's own name of the voice to speak with, which is on disk afterwards.
+    fn ready_voice(
+        &self,
+        request: &SpeakRequest,
+        on_progress: &mut dyn FnMut(LoadProgress),
+        cancel: &CancelFlag,
+    ) -> Result<Option<String>, Error> {
+        let asked = request.options.voice.as_deref();
+        let ModelRef::Named(name) = &request.model else { return Ok(asked.map(str::to_owned)) };
+        let entry = self.catalogue.find(name)?;
+        let Some((voice, stands_for)) = entry.voice(asked)? else { return Ok(asked.map(str::to_owned)) };
+        let mut pull = || {
+            let mut on_progress = |progress| on_progress(LoadProgress::Pulling(progress));
+            self.store.pull_voice(entry, voice, &self.settings, &mut on_progress, cancel)
+        };
+        let fetched =
+            if stands_for { self.pull_stand_in(entry, voice, pull)? } else { pull().map(|()| true)? };
+        let speaks = if fetched { Some(voice) } else { entry.voices.first() };
+        Ok(speaks.map(|voice| voice.name.clone()))
+    }
+
+    /// Fetches a voice that speaks in the place of another service's; `false` where it cannot be had.
+    fn pull_stand_in(
+        &self,
+        entry: &Entry,
+        voice: &Voice,
+        pull: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<bool, Error> {
+        if !self.store.has_voice(entry, voice) {
+            let missed = *lock(&self.missed_voice);
+            if missed.is_some_and(|missed| missed.elapsed() < MISSED_VOICE_PAUSE) {
+                return Ok(false);
+            }
+        }
+        match pull() {
+            Ok(()) => Ok(true),
+            Err(error @ (Error::Offline(_) | Error::NoNetwork { .. } | Error::Download { .. })) => {
+                tracing::warn!(%error, "the default voice of {} speaks instead", entry.name);
+                *lock(&self.missed_voice) = Some(Instant::now());
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where a model cannot read the text, names those that can.
+    fn with_alternative(&self, error: Error, asked: &ModelRef) -> Error {
+        let Error::Model(model_error) = &error else { return error };
+        let mynah_models::Error::Script { script, sample } = model_error.as_ref() else { return error };
+        let model = match asked {
+            ModelRef::Named(name) => name.clone(),
+            ModelRef::Path(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        };
+        let mut able = self.catalogue.speakers_of(languages::written_in(script));
+        able.retain(|name| *name != model);
+        Error::Script { script, sample: sample.clone(), model, able }
+    }
+}
+
+fn encoder(format: OutputFormat, rate_hz: u32, encoding: &EncodeOptions) -> Result<Encoder, Error> {
+    Encoder::new(format, rate_hz, encoding).map_err(Error::Encode)
+}

@@ -1,0 +1,96 @@
+//! Jobs that speak: one request for audio each, on a thread of its own that computes in turn with the others.
+
+use bytes::Bytes;
+use mynah_audio::{EncodeOptions, OutputFormat};
+use mynah_models::{CancelFlag, SpeechOptions, SpokenWord, TokenCounts};
+use tokio::sync::mpsc::Receiver;
+
+use crate::{Error, LoadProgress, ModelRef};
+
+mod cache;
+mod speaker;
+
+pub(crate) use cache::{Cache, Kept, Key};
+pub(crate) use speaker::Speaker;
+
+/// Pieces of audio that wait for their reader; a job that has more waits, and lets others compute.
+pub(crate) const PIECES_AHEAD: usize = 16;
+
+/// What is asked of [`Engine::speak`](crate::Engine::speak).
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpeakRequest {
+    /// Which model.
+    pub model: ModelRef,
+    /// What to say, of any length.
+    pub text: String,
+    /// How to say it. The voice may be any name that the catalogue knows it by.
+    pub options: SpeechOptions,
+    /// How the audio is written.
+    pub format: OutputFormat,
+    /// Sample rate and bitrate of the audio.
+    pub encoding: EncodeOptions,
+}
+
+/// What a job tells, in this order; [`SpeechEvent::Done`] or [`SpeechEvent::Failed`] is the last.
+#[derive(Clone, Debug)]
+pub enum SpeechEvent {
+    /// The model or the voice is not ready yet.
+    Waiting(LoadProgress),
+    /// The model is ready and speaks with this voice; `None` where it knows no names of voices.
+    Started {
+        /// Name of the voice that speaks.
+        voice: Option<String>,
+    },
+    /// The next bytes of the audio.
+    Audio(Bytes),
+    /// Bytes of the text spoken so far.
+    Progress(usize),
+    /// All is done.
+    Done(Spoken),
+    /// It ended early.
+    Failed(Error),
+}
+
+/// The end of a speech.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spoken {
+    /// The file's first bytes with its length in them, for who can go back and write them anew; empty where nothing
+    /// changes.
+    pub head: Vec<u8>,
+    /// Length of the audio, seconds.
+    pub duration_s: f64,
+    /// Its words with their times.
+    pub words: Vec<SpokenWord>,
+    /// What it cost, in the model's own units.
+    pub tokens: TokenCounts,
+}
+
+/// A running job. Dropping it stops the work within one step of the model.
+#[derive(Debug)]
+pub struct SpeechJob {
+    pub(crate) events: Receiver<SpeechEvent>,
+    pub(crate) cancel: CancelFlag,
+}
+
+impl SpeechJob {
+    /// The next event; `None` after the last.
+    pub async fn next(&mut self) -> Option<SpeechEvent> {
+        self.events.recv().await
+    }
+
+    /// The next event; `None` after the last. Blocks, so it must not be called from async code.
+    pub fn next_blocking(&mut self) -> Option<SpeechEvent> {
+        self.events.blocking_recv()
+    }
+
+    /// Asks the job to stop; its last event is then [`SpeechEvent::Failed`] with [`Error::Cancelled`].
+    pub fn cancel(&self) {
+        self.cancel.cancel();
+    }
+}
+
+impl Drop for SpeechJob {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}

@@ -1,0 +1,256 @@
+//! Whole texts spoken by the voice of the wheel hibari-tts 0.2.1.
+
+use std::time::{Duration, Instant};
+
+use mynah_models::hibari::{HOP_LENGTH, SAMPLE_RATE};
+use mynah_models::{CancelFlag, Error, Listener, SpeechOptions, SpokenWord, TokenCounts};
+
+use crate::hibari::{hibari, level_db};
+
+/// Samples of 20 ms, the shortest stretch whose level says something.
+const MOMENT: usize = 480;
+
+const SENTENCES: [&str; 10] = [
+    "The old lighthouse keeper climbed the stairs every evening and lit the lamp before dusk.",
+    "Nobody knows why the river turned green last summer!",
+    "If you're going to the market, would you bring back some apples?",
+    "It snowed all night.",
+    "Her grandmother's recipe calls for cardamom, saffron and a pinch of salt; the rest is patience.",
+    "\"Stop!\" he shouted, but the train had already left.",
+    "On Monday, March 3rd, 2025, the committee spent $1,250.75 on new chairs.",
+    "Please write to info@example.com, or call 555-0199 after 9:30 a.m.",
+    "The archaeologists uncovered a mosaic beneath the car park, which surprised everyone who had parked there.",
+    "What a wonderful surprise: you kept the letter, the map and the key all these years.",
+];
+
+/// Keeps what a voice says.
+#[derive(Default)]
+struct Ear {
+    samples: Vec<f32>,
+    /// Samples of the largest piece.
+    largest: usize,
+    words: Vec<SpokenWord>,
+    progress: Vec<usize>,
+    turns: usize,
+    has_turn: bool,
+    /// Keeps no samples, only counts them.
+    forgets: bool,
+    heard: usize,
+    cancel: Option<(usize, CancelFlag)>,
+}
+
+impl Listener for Ear {
+    fn samples(&mut self, samples: &[f32]) -> Result<(), Error> {
+        assert!(self.has_turn || samples.len() < MOMENT, "it computes out of turn");
+        assert!(samples.iter().all(|v| v.is_finite()));
+        self.heard += samples.len();
+        self.largest = self.largest.max(samples.len());
+        if !self.forgets {
+            self.samples.extend_from_slice(samples);
+        }
+        if let Some((limit, cancel)) = &self.cancel
+            && self.heard >= *limit
+        {
+            cancel.cancel();
+        }
+        Ok(())
+    }
+
+    fn word(&mut self, word: SpokenWord) {
+        self.words.push(word);
+    }
+
+    fn progress(&mut self, bytes: usize) {
+        self.progress.push(bytes);
+    }
+
+    fn turn_begins(&mut self) {
+        assert!(!self.has_turn, "a turn within a turn");
+        self.has_turn = true;
+        self.turns += 1;
+    }
+
+    fn turn_ends(&mut self) {
+        self.has_turn = false;
+    }
+}
+
+fn read(text: &str, options: &SpeechOptions) -> Result<(Ear, TokenCounts), Error> {
+    let mut ear = Ear::default();
+    let counts = hibari().read_aloud(text, options, &CancelFlag::new(), &mut ear)?;
+    assert!(!ear.has_turn, "it keeps its turn");
+    Ok((ear, counts))
+}
+
+fn read_plainly(text: &str) -> Ear {
+    read(text, &SpeechOptions::default()).unwrap().0
+}
+
+/// Level of the moments in which somebody speaks.
+fn loudness_db(samples: &[f32]) -> f64 {
+    let levels: Vec<f64> = samples.chunks(MOMENT).map(level_db).collect();
+    let loudest = levels.iter().copied().fold(f64::MIN, f64::max);
+    let active: Vec<f64> =
+        levels.iter().filter(|&&db| db > loudest - 25.0).map(|db| 10_f64.powf(db / 10.0)).collect();
+    10.0 * (active.iter().sum::<f64>() / active.len() as f64).log10()
+}
+
+fn longest_silence_s(samples: &[f32]) -> f64 {
+    let quiet = samples.chunks(MOMENT).map(|moment| level_db(moment) < -50.0);
+    let (_, longest) =
+        quiet.fold((0, 0), |(run, most), q| if q { (run + 1, most.max(run + 1)) } else { (0, most) });
+    f64::from(longest) * MOMENT as f64 / f64::from(SAMPLE_RATE)
+}
+
+#[test]
+fn sentences_are_alike_in_loudness_and_have_no_clipping_and_no_gaps() {
+    let mut levels = Vec::new();
+    for sentence in SENTENCES {
+        let ear = read_plainly(sentence);
+        let peak = ear.samples.iter().fold(0.0_f32, |peak, v| peak.max(v.abs()));
+        assert!(peak < 0.95, "{peak} in {sentence}");
+        let silence = longest_silence_s(&ear.samples);
+        assert!(silence < 1.0, "{silence} s of silence in {sentence}");
+        levels.push(loudness_db(&ear.samples));
+    }
+    let low = levels.iter().copied().fold(f64::MAX, f64::min);
+    let high = levels.iter().copied().fold(f64::MIN, f64::max);
+    assert!(high - low < 3.0 && low > -30.0, "{levels:?}");
+}
+
+#[test]
+fn sentences_are_joined_without_clicks_and_paragraphs_pause() {
+    let text = SENTENCES.join(" ");
+    let ear = read_plainly(&text);
+    let ends = SENTENCES.iter().scan(0, |end, sentence| {
+        *end += read_plainly(sentence).samples.len();
+        Some(*end)
+    });
+    let ends: Vec<usize> = ends.collect();
+    assert_eq!(ends[SENTENCES.len() - 1], ear.samples.len(), "on end they are as long as each alone");
+    for &end in &ends[..SENTENCES.len() - 1] {
+        let seam = &ear.samples[end - 96..end + 96];
+        let step = seam.windows(2).map(|w| (w[0] - w[1]).abs()).fold(0.0, f32::max);
+        assert!(step < 2e-3, "a step of {step} at {end}");
+    }
+    let paragraphs = read_plainly(&SENTENCES[..3].join("\n\n")).samples.len();
+    let line = read_plainly(&SENTENCES[..3].join(" ")).samples.len();
+    let pause_s = (paragraphs - line) as f64 / f64::from(SAMPLE_RATE);
+    assert!((0.5..1.0).contains(&pause_s), "{pause_s} s for two paragraph ends");
+}
+
+#[test]
+fn words_have_their_times_and_places() {
+    let text = SENTENCES.join("\n\n");
+    let (ear, counts) = read(&text, &SpeechOptions::default()).unwrap();
+    let mut end = 0.0;
+    for word in &ear.words {
+        assert_eq!(text[word.range.clone()], word.text);
+        assert!(word.start_s >= end && word.end_s > word.start_s, "{word:?} after {end}");
+        end = word.end_s;
+    }
+    let duration_s = ear.samples.len() as f64 / f64::from(SAMPLE_RATE);
+    assert!(end <= duration_s && end > duration_s - 1.0);
+    assert_eq!((ear.words[0].text.as_str(), ear.words[1].text.as_str()), ("The", "old"));
+    assert!(ear.words.iter().any(|word| word.text == "$1,250.75"));
+    assert_eq!(ear.progress.len(), SENTENCES.len(), "once a sentence");
+    assert!(ear.progress.is_sorted());
+    // Words lie where it sounds: what is between sentences is quieter than what is within words.
+    let level = |from: f64, to: f64| {
+        let at = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)) as usize;
+        level_db(&ear.samples[at(from)..at(to)])
+    };
+    let within: f64 =
+        ear.words.iter().map(|w| level(w.start_s, w.end_s)).sum::<f64>() / ear.words.len() as f64;
+    let gaps: Vec<f64> = ear
+        .words
+        .windows(2)
+        .filter(|pair| pair[1].start_s - pair[0].end_s > 0.4)
+        .map(|pair| level(pair[0].end_s + 0.1, pair[1].start_s - 0.1))
+        .collect();
+    assert!(gaps.len() >= SENTENCES.len() - 1);
+    assert!(gaps.iter().all(|gap| *gap < within - 15.0), "{within} {gaps:?}");
+    assert_eq!(counts.output as usize, (ear.samples.len() - pauses(&ear)) / HOP_LENGTH);
+    assert!(counts.input > text.len() as u64 / 2);
+}
+
+/// Samples of the pauses between paragraphs, which are digital silence.
+fn pauses(ear: &Ear) -> usize {
+    (SENTENCES.len() - 1) * (ear.samples.len() - read_plainly(&SENTENCES.join(" ")).samples.len())
+        / (SENTENCES.len() - 1)
+}
+
+#[test]
+fn a_seed_repeats_and_pace_changes_the_length() {
+    let text = SENTENCES[..2].join(" ");
+    let with = |seed, speed| {
+        read(&text, &SpeechOptions { seed, speed, ..SpeechOptions::default() }).unwrap().0.samples
+    };
+    let plain = with(0, 1.0);
+    assert_eq!(with(0, 1.0), plain);
+    assert!(with(1, 1.0) != plain && with(1, 1.0).len() == plain.len());
+    assert!(with(0, 2.0).len() < plain.len() * 2 / 3);
+}
+
+#[test]
+fn a_book_chapter_comes_bit_by_bit_and_stops_when_told() {
+    let chapter = format!("{}\n\n", SENTENCES.join(" ")).repeat(75);
+    assert!(chapter.len() > 50_000);
+    let cancel = CancelFlag::new();
+    // Two minutes are enough to see it; then it must stop.
+    let minutes = 120 * SAMPLE_RATE as usize;
+    let mut ear = Ear { forgets: true, cancel: Some((minutes, cancel.clone())), ..Ear::default() };
+    let start = Instant::now();
+    let outcome = hibari().read_aloud(&chapter, &SpeechOptions::default(), &cancel, &mut ear);
+    assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
+    assert!(ear.largest <= SAMPLE_RATE as usize, "{} samples at once", ear.largest);
+    assert!(ear.heard < minutes + 2 * SAMPLE_RATE as usize, "it went on for {} samples", ear.heard - minutes);
+    assert!(ear.turns > 20, "a turn a sentence");
+    assert!(start.elapsed() < Duration::from_secs(120), "two minutes of speech took longer than that");
+}
+
+#[test]
+fn a_sentence_without_end_is_cut_and_spoken_whole() {
+    let sentence = format!("{}.", ["the rain fell and the wind blew"; 60].join(" and "));
+    let ear = read_plainly(&sentence);
+    assert_eq!(ear.words.len(), 60 * 7 + 59);
+    assert!(longest_silence_s(&ear.samples) < 1.0);
+    let word = format!("{}.", "supercalifragilistic".repeat(40));
+    assert_eq!(read_plainly(&word).words.len(), 1);
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_with_its_reason() {
+    let refused = |text: &str, options: SpeechOptions| read(text, &options).map(|_| ()).unwrap_err();
+    for (text, script) in [("Привет, мир", "Cyrillic"), ("Hello 世界", "Chinese"), ("こんにちは", "Japanese")]
+    {
+        let error = refused(text, SpeechOptions::default());
+        assert!(matches!(error, Error::Script { script: found, .. } if found == script), "{error}");
+    }
+    for text in ["", " \n", "...", "🎉"] {
+        assert!(matches!(refused(text, SpeechOptions::default()), Error::Option { name: "text", .. }));
+    }
+    let instructions = Some("sadly".to_owned());
+    let error = refused("Hi.", SpeechOptions { instructions, ..SpeechOptions::default() });
+    assert!(matches!(error, Error::Option { name: "instructions", .. }));
+    let error = refused("Hi.", SpeechOptions { voice: Some("emma".into()), ..SpeechOptions::default() });
+    assert!(matches!(error, Error::Option { name: "voice", .. }), "its file is not there: {error}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(60))]
+    #[test]
+    fn any_text_is_spoken_or_refused(
+        text in "\\PC{0,40}|[ -~\n]{0,80}|[0-9$€£%.,:/'\"xX+ -]{0,30}|([A-Za-z]{1,3}[.'’-]?[0-9]{0,3} ?){0,12}",
+    ) {
+        match read(&text, &SpeechOptions { speed: 4.0, ..SpeechOptions::default() }) {
+            Ok((ear, counts)) => {
+                proptest::prop_assert!(ear.heard > 0 && !ear.words.is_empty());
+                proptest::prop_assert!(counts.input > 0 && counts.output > 0);
+                proptest::prop_assert!(ear.samples.iter().all(|v| v.abs() < 4.0));
+            }
+            Err(Error::Script { .. } | Error::Option { name: "text", .. }) => {}
+            Err(other) => proptest::prop_assert!(false, "{}", other),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Parameters of `/v1/audio/speech`: OpenAI's, Xinference's `kwargs`, and what this server has beyond both.
+//!
+//! Whatever would change the sound and cannot be honoured is refused; other unknown parts are ignored.
+
+use mynah_audio::{EncodeOptions, OutputFormat};
+use mynah_models::SpeechOptions;
+
+use super::fields::{Fields, ObjectOrWord};
+use crate::error::ApiError;
+
+/// What `kwargs` may hold.
+const KWARGS: [&str; 4] = ["instructions", "sample_rate", "seed", "timestamp_granularities"];
+
+/// Parameters by which other servers' models are shown a voice to copy.
+const REFERENCES: [&str; 5] = ["prompt_speech", "prompt_latent", "prompt_text", "instruct_text", "ref_audio"];
+
+/// One request, checked.
+#[derive(Debug)]
+pub(crate) struct SpeechParams {
+    /// Model or alias as the client wrote it.
+    pub(crate) model: String,
+    /// What to say.
+    pub(crate) text: String,
+    /// What the model is told.
+    pub(crate) options: SpeechOptions,
+    /// How the audio is written.
+    pub(crate) format: OutputFormat,
+    pub(crate) encoding: EncodeOptions,
+    /// Server-sent events.
+    pub(crate) sse: bool,
+    /// Times of words in the last event.
+    pub(crate) words: bool,
+}
+
+impl SpeechParams {
+    /// Reads and checks all parameters.
+    pub(crate) fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
+        expand_kwargs(&mut fields)?;
+        refuse_references(&fields)?;
+        let model = fields.text("model")?.ok_or_else(|| {
+            ApiError::missing("model", "Name the model in the parameter model, e.g. hibari.")
+        })?;
+        let text = match fields.text("input")? {
+            Some(text) => Some(text),
+            None => fields.text("text")?,
+        };
+        let text =
+            text.ok_or_else(|| ApiError::missing("input", "Send the text to speak in the parameter input."))?;
+        let sse = sse(&fields)?;
+        Ok(Self {
+            model,
+            text,
+            options: SpeechOptions {
+                voice: voice(&fields)?,
+                instructions: fields.text("instructions")?,
+                speed: fields.number("speed", 0.25..=4.0)?.map_or(1.0, |speed| speed as f32),
+                seed: seed(&fields)?,
+            },
+            format: format(&fields)?,
+            encoding: EncodeOptions {
+                sample_rate_hz: fields.integer("sample_rate", 8_000..=48_000)?.map(|rate| rate as u32),
+                bitrate_bps: None,
+            },
+            sse,
+            words: words(&fields, sse)?,
+        })
+    }
+}
+
+fn expand_kwargs(fields: &mut Fields) -> Result<(), ApiError> {
+    let kwargs = match fields.object("kwargs")? {
+        None => return Ok(()),
+        Some(ObjectOrWord::Object(kwargs)) => kwargs,
+        Some(ObjectOrWord::Word(_)) => {
+            return Err(ApiError::invalid("kwargs", "kwargs must be a JSON object."));
+        }
+    };
+    refuse_references(&kwargs)?;
+    if let Some(unknown) = kwargs.names().find(|name| !KWARGS.contains(name)) {
+        let message =
+            format!("kwargs has {unknown}, which no model here knows. Known: {}.", KWARGS.join(", "));
+        return Err(ApiError::unsupported("kwargs", message));
+    }
+    fields.add_missing(kwargs);
+    Ok(())
+}
+
+fn refuse_references(fields: &Fields) -> Result<(), ApiError> {
+    match REFERENCES.into_iter().find(|name| fields.has(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let message =
+                format!("{name}: no model here copies a voice. GET /v1/audio/voices lists those there are.");
+            Err(ApiError::unsupported(name, message))
+        }
+    }
+}
+
+/// A name, or an object with its `id`.
+fn voice(fields: &Fields) -> Result<Option<String>, ApiError> {
+    match fields.object("voice")? {
+        None => Ok(None),
+        Some(ObjectOrWord::Word(name)) => Ok(Some(name)),
+        Some(ObjectOrWord::Object(object)) => match object.text("id")? {
+            Some(name) => Ok(Some(name)),
+            None => {
+                let message = "voice must be a name, or an object with the name as its id.";
+                Err(ApiError::invalid("voice", message))
+            }
+        },
+    }
+}
+
+/// -1, which is any seed to Xinference, is the default one here.
+fn seed(fields: &Fields) -> Result<u64, ApiError> {
+    if fields.text("seed")?.is_some_and(|seed| seed.trim() == "-1") {
+        return Ok(SpeechOptions::default().seed);
+    }
+    Ok(fields.integer("seed", 0..=u64::MAX)?.unwrap_or(SpeechOptions::default().seed))
+}
+
+/// Names of any case, as file name extensions too.
+fn format(fields: &Fields) -> Result<OutputFormat, ApiError> {
+    let Some(name) = fields.text("response_format")? else { return Ok(OutputFormat::Mp3) };
+    let name = name.trim().trim_start_matches('.').to_ascii_lowercase();
+    let known = match name.as_str() {
+        "mpeg" => "mp3",
+        "wave" => "wav",
+        "ogg" => "opus",
+        name => name,
+    };
+    known.parse().map_err(|_| {
+        let names = OutputFormat::ALL.map(OutputFormat::name).join(", ");
+        ApiError::invalid("response_format", format!("response_format must be one of {names}."))
+    })
+}
+
+fn sse(fields: &Fields) -> Result<bool, ApiError> {
+    // The audio is sent while it is made whatever `stream` says; it is only checked.
+    fields.boolean("stream")?;
+    match fields.text("stream_format")?.as_deref() {
+        None | Some("audio") => Ok(false),
+        Some("sse") => Ok(true),
+        Some(_) => Err(ApiError::invalid("stream_format", "stream_format must be audio or sse.")),
+    }
+}
+
+fn words(fields: &Fields, sse: bool) -> Result<bool, ApiError> {
+    let granularities = fields.list("timestamp_granularities", true)?;
+    if granularities.iter().any(|name| name != "word") {
+        let message = "timestamp_granularities[] of speech can be word only.";
+        return Err(ApiError::invalid("timestamp_granularities", message));
+    }
+    if !granularities.is_empty() && !sse {
+        let message =
+            "timestamp_granularities[]=word needs stream_format sse, whose last event has the words.";
+        return Err(ApiError::invalid("timestamp_granularities", message));
+    }
+    Ok(!granularities.is_empty())
+}

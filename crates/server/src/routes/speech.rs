@@ -1,0 +1,46 @@
+//! `POST /v1/audio/speech`.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use mynah_engine::{SpeakRequest, SpeechEvent, SpeechJob};
+
+use crate::error::ApiError;
+use crate::request::{SpeechParams, read_without_audio};
+use crate::routes::Deadline;
+use crate::sound;
+use crate::state::AppState;
+
+/// Text to speech. Where the client leaves, this future or the answer's body is dropped, and with it the job.
+pub(crate) async fn speech(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let place = state.place()?;
+    let limits = &state.config.limits;
+    let fields = read_without_audio(request, limits).await?;
+    let SpeechParams { model, text, options, format, encoding, sse, words } =
+        SpeechParams::from_fields(fields)?;
+    let model = state.model(&model)?;
+    let request = SpeakRequest { model, text, options, format, encoding };
+    let speech =
+        TimedSpeech { job: state.engine.speak(request)?, deadline: Deadline::after(limits.request_time) };
+    if sse { sound::events(speech, words, place).await } else { sound::bytes(speech, format, place).await }
+}
+
+/// A job that may take a while and no longer.
+pub(crate) struct TimedSpeech {
+    job: SpeechJob,
+    deadline: Deadline,
+}
+
+impl TimedSpeech {
+    /// The next event that is not a failure.
+    pub(crate) async fn next(&mut self) -> Result<SpeechEvent, ApiError> {
+        match self.deadline.wait("speech", self.job.next()).await? {
+            SpeechEvent::Failed(error) => Err(error.into()),
+            event => Ok(event),
+        }
+    }
+}
