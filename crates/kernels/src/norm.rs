@@ -174,15 +174,26 @@ impl DepthwiseConv {
     /// Convolves `x`, normalises each row and writes it to `out`; both are `[rows, channels]`. Returns the range of
     /// `out`.
     pub fn apply_normalised(&self, norm: &LayerNorm, x: &[f32], out: &mut [f32]) -> Range {
+        assert_eq!(x.len(), out.len(), "as many rows out as in expected");
+        self.apply_normalised_from(0, norm, x, out)
+    }
+
+    /// [`DepthwiseConv::apply_normalised`] for as many rows as `out` has, from row `first` of `x` on.
+    pub fn apply_normalised_from(&self, first: usize, norm: &LayerNorm, x: &[f32], out: &mut [f32]) -> Range {
         let channels = self.bias.len();
-        assert!(x.len() == out.len() && x.len().is_multiple_of(channels), "rows of {channels} expected");
+        assert!(x.len().is_multiple_of(channels), "rows of {channels} expected");
+        assert!(
+            out.len().is_multiple_of(channels) && first * channels + out.len() <= x.len(),
+            "rows {first} to {first} + {} / {channels} are not in x",
+            out.len()
+        );
         assert_eq!(norm.weight.len(), channels, "the norm has other channels");
         each_row(
             out,
             channels,
             #[inline(always)]
             |row, out| {
-                self.convolve(x, row, out);
+                self.convolve(x, first + row, out);
                 norm.normalise(out);
             },
         )
@@ -276,6 +287,10 @@ mod tests {
             let norm = LayerNorm::new(vec![1.0; channels], vec![0.0; channels]);
             let mut got = vec![0.0; rows * channels];
             conv.apply_normalised(&norm, &x, &mut got);
+            let part = rows / 3..rows - rows / 4;
+            let mut got_part = vec![0.0; part.len() * channels];
+            conv.apply_normalised_from(part.start, &norm, &x, &mut got_part);
+            assert_eq!(got_part, got[part.start * channels..part.end * channels]);
             let mut plain = vec![0.0; rows * channels];
             for t in 0..rows {
                 for c in 0..channels {

@@ -4,3 +4,4 @@ pub mod english;
 pub mod languages;
 pub mod subtitles;
 pub mod whisper_tokenizer;
+pub mod word_piece;
