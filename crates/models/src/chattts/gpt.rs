@@ -39,12 +39,6 @@ pub(super) struct Sequence {
     layers: Vec<GrowingKeyValues>,
 }
 
-impl Sequence {
-    pub(super) fn positions(&self) -> usize {
-        self.layers.first().map_or(0, GrowingKeyValues::positions)
-    }
-}
-
 /// Sees the states behind the first layer; for tests.
 pub(super) type OnLayer<'a> = &'a mut dyn FnMut(usize, &[f32]);
 

@@ -53,7 +53,9 @@ impl Mt19937 {
 
     /// Passes over `count` exponentially distributed numbers.
     pub(super) fn skip_exponentials(&mut self, count: usize) {
-        (0..count).for_each(|_| drop(self.next_u64()));
+        for _ in 0..count {
+            self.next_u64();
+        }
     }
 
     /// An exponentially distributed number with mean 1.

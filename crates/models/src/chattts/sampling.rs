@@ -132,6 +132,9 @@ pub(super) enum Noise {
     EveryStep(u64),
     /// One stream for all steps, as the reference without `manual_seed` draws from its global generator.
     Stream(Mt19937),
+    /// None: the most likely is taken.
+    #[cfg(test)]
+    Greedy,
 }
 
 impl Noise {
@@ -146,6 +149,11 @@ impl Noise {
                 &mut every_step
             }
             Self::Stream(generator) => generator,
+            #[cfg(test)]
+            Self::Greedy => {
+                let rows = probabilities.chunks_exact(tokens);
+                return rows.map(|row| argmax(row.iter().copied()) as u32).collect();
+            }
         };
         let rows = probabilities.chunks_exact(tokens).enumerate();
         rows.map(|(i, row)| {
