@@ -138,7 +138,9 @@ fn tables(sizes: &Sizes) -> Vec<(&'static str, Table)> {
     for i in 0..sizes.layers {
         let (h, m) = (sizes.hidden, sizes.intermediate);
         let mut add = |part: &str, shape: &[usize]| gpt.push(entry(format!("layers.{i}.{part}.weight"), shape));
-        ["q", "k", "v", "o"].map(|p| add(&format!("self_attn.{p}_proj"), &[h, h]));
+        for p in ["q", "k", "v", "o"] {
+            add(&format!("self_attn.{p}_proj"), &[h, h]);
+        }
         add("mlp.gate_proj", &[m, h]);
         add("mlp.up_proj", &[m, h]);
         add("mlp.down_proj", &[h, m]);

@@ -11,6 +11,7 @@ use crate::Error;
 pub(super) struct Settings {
     hidden_size: usize,
     num_attention_heads: usize,
+    num_hidden_layers: usize,
     num_key_value_heads: Option<usize>,
     rms_norm_eps: f32,
     rope_theta: f64,
@@ -22,6 +23,7 @@ impl Default for Settings {
         Self {
             hidden_size: 768,
             num_attention_heads: 12,
+            num_hidden_layers: 20,
             num_key_value_heads: None,
             rms_norm_eps: 1e-6,
             rope_theta: 10_000.0,
@@ -53,17 +55,13 @@ pub struct Config {
     pub rope_theta: f64,
 }
 
-/// More layers than any such model has; bounds what a damaged file makes us look for.
-const MOST_LAYERS: usize = 1000;
-
 impl Config {
     pub(super) fn new(settings: &Settings, gpt: &Reader<'_>, embed: &Reader<'_>) -> Result<Self, Error> {
         let [text_tokens, width] = embed.shape("emb_text.weight")?;
         let [audio_tokens, _] = embed.shape("emb_code.0.weight")?;
         let [ffn_width, _] = gpt.shape("layers.0.mlp.gate_proj.weight")?;
-        let layers =
-            (0..MOST_LAYERS).take_while(|i| gpt.has(&format!("layers.{i}.input_layernorm.weight"))).count();
-        let codebooks = (0..64).take_while(|k| embed.has(&format!("emb_code.{k}.weight"))).count();
+        let codebooks = embed.count("emb_code.");
+        let layers = settings.num_hidden_layers;
         let heads = settings.num_attention_heads;
         let refuse = |what: String| Err(Error::Unsupported(format!("this ChatTTS checkpoint {what}")));
         if settings.hidden_size != width {
@@ -71,6 +69,9 @@ impl Config {
                 "has embeddings of {width} numbers, its configuration says {}",
                 settings.hidden_size
             ));
+        }
+        if layers == 0 || gpt.count("layers.") != layers {
+            return refuse(format!("has {} layers, its configuration says {layers}", gpt.count("layers.")));
         }
         if heads == 0 || !width.is_multiple_of(2 * heads) {
             return refuse(format!("has {heads} heads for states of {width} numbers"));

@@ -141,17 +141,13 @@ pub(super) struct StackStream {
     conv_out: Window,
 }
 
-/// More blocks than any stack has.
-const MOST_BLOCKS: usize = 256;
-
 impl Stack {
     pub(super) fn load(reader: &Reader<'_>, name: &str) -> Result<Self, Error> {
         let [inner, inputs, _] = reader.shape(&format!("{name}.conv_in.0.weight"))?;
         let [width, _, _] = reader.shape(&format!("{name}.conv_in.2.weight"))?;
         let [outputs, _, _] = reader.shape(&format!("{name}.conv_out.weight"))?;
         let block = |i: usize| format!("{name}.decoder_block.{i}");
-        let count =
-            (0..MOST_BLOCKS).take_while(|&i| reader.has(&format!("{}.dwconv.weight", block(i)))).count();
+        let count = reader.count(&format!("{name}.decoder_block."));
         // Older files call the scale gamma, as Vocos does.
         let scale = if reader.has(&format!("{}.weight", block(0))) { "weight" } else { "gamma" };
         Ok(Self {

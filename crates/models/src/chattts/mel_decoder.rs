@@ -6,7 +6,7 @@ use super::window::Window;
 use crate::Error;
 
 /// Bands of a mel spectrum.
-pub const MELS: usize = 100;
+pub(super) const MELS: usize = 100;
 
 /// A stack behind which a convolution makes log-mel frames.
 pub(super) struct MelDecoder {

@@ -26,8 +26,6 @@ const OVERLAP: usize = WINDOW_LENGTH / HOP_LENGTH;
 const LEAD: usize = OVERLAP / 2;
 /// Magnitudes are at most this.
 const LARGEST_MAGNITUDE: f32 = 100.0;
-/// More blocks than any such model has.
-const MOST_BLOCKS: usize = 256;
 
 pub(super) struct Vocos {
     embed: Conv,
@@ -55,8 +53,7 @@ impl Vocos {
     pub(super) fn load(reader: &Reader<'_>) -> Result<Self, Error> {
         let [width, _, _] = reader.shape("backbone.embed.weight")?;
         let block = |i: usize| format!("backbone.convnext.{i}");
-        let count =
-            (0..MOST_BLOCKS).take_while(|&i| reader.has(&format!("{}.dwconv.weight", block(i)))).count();
+        let count = reader.count("backbone.convnext.");
         Ok(Self {
             embed: Conv::load(reader, "backbone.embed", [width, MELS, 3], false)?,
             norm: reader.layer_norm("backbone.norm", width)?,

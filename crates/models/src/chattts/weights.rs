@@ -33,6 +33,15 @@ impl Reader<'_> {
         self.tensors.shape(&self.full(name)).is_some()
     }
 
+    /// How many parts are numbered behind `name`: one more than the largest number.
+    pub(super) fn count(&self, name: &str) -> usize {
+        let name = self.full(name);
+        let numbers = self.tensors.names().into_iter().filter_map(|full| {
+            full.strip_prefix(&name)?.split('.').next()?.parse::<usize>().ok()
+        });
+        numbers.max().map_or(0, |largest| largest.saturating_add(1))
+    }
+
     /// The shape of a tensor of this rank, no size being 0.
     pub(super) fn shape<const RANK: usize>(&self, name: &str) -> Result<[usize; RANK], Error> {
         let shape = self.tensors.shape(&self.full(name));

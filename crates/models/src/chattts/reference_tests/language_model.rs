@@ -78,11 +78,7 @@ fn speakers_are_read_drawn_and_applied() {
     let mut generator = Mt19937::new(1234);
     let exponential: Vec<f32> = (0..4 * 626).map(|_| generator.exponential()).collect();
     assert_eq!(exponential, floats("rng.exponential_1234"));
-    assert_eq!(*model().statistics_source(), StatisticsSource::File(model().files.statistics().unwrap_or_else(|| {
-        // The checkpoint is gone by now; the path is what it was loaded from.
-        let StatisticsSource::File(path) = model().statistics_source() else { panic!("no statistics were read") };
-        path.clone()
-    })));
+    assert!(matches!(model().statistics_source(), StatisticsSource::File(path) if path.ends_with("asset/spk_stat.txt")));
 }
 
 #[test]

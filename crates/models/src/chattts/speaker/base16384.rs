@@ -6,7 +6,7 @@ const FIRST: u32 = 0x4e00;
 const TAIL: u32 = 0x3d00;
 
 /// Bytes as text.
-pub fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     let (mut bits, mut count) = (0_u32, 0);
     let mut push = |value: u32| text.extend(char::from_u32(FIRST + (value & 0x3fff)));
@@ -29,7 +29,7 @@ pub fn encode(bytes: &[u8]) -> String {
 }
 
 /// The bytes of a text; `None` if it has other characters or another number of them.
-pub fn decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let mut characters: Vec<u32> = text.trim().chars().map(u32::from).collect();
     let rest = characters.last().and_then(|last| last.checked_sub(TAIL)).filter(|rest| (1..=6).contains(rest));
     if rest.is_some() {

@@ -1,10 +1,10 @@
 //! Speakers: a vector that stands in the prompt, drawn by a seed, read from a string or a tensor; and samples of a voice
 //! that are continued.
 
-pub mod base16384;
+pub(super) mod base16384;
 mod saved;
-pub mod strings;
-pub mod xxh32;
+pub(super) mod strings;
+pub(super) mod xxh32;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -52,7 +52,7 @@ fn store(bytes: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// [`Error::BadInput`] if it is no such string or has another number of numbers than `width`.
-pub fn decode_speaker(text: &str, width: usize) -> Result<Vec<f16>, Error> {
+pub(crate) fn decode_speaker(text: &str, width: usize) -> Result<Vec<f16>, Error> {
     let stream = base16384::decode(text).ok_or_else(|| refuse("it is not base16384"))?;
     let bytes = decompress(&stream, 2 * width)?;
     if bytes.len() != 2 * width {

@@ -3,7 +3,7 @@
 const PRIMES: [u32; 5] = [0x9e37_79b1, 0x85eb_ca77, 0xc2b2_ae3d, 0x27d4_eb2f, 0x1656_67b1];
 
 /// The hash of `bytes`.
-pub fn xxh32(bytes: &[u8]) -> u32 {
+pub(crate) fn xxh32(bytes: &[u8]) -> u32 {
     let [p1, p2, p3, p4, p5] = PRIMES;
     let word = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
     let round = |lane: u32, word: u32| {
