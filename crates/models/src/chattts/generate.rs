@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::gpt::{Gpt, Sequence};
 use super::sampling::{Noise, Sampling};
 use super::steps::{Member, Step, Steps};
-use crate::{CancelFlag, Error};
+use crate::{CancelFlag, Error, Listener};
 
 /// Positions that the model was made for.
 const MOST_POSITIONS: usize = 4096;
@@ -155,7 +155,7 @@ impl<'a> Generation<'a> {
     }
 
     /// Chooses every row's next token or codes and goes on. Returns whether there is a next step.
-    pub(super) fn step(&mut self) -> Result<bool, Error> {
+    pub(super) fn step(&mut self, listener: &mut dyn Listener) -> Result<bool, Error> {
         if self.is_over() {
             return Ok(false);
         }
@@ -187,7 +187,7 @@ impl<'a> Generation<'a> {
         }
         self.step += 1;
         if self.step < self.sampling.max_tokens {
-            self.advance()?;
+            self.advance(listener)?;
         }
         Ok(!self.is_over())
     }
@@ -206,7 +206,7 @@ impl<'a> Generation<'a> {
     }
 
     /// Feeds what was chosen.
-    fn advance(&mut self) -> Result<(), Error> {
+    fn advance(&mut self, listener: &mut dyn Listener) -> Result<(), Error> {
         let width = self.gpt.config.width;
         let mut going: Vec<&mut Row> = self.rows.iter_mut().filter(|row| !row.finished).collect();
         if going.is_empty() {
@@ -221,13 +221,18 @@ impl<'a> Generation<'a> {
             }
         }
         let sequences = going.iter_mut().map(|row| std::mem::take(&mut row.sequence)).collect();
-        let done = self.member.run(self.gpt, Step { rows: x, sequences })?;
+        let done = self.member.run(self.gpt, Step { rows: x, sequences }, listener)?;
         let states = done.rows.chunks_exact(width);
         for ((row, state), sequence) in going.iter_mut().zip(states).zip(done.sequences) {
             row.state.copy_from_slice(state);
             row.sequence = sequence;
         }
         Ok(())
+    }
+
+    /// Lets others compute until the next step.
+    pub(super) fn rest(&mut self, listener: &mut dyn Listener) {
+        self.member.rest(listener);
     }
 
     /// Steps done.

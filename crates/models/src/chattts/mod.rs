@@ -17,6 +17,7 @@ mod mel_decoder;
 mod normalise;
 mod prompts;
 mod random;
+mod read_aloud;
 mod read_out;
 #[cfg(test)]
 mod reference_tests;
@@ -47,7 +48,7 @@ pub use speech::{Seed, SpeakOptions, Speech};
 pub use vocos::SAMPLE_RATE;
 
 use crate::whisper::Compute;
-use crate::{CancelFlag, Error};
+use crate::{CancelFlag, Error, Listener};
 use dvae::{DvaeDecoder, DvaeEncoder};
 use files::{Files, Part};
 use generate::{Generation, Target};
@@ -217,6 +218,7 @@ impl ChatTts {
         sampling: &Sampling,
         noise: Noise,
         cancel: &CancelFlag,
+        listener: &mut dyn Listener,
     ) -> Result<(Vec<String>, Noise), Error> {
         let prompts: Vec<_> = texts
             .iter()
@@ -226,8 +228,19 @@ impl ChatTts {
             })
             .collect();
         let target = Target::Text { end: self.tokens.end_of_text };
-        let mut generation = Generation::begin(&self.gpt, &self.steps, target, &prompts, sampling, noise, cancel)?;
-        while generation.step()? {}
+        listener.turn_begins();
+        let generation = Generation::begin(&self.gpt, &self.steps, target, &prompts, sampling, noise, cancel);
+        listener.turn_ends();
+        let mut generation = generation?;
+        let refined = loop {
+            match generation.step(listener) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        generation.rest(listener);
+        refined?;
         let refined = generation.rows.iter().map(|row| {
             let ids = row.codes.iter().map(|codes| codes[0]);
             let kept: Vec<u32> = ids.filter(|&id| id < self.tokens.first_steering).collect();

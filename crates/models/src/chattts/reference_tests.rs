@@ -5,7 +5,18 @@ mod fixture;
 mod language_model;
 mod sound;
 
+pub(super) use fixture::model;
+
 use super::*;
+
+/// Nobody listens, and nobody else computes.
+struct Alone;
+
+impl Listener for Alone {
+    fn samples(&mut self, _: &[f32]) -> Result<(), Error> {
+        Ok(())
+    }
+}
 
 /// The largest allowed error, relative to the largest number of a tensor. Two implementations in f32 that sum in other
 /// orders stay a hundred times below.

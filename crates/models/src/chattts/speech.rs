@@ -12,7 +12,7 @@ use super::speaker::{Voice, VoiceSample};
 use super::split::split;
 use super::voicing::Voicing;
 use super::{ChatTts, read_out};
-use crate::{CancelFlag, Error};
+use crate::{CancelFlag, Error, Listener, TokenCounts};
 
 /// Steps whose sound is made at a time: a third of a second.
 const PIECE_STEPS: usize = 16;
@@ -123,6 +123,7 @@ pub struct Speech<'a> {
     /// `None` while a group has it.
     noise: Option<Noise>,
     steps: usize,
+    read_tokens: u64,
     spoke: bool,
     cancel: CancelFlag,
 }
@@ -157,20 +158,22 @@ impl<'a> Speech<'a> {
             return Err(Error::BadInput("the text has no words to speak".into()));
         }
         let noise = Some(options.noise(model));
-        Ok(Self { model, options, texts, group: None, noise, steps: 0, spoke: false, cancel: cancel.clone() })
+        Ok(Self { model, options, texts, group: None, noise, steps: 0, read_tokens: 0, spoke: false, cancel: cancel.clone() })
     }
 
-    /// Steps of audio made so far: 46.875 are a second.
-    pub fn steps(&self) -> usize {
-        self.steps + self.group.as_ref().map_or(0, |group| group.generation.steps_done())
+    /// Tokens of text read, and steps of the language model made for audio, so far. 46.875 steps are a second.
+    pub fn counts(&self) -> TokenCounts {
+        let going = self.group.as_ref().map_or(0, |group| group.generation.steps_done());
+        TokenCounts { input: self.read_tokens, output: (self.steps + going) as u64 }
     }
 
-    /// The next samples, mono at 24 kHz; `None` at the end.
+    /// The next samples, mono at 24 kHz; `None` at the end. The language model computes in `listener`'s turns, or in those
+    /// of another request's; what a piece of codes sounds like, a small part of the work, is computed beside them.
     ///
     /// # Errors
     /// [`Error::Cancelled`], [`Error::BadInput`] if a piece with its voice sample is too long for the model or nothing
     /// was said.
-    pub fn next_chunk(&mut self) -> Result<Option<Vec<f32>>, Error> {
+    pub fn next_chunk(&mut self, listener: &mut dyn Listener) -> Result<Option<Vec<f32>>, Error> {
         loop {
             self.cancel.check()?;
             let Some(mut group) = self.group.take() else {
@@ -180,10 +183,10 @@ impl<'a> Speech<'a> {
                     }
                     return Ok(None);
                 }
-                self.group = Some(self.begin_group()?);
+                self.group = Some(self.begin_group(listener)?);
                 continue;
             };
-            let samples = group.next()?;
+            let samples = group.next(listener)?;
             if group.row == group.texts.len() {
                 self.end_group(group);
             } else {
@@ -196,18 +199,20 @@ impl<'a> Speech<'a> {
         }
     }
 
-    fn begin_group(&mut self) -> Result<Group<'a>, Error> {
+    fn begin_group(&mut self, listener: &mut dyn Listener) -> Result<Group<'a>, Error> {
         let model = self.model;
         // The first piece goes alone if the others are to have its voice, and so that its sound is there soonest.
         let alone = self.options.keep_voice && self.options.voice.sample.is_none();
         let rows = if alone { 1 } else { self.options.rows.clamp(1, MOST_ROWS) };
         let mut texts: Vec<String> = self.texts.drain(..rows.min(self.texts.len())).collect();
         let noise = self.noise.take().unwrap_or(Noise::EveryStep(0));
-        let noise = if self.options.refine { self.refine(&mut texts, noise)? } else { noise };
+        let noise = if self.options.refine { self.refine(&mut texts, noise, listener)? } else { noise };
         let tags = self.options.style.speech_tags();
         let voice = &self.options.voice;
         let prompt = |text: &String| prompts::speech_prompt(&model.vocabulary, &model.tokens, text, &tags, voice);
         let prompts: Vec<_> = texts.iter().map(prompt).collect();
+        self.read_tokens += prompts.iter().map(|prompt| prompt.ids.len() as u64).sum::<u64>();
+        listener.turn_begins();
         let generation = Generation::begin(
             &model.gpt,
             &model.steps,
@@ -216,7 +221,9 @@ impl<'a> Speech<'a> {
             &self.options.speech,
             noise,
             &self.cancel,
-        )?;
+        );
+        listener.turn_ends();
+        let generation = generation?;
         Ok(Group { generation, texts, row: 0, voiced: 0, voicing: model.voicing() })
     }
 
@@ -235,10 +242,15 @@ impl<'a> Speech<'a> {
     }
 
     /// Lets the model put pauses and laughter into texts.
-    fn refine(&self, texts: &mut [String], noise: Noise) -> Result<Noise, Error> {
+    fn refine(
+        &self,
+        texts: &mut [String],
+        noise: Noise,
+        listener: &mut dyn Listener,
+    ) -> Result<Noise, Error> {
         let model = self.model;
         let tags = self.options.style.refine_tags();
-        let (refined, noise) = model.refine(texts, &tags, &self.options.refinement, noise, &self.cancel)?;
+        let (refined, noise) = model.refine(texts, &tags, &self.options.refinement, noise, &self.cancel, listener)?;
         for (text, refined) in texts.iter_mut().zip(refined) {
             if says_something(&refined) {
                 *text = refined;
@@ -250,15 +262,27 @@ impl<'a> Speech<'a> {
 
 impl Group<'_> {
     /// Makes the next samples; there may be none yet.
-    fn next(&mut self) -> Result<Vec<f32>, Error> {
+    fn next(&mut self, listener: &mut dyn Listener) -> Result<Vec<f32>, Error> {
+        let generated = self.generate(listener);
+        self.generation.rest(listener);
+        generated?;
+        Ok(self.voice())
+    }
+
+    /// Makes codes until there is a piece to voice.
+    fn generate(&mut self, listener: &mut dyn Listener) -> Result<(), Error> {
         loop {
             let row = &self.generation.rows[self.row];
             let fresh = row.codes.len() - self.voiced;
             if fresh >= PIECE_STEPS || row.finished || self.generation.is_over() {
-                break;
+                return Ok(());
             }
-            self.generation.step()?;
+            self.generation.step(listener)?;
         }
+    }
+
+    /// Makes the sound of the next piece.
+    fn voice(&mut self) -> Vec<f32> {
         let row = &self.generation.rows[self.row];
         let end = row.finished || self.generation.is_over();
         let width = row.states.len().checked_div(row.codes.len()).unwrap_or(0);
@@ -271,7 +295,7 @@ impl Group<'_> {
             self.voiced = 0;
             self.voicing.restart();
         }
-        Ok(samples)
+        samples
     }
 }
 

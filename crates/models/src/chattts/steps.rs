@@ -1,17 +1,17 @@
 //! Steps of different requests, computed together.
 //!
 //! A step reads all weights once, whether for one text or for several, so requests that are under way at the same time
-//! share their steps. Whoever arrives waits a moment for the others; then one of the waiting threads computes the step of
-//! all of them.
+//! share their steps. One of them leads: it has the turn to compute, waits a moment for the others, and computes the step
+//! of all that are there, until its piece is done and another leads.
 
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::gpt::{Gpt, Sequence};
-use crate::{CancelFlag, Error};
+use crate::{CancelFlag, Error, Listener};
 
-/// How long a request waits for the others: some times what choosing tokens takes them, a fraction of a step.
+/// How long the leader waits for the others: some times what choosing tokens takes them, a fraction of a step.
 const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Where requests meet.
@@ -23,12 +23,13 @@ pub(super) struct Steps {
 
 #[derive(Default)]
 struct Queue {
-    /// Requests that are generating.
-    members: usize,
-    next_ticket: u64,
+    next_number: u64,
+    /// Requests in the midst of a piece.
+    active: usize,
+    /// Number of the member that computes.
+    leader: Option<u64>,
     waiting: Vec<(u64, Step)>,
-    computing: bool,
-    /// Steps that were computed, or `None` where that failed.
+    /// Steps that were computed, by member; `None` where that failed.
     done: HashMap<u64, Option<Step>>,
 }
 
@@ -39,16 +40,11 @@ pub(super) struct Step {
     pub(super) sequences: Vec<Sequence>,
 }
 
-/// A request that generates; others wait for its steps until this is dropped.
+/// A request that generates.
 pub(super) struct Member<'a> {
     steps: &'a Steps,
-}
-
-impl Drop for Member<'_> {
-    fn drop(&mut self) {
-        self.steps.lock().members -= 1;
-        self.steps.changed.notify_all();
-    }
+    number: u64,
+    active: bool,
 }
 
 impl Steps {
@@ -58,48 +54,90 @@ impl Steps {
 
     /// Takes part from now on.
     pub(super) fn join(&self) -> Member<'_> {
-        self.lock().members += 1;
-        Member { steps: self }
+        let mut queue = self.lock();
+        queue.next_number += 1;
+        Member { steps: self, number: queue.next_number, active: false }
     }
 }
 
 impl Member<'_> {
-    /// Computes a step, together with those of other members.
-    pub(super) fn run(&self, gpt: &Gpt, step: Step) -> Result<Step, Error> {
+    /// Computes a step, together with those of other members. Whoever leads has its turn until [`Member::rest`].
+    pub(super) fn run(&mut self, gpt: &Gpt, step: Step, listener: &mut dyn Listener) -> Result<Step, Error> {
         let steps = self.steps;
         let mut queue = steps.lock();
-        let ticket = queue.next_ticket;
-        queue.next_ticket += 1;
-        queue.waiting.push((ticket, step));
+        if !self.active {
+            self.active = true;
+            queue.active += 1;
+        }
+        queue.waiting.push((self.number, step));
         steps.changed.notify_all();
         let start = Instant::now();
         loop {
-            if let Some(done) = queue.done.remove(&ticket) {
+            if let Some(done) = queue.done.remove(&self.number) {
                 return done.ok_or_else(|| Error::Unsupported("a step of speech failed".into()));
             }
-            let patience = PATIENCE.saturating_sub(start.elapsed());
-            if !queue.computing && (queue.waiting.len() >= queue.members || patience.is_zero()) {
-                queue.computing = true;
-                let batch = std::mem::take(&mut queue.waiting);
-                drop(queue);
-                // Computed while nobody holds the lock; `Hand` tells the others even if this thread panics.
-                let mut hand = Hand { steps, tickets: batch.iter().map(|(ticket, _)| *ticket).collect(), done: vec![] };
-                hand.done = compute(gpt, batch)?;
-                drop(hand);
-                queue = steps.lock();
-                continue;
-            }
-            let wait = if queue.computing { Duration::from_secs(1) } else { patience };
-            let waited = steps.changed.wait_timeout(queue, wait.max(Duration::from_micros(50)));
-            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let wait = match queue.leader {
+                None => {
+                    queue.leader = Some(self.number);
+                    drop(queue);
+                    listener.turn_begins();
+                    queue = steps.lock();
+                    continue;
+                }
+                Some(leader) if leader != self.number => Duration::from_secs(1),
+                Some(_) => {
+                    let patience = PATIENCE.saturating_sub(start.elapsed());
+                    if queue.waiting.len() >= queue.active || patience.is_zero() {
+                        let batch = std::mem::take(&mut queue.waiting);
+                        drop(queue);
+                        // Nobody holds the lock meanwhile; `Hand` tells the others even if this thread panics.
+                        let members = batch.iter().map(|(member, _)| *member).collect();
+                        let mut hand = Hand { steps, members, done: vec![] };
+                        hand.done = compute(gpt, batch)?;
+                        drop(hand);
+                        queue = steps.lock();
+                        continue;
+                    }
+                    patience
+                }
+            };
+            queue = steps.changed.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Ends a piece: others lead, and nobody waits for this member's next step.
+    pub(super) fn rest(&mut self, listener: &mut dyn Listener) {
+        if self.leave() {
+            listener.turn_ends();
+        }
+    }
+
+    /// Returns whether this member led.
+    fn leave(&mut self) -> bool {
+        let mut queue = self.steps.lock();
+        if std::mem::take(&mut self.active) {
+            queue.active -= 1;
+        }
+        let led = queue.leader == Some(self.number);
+        if led {
+            queue.leader = None;
+        }
+        drop(queue);
+        self.steps.changed.notify_all();
+        led
+    }
+}
+
+impl Drop for Member<'_> {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
 /// Hands out what was computed.
 struct Hand<'a> {
     steps: &'a Steps,
-    tickets: Vec<u64>,
+    members: Vec<u64>,
     done: Vec<Step>,
 }
 
@@ -107,10 +145,9 @@ impl Drop for Hand<'_> {
     fn drop(&mut self) {
         let mut queue = self.steps.lock();
         let mut done = std::mem::take(&mut self.done).into_iter();
-        for &ticket in &self.tickets {
-            queue.done.insert(ticket, done.next());
+        for &member in &self.members {
+            queue.done.insert(member, done.next());
         }
-        queue.computing = false;
         self.steps.changed.notify_all();
     }
 }

@@ -14,7 +14,7 @@ fn speak(model: &ChatTts, text: &str, options: &SpeakOptions) -> Vec<Vec<f32>> {
     let cancel = CancelFlag::new();
     let mut speech = model.begin(text, options.clone(), &cancel).unwrap();
     let mut pieces = Vec::new();
-    while let Some(piece) = speech.next_chunk().unwrap() {
+    while let Some(piece) = speech.next_chunk(&mut Alone).unwrap() {
         pieces.push(piece);
     }
     pieces
@@ -59,7 +59,7 @@ fn sentences_take_over_the_first_ones_voice() {
         let target = Target::Codes;
         let mut generation =
             Generation::begin(&model.gpt, &model.steps, target, &prompts, &rules, Noise::Greedy, &cancel).unwrap();
-        while generation.step().unwrap() {}
+        while generation.step(&mut Alone).unwrap() {}
         generation.rows.iter().map(|row| row.states.clone()).collect()
     };
     let first = generate(&sentences[..1], &voice()).remove(0);
@@ -132,11 +132,11 @@ fn what_cannot_be_spoken_is_refused() {
     // A prompt as long as the model's memory.
     let voice = Voice { sample: sample(vec![[0; 4]; 4096], ""), ..Voice::default() };
     let mut speech = model.begin("你好", SpeakOptions { voice, ..options() }, &cancel).unwrap();
-    assert!(matches!(speech.next_chunk(), Err(Error::BadInput(_))));
+    assert!(matches!(speech.next_chunk(&mut Alone), Err(Error::BadInput(_))));
 
     let mut speech = model.begin("你好", options(), &cancel).unwrap();
     cancel.cancel();
-    assert!(matches!(speech.next_chunk(), Err(Error::Cancelled)));
+    assert!(matches!(speech.next_chunk(&mut Alone), Err(Error::Cancelled)));
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) fn checkpoint() -> TempDir {
 }
 
 /// The model in 32 bits.
-pub(super) fn model() -> &'static ChatTts {
+pub(in crate::chattts) fn model() -> &'static ChatTts {
     static MODEL: LazyLock<ChatTts> = LazyLock::new(|| load(Compute::F32));
     &MODEL
 }

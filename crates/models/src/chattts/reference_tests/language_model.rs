@@ -123,9 +123,9 @@ fn check_generation(stage: &str, target: Target, prompts: &[Prompt], sampling: &
         }
         generation.probabilities(&mut scores);
         assert_close(&format!("{stage}: probabilities of step {step}"), &scores, expected, 2e-3);
-        assert!(generation.step().unwrap());
+        assert!(generation.step(&mut Alone).unwrap());
     }
-    while generation.step().unwrap() {}
+    while generation.step(&mut Alone).unwrap() {}
     for (b, row) in generation.rows.iter().enumerate() {
         match target {
             Target::Text { .. } => {
@@ -212,7 +212,7 @@ fn seeds_give_the_references_codes() {
     let cancel = CancelFlag::new();
     let mut generation =
         Generation::begin(&model.gpt, &model.steps, Target::Codes, &prompts, &rules, noise, &cancel).unwrap();
-    while generation.step().unwrap() {}
+    while generation.step(&mut Alone).unwrap() {}
     for (b, row) in generation.rows.iter().enumerate() {
         assert_eq!(row.codes, steps(&format!("rng.ids.{b}")), "row {b}");
     }
@@ -238,7 +238,7 @@ fn texts_are_refined() {
         assert_eq!(prompts.iter().map(ids_of).collect::<Vec<_>>(), unpadded_ids(stage));
         check_generation(stage, target, &prompts, &rules, noise.clone());
         let noise = noise.unwrap_or(Noise::Greedy);
-        let (refined, _) = model.refine(&given, tags, &rules, noise, &CancelFlag::new()).unwrap();
+        let (refined, _) = model.refine(&given, tags, &rules, noise, &CancelFlag::new(), &mut Alone).unwrap();
         assert_eq!(refined, strings(&format!("/{stage}/refined")));
     }
 }
