@@ -26,6 +26,6 @@ mod vectorize;
 pub use gemm::Float;
 pub use matrix::{Epilogue, Matrix, Precision};
 pub use norm::{DepthwiseConv, LayerNorm, RmsNorm};
-pub use rotary::Rotary;
 pub use panels::PANEL;
 pub use quantized::{Finish, Grid, QuantizedMatrix, Range};
+pub use rotary::Rotary;

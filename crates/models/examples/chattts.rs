@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release -p mynah-models --example chattts -- CHECKPOINT TEXT [--compute f32|f16|int8] [--threads N]
 //!         [--voice NAME] [--sample WAV --sample-text TEXT] [--speed N] [--refine] [--seed N] [--steps N]
-//!         [--requests N] [--whole] [--wav FILE]
+//!         [--requests N] [--whole] [--wav FILE] [--sound] [--compare]
 //!
 //! `--steps` makes that many steps, whatever the model says; `--requests` speaks the text that many times at once. Samples
 //! go to the file as they come; with `--whole`, once all are there. Prints one line of JSON with times in seconds.
@@ -35,6 +35,8 @@ struct Arguments {
     steps: Option<usize>,
     requests: usize,
     whole: bool,
+    sound: bool,
+    compare: bool,
     wav: Option<PathBuf>,
 }
 
@@ -48,6 +50,8 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         match name.as_str() {
             "--refine" => parsed.refine = true,
             "--whole" => parsed.whole = true,
+            "--sound" => parsed.sound = true,
+            "--compare" => parsed.compare = true,
             _ => {
                 let value = next().ok_or("a value is needed")?;
                 match name.as_str() {
@@ -98,6 +102,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let model = ChatTts::load(&arguments.checkpoint, &arguments.load)?;
     let load_s = start.elapsed().as_secs_f64();
+    if arguments.sound {
+        return sound(&model, arguments.steps.unwrap_or(235));
+    }
+    if arguments.compare {
+        return compare(&model, &arguments);
+    }
     let options = speak_options(&model, &arguments)?;
     let start = Instant::now();
     let measured: Vec<Measured> = std::thread::scope(|scope| {
@@ -105,10 +115,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             .map(|i| {
                 let wav = arguments.wav.as_deref().filter(|_| i == 0);
                 let (model, options, arguments) = (&model, options.clone(), &arguments);
-                scope.spawn(move || speak(model, options, arguments, wav).map_err(|reason| reason.to_string()))
+                scope
+                    .spawn(move || speak(model, options, arguments, wav).map_err(|reason| reason.to_string()))
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().map_err(|_| "a request failed".to_owned())?).collect::<Result<_, _>>()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| "a request failed".to_owned())?)
+            .collect::<Result<_, _>>()
     })?;
     let total_s = start.elapsed().as_secs_f64();
     let steps: u64 = measured.iter().map(|m| m.steps).sum();
@@ -123,6 +137,59 @@ fn main() -> Result<(), Box<dyn Error>> {
         measured.iter().map(|m| m.total_s).fold(0.0, f64::max),
     );
     Ok(())
+}
+
+/// Numbers from 0 to 1, the same in every run.
+fn noise(count: usize) -> Vec<f32> {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn sound(model: &ChatTts, steps: usize) -> Result<(), Box<dyn Error>> {
+    let states: Vec<f32> = noise(steps * model.config().width).iter().map(|v| 3.5 * v - 1.75).collect();
+    drop(model.decode_states(&states)?);
+    let start = Instant::now();
+    let samples = model.decode_states(&states)?.len();
+    let (took_s, audio_s) = (start.elapsed().as_secs_f64(), samples as f64 / f64::from(SAMPLE_RATE));
+    println!("{{\"sound_s\": {took_s:.4}, \"audio_s\": {audio_s:.3}, \"sound_s_per_audio_s\": {:.4}}}", took_s / audio_s);
+    Ok(())
+}
+
+fn compare(model: &ChatTts, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let exact = LoadOptions { compute: Compute::F32, ..arguments.load.clone() };
+    let exact = ChatTts::load(&arguments.checkpoint, &exact)?;
+    let voice = model.voice(&arguments.voice)?;
+    let steps = arguments.steps.unwrap_or(64);
+    let codes: Vec<u32> = noise(4 * steps).iter().map(|v| (v * 625.0) as u32).collect();
+    let codes = codes.as_chunks::<4>().0;
+    let scores = |model: &ChatTts| model.scores(&arguments.text, &voice, codes, &CancelFlag::new());
+    let (exact, rounded) = (scores(&exact)?, scores(model)?);
+    let correlations = exact.iter().zip(&rounded).map(|(a, b)| correlation(a, b));
+    let lowest = correlations.clone().fold(1.0, f64::min);
+    let mean = correlations.sum::<f64>() / exact.len() as f64;
+    let best = |scores: &[f32]| scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i);
+    let books = |scores: &Vec<f32>| scores.chunks(scores.len() / 4).map(best).collect::<Vec<_>>();
+    let pairs = exact.iter().zip(&rounded).flat_map(|(a, b)| books(a).into_iter().zip(books(b)));
+    let (same, all) = pairs.fold((0, 0), |(same, all), (a, b)| (same + usize::from(a == b), all + 1));
+    println!(
+        "{{\"steps\": {}, \"correlation_lowest\": {lowest:.6}, \"correlation_mean\": {mean:.6}, \"argmax_agreement\": {:.4}}}",
+        exact.len(),
+        same as f64 / all as f64
+    );
+    Ok(())
+}
+
+fn correlation(a: &[f32], b: &[f32]) -> f64 {
+    let mean = |x: &[f32]| x.iter().map(|&v| f64::from(v)).sum::<f64>() / x.len() as f64;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    let terms = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - mean_a, f64::from(*b) - mean_b));
+    let (ab, aa, bb) =
+        terms.fold((0.0, 0.0, 0.0), |(ab, aa, bb), (a, b)| (ab + a * b, aa + a * a, bb + b * b));
+    ab / f64::sqrt(aa * bb)
 }
 
 fn speak_options(model: &ChatTts, arguments: &Arguments) -> Result<SpeakOptions, Box<dyn Error>> {
@@ -211,5 +278,6 @@ impl Wav {
 fn peak_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<f64>().ok()).unwrap_or_default() / 1e3
+    line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<f64>().ok()).unwrap_or_default()
+        / 1e3
 }

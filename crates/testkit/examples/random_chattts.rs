@@ -9,7 +9,9 @@ use mynah_testkit::chattts::{FULL, TINY, write};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [size, folder] = arguments.as_slice() else { return Err("tiny or full, and a folder, are needed".into()) };
+    let [size, folder] = arguments.as_slice() else {
+        return Err("tiny or full, and a folder, are needed".into());
+    };
     let sizes = match size.as_str() {
         "tiny" => &TINY,
         "full" => &FULL,

@@ -137,7 +137,8 @@ fn tables(sizes: &Sizes) -> Vec<(&'static str, Table)> {
     let mut gpt = vec![entry("norm.weight".into(), &[sizes.hidden])];
     for i in 0..sizes.layers {
         let (h, m) = (sizes.hidden, sizes.intermediate);
-        let mut add = |part: &str, shape: &[usize]| gpt.push(entry(format!("layers.{i}.{part}.weight"), shape));
+        let mut add =
+            |part: &str, shape: &[usize]| gpt.push(entry(format!("layers.{i}.{part}.weight"), shape));
         for p in ["q", "k", "v", "o"] {
             add(&format!("self_attn.{p}_proj"), &[h, h]);
         }

@@ -182,7 +182,8 @@ impl WordPiece {
         while !rest.is_empty() {
             let prefix = if rest.len() == word.len() { "" } else { self.prefix.as_str() };
             let ends = rest.char_indices().map(|(at, c)| at + c.len_utf8()).rev();
-            let found = ends.filter_map(|end| Some((*self.ids.get(&format!("{prefix}{}", &rest[..end]))?, end)));
+            let found =
+                ends.filter_map(|end| Some((*self.ids.get(&format!("{prefix}{}", &rest[..end]))?, end)));
             let Some((id, end)) = found.into_iter().next() else {
                 // A word that cannot be covered is unknown as a whole.
                 ids.truncate(before);
@@ -267,7 +268,8 @@ mod tests {
     use super::*;
 
     fn vocabulary() -> WordPiece {
-        let words = ["[PAD]", "[UNK]", "hello", "un", "##affable", "##aff", "你", ",", "'", "s", "cafe", "##s", "."];
+        let words =
+            ["[PAD]", "[UNK]", "hello", "un", "##affable", "##aff", "你", ",", "'", "s", "cafe", "##s", "."];
         let vocab: HashMap<_, _> = words.iter().enumerate().map(|(id, word)| (*word, id)).collect();
         let json = serde_json::json!({
             "truncation": {"max_length": 2}, "padding": {"strategy": {"Fixed": 9}},
@@ -293,7 +295,10 @@ mod tests {
             assert_eq!(vocabulary.encode(text), ids, "{text}");
         }
         assert_eq!(vocabulary.decode(&[11, 2, 11, 7, 6, 8, 9, 13, 12, 99]), "##s hellos, 你's [laugh].");
-        assert_eq!((vocabulary.vocab_size(), vocabulary.id("[laugh]"), vocabulary.id("x")), (15, Some(13), None));
+        assert_eq!(
+            (vocabulary.vocab_size(), vocabulary.id("[laugh]"), vocabulary.id("x")),
+            (15, Some(13), None)
+        );
     }
 
     #[test]

@@ -83,20 +83,15 @@ pub fn attend_growing(queries: &[f32], scale: f32, heads: usize, pasts: &[Past<'
     attend_with(Isa::current(), queries, scale, heads, pasts, out);
 }
 
-fn attend_with(
-    isa: Isa,
-    queries: &[f32],
-    scale: f32,
-    heads: usize,
-    pasts: &[Past<'_>],
-    out: &mut [f32],
-) {
+fn attend_with(isa: Isa, queries: &[f32], scale: f32, heads: usize, pasts: &[Past<'_>], out: &mut [f32]) {
     let width = queries.len() / pasts.len().max(1);
     let dim = width / heads;
     assert!(queries.len() == pasts.len() * width && out.len() == queries.len() && dim * heads == width);
     assert!(
-        pasts.iter().all(|past| past.sequence.width == width
-            && (1..=past.sequence.positions).contains(&past.positions)),
+        pasts
+            .iter()
+            .all(|past| past.sequence.width == width
+                && (1..=past.sequence.positions).contains(&past.positions)),
         "a row's past does not fit"
     );
     let work: usize = pasts.iter().map(|past| past.positions * width).sum();
@@ -113,7 +108,8 @@ fn attend_with(
             match &past.sequence.rows {
                 Rows::F32(keys, values) => {
                     let rows = |data| rows(data, width, past.positions);
-                    weights.extend(rows(keys).map(|key| scale * arch::dot(isa, query, &key[columns.clone()])));
+                    weights
+                        .extend(rows(keys).map(|key| scale * arch::dot(isa, query, &key[columns.clone()])));
                     elementwise::softmax(&mut weights);
                     for (weight, value) in weights.iter().zip(rows(values)) {
                         arch::add_scaled(isa, *weight, &value[columns.clone()], out);
@@ -121,8 +117,9 @@ fn attend_with(
                 }
                 Rows::F16(keys, values) => {
                     let rows = |data| rows(data, width, past.positions);
-                    weights
-                        .extend(rows(keys).map(|key| scale * arch::dot_f16(isa, query, &key[columns.clone()])));
+                    weights.extend(
+                        rows(keys).map(|key| scale * arch::dot_f16(isa, query, &key[columns.clone()])),
+                    );
                     elementwise::softmax(&mut weights);
                     for (weight, value) in weights.iter().zip(rows(values)) {
                         arch::add_scaled_f16(isa, *weight, &value[columns.clone()], out);

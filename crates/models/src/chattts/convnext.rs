@@ -199,4 +199,3 @@ impl Stack {
         self.conv_out.run(&mut stream.conv_out, &x, end)
     }
 }
-

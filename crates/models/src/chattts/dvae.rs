@@ -134,8 +134,10 @@ impl DvaeEncoder {
             return Err(Error::BadInput("the voice sample is shorter than a twentieth of a second".into()));
         }
         let log_mel = self.log_mel(samples);
-        let scaled: Vec<f32> =
-            log_mel.chunks_exact(MELS).flat_map(|frame| frame.iter().zip(&self.scales).map(|(v, s)| v / s)).collect();
+        let scaled: Vec<f32> = log_mel
+            .chunks_exact(MELS)
+            .flat_map(|frame| frame.iter().zip(&self.scales).map(|(v, s)| v / s))
+            .collect();
         let x = self.conv.run(&mut self.conv.window(), &scaled, true);
         let width = self.halve.outputs();
         // A frame of zeros to either side; outputs see four frames and begin two frames apart.
@@ -182,7 +184,14 @@ impl DvaeEncoder {
         for (g, (weight, bias)) in self.project_in.iter().enumerate() {
             let mut projected = vec![0.0; steps * DIGITS];
             let x = encoded.get(first..).unwrap_or_default();
-            weight.apply_strided(x, steps, self.stack.outputs(), &mut projected, DIGITS, &Epilogue::bias(bias));
+            weight.apply_strided(
+                x,
+                steps,
+                self.stack.outputs(),
+                &mut projected,
+                DIGITS,
+                &Epilogue::bias(bias),
+            );
             for (codes, values) in codes.iter_mut().zip(projected.chunks_exact(DIGITS)) {
                 let mut place = 1;
                 for value in values {

@@ -33,11 +33,20 @@ pub(super) struct Part {
     pub(super) prefix: &'static str,
 }
 
+/// The file that tells the published layout, and that of the older one.
+const PUBLISHED: &str = "gpt/model.safetensors";
+const OLDER: &str = "GPT.pt";
+
 impl Files {
+    /// Whether either layout is at `path`.
+    pub(super) fn is_at(path: &Path) -> bool {
+        let folder = folder(path);
+        [PUBLISHED, OLDER].iter().any(|name| folder.join(name).is_file())
+    }
+
     /// Opens `path`, a folder with `asset` in it, or that folder itself.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let inner = path.join("asset");
-        let folder = if inner.is_dir() { inner } else { path.to_owned() };
+        let folder = folder(path);
         let part = |name: &'static str, prefix| -> Result<Part, Error> {
             Ok(Part { name, tensors: open_file(&folder.join(name))?, prefix })
         };
@@ -45,9 +54,9 @@ impl Files {
             let found = names.iter().find(|name| folder.join(name).is_file());
             found.map(|name| part(name, "")).transpose()
         };
-        if folder.join("gpt/model.safetensors").is_file() {
+        if folder.join(PUBLISHED).is_file() {
             return Ok(Self {
-                gpt: part("gpt/model.safetensors", "")?,
+                gpt: part(PUBLISHED, "")?,
                 embed: part("Embed.safetensors", "")?,
                 decoder: part("Decoder.safetensors", "")?,
                 vocos: part("Vocos.safetensors", "")?,
@@ -55,10 +64,10 @@ impl Files {
                 folder,
             });
         }
-        if folder.join("GPT.pt").is_file() {
+        if folder.join(OLDER).is_file() {
             return Ok(Self {
-                gpt: part("GPT.pt", "gpt.")?,
-                embed: part("GPT.pt", "")?,
+                gpt: part(OLDER, "gpt.")?,
+                embed: part(OLDER, "")?,
                 decoder: part("Decoder.pt", "")?,
                 vocos: part("Vocos.pt", "")?,
                 dvae: optional(&["DVAE_full.pt", "DVAE.pt"])?,
@@ -67,7 +76,9 @@ impl Files {
         }
         Err(Error::NotACheckpoint {
             path: path.to_owned(),
-            reason: "a ChatTTS checkpoint has asset/gpt/model.safetensors or, in its older layout, asset/GPT.pt".into(),
+            reason:
+                "a ChatTTS checkpoint has asset/gpt/model.safetensors or, in its older layout, asset/GPT.pt"
+                    .into(),
         })
     }
 
@@ -84,7 +95,8 @@ impl Files {
     }
 
     pub(super) fn vocabulary(&self) -> Result<WordPiece, Error> {
-        let malformed = |name: &str, reason: String| Error::Malformed { path: self.folder.join(name), reason };
+        let malformed =
+            |name: &str, reason: String| Error::Malformed { path: self.folder.join(name), reason };
         if let Some(json) = self.read("tokenizer/tokenizer.json")? {
             return WordPiece::from_json(&json)
                 .map_err(|reason| malformed("tokenizer/tokenizer.json", reason.to_string()));
@@ -110,6 +122,11 @@ impl Files {
     pub(super) fn homophones(&self) -> Option<PathBuf> {
         Some(self.folder.join("homophones_map.json")).filter(|path| path.is_file())
     }
+}
+
+fn folder(path: &Path) -> PathBuf {
+    let inner = path.join("asset");
+    if inner.is_dir() { inner } else { path.to_owned() }
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {

@@ -129,7 +129,8 @@ impl ChatTts {
         Ok(Self {
             tokens: Tokens::new(&vocabulary)?,
             vocabulary,
-            homophones: homophones.map_or_else(|| Ok(Homophones::new()), |path| files::read_homophones(&path))?,
+            homophones: homophones
+                .map_or_else(|| Ok(Homophones::new()), |path| files::read_homophones(&path))?,
             voices: Voices { width, statistics, saved: options.voices.clone() },
             statistics_source,
             gpt: Gpt::load(config, &gpt, &embed)?,
@@ -141,6 +142,11 @@ impl ChatTts {
             dvae_decoder: OnceLock::new(),
             files,
         })
+    }
+
+    /// Whether a folder looks like a checkpoint of this model, in either layout.
+    pub fn is_at(path: &Path) -> bool {
+        Files::is_at(path)
     }
 
     /// Sizes of the language model.
@@ -204,6 +210,47 @@ impl ChatTts {
         }
         let dvae = self.dvae_decoder()?;
         Ok(Voicing::new(&dvae.mel, &self.vocos).push(&dvae.features(codes), true))
+    }
+
+    /// Samples of hidden states, `[steps, width]`, all at once: the last half of what speaking does.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] if there are no whole steps.
+    pub fn decode_states(&self, states: &[f32]) -> Result<Vec<f32>, Error> {
+        if !states.len().is_multiple_of(self.gpt.config.width) {
+            return Err(Error::BadInput(format!("a step has {} numbers", self.gpt.config.width)));
+        }
+        Ok(self.voicing().push(states, true))
+    }
+
+    /// Scores of each step's codes, `[codebooks, audio_tokens]` each, if `codes` are what is said: what precision costs is
+    /// measured by them.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for what is no code, [`Error::Cancelled`].
+    pub fn scores(
+        &self,
+        text: &str,
+        voice: &Voice,
+        codes: &[Codes],
+        cancel: &CancelFlag,
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        if codes.iter().flatten().any(|&code| code > self.gpt.config.stop_code()) {
+            return Err(Error::BadInput("a code is outside the codebook".into()));
+        }
+        let mut prompt = prompts::speech_prompt(&self.vocabulary, &self.tokens, text, "[speed_5]", voice);
+        let prompt_rows = prompt.ids.len() + prompt.audio.len();
+        prompt.audio = [&prompt.audio, codes].concat().into();
+        let mut sequence = self.gpt.sequence();
+        let mut scores = Vec::with_capacity(codes.len());
+        let width = self.gpt.config.width;
+        for (at, row) in prompt.embed(&self.gpt).chunks_exact_mut(width).enumerate() {
+            let state = self.gpt.forward(row, &mut [&mut sequence], &[1], cancel, &mut |_, _| {})?;
+            if at + 1 >= prompt_rows && at + 1 < prompt_rows + codes.len() {
+                scores.push(self.gpt.code_logits(&state));
+            }
+        }
+        Ok(scores)
     }
 
     fn voicing(&self) -> Voicing<'_> {

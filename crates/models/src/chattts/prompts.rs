@@ -27,11 +27,7 @@ impl Tokens {
         for token in ["[Stts]", "[Ptts]", "[Sbreak]", "[Pbreak]", "[empty_spk]", "[speed_0]", "[oral_0]"] {
             id(token)?;
         }
-        Ok(Self {
-            speaker: id("[spk_emb]")?,
-            end_of_text: id("[Ebreak]")?,
-            first_steering: id("[break_0]")?,
-        })
+        Ok(Self { speaker: id("[spk_emb]")?, end_of_text: id("[Ebreak]")?, first_steering: id("[break_0]")? })
     }
 }
 
@@ -148,6 +144,9 @@ mod tests {
 
     #[test]
     fn templates_have_one_speaker() {
-        assert_eq!(speech(" [Stts]hi[spk_emb] ", "[speed_5]", "yo", false), "[Stts][empty_spk]yo[speed_5]hi[Ptts]");
+        assert_eq!(
+            speech(" [Stts]hi[spk_emb] ", "[speed_5]", "yo", false),
+            "[Stts][empty_spk]yo[speed_5]hi[Ptts]"
+        );
     }
 }

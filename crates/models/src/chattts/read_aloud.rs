@@ -32,7 +32,11 @@ impl ChatTts {
         read
     }
 
-    fn give(&self, speech: &mut super::Speech<'_>, listener: &mut dyn Listener) -> Result<TokenCounts, Error> {
+    fn give(
+        &self,
+        speech: &mut super::Speech<'_>,
+        listener: &mut dyn Listener,
+    ) -> Result<TokenCounts, Error> {
         let mut joiner = Joiner::new(SAMPLE_RATE);
         let mut ready = Vec::new();
         joiner.begin(Pause::Sentence, &mut ready);
@@ -77,7 +81,10 @@ mod tests {
             assert_eq!(given(speed, "", 0).unwrap().style.speed, Some(token), "{speed}");
         }
         let options = given(1.0, "[oral_2] [break_6]", 7).unwrap();
-        assert_eq!((options.style.oral, options.style.pause, options.seed), (Some(2), Some(6), Some(Seed::Stream(7))));
+        assert_eq!(
+            (options.style.oral, options.style.pause, options.seed),
+            (Some(2), Some(6), Some(Seed::Stream(7)))
+        );
         assert!(given(1.0, "", 0).unwrap().seed.is_none());
         for (speed, instructions) in [(5.0, ""), (1.0, "cheerfully"), (1.0, "[oral_2] cheerfully")] {
             assert!(matches!(given(speed, instructions, 0), Err(Error::Option { .. })), "{instructions}");

@@ -28,7 +28,10 @@ fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f64) {
     let largest = expected.iter().fold(0.0_f64, |m, v| m.max(f64::from(*v).abs()));
     let off = |(a, b): (&f32, &f32)| f64::from((a - b).abs());
     let worst = found.iter().zip(expected).map(off).fold(0.0, f64::max);
-    assert!(found.iter().all(|v| v.is_finite()) && worst <= tolerance * (largest + 1e-6), "{what}: {worst} of {largest}");
+    assert!(
+        found.iter().all(|v| v.is_finite()) && worst <= tolerance * (largest + 1e-6),
+        "{what}: {worst} of {largest}"
+    );
 }
 
 /// `[channels, frames]` as `[frames, channels]`.

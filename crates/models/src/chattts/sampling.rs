@@ -121,7 +121,9 @@ fn keep_top_k(scores: &mut [f32], top_k: usize) {
 
 /// Place of the largest number, the first of equals.
 fn argmax(values: impl Iterator<Item = f32>) -> usize {
-    let largest = values.enumerate().fold((0, f32::NEG_INFINITY), |best, (i, v)| if v > best.1 { (i, v) } else { best });
+    let largest = values
+        .enumerate()
+        .fold((0, f32::NEG_INFINITY), |best, (i, v)| if v > best.1 { (i, v) } else { best });
     largest.0
 }
 
@@ -141,7 +143,12 @@ impl Noise {
     /// Chooses a token in each row of `probabilities`, which are `[rows, tokens]`; rows whose `wanted` is false get 0, but
     /// use up their random numbers. A token is drawn with its probability by taking the largest `p / q`, q being
     /// exponentially distributed.
-    pub(super) fn choose(&mut self, probabilities: &[f32], tokens: usize, wanted: impl Fn(usize) -> bool) -> Vec<u32> {
+    pub(super) fn choose(
+        &mut self,
+        probabilities: &[f32],
+        tokens: usize,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Vec<u32> {
         let mut every_step;
         let generator = match self {
             Self::EveryStep(seed) => {

@@ -146,19 +146,33 @@ impl<'a> Speech<'a> {
         cancel: &CancelFlag,
     ) -> Result<Self, Error> {
         if text.len() > MOST_TEXT_BYTES {
-            return Err(Error::BadInput(format!("the text is longer than {MOST_TEXT_BYTES} bytes")));
+            let reason = format!("the text is longer than {MOST_TEXT_BYTES} bytes");
+            return Err(Error::Option { name: "text", reason });
         }
         let text = options.style.lift(text);
         options.refine |= options.style.refines();
         options.check()?;
         let pieces = if options.split { split(text) } else { vec![text.to_owned()] };
-        let texts: VecDeque<String> =
-            pieces.iter().map(|piece| prepare(model, piece, &options)).filter(|text| says_something(text)).collect();
+        let texts: VecDeque<String> = pieces
+            .iter()
+            .map(|piece| prepare(model, piece, &options))
+            .filter(|text| says_something(text))
+            .collect();
         if texts.is_empty() {
-            return Err(Error::BadInput("the text has no words to speak".into()));
+            return Err(Error::Option { name: "text", reason: "the text has no words to speak".into() });
         }
         let noise = Some(options.noise(model));
-        Ok(Self { model, options, texts, group: None, noise, steps: 0, read_tokens: 0, spoke: false, cancel: cancel.clone() })
+        Ok(Self {
+            model,
+            options,
+            texts,
+            group: None,
+            noise,
+            steps: 0,
+            read_tokens: 0,
+            spoke: false,
+            cancel: cancel.clone(),
+        })
     }
 
     /// Tokens of text read, and steps of the language model made for audio, so far. 46.875 steps are a second.
@@ -179,7 +193,9 @@ impl<'a> Speech<'a> {
             let Some(mut group) = self.group.take() else {
                 if self.texts.is_empty() {
                     if !self.spoke {
-                        return Err(Error::BadInput("the model said nothing; try another seed or voice".into()));
+                        return Err(Error::BadInput(
+                            "the model said nothing; try another seed or voice".into(),
+                        ));
                     }
                     return Ok(None);
                 }
@@ -209,7 +225,8 @@ impl<'a> Speech<'a> {
         let noise = if self.options.refine { self.refine(&mut texts, noise, listener)? } else { noise };
         let tags = self.options.style.speech_tags();
         let voice = &self.options.voice;
-        let prompt = |text: &String| prompts::speech_prompt(&model.vocabulary, &model.tokens, text, &tags, voice);
+        let prompt =
+            |text: &String| prompts::speech_prompt(&model.vocabulary, &model.tokens, text, &tags, voice);
         let prompts: Vec<_> = texts.iter().map(prompt).collect();
         self.read_tokens += prompts.iter().map(|prompt| prompt.ids.len() as u64).sum::<u64>();
         listener.turn_begins();
@@ -250,7 +267,8 @@ impl<'a> Speech<'a> {
     ) -> Result<Noise, Error> {
         let model = self.model;
         let tags = self.options.style.refine_tags();
-        let (refined, noise) = model.refine(texts, &tags, &self.options.refinement, noise, &self.cancel, listener)?;
+        let (refined, noise) =
+            model.refine(texts, &tags, &self.options.refinement, noise, &self.cancel, listener)?;
         for (text, refined) in texts.iter_mut().zip(refined) {
             if says_something(&refined) {
                 *text = refined;

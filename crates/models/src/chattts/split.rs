@@ -83,7 +83,10 @@ mod tests {
 
     #[test]
     fn sentences_end_where_they_are_closed() {
-        assert_eq!(sentences("你好。今天 3.5 元！Really? Yes.No. end"), ["你好。", "今天 3.5 元！", "Really? ", "Yes.No. ", "end"]);
+        assert_eq!(
+            sentences("你好。今天 3.5 元！Really? Yes.No. end"),
+            ["你好。", "今天 3.5 元！", "Really? ", "Yes.No. ", "end"]
+        );
         assert_eq!(sentences("什么？！好。"), ["什么？！", "好。"]);
         assert!(sentences("").is_empty());
     }

@@ -36,9 +36,11 @@ impl Reader<'_> {
     /// How many parts are numbered behind `name`: one more than the largest number.
     pub(super) fn count(&self, name: &str) -> usize {
         let name = self.full(name);
-        let numbers = self.tensors.names().into_iter().filter_map(|full| {
-            full.strip_prefix(&name)?.split('.').next()?.parse::<usize>().ok()
-        });
+        let numbers = self
+            .tensors
+            .names()
+            .into_iter()
+            .filter_map(|full| full.strip_prefix(&name)?.split('.').next()?.parse::<usize>().ok());
         numbers.max().map_or(0, |largest| largest.saturating_add(1))
     }
 
@@ -111,9 +113,7 @@ impl Reader<'_> {
     ) -> Result<Matrix, Error> {
         let (mut lengths, mut directions) = (Vec::new(), Vec::new());
         for name in names {
-            lengths.extend(
-                self.floats(&format!("{name}.parametrizations.weight.original0"), [outputs, 1])?,
-            );
+            lengths.extend(self.floats(&format!("{name}.parametrizations.weight.original0"), [outputs, 1])?);
             directions.extend(
                 self.floats(&format!("{name}.parametrizations.weight.original1"), [outputs, inputs])?,
             );
@@ -149,7 +149,12 @@ impl Reader<'_> {
     }
 
     /// A convolution of each channel with seven taps of its own.
-    pub(super) fn depthwise(&self, name: &str, width: usize, dilation: usize) -> Result<DepthwiseConv, Error> {
+    pub(super) fn depthwise(
+        &self,
+        name: &str,
+        width: usize,
+        dilation: usize,
+    ) -> Result<DepthwiseConv, Error> {
         let weight = self.floats(&format!("{name}.weight"), [width, 1, 7])?;
         Ok(DepthwiseConv::new(&weight, self.floats(&format!("{name}.bias"), [width])?, dilation))
     }

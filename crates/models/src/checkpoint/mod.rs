@@ -265,4 +265,4 @@ fn sinusoids(positions: usize, width: usize) -> Vec<f32> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,4 +1,4 @@
-mod files;
+pub(crate) mod files;
 
 use std::path::Path;
 use std::sync::LazyLock;

@@ -61,7 +61,8 @@ fn stretches(text: &str, dominant: Dominant) -> Vec<Stretch<'_>> {
         if to < text.len() {
             to = from + text[from..to].trim_end_matches(touches).len();
         }
-        let words = text[from..to].split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty()).count();
+        let words =
+            text[from..to].split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty()).count();
         let enough = if dominant == Dominant::English { 1 } else { ENGLISH_WORDS };
         if words >= enough || dominant == Dominant::English && at == 0 && at + length == text.len() {
             if start < from {

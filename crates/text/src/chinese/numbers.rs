@@ -134,11 +134,17 @@ mod tests {
 
     #[test]
     fn signs_commas_and_points_are_read() {
-        for (written, said) in
-            [("-3.05", "负三点零五"), ("1,234,567", "一百二十三万四千五百六十七"), ("+2", "二"), ("0.5", "零点五")]
-        {
+        for (written, said) in [
+            ("-3.05", "负三点零五"),
+            ("1,234,567", "一百二十三万四千五百六十七"),
+            ("+2", "二"),
+            ("0.5", "零点五"),
+        ] {
             assert_eq!(number(written), said, "{written}");
         }
-        assert_eq!((count("2").as_str(), count("12").as_str(), telephone("110").as_str()), ("两", "十二", "幺幺零"));
+        assert_eq!(
+            (count("2").as_str(), count("12").as_str(), telephone("110").as_str()),
+            ("两", "十二", "幺幺零")
+        );
     }
 }

@@ -31,7 +31,8 @@ const NUMBER: &str = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?";
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let number = NUMBER;
     let currency = units::CURRENCY_SIGNS;
-    let rule = |pattern: &str, say: Say| Rule { pattern: Regex::new(&format!("^(?:{pattern})")).unwrap(), say };
+    let rule =
+        |pattern: &str, say: Say| Rule { pattern: Regex::new(&format!("^(?:{pattern})")).unwrap(), say };
     vec![
         // 2024年3月5日; 2024-03-05
         rule(r"(\d{4})年(?:(\d{1,2})月(?:(\d{1,2})([日号]))?)?", |c, _| date(c)),
@@ -82,7 +83,10 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
                 "÷" => "除以",
                 _ => "乘以",
             };
-            context.after.starts_with(|c: char| c.is_ascii_digit() || c == '-').then(|| format!("{}{sign}", number_of(&c[1])))
+            context
+                .after
+                .starts_with(|c: char| c.is_ascii_digit() || c == '-')
+                .then(|| format!("{}{sign}", number_of(&c[1])))
         }),
         // 5km/h, 3 kg
         rule(&format!(r"({number})\s?({})", units::pattern()), |c, context| {
@@ -173,7 +177,9 @@ fn time(c: &Captures<'_>) -> Option<String> {
     let seconds = c.get(3).map(|seconds| seconds.as_str());
     let minute = match (&c[2], seconds) {
         ("00", None) => "整".into(),
-        (minute, _) if minute.starts_with('0') => format!("零{}分", digits(&minute[1..])).replace("零零", "零"),
+        (minute, _) if minute.starts_with('0') => {
+            format!("零{}分", digits(&minute[1..])).replace("零零", "零")
+        }
         (minute, _) => format!("{}分", cardinal(minute)),
     };
     let seconds = seconds.map_or_else(String::new, |seconds| format!("{}秒", cardinal(seconds)));
@@ -201,6 +207,7 @@ fn temperature(c: &Captures<'_>) -> Option<String> {
 
 /// An amount of money without zeros at its end: 3.50 is 三点五.
 fn trimmed(amount: &str) -> String {
-    let amount = if amount.contains('.') { amount.trim_end_matches('0').trim_end_matches('.') } else { amount };
+    let amount =
+        if amount.contains('.') { amount.trim_end_matches('0').trim_end_matches('.') } else { amount };
     count(amount)
 }

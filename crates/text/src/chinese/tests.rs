@@ -64,7 +64,10 @@ fn chinese_is_read_as_it_is_said() {
 fn each_stretch_is_read_in_its_language() {
     check(
         &[
-            ("他说 there are 3 cats in the house 然后走了3步", "他说 there are three cats in the house 然后走了三步"),
+            (
+                "他说 there are 3 cats in the house 然后走了3步",
+                "他说 there are three cats in the house 然后走了三步",
+            ),
             ("我有3 apples", "我有三 apples"),
         ],
         Dominant::Chinese,

@@ -11,8 +11,9 @@ use super::*;
 use crate::chattts::speaker::strings::decode_speaker;
 
 static REFERENCE: &[u8] = include_bytes!("../../../tests/data/chattts/reference.safetensors");
-static TEXTS: LazyLock<serde_json::Value> =
-    LazyLock::new(|| serde_json::from_str(include_str!("../../../tests/data/chattts/reference.json")).unwrap());
+static TEXTS: LazyLock<serde_json::Value> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../../tests/data/chattts/reference.json")).unwrap()
+});
 pub(super) static VOCABULARY: &[u8] = include_bytes!("../../../tests/data/chattts/tokenizer.json");
 
 /// The checkpoint, with its speaker statistics.

@@ -27,7 +27,11 @@ fn texts_are_normalised() {
             punctuation: case["do_text_normalization"].as_bool().unwrap(),
             homophones: case["do_homophone_replacement"].as_bool().unwrap(),
         };
-        assert_eq!(normalise(text, language, switches, &Homophones::new()), case["out"].as_str().unwrap(), "{text}");
+        assert_eq!(
+            normalise(text, language, switches, &Homophones::new()),
+            case["out"].as_str().unwrap(),
+            "{text}"
+        );
     }
 }
 
@@ -78,7 +82,9 @@ fn speakers_are_read_drawn_and_applied() {
     let mut generator = Mt19937::new(1234);
     let exponential: Vec<f32> = (0..4 * 626).map(|_| generator.exponential()).collect();
     assert_eq!(exponential, floats("rng.exponential_1234"));
-    assert!(matches!(model().statistics_source(), StatisticsSource::File(path) if path.ends_with("asset/spk_stat.txt")));
+    assert!(
+        matches!(model().statistics_source(), StatisticsSource::File(path) if path.ends_with("asset/spk_stat.txt"))
+    );
 }
 
 #[test]
@@ -106,7 +112,13 @@ fn scores_become_probabilities() {
 
 /// Generates greedily or with a stream of random numbers, checks scores and probabilities of the first steps, and what
 /// was generated.
-fn check_generation(stage: &str, target: Target, prompts: &[Prompt], sampling: &Sampling, noise: Option<Noise>) {
+fn check_generation(
+    stage: &str,
+    target: Target,
+    prompts: &[Prompt],
+    sampling: &Sampling,
+    noise: Option<Noise>,
+) {
     let name = |part: &str| format!("{stage}.{part}");
     let model = model();
     let cancel = CancelFlag::new();
@@ -187,7 +199,13 @@ fn codes_are_the_references() {
     let first: Vec<f32> = (0..2 * 4 * 626).map(|_| generator.exponential()).collect();
     assert_eq!(first, floats("code_noise.noise"));
     let noise = Noise::Stream(Mt19937::new(7));
-    check_generation("code_noise", Target::Codes, &prompts(&texts, "[speed_5]", &voice()), &noisy, Some(noise));
+    check_generation(
+        "code_noise",
+        Target::Codes,
+        &prompts(&texts, "[speed_5]", &voice()),
+        &noisy,
+        Some(noise),
+    );
 }
 
 #[test]
@@ -198,7 +216,12 @@ fn codes_continue_a_sample() {
     let voice = Voice { sample: sample(codes, "你好"), ..Voice::default() };
     let prompts = prompts(&[text], "", &voice);
     assert_eq!(ids_of(&prompts[0]), steps("code_prompted.input_ids"));
-    assert_close("embeddings", &prompts[0].embed(&model().gpt), &floats("code_prompted.prefill_emb"), TOLERANCE);
+    assert_close(
+        "embeddings",
+        &prompts[0].embed(&model().gpt),
+        &floats("code_prompted.prefill_emb"),
+        TOLERANCE,
+    );
     let rules = Sampling { max_tokens: 16, ..Sampling::speech() };
     check_generation("code_prompted", Target::Codes, &prompts, &rules, None);
 }
@@ -248,19 +271,7 @@ fn texts_are_refined() {
 fn smaller_weights_say_nearly_the_same() {
     let codes = steps("code_greedy.ids.1");
     let text = strings("/code_greedy/texts").remove(1);
-    let scores = |model: &ChatTts| -> Vec<Vec<f32>> {
-        let mut prompt = prompts(std::slice::from_ref(&text), "[speed_5]", &voice()).remove(0);
-        prompt.audio = codes.clone().into();
-        let mut sequence = model.gpt.sequence();
-        let x = prompt.embed(&model.gpt);
-        let rows = x.chunks_exact(64).map(|row| {
-            let mut row = row.to_vec();
-            let sequences = &mut [&mut sequence];
-            let state = model.gpt.forward(&mut row, sequences, &[1], &CancelFlag::new(), &mut |_, _| {}).unwrap();
-            model.gpt.code_logits(&state)
-        });
-        rows.collect()
-    };
+    let scores = |model: &ChatTts| model.scores(&text, &voice(), &codes, &CancelFlag::new()).unwrap();
     let exact = scores(model());
     for (compute, least) in [(Compute::F16, 0.999_99), (Compute::Int8, 0.999)] {
         let rounded = scores(&load(compute));

@@ -75,7 +75,11 @@ fn pieces_of_any_size_are_the_whole() {
         for steps in [1, 5, 16, 52, 53] {
             let mut voicing = model.voicing();
             let count = hidden.len().div_ceil(steps * 64);
-            let pieces: Vec<_> = hidden.chunks(steps * 64).enumerate().map(|(i, piece)| voicing.push(piece, i + 1 == count)).collect();
+            let pieces: Vec<_> = hidden
+                .chunks(steps * 64)
+                .enumerate()
+                .map(|(i, piece)| voicing.push(piece, i + 1 == count))
+                .collect();
             let joined = pieces.concat();
             assert_eq!(joined.len(), whole.len());
             let off = joined.iter().zip(&whole).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

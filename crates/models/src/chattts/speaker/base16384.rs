@@ -31,7 +31,8 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 /// The bytes of a text; `None` if it has other characters or another number of them.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let mut characters: Vec<u32> = text.trim().chars().map(u32::from).collect();
-    let rest = characters.last().and_then(|last| last.checked_sub(TAIL)).filter(|rest| (1..=6).contains(rest));
+    let rest =
+        characters.last().and_then(|last| last.checked_sub(TAIL)).filter(|rest| (1..=6).contains(rest));
     if rest.is_some() {
         characters.pop();
     }
@@ -75,7 +76,9 @@ mod tests {
 
     #[test]
     fn other_text_is_refused() {
-        for text in ["abc", "一", "一一一", "一一一\u{3d06}", "\u{3d01}", "一一一\u{8e00}", "一一一一\u{3d00}"] {
+        for text in
+            ["abc", "一", "一一一", "一一一\u{3d06}", "\u{3d01}", "一一一\u{8e00}", "一一一一\u{3d00}"]
+        {
             assert_eq!(decode(text), None, "{text}");
         }
         assert_eq!(decode(""), Some(vec![]));

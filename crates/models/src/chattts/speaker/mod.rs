@@ -145,7 +145,9 @@ impl Voices {
         }
         if let Some(seed) = name.strip_prefix("seed:") {
             let seed = seed.trim().parse().map_err(|_| {
-                Error::BadInput(format!("voice {name:?}: behind \"seed:\" a whole number from 0 up is expected"))
+                Error::BadInput(format!(
+                    "voice {name:?}: behind \"seed:\" a whole number from 0 up is expected"
+                ))
             })?;
             return Ok(self.seeded(seed));
         }

@@ -29,7 +29,8 @@ impl SavedVoice {
     /// What a file name is made of: letters, digits, `-`, `_`, `.` (not in front) and spaces, at most 64 of them.
     fn path(folder: &Path, name: &str) -> Option<PathBuf> {
         let allowed = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
-        let fits = (1..=64).contains(&name.chars().count()) && !name.starts_with('.') && name.chars().all(allowed);
+        let fits =
+            (1..=64).contains(&name.chars().count()) && !name.starts_with('.') && name.chars().all(allowed);
         fits.then(|| folder.join(format!("{name}.json")))
     }
 
@@ -41,7 +42,9 @@ impl SavedVoice {
         let Some(path) = Self::path(folder, name) else { return Ok(None) };
         let malformed = |reason: String| Error::Malformed { path: path.clone(), reason };
         match std::fs::metadata(&path) {
-            Ok(file) if file.len() > MOST_BYTES => return Err(malformed("it is too large for a voice".into())),
+            Ok(file) if file.len() > MOST_BYTES => {
+                return Err(malformed("it is too large for a voice".into()));
+            }
             Ok(_) => {}
             Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(Error::Io { path, source }),
@@ -67,7 +70,8 @@ impl SavedVoice {
     pub(super) fn voice(&self, voices: &Voices) -> Result<Voice, Error> {
         let mut voice = match &self.speaker {
             Some(speaker) if speaker.starts_with("seed:") => {
-                Voices { saved: None, width: voices.width, statistics: voices.statistics.clone() }.find(speaker)?
+                Voices { saved: None, width: voices.width, statistics: voices.statistics.clone() }
+                    .find(speaker)?
             }
             Some(speaker) => voices.encoded(speaker)?,
             None => Voice::default(),

@@ -80,7 +80,8 @@ pub fn decode_sample(text: &str) -> Result<Vec<Codes>, Error> {
         return Err(refuse(&format!("it has {rows} codebooks of {steps} steps")));
     }
     let bytes = decompress(stream, 2 * rows * steps)?;
-    let codes: Vec<u32> = bytes.as_chunks::<2>().0.iter().map(|&pair| u16::from_le_bytes(pair).into()).collect();
+    let codes: Vec<u32> =
+        bytes.as_chunks::<2>().0.iter().map(|&pair| u16::from_le_bytes(pair).into()).collect();
     if codes.len() != rows * steps || codes.iter().any(|&code| code >= 625) {
         return Err(refuse("its codes are not those of a voice sample"));
     }
@@ -113,7 +114,9 @@ mod tests {
         let vector = vec![f16::ONE; 768];
         let text = encode_speaker(&vector);
         let cut: String = text.chars().take(500).collect();
-        for (text, width) in [("abc", 768), (text.as_str(), 767), (text.as_str(), 769), (cut.as_str(), 768), ("", 4)] {
+        for (text, width) in
+            [("abc", 768), (text.as_str(), 767), (text.as_str(), 769), (cut.as_str(), 768), ("", 4)]
+        {
             assert!(matches!(decode_speaker(text, width), Err(Error::BadInput(_))), "{text:.20} {width}");
         }
         for text in ["", "一一一一", &encode_sample(&[[625, 0, 0, 0]]), &encode_sample(&[])] {

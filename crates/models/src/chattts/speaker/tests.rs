@@ -51,3 +51,44 @@ fn saved_voices_come_back() {
     assert!(matches!(voices.find("bad"), Err(Error::Malformed { .. })));
     assert_eq!(SavedVoice::read(folder.path(), "nobody").unwrap(), None);
 }
+
+/// A tensor as users of other servers pass it: what PyTorch saved, in base64.
+#[test]
+fn tensors_in_base64_are_speakers() {
+    use std::fmt::Write;
+
+    let file = include_bytes!("../../../tests/data/torch/lone.pt");
+    let alphabet: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['+', '/']).collect();
+    let mut text = String::new();
+    for (i, bytes) in file.chunks(3).enumerate() {
+        let word = bytes.iter().fold(0, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - bytes.len()));
+        (0..=bytes.len()).for_each(|k| text.push(alphabet[(word >> (18 - 6 * k)) as usize & 63]));
+        (bytes.len()..3).for_each(|_| text.push('='));
+        if i % 19 == 18 {
+            writeln!(text).unwrap();
+        }
+    }
+    let find = |width: usize, text: &str| {
+        Voices { width, statistics: Statistics::fallback(width), saved: None }.find(text)
+    };
+    let expected: Vec<f16> = (1..=128).map(|i| f16::from_f32(i as f32 / 64.0)).collect();
+    assert_eq!(find(128, &text).unwrap().speaker, Some(expected));
+    let error = find(768, &text).unwrap_err().to_string();
+    assert!(error.contains("128 numbers, not 768"), "{error}");
+    // A pickle that calls something is refused, not run.
+    let object = include_bytes!("../../../tests/data/torch/object.pt");
+    assert!(lone_tensor("object", object.to_vec()).is_err());
+}
+
+#[test]
+fn statistics_are_read_from_tensors_and_strings() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spk_stat.pt");
+    std::fs::write(&path, include_bytes!("../../../tests/data/torch/lone.pt")).unwrap();
+    let statistics = Statistics::read(&path, 64).unwrap();
+    assert_eq!((statistics.deviation[63], statistics.mean[0]), (f16::ONE, f16::from_f32(65.0 / 64.0)));
+    assert!(matches!(Statistics::read(&path, 63), Err(Error::Malformed { .. })));
+    std::fs::write(&path, "no base16384").unwrap();
+    assert!(matches!(Statistics::read(&path, 64), Err(Error::Malformed { .. })));
+    assert!(matches!(Statistics::read(&folder.path().join("none"), 64), Err(Error::Io { .. })));
+}

@@ -6,9 +6,8 @@ const PRIMES: [u32; 5] = [0x9e37_79b1, 0x85eb_ca77, 0xc2b2_ae3d, 0x27d4_eb2f, 0x
 pub(crate) fn xxh32(bytes: &[u8]) -> u32 {
     let [p1, p2, p3, p4, p5] = PRIMES;
     let word = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
-    let round = |lane: u32, word: u32| {
-        lane.wrapping_add(word.wrapping_mul(p2)).rotate_left(13).wrapping_mul(p1)
-    };
+    let round =
+        |lane: u32, word: u32| lane.wrapping_add(word.wrapping_mul(p2)).rotate_left(13).wrapping_mul(p1);
     let (stripes, rest) = bytes.as_chunks::<16>();
     let mut hash = if stripes.is_empty() {
         p5
