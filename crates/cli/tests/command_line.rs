@@ -267,7 +267,8 @@ fn nothing_is_left_behind_in_the_working_folder() {
 fn chattts_speaks_whole_and_in_pieces() {
     let home = TempDir::new().unwrap();
     let model = home.path().join("chattts");
-    let vocabulary = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/data/chattts/tokenizer.json");
+    let vocabulary =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/data/chattts/tokenizer.json");
     let vocabulary = std::fs::read(vocabulary).unwrap();
     mynah_testkit::chattts::write(&model, &mynah_testkit::chattts::TINY, &vocabulary).unwrap();
     let speak = |more: &[&str]| {
@@ -285,7 +286,14 @@ fn chattts_speaks_whole_and_in_pieces() {
     assert!(whole.len() > 10_000 && whole.len() == pieces.len());
     assert_eq!(whole[44..], pieces[44..]);
     assert_ne!(whole[44..], speak(&["-o", "-", "--format", "wav", "--speed", "1.8"])[44..]);
-    assert_ne!(whole[44..], speak(&["-o", "-", "--format", "wav", "--instructions", "[oral_2][break_6]"])[44..]);
+    assert_ne!(
+        whole[44..],
+        speak(&["-o", "-", "--format", "wav", "--instructions", "[oral_2][break_6]"])[44..]
+    );
     let model = model.to_str().unwrap();
-    fails(&["speak", "你好", "--model-path", model, "--instructions", "cheerfully", "-o", "x.wav"], 2, "[oral_0]");
+    fails(
+        &["speak", "你好", "--model-path", model, "--instructions", "cheerfully", "-o", "x.wav"],
+        2,
+        "[oral_0]",
+    );
 }

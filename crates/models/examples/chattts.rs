@@ -155,7 +155,10 @@ fn sound(model: &ChatTts, steps: usize) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let samples = model.decode_states(&states)?.len();
     let (took_s, audio_s) = (start.elapsed().as_secs_f64(), samples as f64 / f64::from(SAMPLE_RATE));
-    println!("{{\"sound_s\": {took_s:.4}, \"audio_s\": {audio_s:.3}, \"sound_s_per_audio_s\": {:.4}}}", took_s / audio_s);
+    println!(
+        "{{\"sound_s\": {took_s:.4}, \"audio_s\": {audio_s:.3}, \"sound_s_per_audio_s\": {:.4}}}",
+        took_s / audio_s
+    );
     Ok(())
 }
 

@@ -20,7 +20,8 @@ const TEXT: &str = "你好，世界。There are 3 cats.";
 fn cache(home: &TempDir) -> PathBuf {
     let cache = home.path().join("hub");
     let folder = cache.join("models--2Noise--ChatTTS/snapshots").join(REVISION);
-    let vocabulary = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/data/chattts/tokenizer.json");
+    let vocabulary =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/data/chattts/tokenizer.json");
     write(&folder, &TINY, &std::fs::read(vocabulary).unwrap()).unwrap();
     cache
 }
@@ -71,7 +72,12 @@ fn any_name_is_a_voice_and_equal_requests_sound_alike() {
     let alloy = speak(Some("alloy"), 1.0);
     assert!(!alloy.is_empty());
     assert_eq!(alloy, speak(Some("alloy"), 1.0));
-    let others = [speak(Some("echo"), 1.0), speak(Some("alloy"), 2.0), speak(Some("seed:2222"), 1.0), speak(None, 1.0)];
+    let others = [
+        speak(Some("echo"), 1.0),
+        speak(Some("alloy"), 2.0),
+        speak(Some("seed:2222"), 1.0),
+        speak(None, 1.0),
+    ];
     let different: HashSet<&Vec<u8>> = others.iter().chain([&alloy]).collect();
     assert_eq!(different.len(), 5);
     assert_eq!(speak(None, 1.0), speak(Some("default"), 1.0));
@@ -88,7 +94,9 @@ fn requests_at_the_same_time_all_end_and_a_damaged_voice_harms_nobody() {
         .collect();
     let results: Vec<_> = jobs.into_iter().map(|job| job.join().unwrap()).collect();
     assert!(matches!(results[2], Err(Error::Model(_))), "{:?}", results[2]);
-    assert!(results.iter().enumerate().all(|(i, result)| i == 2 || result.as_ref().is_ok_and(|b| !b.is_empty())));
+    assert!(
+        results.iter().enumerate().all(|(i, result)| i == 2 || result.as_ref().is_ok_and(|b| !b.is_empty()))
+    );
 }
 
 #[test]
@@ -106,7 +114,8 @@ fn a_job_that_is_dropped_stops() {
 fn the_licence_is_told_and_other_files_are_refused() {
     let hub = Hub::start(|request| {
         if request.target.starts_with("/api/models") {
-            let files = ["gpt/config.json", "gpt/model.safetensors", "tokenizer/tokenizer.json"].map(str::to_owned);
+            let files =
+                ["gpt/config.json", "gpt/model.safetensors", "tokenizer/tokenizer.json"].map(str::to_owned);
             let parts = ["Embed", "Decoder", "DVAE", "Vocos"].map(|part| format!("{part}.safetensors"));
             let siblings: Vec<_> = files
                 .iter()
@@ -125,7 +134,10 @@ fn the_licence_is_told_and_other_files_are_refused() {
     let PullProgress::Notice(notice) = &progress[0] else { panic!("{:?}", progress[0]) };
     assert!(notice.contains("CC-BY-NC-4.0") && notice.contains("education and research"), "{notice}");
     let asked = hub.requests();
-    assert!(asked[0].target.contains(&format!("/api/models/2Noise/ChatTTS/revision/{REVISION}")), "{asked:?}");
+    assert!(
+        asked[0].target.contains(&format!("/api/models/2Noise/ChatTTS/revision/{REVISION}")),
+        "{asked:?}"
+    );
     let place = format!("/2Noise/ChatTTS/resolve/{REVISION}/asset/");
     assert!(asked[1..].iter().all(|request| request.target.starts_with(&place)), "{asked:?}");
 }

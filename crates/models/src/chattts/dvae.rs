@@ -89,14 +89,6 @@ pub(super) struct DvaeEncoder {
     project_in: [(Matrix, Vec<f32>); GROUPS],
 }
 
-/// What the stages of encoding made; for tests.
-#[derive(Default)]
-pub(super) struct Stages {
-    pub(super) log_mel: Vec<f32>,
-    pub(super) halved: Vec<f32>,
-    pub(super) encoded: Vec<f32>,
-}
-
 impl DvaeEncoder {
     pub(super) fn load(reader: &Reader<'_>) -> Result<Self, Error> {
         let stack = Stack::load(reader, "encoder")?;
@@ -126,14 +118,20 @@ impl DvaeEncoder {
     /// # Errors
     /// [`Error::BadInput`] for less than two frames.
     pub(super) fn encode(&self, samples: &[f32]) -> Result<Vec<Codes>, Error> {
-        self.encode_stages(samples).map(|(codes, _)| codes)
+        self.encode_stages(samples, &mut |_| {})
     }
 
-    pub(super) fn encode_stages(&self, samples: &[f32]) -> Result<(Vec<Codes>, Stages), Error> {
+    /// [`DvaeEncoder::encode`]; `on_stage` sees log-mel frames, halved frames and what the stack makes of them.
+    pub(super) fn encode_stages(
+        &self,
+        samples: &[f32],
+        on_stage: &mut dyn FnMut(&[f32]),
+    ) -> Result<Vec<Codes>, Error> {
         if samples.len() <= WINDOW_LENGTH {
             return Err(Error::BadInput("the voice sample is shorter than a twentieth of a second".into()));
         }
         let log_mel = self.log_mel(samples);
+        on_stage(&log_mel);
         let scaled: Vec<f32> = log_mel
             .chunks_exact(MELS)
             .flat_map(|frame| frame.iter().zip(&self.scales).map(|(v, s)| v / s))
@@ -146,9 +144,10 @@ impl DvaeEncoder {
         let mut halved = vec![0.0; steps * width];
         let epilogue = Epilogue::bias_gelu(&self.halve_bias);
         self.halve.apply_strided(&padded, steps, 2 * width, &mut halved, width, &epilogue);
+        on_stage(&halved);
         let encoded = self.stack.run(&mut self.stack.stream(), &halved, true, &mut |_| {});
-        let codes = self.quantise(&encoded, steps);
-        Ok((codes, Stages { log_mel, halved, encoded }))
+        on_stage(&encoded);
+        Ok(self.quantise(&encoded, steps))
     }
 
     /// Log-mel frames around every 256th sample, the signal being mirrored at its ends.
