@@ -39,8 +39,12 @@ impl ChatTts {
     ) -> Result<TokenCounts, Error> {
         let mut joiner = Joiner::new(SAMPLE_RATE);
         let mut ready = Vec::new();
-        joiner.begin(Pause::Sentence, &mut ready);
+        let mut piece = None;
         while let Some(samples) = speech.next_chunk(listener)? {
+            if piece != Some(speech.piece()) {
+                piece = Some(speech.piece());
+                joiner.begin(Pause::Sentence, &mut ready);
+            }
             joiner.push(&samples, &mut ready);
             listener.samples(&ready)?;
             ready.clear();

@@ -124,6 +124,10 @@ pub struct Speech<'a> {
     noise: Option<Noise>,
     steps: usize,
     read_tokens: u64,
+    /// Texts of the groups before.
+    texts_done: usize,
+    /// Number of the text that the last samples belong to.
+    text: usize,
     spoke: bool,
     cancel: CancelFlag,
 }
@@ -170,6 +174,8 @@ impl<'a> Speech<'a> {
             noise,
             steps: 0,
             read_tokens: 0,
+            texts_done: 0,
+            text: 0,
             spoke: false,
             cancel: cancel.clone(),
         })
@@ -179,6 +185,11 @@ impl<'a> Speech<'a> {
     pub fn counts(&self) -> TokenCounts {
         let going = self.group.as_ref().map_or(0, |group| group.generation.steps_done());
         TokenCounts { input: self.read_tokens, output: (self.steps + going) as u64 }
+    }
+
+    /// Number of the piece of text that the last samples belong to, from 0 on.
+    pub fn piece(&self) -> usize {
+        self.text
     }
 
     /// The next samples, mono at 24 kHz; `None` at the end. The language model computes in `listener`'s turns, or in those
@@ -202,6 +213,7 @@ impl<'a> Speech<'a> {
                 self.group = Some(self.begin_group(listener)?);
                 continue;
             };
+            let text = self.texts_done + group.row;
             let samples = group.next(listener)?;
             if group.row == group.texts.len() {
                 self.end_group(group);
@@ -210,6 +222,7 @@ impl<'a> Speech<'a> {
             }
             if !samples.is_empty() {
                 self.spoke = true;
+                self.text = text;
                 return Ok(Some(samples));
             }
         }
@@ -246,14 +259,17 @@ impl<'a> Speech<'a> {
 
     fn end_group(&mut self, group: Group<'a>) {
         self.steps += group.generation.steps_done();
+        self.texts_done += group.texts.len();
         if self.options.keep_voice
             && self.options.voice.sample.is_none()
-            && !self.texts.is_empty()
             && let (Some(row), Some(text)) = (group.generation.rows.first(), group.texts.first())
-            && !row.codes.is_empty()
         {
-            let codes = row.codes.clone().into();
-            self.options.voice.sample = Some(VoiceSample { codes, text: text.clone() });
+            // One that did not come to its end would be a bad example.
+            self.options.keep_voice = row.finished && !row.codes.is_empty();
+            if self.options.keep_voice {
+                let codes = row.codes.clone().into();
+                self.options.voice.sample = Some(VoiceSample { codes, text: text.clone() });
+            }
         }
         self.noise = Some(group.generation.into_noise());
     }

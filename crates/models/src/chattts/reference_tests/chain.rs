@@ -82,12 +82,14 @@ fn long_texts_are_spoken_in_groups_and_repeat() {
     let options = SpeakOptions {
         split: true,
         refine: true,
-        speech: Sampling { max_tokens: 30, min_tokens: 3, ..Sampling::speech() },
+        speech: Sampling { max_tokens: 90, min_tokens: 3, ..Sampling::speech() },
         refinement: Sampling { max_tokens: 10, ..Sampling::refinement() },
         ..options()
     };
     let spoken = speak(model, &text, &options).concat();
     assert_eq!(spoken, speak(model, &text, &options).concat());
+    let changing = SpeakOptions { keep_voice: false, ..options.clone() };
+    assert_ne!(spoken, speak(model, &text, &changing).concat());
     let other = SpeakOptions { seed: Some(Seed::Stream(12)), ..options.clone() };
     assert_ne!(spoken, speak(model, &text, &other).concat());
     assert!(spoken.len() > 3 * 512 && spoken.iter().all(|v| v.is_finite()));
