@@ -4,7 +4,7 @@
 
 zip.pt and legacy.pt hold the same state dict in PyTorch's two formats, with tied weights, a parameter, a view into a
 storage and three float types; openai.pt is laid out as openai-whisper's files are; transposed.pt has a tensor that is
-not row-major; object.pt pickles a function call that a careless reader would execute.
+not row-major; lone.pt is a tensor without a name; object.pt pickles a function call that a careless reader would execute.
 """
 import collections
 import os
@@ -38,6 +38,7 @@ def main():
     names = {"decoder.token_embedding.weight": tokens, "encoder.blocks.0.attn.query.bias": torch.tensor([0.5])}
     torch.save({"dims": dims, "model_state_dict": names}, out / "openai.pt")
     torch.save({"model.encoder.conv1.weight": tokens.T}, out / "transposed.pt")
+    torch.save((torch.arange(128) + 1) / 64, out / "lone.pt")
     torch.save({"model.encoder.conv1.weight": Call()}, out / "object.pt")
 
 

@@ -62,6 +62,7 @@ impl Bar {
     /// A model on its way to disk.
     pub(crate) fn pull(&mut self, progress: &PullProgress) {
         match progress {
+            PullProgress::Notice(text) => tracing::warn!("{text}"),
             PullProgress::Waiting => self.busy("waiting for another process that fetches it"),
             PullProgress::Trying { source } => self.busy(&format!("asking {source}")),
             PullProgress::GaveUp { source, reason } => tracing::warn!("{source}: {reason}"),

@@ -1,4 +1,4 @@
-//! The program as scripts see it: what goes where, and how it exits. Nothing here needs a model or a network.
+//! The program as scripts see it: what goes where, and how it exits. Nothing here needs real weights or a network.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -261,4 +261,39 @@ fn nothing_is_left_behind_in_the_working_folder() {
     mynah(&home).current_dir(work.path()).args(["models"]).assert().success();
     let left: Vec<_> = Path::read_dir(work.path()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn chattts_speaks_whole_and_in_pieces() {
+    let home = TempDir::new().unwrap();
+    let model = home.path().join("chattts");
+    let vocabulary =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/data/chattts/tokenizer.json");
+    let vocabulary = std::fs::read(vocabulary).unwrap();
+    mynah_testkit::chattts::write(&model, &mynah_testkit::chattts::TINY, &vocabulary).unwrap();
+    let speak = |more: &[&str]| {
+        let model = model.to_str().unwrap();
+        let text = "你好，世界。今天 the food is good，我们有3个。";
+        let arguments = [&["speak", text, "--model-path", model, "--voice", "alloy"], more].concat();
+        let output = run(&home, &arguments);
+        assert!(output.status.success(), "{more:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    speak(&["-o", "whole.wav"]);
+    let whole = std::fs::read(home.path().join("whole.wav")).unwrap();
+    // To standard output the samples go as they are made.
+    let pieces = speak(&["-o", "-", "--format", "wav"]);
+    assert!(whole.len() > 10_000 && whole.len() == pieces.len());
+    assert_eq!(whole[44..], pieces[44..]);
+    assert_ne!(whole[44..], speak(&["-o", "-", "--format", "wav", "--speed", "1.8"])[44..]);
+    assert_ne!(
+        whole[44..],
+        speak(&["-o", "-", "--format", "wav", "--instructions", "[oral_2][break_6]"])[44..]
+    );
+    let model = model.to_str().unwrap();
+    fails(
+        &["speak", "你好", "--model-path", model, "--instructions", "cheerfully", "-o", "x.wav"],
+        2,
+        "[oral_0]",
+    );
 }

@@ -95,6 +95,26 @@ pub struct PinnedFile {
     pub sha256: String,
 }
 
+/// A file that a hub gives, where a model consists of other files than a Whisper checkpoint does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HubFile {
+    /// Place in the repository, and in the model's folder.
+    pub path: String,
+    /// Checksum, lower-case hexadecimal, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Repository, if not the source's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
+    /// Commit, branch or tag, if not the source's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The model works without it.
+    #[serde(default)]
+    pub optional: bool,
+}
+
 /// A place that weights can be fetched from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
@@ -105,6 +125,9 @@ pub enum Source {
         repo: String,
         /// Commit, branch or tag.
         revision: String,
+        /// The files; none: those of a Whisper checkpoint, found by looking.
+        #[serde(default, rename = "file", skip_serializing_if = "Vec::is_empty")]
+        files: Vec<HubFile>,
     },
     /// A repository of ModelScope.
     Modelscope {
@@ -112,6 +135,9 @@ pub enum Source {
         repo: String,
         /// Commit, branch or tag.
         revision: String,
+        /// The files, as with Hugging Face.
+        #[serde(default, rename = "file", skip_serializing_if = "Vec::is_empty")]
+        files: Vec<HubFile>,
     },
     /// Python wheels, fetched by the user's own pip.
     Pip {
@@ -153,6 +179,9 @@ pub struct Entry {
     pub languages: Vec<String>,
     /// SPDX expression of the weights' licence.
     pub licence: String,
+    /// What its licence does not allow, shown before it is fetched for the first time.
+    #[serde(default)]
+    pub notice: Option<String>,
     /// Millions of parameters.
     pub parameters_m: u32,
     /// Where its weights come from, in order of preference.
@@ -184,6 +213,15 @@ impl Entry {
             model: self.name.clone(),
             known: self.voices.iter().map(|voice| voice.name.clone()).collect(),
         })
+    }
+
+    /// The files that a hub gives for it; none where they are found by looking.
+    pub(crate) fn hub_files(&self) -> &[HubFile] {
+        let files = self.sources.iter().find_map(|source| match source {
+            Source::Huggingface { files, .. } | Source::Modelscope { files, .. } => Some(files.as_slice()),
+            Source::Pip { .. } => None,
+        });
+        files.unwrap_or_default()
     }
 
     fn answers_to(&self, name: &str) -> bool {
@@ -317,6 +355,7 @@ mod tests {
                 "Belle-whisper-large-v2-zh",
                 "Belle-whisper-large-v3-zh",
                 "hibari",
+                "ChatTTS",
             ]
         );
     }
@@ -361,6 +400,8 @@ mod tests {
             ("belle-whisper-large-v3-zh", "Belle-whisper-large-v3-zh"),
             ("tts-1", "hibari"),
             ("gpt-4o-mini-tts", "hibari"),
+            ("chattts", "ChatTTS"),
+            ("2noise/chattts", "ChatTTS"),
         ] {
             assert_eq!(catalogue.find(name).unwrap().name, model, "{name}");
         }
@@ -386,7 +427,8 @@ mod tests {
         assert_eq!(catalogue.find_voice("hibari/kore").unwrap().1.name, "kore");
         assert!(catalogue.find_voice("hibari/nobody").is_none());
         assert_eq!(catalogue.find("whisper-base").unwrap().voice(Some("x")).unwrap(), None);
-        assert_eq!(catalogue.speakers_of(&["de", "en"]), ["hibari"]);
+        assert_eq!(catalogue.speakers_of(&["de", "en"]), ["hibari", "ChatTTS"]);
+        assert_eq!(catalogue.speakers_of(&["zh"]), ["ChatTTS"]);
     }
 
     #[test]

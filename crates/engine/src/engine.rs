@@ -17,7 +17,7 @@ use crate::loaded::Loaded;
 use crate::speech::Cache;
 use crate::store::Store;
 use crate::sync::lock;
-use crate::synthesizer::load_hibari;
+use crate::synthesizer::load_synthesizer;
 use crate::transcriber::load_whisper;
 use crate::turnstile::Turnstile;
 use crate::{
@@ -68,7 +68,7 @@ pub struct Loaders {
 
 impl Default for Loaders {
     fn default() -> Self {
-        Self { transcriber: Box::new(load_whisper), synthesizer: Box::new(load_hibari) }
+        Self { transcriber: Box::new(load_whisper), synthesizer: Box::new(load_synthesizer) }
     }
 }
 

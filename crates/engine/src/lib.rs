@@ -19,7 +19,7 @@ mod synthesizer;
 mod transcriber;
 mod turnstile;
 
-pub use catalogue::{Ability, Entry, PinnedFile, Source, Voice, VoiceFile};
+pub use catalogue::{Ability, Entry, HubFile, PinnedFile, Source, Voice, VoiceFile};
 pub use engine::{Engine, Loaders, ModelRef, ModelStatus, VoiceStatus};
 pub use error::Error;
 pub use job::{AudioSource, Job, JobEvent, TranscribeRequest};

@@ -108,7 +108,7 @@ impl Store {
 
     fn locate_in_hub_caches(&self, entry: &Entry) -> Option<OnDisk> {
         let repositories = entry.sources.iter().filter_map(|source| match source {
-            Source::Huggingface { repo, revision } => {
+            Source::Huggingface { repo, revision, .. } => {
                 Some((format!("models--{}", repo.replace('/', "--")), revision))
             }
             _ => None,
@@ -119,7 +119,10 @@ impl Store {
                 let main = fs::read_to_string(repository.join("refs/main")).unwrap_or_default();
                 for commit in [revision.as_str(), main.trim()] {
                     if !commit.is_empty()
-                        && let Some(bytes) = checkpoint::complete(&repository.join("snapshots").join(commit))
+                        && let Some(bytes) = checkpoint::complete(
+                            &repository.join("snapshots").join(commit),
+                            entry.hub_files(),
+                        )
                     {
                         let path = repository.join("snapshots").join(commit);
                         return Some(OnDisk { path, bytes, origin: Origin::HuggingFaceCache });
@@ -134,7 +137,7 @@ impl Store {
         self.xinference_caches.iter().find_map(|cache| {
             let folders = [cache.join("v2").join(entry.name.replace('.', "_")), cache.join(&entry.name)];
             folders.into_iter().find_map(|path| {
-                let bytes = checkpoint::complete(&path)?;
+                let bytes = checkpoint::complete(&path, entry.hub_files())?;
                 Some(OnDisk { path, bytes, origin: Origin::XinferenceCache })
             })
         })
@@ -342,6 +345,7 @@ mod tests {
             ability: Ability::Text2audio,
             languages: vec!["en".into()],
             licence: "Apache-2.0".into(),
+            notice: None,
             parameters_m: 6,
             sources: Vec::new(),
             voices: vec![voice],

@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mynah_models::{CancelFlag, Error, Hibari, Listener, SpeechOptions, TokenCounts, hibari};
+use mynah_models::chattts::{LoadOptions, StatisticsSource};
+use mynah_models::{
+    CancelFlag, ChatTts, Error, Hibari, Listener, SpeechOptions, TokenCounts, chattts, hibari,
+};
 
-use crate::Ability;
+use crate::{Ability, Settings};
 
 /// A loaded text-to-speech model, shared by all jobs.
 pub trait Synthesizer: Send + Sync {
@@ -42,17 +45,47 @@ impl Synthesizer for Hibari {
     }
 }
 
+impl Synthesizer for ChatTts {
+    fn sample_rate_hz(&self) -> u32 {
+        chattts::SAMPLE_RATE
+    }
+
+    fn synthesize(
+        &self,
+        text: &str,
+        options: &SpeechOptions,
+        cancel: &CancelFlag,
+        listener: &mut dyn Listener,
+    ) -> Result<TokenCounts, Error> {
+        self.read_aloud(text, options, cancel, listener)
+    }
+}
+
 impl Ability {
     /// What the checkpoint at a path can do, by the names of its files.
     pub fn of_checkpoint(path: &Path) -> Self {
-        if Hibari::is_at(path) { Ability::Text2audio } else { Ability::Audio2text }
+        let speaks = Hibari::is_at(path) || ChatTts::is_at(path);
+        if speaks { Ability::Text2audio } else { Ability::Audio2text }
     }
 }
 
 /// Makes a model of the checkpoint at a path.
-pub type LoadSynthesizer = dyn Fn(&Path) -> Result<Arc<dyn Synthesizer>, Error> + Send + Sync;
+pub type LoadSynthesizer = dyn Fn(&Path, &Settings) -> Result<Arc<dyn Synthesizer>, Error> + Send + Sync;
 
-/// Loads a folder of hibari voices.
-pub(crate) fn load_hibari(path: &Path) -> Result<Arc<dyn Synthesizer>, Error> {
-    Ok(Arc::new(Hibari::load(path)?))
+/// Loads a ChatTTS checkpoint, or else a folder of hibari voices.
+pub(crate) fn load_synthesizer(path: &Path, settings: &Settings) -> Result<Arc<dyn Synthesizer>, Error> {
+    if !ChatTts::is_at(path) {
+        return Ok(Arc::new(Hibari::load(path)?));
+    }
+    let voices = Some(settings.home.join("voices"));
+    let model =
+        ChatTts::load(path, &LoadOptions { compute: settings.compute, voices, ..LoadOptions::default() })?;
+    match model.statistics_source() {
+        StatisticsSource::File(file) => tracing::debug!("speaker statistics from {}", file.display()),
+        StatisticsSource::Fallback => tracing::warn!(
+            "this ChatTTS has no speaker statistics (asset/spk_stat.pt or asset/spk_stat.txt): seeded and named voices \
+             are drawn by a fallback, and are not those of other programs"
+        ),
+    }
+    Ok(Arc::new(model))
 }

@@ -4,6 +4,8 @@
 //! with a running maximum and sum (arXiv:2205.14135), so the score matrix is never written. Against a cache that grows
 //! by a token a step, each row names the places of its own past, so hypotheses share what they have in common.
 
+mod growing;
+
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -15,6 +17,8 @@ use crate::elementwise;
 use crate::gemm::Float;
 use crate::panels::{self, PANEL};
 use crate::pool::{self, SharedMut};
+
+pub use growing::{GrowingKeyValues, Past, attend_growing};
 
 /// Rows of queries a task takes at a time.
 const BLOCK_ROWS: usize = 48;

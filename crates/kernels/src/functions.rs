@@ -65,6 +65,24 @@ pub(crate) fn gelu_of(x: f32) -> f32 {
     0.5 * x * (1.0 + z * p / q)
 }
 
+/// A gated unit (SwiGLU, arXiv:2002.05202): rows of `gate_up` hold `width` gates and then `width` values, rows of `out`
+/// become `silu(gate) * value`, with `silu(x) = x / (1 + e^-x)`.
+pub fn swiglu(gate_up: &[f32], width: usize, out: &mut [f32]) {
+    assert!(gate_up.len() == 2 * out.len() && out.len().is_multiple_of(width.max(1)), "rows do not fit");
+    vectorized(
+        Isa::current(),
+        #[inline(always)]
+        || {
+            for (row, out) in gate_up.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
+                let (gates, values) = row.split_at(width);
+                for ((out, gate), value) in out.iter_mut().zip(gates).zip(values) {
+                    *out = gate / (1.0 + exp_of(-gate)) * value;
+                }
+            }
+        },
+    );
+}
+
 /// The hyperbolic tangent, in place.
 pub fn tanh(x: &mut [f32]) {
     vectorized(
@@ -156,6 +174,20 @@ mod tests {
             }
         }
         assert_eq!(sum_exp(&[f32::NEG_INFINITY; 20], 0.0, 1.0), 0.0);
+    }
+
+    #[test]
+    fn gated_units_match_their_definition() {
+        for width in [1, 7, 16, 33] {
+            let x: Vec<f32> = (0..3 * 2 * width).map(|i| ((i * 37) % 101) as f32 * 0.4 - 20.0).collect();
+            let mut got = vec![0.0; 3 * width];
+            swiglu(&x, width, &mut got);
+            for (i, &got) in got.iter().enumerate() {
+                let gate = f64::from(x[i / width * 2 * width + i % width]);
+                let value = f64::from(x[i / width * 2 * width + width + i % width]);
+                close("swiglu", gate as f32, got, gate / (1.0 + (-gate).exp()) * value, 1e-6);
+            }
+        }
     }
 
     #[test]

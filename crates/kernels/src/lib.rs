@@ -20,10 +20,12 @@ mod panels;
 pub mod pool;
 mod quantized;
 pub mod random;
+mod rotary;
 mod vectorize;
 
 pub use gemm::Float;
 pub use matrix::{Epilogue, Matrix, Precision};
-pub use norm::{DepthwiseConv, LayerNorm};
+pub use norm::{DepthwiseConv, LayerNorm, RmsNorm};
 pub use panels::PANEL;
 pub use quantized::{Finish, Grid, QuantizedMatrix, Range};
+pub use rotary::Rotary;

@@ -14,21 +14,27 @@ use crate::vectorize::vectorized;
 const SHARE: usize = 4 * 1024;
 /// Channels that are summed up together, in registers.
 const LANES: usize = 16;
-/// Added to the variance.
+/// Added to the variance unless a model says otherwise.
 const EPSILON: f32 = 1e-5;
 
-/// Layer normalisation (arXiv:1607.06450) with epsilon 1e-5.
+/// Layer normalisation (arXiv:1607.06450).
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
     weight: Vec<f32>,
     bias: Vec<f32>,
+    epsilon: f32,
 }
 
 impl LayerNorm {
-    /// `weight` and `bias` have one number a channel.
+    /// `weight` and `bias` have one number a channel; epsilon is 1e-5.
     pub fn new(weight: Vec<f32>, bias: Vec<f32>) -> Self {
+        Self::with_epsilon(weight, bias, EPSILON)
+    }
+
+    /// [`LayerNorm::new`] with another number added to the variance.
+    pub fn with_epsilon(weight: Vec<f32>, bias: Vec<f32>, epsilon: f32) -> Self {
         assert!(weight.len() == bias.len() && !weight.is_empty(), "weight and bias differ in length");
-        Self { weight, bias }
+        Self { weight, bias, epsilon }
     }
 
     /// Normalises each row of `x` into `out`; both are `[rows, channels]`. Returns the range of `out`.
@@ -51,10 +57,43 @@ impl LayerNorm {
         let inverse = 1.0 / row.len() as f32;
         let mean = sum(row, |v| v) * inverse;
         let variance = sum(row, |v| (v - mean) * (v - mean)) * inverse;
-        let scale = 1.0 / (variance + EPSILON).sqrt();
+        let scale = 1.0 / (variance + self.epsilon).sqrt();
         for ((v, w), b) in row.iter_mut().zip(&self.weight).zip(&self.bias) {
             *v = (*v - mean) * scale * w + b;
         }
+    }
+}
+
+/// Normalisation by the root of the mean square (arXiv:1910.07467).
+#[derive(Clone, Debug)]
+pub struct RmsNorm {
+    weight: Vec<f32>,
+    epsilon: f32,
+}
+
+impl RmsNorm {
+    /// `weight` has one number a channel; `epsilon` is added to the mean square.
+    pub fn new(weight: Vec<f32>, epsilon: f32) -> Self {
+        assert!(!weight.is_empty(), "at least one channel expected");
+        Self { weight, epsilon }
+    }
+
+    /// Normalises each row of `x` into `out`; both are `[rows, channels]`.
+    pub fn apply(&self, x: &[f32], out: &mut [f32]) {
+        let channels = self.weight.len();
+        assert!(x.len() == out.len() && x.len().is_multiple_of(channels), "rows of {channels} expected");
+        for_each_row(
+            out,
+            channels,
+            #[inline(always)]
+            |row, out| {
+                let x = &x[row * channels..][..channels];
+                let scale = 1.0 / (sum(x, |v| v * v) / channels as f32 + self.epsilon).sqrt();
+                for ((out, v), w) in out.iter_mut().zip(x).zip(&self.weight) {
+                    *out = v * scale * w;
+                }
+            },
+        );
     }
 }
 
@@ -72,7 +111,24 @@ fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 }
 
 /// Spreads rows of `width` numbers over the pool; `task` gets the row's number and the row, and is compiled for the
-/// instruction set in use. Returns the range of what it wrote.
+/// instruction set in use.
+#[inline(always)]
+fn for_each_row(out: &mut [f32], width: usize, task: impl Fn(usize, &mut [f32]) + Sync) {
+    let share = (SHARE / width).max(1);
+    pool::for_each_chunk(out, share * width, |chunk, rows| {
+        vectorized(
+            Isa::current(),
+            #[inline(always)]
+            || {
+                for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+                    task(chunk * share + i, row);
+                }
+            },
+        );
+    });
+}
+
+/// [`for_each_row`] that returns the range of what was written.
 #[inline(always)]
 fn each_row(out: &mut [f32], width: usize, task: impl Fn(usize, &mut [f32]) + Sync) -> Range {
     let total = Mutex::new(Range::EMPTY);
@@ -118,15 +174,26 @@ impl DepthwiseConv {
     /// Convolves `x`, normalises each row and writes it to `out`; both are `[rows, channels]`. Returns the range of
     /// `out`.
     pub fn apply_normalised(&self, norm: &LayerNorm, x: &[f32], out: &mut [f32]) -> Range {
+        assert_eq!(x.len(), out.len(), "as many rows out as in expected");
+        self.apply_normalised_from(0, norm, x, out)
+    }
+
+    /// [`DepthwiseConv::apply_normalised`] for as many rows as `out` has, from row `first` of `x` on.
+    pub fn apply_normalised_from(&self, first: usize, norm: &LayerNorm, x: &[f32], out: &mut [f32]) -> Range {
         let channels = self.bias.len();
-        assert!(x.len() == out.len() && x.len().is_multiple_of(channels), "rows of {channels} expected");
+        assert!(x.len().is_multiple_of(channels), "rows of {channels} expected");
+        assert!(
+            out.len().is_multiple_of(channels) && first * channels + out.len() <= x.len(),
+            "rows {first} to {first} + {} / {channels} are not in x",
+            out.len()
+        );
         assert_eq!(norm.weight.len(), channels, "the norm has other channels");
         each_row(
             out,
             channels,
             #[inline(always)]
             |row, out| {
-                self.convolve(x, row, out);
+                self.convolve(x, first + row, out);
                 norm.normalise(out);
             },
         )
@@ -190,6 +257,27 @@ mod tests {
     }
 
     #[test]
+    fn epsilon_counts_and_root_mean_squares_become_one() {
+        let mut out = [0.0; 20];
+        let x: Vec<f32> = (0..20).map(|i| if i % 2 == 0 { 1e-3 } else { -1e-3 }).collect();
+        LayerNorm::with_epsilon(vec![1.0; 20], vec![0.0; 20], 3e-6).apply(&x, &mut out);
+        // Variance 1e-6 and epsilon 3e-6 together have the root 2e-3.
+        assert!(out.iter().all(|v| (v.abs() - 0.5).abs() < 1e-5), "{out:?}");
+
+        let (rows, channels) = (30, 203);
+        let (x, weight) = (wave(rows * channels, 0.37), wave(channels, 0.9));
+        let mut got = vec![0.0; x.len()];
+        RmsNorm::new(weight.clone(), 1e-6).apply(&x, &mut got);
+        for (x, got) in x.chunks(channels).zip(got.chunks(channels)) {
+            let square = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / channels as f64;
+            for ((x, w), got) in x.iter().zip(&weight).zip(got) {
+                let want = f64::from(*x) / (square + 1e-6).sqrt() * f64::from(*w);
+                assert!((f64::from(*got) - want).abs() < 1e-5, "{got}, expected {want}");
+            }
+        }
+    }
+
+    #[test]
     fn convolutions_match_their_definition() {
         let sizes =
             [(1, 16, 7, 1), (2, 5, 7, 4), (3, 40, 5, 1), (60, 32, 7, 2), (300, 33, 3, 3), (9, 16, 7, 9)];
@@ -199,6 +287,10 @@ mod tests {
             let norm = LayerNorm::new(vec![1.0; channels], vec![0.0; channels]);
             let mut got = vec![0.0; rows * channels];
             conv.apply_normalised(&norm, &x, &mut got);
+            let part = rows / 3..rows - rows / 4;
+            let mut got_part = vec![0.0; part.len() * channels];
+            conv.apply_normalised_from(part.start, &norm, &x, &mut got_part);
+            assert_eq!(got_part, got[part.start * channels..part.end * channels]);
             let mut plain = vec![0.0; rows * channels];
             for t in 0..rows {
                 for c in 0..channels {

@@ -14,7 +14,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The folder or file is no checkpoint that we know.
-    #[error("{path} is not a Whisper checkpoint: {reason}")]
+    #[error("{path} is not a checkpoint: {reason}")]
     NotACheckpoint {
         /// The file or folder that was looked at.
         path: PathBuf,

@@ -4,6 +4,7 @@
 //! spread over the pool of `mynah-kernels`) and knows nothing of queues, files being downloaded or HTTP.
 
 pub mod cancel;
+pub mod chattts;
 pub mod checkpoint;
 pub mod error;
 pub mod hibari;
@@ -12,6 +13,7 @@ pub mod text_to_speech;
 pub mod whisper;
 
 pub use cancel::CancelFlag;
+pub use chattts::ChatTts;
 pub use error::Error;
 pub use hibari::Hibari;
 pub use speech_to_text::{

@@ -1,6 +1,8 @@
 //! Text for models and for people: tokenizers, languages, subtitles, and the front ends of speech synthesis.
 
+pub mod chinese;
 pub mod english;
 pub mod languages;
 pub mod subtitles;
 pub mod whisper_tokenizer;
+pub mod word_piece;

@@ -60,7 +60,7 @@ impl Default for DecodeLimits {
 /// A recording as the speech models take it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
-    /// Mono samples at [`SAMPLE_RATE`], finite, full scale at ±1 (lossy codecs overshoot it a little). Never empty.
+    /// Mono samples at [`SAMPLE_RATE`] or the rate asked for, finite, full scale at ±1 (lossy codecs overshoot it a little). Never empty.
     pub samples: Vec<f32>,
     /// What the file was.
     pub info: AudioInfo,
@@ -87,7 +87,7 @@ struct Heard {
     codec: &'static str,
 }
 
-/// Decodes a recording.
+/// Decodes a recording to samples at [`SAMPLE_RATE`].
 ///
 /// `cancelled` is asked before every block, several times a second of work at least.
 ///
@@ -99,11 +99,25 @@ pub fn decode(
     limits: &DecodeLimits,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Decoded, DecodeError> {
+    decode_at(SAMPLE_RATE, source, limits, cancelled)
+}
+
+/// [`decode`] to samples at another rate, such as a voice sample's.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_at(
+    rate_hz: u32,
+    source: impl Read + Seek + Send + 'static,
+    limits: &DecodeLimits,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Decoded, DecodeError> {
     let source = Section::whole(Box::new(source))?;
     if source.len() > limits.max_bytes {
         return Err(DecodeError::TooLarge { limit: Limit::Bytes(limits.max_bytes) });
     }
-    let mut sink = Sink::new(limits, cancelled);
+    let mut sink = Sink::new(rate_hz, limits, cancelled);
     // Codec crates see bytes from strangers; one that panics on them must not take the caller along.
     let outcome = catch_unwind(AssertUnwindSafe(|| run(&source, &mut sink)))
         .unwrap_or_else(|_| Err(DecodeError::malformed("audio", "its decoder failed on it")));
@@ -121,7 +135,7 @@ pub fn decode(
         codec: heard.codec.to_owned(),
         sample_rate: shape.rate,
         channels: shape.channels.count(),
-        duration_s: samples.len() as f64 / f64::from(SAMPLE_RATE),
+        duration_s: samples.len() as f64 / f64::from(rate_hz),
     };
     Ok(Decoded { samples, info })
 }

@@ -1,10 +1,9 @@
-//! Where decoded blocks of any shape become one line of 16 kHz samples, within the limits.
+//! Where decoded blocks of any shape become one line of samples at one rate, within the limits.
 
 use symphonia::core::audio::{Channels, layouts};
 
 use super::downmix::{self, Downmix};
 use super::{DecodeError, DecodeLimits, Limit};
-use crate::SAMPLE_RATE;
 use crate::resample::Resampler;
 
 /// Sample rates taken for real, in Hz.
@@ -35,6 +34,7 @@ impl Shape {
 
 /// Takes interleaved blocks; a change of rate or channels between them starts a new stretch.
 pub(super) struct Sink<'a> {
+    rate_hz: u32,
     limits: &'a DecodeLimits,
     cancelled: &'a dyn Fn() -> bool,
     stage: Option<Stage>,
@@ -48,13 +48,14 @@ struct Stage {
     shape: Shape,
     width: usize,
     downmix: Downmix,
-    /// `None` for 16 kHz, which passes through as it is.
+    /// `None` for the rate that is wanted, which passes through as it is.
     resampler: Option<Resampler>,
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(limits: &'a DecodeLimits, cancelled: &'a dyn Fn() -> bool) -> Self {
+    pub(super) fn new(rate_hz: u32, limits: &'a DecodeLimits, cancelled: &'a dyn Fn() -> bool) -> Self {
         Self {
+            rate_hz,
             limits,
             cancelled,
             stage: None,
@@ -98,11 +99,11 @@ impl<'a> Sink<'a> {
         if self.stage.as_ref().is_none_or(|stage| stage.shape != *shape) {
             self.check_shape(shape.rate, shape.channels.count())?;
             self.flush();
-            self.stage = Some(Stage::new(shape.clone())?);
+            self.stage = Some(Stage::new(shape.clone(), self.rate_hz)?);
             self.first.get_or_insert_with(|| shape.clone());
         }
         let Some(stage) = &mut self.stage else { return Ok(()) };
-        let most = (self.limits.max_duration_s * f64::from(SAMPLE_RATE)) as usize;
+        let most = (self.limits.max_duration_s * f64::from(self.rate_hz)) as usize;
         for part in interleaved.chunks(STRIDE / stage.width * stage.width) {
             self.clean.clear();
             self.clean.extend(part.iter().map(|&x| if x.is_finite() { x.clamp(-WILD, WILD) } else { 0.0 }));
@@ -136,11 +137,11 @@ impl<'a> Sink<'a> {
 }
 
 impl Stage {
-    fn new(shape: Shape) -> Result<Self, DecodeError> {
-        let resampler = if shape.rate == SAMPLE_RATE {
+    fn new(shape: Shape, rate_hz: u32) -> Result<Self, DecodeError> {
+        let resampler = if shape.rate == rate_hz {
             None
         } else {
-            let made = Resampler::new(shape.rate, SAMPLE_RATE);
+            let made = Resampler::new(shape.rate, rate_hz);
             Some(made.ok_or_else(|| DecodeError::malformed("audio", format!("rate of {} Hz", shape.rate)))?)
         };
         let width = shape.channels.count();

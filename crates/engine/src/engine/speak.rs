@@ -101,7 +101,7 @@ impl Inner {
     ) -> Result<Arc<dyn Synthesizer>, Error> {
         self.synthesizers.get(model, cancel, on_progress, |on_progress| {
             let path = self.path(model, on_progress, cancel)?;
-            Ok((self.loaders.synthesizer)(&path)?)
+            Ok((self.loaders.synthesizer)(&path, &self.settings)?)
         })
     }
 

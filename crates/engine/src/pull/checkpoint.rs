@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::HubFile;
+
 /// Files beside the weights, taken where present.
 const SIDE_FILES: [&str; 11] = [
     "config.json",
@@ -64,8 +66,16 @@ fn shards<'a>(names: &[&'a str], stem: &str, extension: &str) -> Option<Vec<&'a 
     (in_order && !found.is_empty()).then(|| found.into_iter().map(|(_, _, name)| name).collect())
 }
 
-/// Bytes of the checkpoint in `folder`, if it holds a whole one.
-pub(crate) fn complete(folder: &Path) -> Option<u64> {
+/// Bytes of the model in `folder`, if it holds a whole one: `files`, or those of a Whisper checkpoint if there are none.
+pub(crate) fn complete(folder: &Path, files: &[HubFile]) -> Option<u64> {
+    if !files.is_empty() {
+        let bytes = |file: &HubFile| match fs::metadata(folder.join(&file.path)) {
+            Ok(found) if found.is_file() => Some(found.len()),
+            _ if file.optional => Some(0),
+            _ => None,
+        };
+        return files.iter().map(bytes).sum();
+    }
     let mut names = Vec::new();
     for file in fs::read_dir(folder).ok()?.flatten() {
         // Caches hold links; one that leads nowhere is no file.

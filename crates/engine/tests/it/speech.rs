@@ -102,7 +102,7 @@ fn engine_with(change: impl FnOnce(&mut Settings)) -> (Engine, Arc<Stage>, TempD
     change(&mut settings);
     let stage = Arc::new(Stage::default());
     let shared = Arc::clone(&stage);
-    let load = move |path: &Path| -> Result<Arc<dyn Synthesizer>, mynah_models::Error> {
+    let load = move |path: &Path, _: &Settings| -> Result<Arc<dyn Synthesizer>, mynah_models::Error> {
         shared.loads.fetch_add(1, Ordering::AcqRel);
         assert!(path.ends_with("hibari"));
         Ok(Arc::new(StandIn(Arc::clone(&shared))))

@@ -177,6 +177,28 @@ pub(crate) fn add_scaled(isa: Isa, factor: f32, from: &[f32], to: &mut [f32]) {
     }
 }
 
+/// [`dot`] with numbers of 16 bits, summed in f32.
+pub(crate) fn dot_f16(isa: Isa, a: &[f32], b: &[f16]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    match isa {
+        // SAFETY: `isa` was only made because the CPU has it.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::dot_f16(a, b) },
+        _ => a.iter().zip(b).map(|(a, b)| a * b.to_f32()).sum(),
+    }
+}
+
+/// [`add_scaled`] with numbers of 16 bits.
+pub(crate) fn add_scaled_f16(isa: Isa, factor: f32, from: &[f16], to: &mut [f32]) {
+    assert_eq!(from.len(), to.len());
+    match isa {
+        // SAFETY: `isa` was only made because the CPU has it.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::add_scaled_f16(factor, from, to) },
+        _ => to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from.to_f32()),
+    }
+}
+
 /// Coefficients of the error function's approximation for x >= 0, absolute error at most 1.5e-7
 /// (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26): `1 - t (a1 + t (a2 + ...)) exp(-x^2)`,
 /// `t = 1 / (1 + p x)`.

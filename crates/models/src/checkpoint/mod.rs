@@ -1,4 +1,5 @@
-//! Whisper checkpoints on disk, in every format people hold, behind one set of names.
+//! Whisper checkpoints on disk, in every format people hold, behind one set of names; and single files of tensors under
+//! the names they have, for other models (`plain`).
 //!
 //! Names and layouts are those of Hugging Face (`model.encoder.layers.0.self_attn.q_proj.weight`, `[out, in]`
 //! row-major; convolutions `[out, in, width]`), whatever the file says.
@@ -14,6 +15,7 @@ mod cursor;
 mod ggml;
 mod names;
 mod pickle;
+mod plain;
 mod safetensors;
 mod settings;
 mod source;
@@ -25,6 +27,7 @@ use std::path::{Path, PathBuf};
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 use serde::Deserialize;
 
+pub(crate) use self::plain::{open_bytes, open_file};
 use self::source::{Mapped, Tensors};
 use crate::Error;
 use crate::whisper::Config;
@@ -173,7 +176,7 @@ fn read_file(path: &Path) -> Result<(Format, Contents), Error> {
     let mut contents = Contents::default();
     let bytes = file.bytes();
     let format = if safetensors::is_safetensors(bytes) {
-        safetensors::read(&file, &mut contents.tensors)?;
+        safetensors::read(&file, &mut contents.tensors, names::from_hugging_face)?;
         Format::Safetensors
     } else if ctranslate2::is_ctranslate2(bytes) {
         contents = ctranslate2::read(&file)?;
@@ -182,7 +185,7 @@ fn read_file(path: &Path) -> Result<(Format, Contents), Error> {
         contents = ggml::read(&file)?;
         Format::Ggml
     } else if torch::is_torch(bytes) {
-        return torch::read(&file);
+        return torch::read(&file, torch::Naming::Whisper);
     } else {
         return Err(not_a_checkpoint(
             path,
@@ -262,4 +265,4 @@ fn sinusoids(positions: usize, width: usize) -> Vec<f32> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use safetensors::tensor::{Dtype as Stored, SafeTensors};
 
 use super::Dtype;
-use super::names::from_hugging_face;
 use super::source::{Encoding, Mapped, Tensors};
 use crate::Error;
 
@@ -17,8 +16,12 @@ pub(super) fn is_safetensors(bytes: &[u8]) -> bool {
     bytes.get(8) == Some(&b'{') && bytes.get(4..8) == Some(&[0; 4])
 }
 
-/// Adds the tensors of a file.
-pub(super) fn read(file: &Arc<Mapped>, tensors: &mut Tensors) -> Result<(), Error> {
+/// Adds the tensors of a file; `canonical` makes their names.
+pub(super) fn read(
+    file: &Arc<Mapped>,
+    tensors: &mut Tensors,
+    canonical: impl Fn(&str) -> String,
+) -> Result<(), Error> {
     let length = file.bytes().first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
     if length > MAX_HEADER_BYTES {
         return Err(file.malformed(format!("its header claims to have {length} bytes")));
@@ -34,7 +37,7 @@ pub(super) fn read(file: &Arc<Mapped>, tensors: &mut Tensors) -> Result<(), Erro
         };
         // The numbers begin behind the header, which begins behind its length.
         let offset = 8 + header + info.data_offsets.0;
-        tensors.insert(from_hugging_face(&name), file, offset, info.shape.clone(), encoding)?;
+        tensors.insert(canonical(&name), file, offset, info.shape.clone(), encoding)?;
     }
     Ok(())
 }

@@ -16,10 +16,15 @@ use crate::Error;
 /// Bounds memory: the largest model has about 1300.
 const MAX_TENSORS: usize = 100_000;
 
-/// A file mapped into memory.
+/// A file mapped into memory, or bytes that came otherwise.
 pub(super) struct Mapped {
     path: PathBuf,
-    map: Mmap,
+    contents: Contents,
+}
+
+enum Contents {
+    Map(Mmap),
+    Memory(Vec<u8>),
 }
 
 impl Mapped {
@@ -29,20 +34,28 @@ impl Mapped {
         // SAFETY: the map is read-only and private to us. If somebody cuts the file short while it is mapped, reading
         // it ends the process with a bus error; checkpoints are replaced by renaming, which leaves the old file whole.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-        Ok(Arc::new(Self { path: path.to_owned(), map }))
+        Ok(Arc::new(Self { path: path.to_owned(), contents: Contents::Map(map) }))
+    }
+
+    /// Bytes as if they were the contents of a file called `name`.
+    pub(super) fn from_bytes(name: &str, bytes: Vec<u8>) -> Arc<Self> {
+        Arc::new(Self { path: name.into(), contents: Contents::Memory(bytes) })
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.map
+        match &self.contents {
+            Contents::Map(map) => map,
+            Contents::Memory(bytes) => bytes,
+        }
     }
 
     /// Gives the memory of a range back to the system; the range stays readable, at the price of mapping it again.
     fn release(&self, offset: usize, length: usize) {
         #[cfg(unix)]
-        {
+        if let Contents::Map(map) = &self.contents {
             // SAFETY: the map is read-only and backed by the file, so dropped pages come back with the same contents.
             // Failing is harmless: the pages then stay.
-            let _ = unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, length) };
+            let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, length) };
         }
     }
 

@@ -1,4 +1,4 @@
-mod files;
+pub(crate) mod files;
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -208,7 +208,7 @@ fn contradictions_and_gaps_are_told_with_their_place() {
     let with_settings =
         |settings: &str| refusal(&[("model.safetensors", &weights), ("config.json", settings.as_bytes())]);
     assert!(with_settings(r#"{"d_model": 512}"#).contains("config.json says d_model 512, the tensors say 2"));
-    assert!(with_settings(r#"{"model_type": "bert"}"#).contains("not a Whisper checkpoint"));
+    assert!(with_settings(r#"{"model_type": "bert"}"#).contains("not a checkpoint"));
     assert!(with_settings(r#"{"activation_function": "relu"}"#).contains("gelu"));
     assert!(
         with_settings(r#"{"encoder_attention_heads": 3}"#)

@@ -24,12 +24,21 @@ pub(super) fn is_torch(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || matches!(bytes, [0x80, 2..=5, ..])
 }
 
-/// Reads the tensors, and the sizes that openai-whisper stores beside them.
-pub(super) fn read(file: &Arc<Mapped>) -> Result<(Format, Contents), Error> {
-    if file.bytes().starts_with(b"PK") { read_zip(file) } else { read_legacy(file) }
+/// What tensors are called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// Whisper's canonical names.
+    Whisper,
+    /// As the file says; a lone tensor has the empty name.
+    Plain,
 }
 
-fn read_zip(file: &Arc<Mapped>) -> Result<(Format, Contents), Error> {
+/// Reads the tensors, and the sizes that openai-whisper stores beside them.
+pub(super) fn read(file: &Arc<Mapped>, naming: Naming) -> Result<(Format, Contents), Error> {
+    if file.bytes().starts_with(b"PK") { read_zip(file, naming) } else { read_legacy(file, naming) }
+}
+
+fn read_zip(file: &Arc<Mapped>, naming: Naming) -> Result<(Format, Contents), Error> {
     let entries = archive::entries(file)?;
     let pickle =
         entries.iter().find_map(|(name, range)| Some((name.strip_suffix("data.pkl")?, range.clone())));
@@ -41,10 +50,10 @@ fn read_zip(file: &Arc<Mapped>) -> Result<(Format, Contents), Error> {
         return Err(Error::Unsupported("the checkpoint was saved on a big-endian machine".into()));
     }
     let (root, heap) = pickle::read(&mut Cursor::within(file, pickle))?;
-    state_dict(file, root, &heap, |key| entry(format!("{prefix}data/{key}")))
+    state_dict(file, naming, root, &heap, |key| entry(format!("{prefix}data/{key}")))
 }
 
-fn read_legacy(file: &Arc<Mapped>) -> Result<(Format, Contents), Error> {
+fn read_legacy(file: &Arc<Mapped>, naming: Naming) -> Result<(Format, Contents), Error> {
     let mut cursor = Cursor::new(file, 0);
     let (magic, _) = pickle::read(&mut cursor)?;
     if magic != Value::BigInt(&MAGIC) {
@@ -73,20 +82,24 @@ fn read_legacy(file: &Arc<Mapped>) -> Result<(Format, Contents), Error> {
         cursor.take(length, "a storage")?;
         storages.insert(key, start..start + length);
     }
-    state_dict(file, root, &heap, |key| storages.get(key).cloned())
+    state_dict(file, naming, root, &heap, |key| storages.get(key).cloned())
 }
 
 /// Finds the tensors in what was pickled; `place` tells where a storage lies.
 fn state_dict(
     file: &Arc<Mapped>,
+    naming: Naming,
     root: Value<'_>,
     heap: &Heap<'_>,
     place: impl Fn(&str) -> Option<Range<usize>>,
 ) -> Result<(Format, Contents), Error> {
-    let openai = heap.get(root, "model_state_dict");
-    let entries = heap
-        .map(openai.unwrap_or(root))
-        .ok_or_else(|| file.malformed("it holds no dictionary of tensors"))?;
+    let openai = heap.get(root, "model_state_dict").filter(|_| naming == Naming::Whisper);
+    let lone = [(Value::Text(""), root)];
+    let entries = match heap.map(openai.unwrap_or(root)) {
+        Some(entries) => entries,
+        None if naming == Naming::Plain && matches!(heap.node(root), Some(Node::Tensor(_))) => &lone,
+        None => return Err(file.malformed("it holds no dictionary of tensors")),
+    };
     let mut contents = Contents::default();
     if let Some(dims) = heap.get(root, "dims") {
         let heads = |key| heap.get(dims, key).and_then(pickle::size);
@@ -98,7 +111,11 @@ fn state_dict(
             .any(|(name, _)| matches!(name, Value::Text(name) if name.starts_with("encoder.blocks.")));
     for &(name, value) in entries {
         let (Value::Text(name), Some(Node::Tensor(tensor))) = (name, heap.node(value)) else { continue };
-        let canonical = if is_openai { from_openai(name) } else { Some(from_hugging_face(name)) };
+        let canonical = match naming {
+            Naming::Plain => Some(name.to_owned()),
+            Naming::Whisper if is_openai => from_openai(name),
+            Naming::Whisper => Some(from_hugging_face(name)),
+        };
         let Some(canonical) = canonical else { continue };
         let key = tensor.storage.key;
         let place =

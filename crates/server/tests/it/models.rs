@@ -17,13 +17,15 @@ async fn the_list_has_the_catalogue_and_the_operators_own() {
         "whisper-large-v3",
         "Belle-whisper-large-v3-zh",
         "hibari",
+        "ChatTTS",
     ] {
         assert!(ids.contains(&id), "{id} is not in {ids:?}");
     }
     for model in body["data"].as_array().unwrap() {
         assert_eq!(model["object"], "model");
         assert_eq!(model["model_type"], "audio");
-        let ability = if model["id"] == "hibari" { "text2audio" } else { "audio2text" };
+        let speaks = model["id"] == "hibari" || model["id"] == "ChatTTS";
+        let ability = if speaks { "text2audio" } else { "audio2text" };
         assert_eq!(model["model_ability"], json!([ability]));
         assert!(model["created"].is_u64() && model["owned_by"].is_string());
     }
@@ -57,7 +59,10 @@ async fn the_voices_are_listed_under_both_names() {
     assert_eq!((&voices[1]["language"], &voices[1]["default"]), (&json!("en-GB"), &json!(false)));
     assert!(voices[0]["aliases"].as_array().unwrap().contains(&json!("alloy")));
     assert!(voices.iter().all(|voice| voice["model"] == "hibari" && voice["name"] == voice["id"]));
-    assert_eq!(app.get("/v1/audio/models").await.json(), json!({"models": [{"id": "hibari"}]}));
+    assert_eq!(
+        app.get("/v1/audio/models").await.json(),
+        json!({"models": [{"id": "hibari"}, {"id": "ChatTTS"}]})
+    );
     assert_eq!(app.get("/v1/models/tts-1").await.json()["model_name"], "hibari");
 }
 
@@ -65,10 +70,16 @@ async fn the_voices_are_listed_under_both_names() {
 async fn a_checkpoint_that_speaks_is_listed_as_one() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("hibari.onnx"), b"").unwrap();
+    let dialogue = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dialogue.path().join("asset/gpt")).unwrap();
+    std::fs::write(dialogue.path().join("asset/gpt/model.safetensors"), b"").unwrap();
     let app = crate::support::app_with(|config| {
         let path = folder.path().to_owned();
         config.local_models.push(mynah_server::LocalModel { name: "my-voice".into(), path });
+        let path = dialogue.path().to_owned();
+        config.local_models.push(mynah_server::LocalModel { name: "my-dialogue".into(), path });
     });
+    assert_eq!(app.get("/v1/models/my-dialogue").await.json()["model_ability"], json!(["text2audio"]));
     assert_eq!(app.get("/v1/models/my-voice").await.json()["model_ability"], json!(["text2audio"]));
     assert_eq!(app.get("/v1/models/scripted").await.json()["model_ability"], json!(["audio2text"]));
 }

@@ -210,7 +210,7 @@ pub(crate) fn app_with(change: impl FnOnce(&mut ServerConfig)) -> App {
     };
     let load_speech = {
         let seen = Arc::clone(&seen);
-        move |path: &Path| -> Result<Arc<dyn Synthesizer>, Error> {
+        move |path: &Path, _: &Settings| -> Result<Arc<dyn Synthesizer>, Error> {
             let name = path.to_string_lossy().into_owned();
             if name == "damaged" {
                 return Err(Error::Malformed { path: path.to_owned(), reason: "secret reason".into() });

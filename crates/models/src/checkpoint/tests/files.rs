@@ -11,7 +11,7 @@ use crate::checkpoint::{Dtype, names};
 use crate::whisper::Config;
 
 /// Name, shape, numbers.
-pub(super) type Tensor = (String, Vec<usize>, Vec<f32>);
+pub(crate) type Tensor = (String, Vec<usize>, Vec<f32>);
 
 /// An English-only model of width 2 with an encoder layer and two decoder layers; its lists are empty.
 pub(super) fn config() -> Config {
@@ -294,7 +294,7 @@ fn pickle(tensors: &[Tensor], openai: bool) -> Vec<u8> {
 }
 
 /// A zip archive as PyTorch writes it, with f16 tensors under Hugging Face's or openai-whisper's names.
-pub(super) fn torch(tensors: &[Tensor], openai: bool) -> Vec<u8> {
+pub(crate) fn torch(tensors: &[Tensor], openai: bool) -> Vec<u8> {
     let storages = tensors.iter().enumerate();
     let storages = storages.map(|(number, (_, _, values))| (number.to_string(), floats(Dtype::F16, values)));
     torch_archive(&pickle(tensors, openai), storages.collect(), CompressionMethod::Stored)

@@ -1,0 +1,143 @@
+//! ChatTTS with random weights, from the catalogue's entry to audio.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use mynah_audio::{EncodeOptions, OutputFormat};
+use mynah_engine::{Engine, Error, ModelRef, PullProgress, Settings, SpeakRequest, SpeechEvent, SpeechJob};
+use mynah_models::whisper::Compute;
+use mynah_models::{CancelFlag, SpeechOptions};
+use mynah_testkit::chattts::{TINY, write};
+use tempfile::TempDir;
+
+use crate::download::settings;
+use crate::hub::{Hub, Reply};
+
+const REVISION: &str = "1a3c04a8b0651689bd9242fbb55b1f4b5a9aef84";
+const TEXT: &str = "你好，世界。There are 3 cats.";
+
+/// A hub cache of Hugging Face's libraries with the model in it.
+fn cache(home: &TempDir) -> PathBuf {
+    let cache = home.path().join("hub");
+    let folder = cache.join("models--2Noise--ChatTTS/snapshots").join(REVISION);
+    let vocabulary =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/data/chattts/tokenizer.json");
+    write(&folder, &TINY, &std::fs::read(vocabulary).unwrap()).unwrap();
+    cache
+}
+
+fn engine() -> (Engine, TempDir) {
+    let home = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        hf_caches: vec![cache(&home)],
+        offline: true,
+        compute: Compute::F32,
+        speech_cache_bytes: 0,
+        ..Settings::new(home.path().join("mynah"))
+    };
+    (Engine::open(settings).unwrap(), home)
+}
+
+fn request(voice: Option<&str>, speed: f32) -> SpeakRequest {
+    SpeakRequest {
+        model: ModelRef::Named("ChatTTS".into()),
+        text: TEXT.into(),
+        options: SpeechOptions { voice: voice.map(str::to_owned), speed, ..SpeechOptions::default() },
+        format: OutputFormat::Pcm,
+        encoding: EncodeOptions::default(),
+    }
+}
+
+fn finish(mut job: SpeechJob) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    loop {
+        match job.next_blocking().expect("a last event") {
+            SpeechEvent::Audio(piece) => bytes.extend_from_slice(&piece),
+            SpeechEvent::Done(spoken) => {
+                // 16 bits a sample, 512 samples a step, less half a frame a piece of text.
+                assert_eq!((spoken.duration_s * 48_000.0).round() as usize, bytes.len());
+                assert!(spoken.tokens.input > 0 && spoken.tokens.output > 0);
+                return Ok(bytes);
+            }
+            SpeechEvent::Failed(error) => return Err(error),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn any_name_is_a_voice_and_equal_requests_sound_alike() {
+    let (engine, _home) = engine();
+    let speak = |voice, speed| finish(engine.speak(request(voice, speed)).unwrap()).unwrap();
+    let alloy = speak(Some("alloy"), 1.0);
+    assert!(!alloy.is_empty());
+    assert_eq!(alloy, speak(Some("alloy"), 1.0));
+    let others = [
+        speak(Some("echo"), 1.0),
+        speak(Some("alloy"), 2.0),
+        speak(Some("seed:2222"), 1.0),
+        speak(None, 1.0),
+    ];
+    let different: HashSet<&Vec<u8>> = others.iter().chain([&alloy]).collect();
+    assert_eq!(different.len(), 5);
+    assert_eq!(speak(None, 1.0), speak(Some("default"), 1.0));
+}
+
+#[test]
+fn requests_at_the_same_time_all_end_and_a_damaged_voice_harms_nobody() {
+    let (engine, _home) = engine();
+    let damaged = "x".repeat(500);
+    let jobs: Vec<_> = ["alloy", "echo", &damaged, "alloy", "nova"]
+        .map(|voice| engine.speak(request(Some(voice), 1.0)).unwrap())
+        .into_iter()
+        .map(|job| std::thread::spawn(|| finish(job)))
+        .collect();
+    let results: Vec<_> = jobs.into_iter().map(|job| job.join().unwrap()).collect();
+    assert!(matches!(results[2], Err(Error::Model(_))), "{:?}", results[2]);
+    assert!(
+        results.iter().enumerate().all(|(i, result)| i == 2 || result.as_ref().is_ok_and(|b| !b.is_empty()))
+    );
+}
+
+#[test]
+fn a_job_that_is_dropped_stops() {
+    let (engine, _home) = engine();
+    let mut long = request(None, 1.0);
+    long.text = TEXT.repeat(200);
+    let job = engine.speak(long).unwrap();
+    job.cancel();
+    assert!(matches!(finish(job), Err(Error::Cancelled)));
+    assert!(finish(engine.speak(request(None, 1.0)).unwrap()).is_ok());
+}
+
+#[test]
+fn the_licence_is_told_and_other_files_are_refused() {
+    let hub = Hub::start(|request| {
+        if request.target.starts_with("/api/models") {
+            let files =
+                ["gpt/config.json", "gpt/model.safetensors", "tokenizer/tokenizer.json"].map(str::to_owned);
+            let parts = ["Embed", "Decoder", "DVAE", "Vocos"].map(|part| format!("{part}.safetensors"));
+            let siblings: Vec<_> = files
+                .iter()
+                .chain(&parts)
+                .map(|name| serde_json::json!({"rfilename": format!("asset/{name}"), "size": 2}))
+                .collect();
+            return Reply::body(serde_json::json!({"sha": REVISION, "siblings": siblings}).to_string());
+        }
+        Reply::body("{}")
+    });
+    let home = tempfile::tempdir().unwrap();
+    let engine = Engine::open(settings(&home, &hub.url())).unwrap();
+    let mut progress = Vec::new();
+    let error = engine.pull("chattts", &mut |step| progress.push(step), &CancelFlag::new()).unwrap_err();
+    assert!(error.to_string().contains("sha256"), "{error}");
+    let PullProgress::Notice(notice) = &progress[0] else { panic!("{:?}", progress[0]) };
+    assert!(notice.contains("CC-BY-NC-4.0") && notice.contains("education and research"), "{notice}");
+    let asked = hub.requests();
+    assert!(
+        asked[0].target.contains(&format!("/api/models/2Noise/ChatTTS/revision/{REVISION}")),
+        "{asked:?}"
+    );
+    let place = format!("/2Noise/ChatTTS/resolve/{REVISION}/asset/");
+    assert!(asked[1..].iter().all(|request| request.target.starts_with(&place)), "{asked:?}");
+}

@@ -1,0 +1,175 @@
+//! Finding a checkpoint's files, in the published layout and in the one before it.
+
+use std::path::{Path, PathBuf};
+
+use mynah_text::word_piece::WordPiece;
+
+use super::config::Settings;
+use super::normalise::Homophones;
+use crate::Error;
+use crate::checkpoint::{TensorSource, open_file};
+
+/// Largest of the small files: the published vocabulary takes half a megabyte.
+const MOST_SIDE_FILE_BYTES: u64 = 64 << 20;
+
+/// The files of a checkpoint. Tensors are mapped, not read.
+pub(super) struct Files {
+    folder: PathBuf,
+    pub(super) gpt: Part,
+    /// Embeddings and heads; in the older layout they are in the language model's file.
+    pub(super) embed: Part,
+    pub(super) decoder: Part,
+    pub(super) vocos: Part,
+    /// Only voice samples need it.
+    pub(super) dvae: Option<Part>,
+}
+
+/// A file of tensors.
+pub(super) struct Part {
+    /// Its path within the checkpoint.
+    pub(super) name: &'static str,
+    pub(super) tensors: Box<dyn TensorSource>,
+    /// What stands in front of names.
+    pub(super) prefix: &'static str,
+}
+
+/// The file that tells the published layout, and that of the older one.
+const PUBLISHED: &str = "gpt/model.safetensors";
+const OLDER: &str = "GPT.pt";
+
+impl Files {
+    /// Whether either layout is at `path`.
+    pub(super) fn is_at(path: &Path) -> bool {
+        let folder = folder(path);
+        [PUBLISHED, OLDER].iter().any(|name| folder.join(name).is_file())
+    }
+
+    /// Opens `path`, a folder with `asset` in it, or that folder itself.
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let folder = folder(path);
+        let part = |name: &'static str, prefix| -> Result<Part, Error> {
+            Ok(Part { name, tensors: open_file(&folder.join(name))?, prefix })
+        };
+        let optional = |names: &[&'static str]| -> Result<Option<Part>, Error> {
+            let found = names.iter().find(|name| folder.join(name).is_file());
+            found.map(|name| part(name, "")).transpose()
+        };
+        if folder.join(PUBLISHED).is_file() {
+            return Ok(Self {
+                gpt: part(PUBLISHED, "")?,
+                embed: part("Embed.safetensors", "")?,
+                decoder: part("Decoder.safetensors", "")?,
+                vocos: part("Vocos.safetensors", "")?,
+                dvae: optional(&["DVAE.safetensors"])?,
+                folder,
+            });
+        }
+        if folder.join(OLDER).is_file() {
+            return Ok(Self {
+                gpt: part(OLDER, "gpt.")?,
+                embed: part(OLDER, "")?,
+                decoder: part("Decoder.pt", "")?,
+                vocos: part("Vocos.pt", "")?,
+                dvae: optional(&["DVAE_full.pt", "DVAE.pt"])?,
+                folder,
+            });
+        }
+        Err(Error::NotACheckpoint {
+            path: path.to_owned(),
+            reason:
+                "a ChatTTS checkpoint has asset/gpt/model.safetensors or, in its older layout, asset/GPT.pt"
+                    .into(),
+        })
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        read(&self.folder.join(name))
+    }
+
+    pub(super) fn settings(&self) -> Result<Settings, Error> {
+        let Some(json) = self.read("gpt/config.json")? else { return Ok(Settings::default()) };
+        serde_json::from_slice(&json).map_err(|reason| Error::Malformed {
+            path: self.folder.join("gpt/config.json"),
+            reason: reason.to_string(),
+        })
+    }
+
+    pub(super) fn vocabulary(&self) -> Result<WordPiece, Error> {
+        let malformed =
+            |name: &str, reason: String| Error::Malformed { path: self.folder.join(name), reason };
+        if let Some(json) = self.read("tokenizer/tokenizer.json")? {
+            return WordPiece::from_json(&json)
+                .map_err(|reason| malformed("tokenizer/tokenizer.json", reason.to_string()));
+        }
+        let Some(pickle) = self.read("tokenizer.pt")? else {
+            return Err(Error::Io {
+                path: self.folder.join("tokenizer/tokenizer.json"),
+                source: std::io::ErrorKind::NotFound.into(),
+            });
+        };
+        let json = embedded_json(&pickle)
+            .ok_or_else(|| malformed("tokenizer.pt", "it holds no vocabulary in JSON".into()))?;
+        WordPiece::from_json(json).map_err(|reason| malformed("tokenizer.pt", reason.to_string()))
+    }
+
+    /// The file of speaker statistics, if the checkpoint has one.
+    pub(super) fn statistics(&self) -> Option<PathBuf> {
+        let names = ["spk_stat.pt", "spk_stat.txt"].map(|name| self.folder.join(name));
+        names.into_iter().find(|path| path.is_file())
+    }
+
+    /// The homophones beside the checkpoint, if there are any.
+    pub(super) fn homophones(&self) -> Option<PathBuf> {
+        Some(self.folder.join("homophones_map.json")).filter(|path| path.is_file())
+    }
+}
+
+fn folder(path: &Path) -> PathBuf {
+    let inner = path.join("asset");
+    if inner.is_dir() { inner } else { path.to_owned() }
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match std::fs::metadata(path) {
+        Ok(file) if file.len() > MOST_SIDE_FILE_BYTES => Err(Error::Malformed {
+            path: path.to_owned(),
+            reason: format!("it is larger than {MOST_SIDE_FILE_BYTES} bytes"),
+        }),
+        Ok(_) => std::fs::read(path).map(Some).map_err(|source| Error::Io { path: path.to_owned(), source }),
+        Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Io { path: path.to_owned(), source }),
+    }
+}
+
+/// Reads a map of characters to homophones, a JSON object.
+pub(super) fn read_homophones(path: &Path) -> Result<Homophones, Error> {
+    let malformed = |reason: String| Error::Malformed { path: path.to_owned(), reason };
+    let Some(json) = read(path)? else {
+        return Err(Error::Io { path: path.to_owned(), source: std::io::ErrorKind::NotFound.into() });
+    };
+    serde_json::from_slice(&json).map_err(|reason| malformed(reason.to_string()))
+}
+
+/// The vocabulary within a pickled tokenizer: tokenizers are pickled as the text of their `tokenizer.json`. The pickle
+/// itself is not run.
+fn embedded_json(pickle: &[u8]) -> Option<&[u8]> {
+    const BEGINNING: &[u8] = b"{\"version\"";
+    let start = pickle.windows(BEGINNING.len()).position(|window| window == BEGINNING)?;
+    let json = &pickle[start..];
+    let mut values = serde_json::Deserializer::from_slice(json).into_iter::<serde::de::IgnoredAny>();
+    values.next()?.ok()?;
+    json.get(..values.byte_offset())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vocabularies_are_found_inside_pickles() {
+        let pickle = b"\x80\x02...B\x19\x00\x00\x00{\"version\": \"1.0\", \"a\": \"}\"}u.{}";
+        assert_eq!(embedded_json(pickle), Some(&b"{\"version\": \"1.0\", \"a\": \"}\"}"[..]));
+        assert_eq!(embedded_json(b"\x80\x02{\"version\": "), None);
+        assert_eq!(embedded_json(b""), None);
+    }
+}

@@ -1,0 +1,247 @@
+//! Generation: prompts of several texts go in together, then a step at a time gives each text its next token or codes.
+
+use std::sync::Arc;
+
+use super::gpt::{Gpt, Sequence};
+use super::sampling::{Noise, Sampling};
+use super::steps::{Member, Step, Steps};
+use crate::{CancelFlag, Error, Listener};
+
+/// Positions that the model was made for.
+const MOST_POSITIONS: usize = 4096;
+
+/// How often the first step is tried if it ends a text.
+const MOST_BEGINNINGS: usize = 64;
+
+/// One step of audio, a code of each codebook.
+pub type Codes = [u32; 4];
+
+/// What a text's generation begins from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Prompt {
+    /// Text.
+    pub(super) ids: Vec<u32>,
+    /// What replaces the embedding of which id.
+    pub(super) speaker: Option<(u32, Arc<[f32]>)>,
+    /// Audio that is to be continued.
+    pub(super) audio: Arc<[Codes]>,
+}
+
+impl Prompt {
+    fn positions(&self) -> usize {
+        self.ids.len() + self.audio.len()
+    }
+
+    /// Embeddings, `[positions, width]`.
+    pub(super) fn embed(&self, gpt: &Gpt) -> Vec<f32> {
+        let width = gpt.config.width;
+        let mut x = vec![0.0; self.positions() * width];
+        let mut rows = x.chunks_exact_mut(width);
+        for (&id, row) in self.ids.iter().zip(&mut rows) {
+            match &self.speaker {
+                Some((place, vector)) if *place == id => row.copy_from_slice(vector),
+                _ => gpt.embed_text(id, row),
+            }
+        }
+        for (codes, row) in self.audio.iter().zip(&mut rows) {
+            gpt.embed_codes(codes, row);
+        }
+        x
+    }
+}
+
+/// What is generated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Tokens of text up to this one.
+    Text { end: u32 },
+    /// Audio codes.
+    Codes,
+}
+
+/// One text of a [`Generation`].
+pub(super) struct Row {
+    sequence: Sequence,
+    /// Normalised state that the next token is chosen from.
+    state: Vec<f32>,
+    /// Tokens (in the first place) or codes so far.
+    pub(super) codes: Vec<Codes>,
+    /// The state that each of them was chosen from, `[steps, width]`; of audio alone.
+    pub(super) states: Vec<f32>,
+    pub(super) finished: bool,
+}
+
+/// Texts on their way.
+pub(super) struct Generation<'a> {
+    gpt: &'a Gpt,
+    member: Member<'a>,
+    target: Target,
+    sampling: Sampling,
+    noise: Noise,
+    pub(super) rows: Vec<Row>,
+    step: usize,
+    cancel: CancelFlag,
+}
+
+impl<'a> Generation<'a> {
+    /// Reads the prompts.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] if a prompt is empty or, with what may follow it, too long for the model.
+    pub(super) fn begin(
+        gpt: &'a Gpt,
+        steps: &'a Steps,
+        target: Target,
+        prompts: &[Prompt],
+        sampling: &Sampling,
+        noise: Noise,
+        cancel: &CancelFlag,
+    ) -> Result<Self, Error> {
+        let mut sampling = sampling.clone();
+        let longest = prompts.iter().map(Prompt::positions).max().unwrap_or(0);
+        if longest + 1 >= MOST_POSITIONS {
+            return Err(Error::BadInput(format!(
+                "a sentence and its voice sample take {longest} places of the model's {MOST_POSITIONS}; shorten them"
+            )));
+        }
+        sampling.max_tokens = sampling.max_tokens.min(MOST_POSITIONS - longest);
+        let width = gpt.config.width;
+        let rows = prompts
+            .iter()
+            .map(|prompt| {
+                let mut sequence = gpt.sequence();
+                let mut x = prompt.embed(gpt);
+                let count = x.len() / width;
+                if count == 0 {
+                    return Err(Error::BadInput("a prompt is empty".into()));
+                }
+                // Texts one after the other: a prompt is long enough to keep the machine busy.
+                let state = gpt.forward(&mut x, &mut [&mut sequence], &[count], cancel, &mut |_, _| {})?;
+                Ok(Row { sequence, state, codes: vec![], states: vec![], finished: false })
+            })
+            .collect::<Result<_, Error>>()?;
+        let member = steps.join();
+        Ok(Self { gpt, member, target, sampling, noise, rows, step: 0, cancel: cancel.clone() })
+    }
+
+    /// Scores of the next token or codes of each row that goes on, `[rows, codebooks, tokens]`.
+    pub(super) fn logits(&self) -> Vec<f32> {
+        let states: Vec<f32> = self.rows.iter().flat_map(|row| &row.state).copied().collect();
+        match self.target {
+            Target::Text { .. } => self.gpt.text_logits(&states),
+            Target::Codes => self.gpt.code_logits(&states),
+        }
+    }
+
+    /// Tokens to choose from, and how many are chosen a step.
+    fn choices(&self) -> (usize, usize) {
+        match self.target {
+            Target::Text { .. } => (self.gpt.config.text_tokens, 1),
+            Target::Codes => (self.gpt.config.audio_tokens, self.gpt.config.codebooks),
+        }
+    }
+
+    /// Turns scores into probabilities.
+    pub(super) fn probabilities(&self, scores: &mut [f32]) {
+        let (tokens, codebooks) = self.choices();
+        let forbidden = (self.step < self.sampling.min_tokens).then_some(self.end());
+        for (i, scores) in scores.chunks_exact_mut(tokens).enumerate() {
+            let (row, codebook) = (&self.rows[i / codebooks], i % codebooks);
+            if !row.finished {
+                let history = row.codes.iter().map(|codes| codes[codebook]);
+                self.sampling.probabilities(codebook, scores, history, forbidden);
+            }
+        }
+    }
+
+    /// Chooses every row's next token or codes and goes on. Returns whether there is a next step.
+    pub(super) fn step(&mut self, listener: &mut dyn Listener) -> Result<bool, Error> {
+        if self.is_over() {
+            return Ok(false);
+        }
+        self.cancel.check()?;
+        let mut scores = self.logits();
+        self.probabilities(&mut scores);
+        let (tokens, codebooks) = self.choices();
+        let end = self.end();
+        let rows = &mut self.rows;
+        let mut chosen = self.noise.choose(&scores, tokens, |i| !rows[i / codebooks].finished);
+        if self.step == 0 && matches!(self.noise, Noise::Stream(_)) {
+            // A text that ends before it begins gets another chance, and with it those beside it.
+            for _ in 0..MOST_BEGINNINGS {
+                if !chosen.contains(&end) {
+                    break;
+                }
+                chosen = self.noise.choose(&scores, tokens, |_| true);
+            }
+        }
+        for (row, chosen) in rows.iter_mut().zip(chosen.chunks_exact(codebooks)) {
+            row.finished |= chosen.contains(&end);
+            if !row.finished {
+                // A token of text stands in all places.
+                row.codes.push(std::array::from_fn(|k| chosen[k % codebooks]));
+                if self.target == Target::Codes {
+                    row.states.extend_from_slice(&row.state);
+                }
+            }
+        }
+        self.step += 1;
+        if self.step < self.sampling.max_tokens {
+            self.advance(listener)?;
+        }
+        Ok(!self.is_over())
+    }
+
+    /// Whether no row gets another step.
+    pub(super) fn is_over(&self) -> bool {
+        self.step >= self.sampling.max_tokens || self.rows.iter().all(|row| row.finished)
+    }
+
+    /// What ends a row.
+    fn end(&self) -> u32 {
+        match self.target {
+            Target::Text { end } => end,
+            Target::Codes => self.gpt.config.stop_code(),
+        }
+    }
+
+    /// Feeds what was chosen.
+    fn advance(&mut self, listener: &mut dyn Listener) -> Result<(), Error> {
+        let width = self.gpt.config.width;
+        let mut going: Vec<&mut Row> = self.rows.iter_mut().filter(|row| !row.finished).collect();
+        if going.is_empty() {
+            return Ok(());
+        }
+        let mut x = vec![0.0; going.len() * width];
+        for (row, x) in going.iter().zip(x.chunks_exact_mut(width)) {
+            let Some(codes) = row.codes.last() else { continue };
+            match self.target {
+                Target::Text { .. } => self.gpt.embed_text(codes[0], x),
+                Target::Codes => self.gpt.embed_codes(codes, x),
+            }
+        }
+        let sequences = going.iter_mut().map(|row| std::mem::take(&mut row.sequence)).collect();
+        let done = self.member.run(self.gpt, Step { rows: x, sequences }, listener)?;
+        let states = done.rows.chunks_exact(width);
+        for ((row, state), sequence) in going.iter_mut().zip(states).zip(done.sequences) {
+            row.state.copy_from_slice(state);
+            row.sequence = sequence;
+        }
+        Ok(())
+    }
+
+    /// Lets others compute until the next step.
+    pub(super) fn rest(&mut self, listener: &mut dyn Listener) {
+        self.member.rest(listener);
+    }
+
+    /// Steps done.
+    pub(super) fn steps_done(&self) -> usize {
+        self.step
+    }
+
+    /// The source of chance as it now stands, for what comes next.
+    pub(super) fn into_noise(self) -> Noise {
+        self.noise
+    }
+}

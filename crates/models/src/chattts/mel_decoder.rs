@@ -1,0 +1,53 @@
+//! From hidden states, or from what codes stand for, to mel spectra: two frames a step.
+
+use super::convnext::{Conv, Stack, StackStream};
+use super::weights::Reader;
+use super::window::Window;
+use crate::Error;
+
+/// Bands of a mel spectrum.
+pub(super) const MELS: usize = 100;
+
+/// A stack behind which a convolution makes log-mel frames.
+pub(super) struct MelDecoder {
+    stack: Stack,
+    /// The bands' scales (`coef`) are in its weights.
+    out: Conv,
+}
+
+/// State between pieces.
+pub(super) struct MelStream {
+    stack: StackStream,
+    out: Window,
+}
+
+impl MelDecoder {
+    /// Reads stack `decoder`, `out_conv` and `coef`.
+    pub(super) fn load(reader: &Reader<'_>) -> Result<Self, Error> {
+        let stack = Stack::load(reader, "decoder")?;
+        let scales = reader.floats("coef", [1, MELS, 1])?;
+        let out = Conv::load_scaled(reader, "out_conv", [MELS, stack.outputs(), 1], &scales)?;
+        Ok(Self { stack, out })
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.stack.bytes() + self.out.bytes()
+    }
+
+    pub(super) fn stream(&self) -> MelStream {
+        MelStream { stack: self.stack.stream(), out: self.out.window() }
+    }
+
+    /// Takes the next steps, rows of twice the stack's inputs: the first half of a row is its first frame, the second
+    /// its second, so that rows of steps are rows of frames as they lie. Returns the log-mel frames that can be made.
+    pub(super) fn run(
+        &self,
+        stream: &mut MelStream,
+        steps: &[f32],
+        end: bool,
+        on_stage: &mut dyn FnMut(&[f32]),
+    ) -> Vec<f32> {
+        let x = self.stack.run(&mut stream.stack, steps, end, on_stage);
+        self.out.run(&mut stream.out, &x, end)
+    }
+}

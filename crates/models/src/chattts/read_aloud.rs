@@ -1,0 +1,97 @@
+//! What every text-to-speech model is asked for, in ChatTTS's terms.
+
+use super::{ChatTts, SAMPLE_RATE, Seed, SpeakOptions, Style};
+use crate::{CancelFlag, Error, Joiner, Listener, Pause, SpeechOptions, TokenCounts};
+
+/// Pace 1 as a token; the others follow in proportion.
+const USUAL_SPEED: f32 = 5.0;
+const FASTEST: f32 = 9.0;
+
+impl ChatTts {
+    /// Reads `text` aloud. Samples come while codes are made. Counts tokens of text in and steps of audio out.
+    ///
+    /// The voice is any name, whose hash is a seed, or one of the other forms that [`ChatTts::voice`] knows. Pace becomes a
+    /// token of ten, five times the pace rounded down, at most 9. Instructions may hold the tags `[speed_N]`, `[oral_N]`,
+    /// `[laugh_N]` and `[break_N]`; the last three let the model put pauses and laughter into the text first. Seed 0 goes
+    /// on with the random numbers that drew the voice.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a pace outside its limits and instructions in words, [`Error::BadInput`] for a damaged voice
+    /// or text without a word, [`Error::Cancelled`], and what `listener` fails with.
+    pub fn read_aloud(
+        &self,
+        text: &str,
+        options: &SpeechOptions,
+        cancel: &CancelFlag,
+        listener: &mut dyn Listener,
+    ) -> Result<TokenCounts, Error> {
+        let options = self.speak_options(options)?;
+        let mut speech = self.begin(text, options, cancel)?;
+        let read = self.give(&mut speech, listener);
+        listener.turn_ends();
+        read
+    }
+
+    fn give(
+        &self,
+        speech: &mut super::Speech<'_>,
+        listener: &mut dyn Listener,
+    ) -> Result<TokenCounts, Error> {
+        let mut joiner = Joiner::new(SAMPLE_RATE);
+        let mut ready = Vec::new();
+        let mut piece = None;
+        while let Some(samples) = speech.next_chunk(listener)? {
+            if piece != Some(speech.piece()) {
+                piece = Some(speech.piece());
+                joiner.begin(Pause::Sentence, &mut ready);
+            }
+            joiner.push(&samples, &mut ready);
+            listener.samples(&ready)?;
+            ready.clear();
+        }
+        joiner.end(&mut ready);
+        listener.samples(&ready)?;
+        Ok(speech.counts())
+    }
+
+    fn speak_options(&self, options: &SpeechOptions) -> Result<SpeakOptions, Error> {
+        options.check()?;
+        let speed = (USUAL_SPEED * options.speed).clamp(0.0, FASTEST) as u8;
+        let mut style = Style { speed: Some(speed), ..Style::default() };
+        let instructions = options.instructions.as_deref().unwrap_or_default();
+        if !style.lift(instructions).is_empty() {
+            let reason = "ChatTTS follows tags alone: [speed_0] to [speed_9], [oral_0] to [oral_9], [laugh_0] to [laugh_2], \
+                          [break_0] to [break_7]";
+            return Err(Error::Option { name: "instructions", reason: reason.into() });
+        }
+        let seed = (options.seed != 0).then_some(Seed::Stream(options.seed));
+        let voice = self.voice(options.voice.as_deref().unwrap_or_default())?;
+        Ok(SpeakOptions { voice, style, seed, ..SpeakOptions::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reference_tests::model;
+    use super::*;
+
+    #[test]
+    fn options_become_tags_and_seeds() {
+        let given = |speed, instructions: &str, seed| {
+            let instructions = Some(instructions.to_owned());
+            model().speak_options(&SpeechOptions { speed, instructions, seed, ..SpeechOptions::default() })
+        };
+        for (speed, token) in [(0.25, 1), (1.0, 5), (1.2, 6), (1.9, 9), (2.0, 9), (4.0, 9)] {
+            assert_eq!(given(speed, "", 0).unwrap().style.speed, Some(token), "{speed}");
+        }
+        let options = given(1.0, "[oral_2] [break_6]", 7).unwrap();
+        assert_eq!(
+            (options.style.oral, options.style.pause, options.seed),
+            (Some(2), Some(6), Some(Seed::Stream(7)))
+        );
+        assert!(given(1.0, "", 0).unwrap().seed.is_none());
+        for (speed, instructions) in [(5.0, ""), (1.0, "cheerfully"), (1.0, "[oral_2] cheerfully")] {
+            assert!(matches!(given(speed, instructions, 0), Err(Error::Option { .. })), "{instructions}");
+        }
+    }
+}

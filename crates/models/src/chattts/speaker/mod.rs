@@ -1,0 +1,202 @@
+//! Speakers: a vector that stands in the prompt, drawn by a seed, read from a string or a tensor; and samples of a voice
+//! that are continued.
+
+pub(super) mod base16384;
+mod saved;
+pub(super) mod strings;
+pub(super) mod xxh32;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use half::f16;
+
+use super::generate::Codes;
+use super::random::Mt19937;
+use crate::Error;
+use crate::checkpoint;
+
+pub use saved::SavedVoice;
+
+/// Names longer than this are encoded speakers.
+const LONGEST_NAME: usize = 400;
+/// Largest encoded tensor: 768 numbers take a few kilobytes, whatever the format.
+const MOST_TENSOR_BYTES: usize = 1 << 20;
+
+/// Where the spread and mean of speakers' vectors come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StatisticsSource {
+    /// A file of the checkpoint or of the user's.
+    File(PathBuf),
+    /// Nowhere: all numbers are drawn alike, so voices sound less natural and are not those of the published statistics.
+    Fallback,
+}
+
+/// Spread and mean of speakers' vectors.
+#[derive(Clone, Debug)]
+pub(super) struct Statistics {
+    deviation: Vec<f16>,
+    mean: Vec<f16>,
+}
+
+impl Statistics {
+    /// What stands in where no statistics are known: vectors are normalised, so their spread is of no matter.
+    pub(super) fn fallback(width: usize) -> Self {
+        Self { deviation: vec![f16::ONE; width], mean: vec![f16::ZERO; width] }
+    }
+
+    /// Reads a tensor of PyTorch's or a text file with a base16384 string.
+    pub(super) fn read(path: &Path, width: usize) -> Result<Self, Error> {
+        let malformed = |reason: String| Error::Malformed { path: path.to_owned(), reason };
+        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let values: Vec<f16> = match std::str::from_utf8(&bytes) {
+            Ok(text) => {
+                let bytes = base16384::decode(text)
+                    .ok_or_else(|| malformed("it is neither a base16384 string nor a tensor".into()))?;
+                bytes.as_chunks::<2>().0.iter().map(|&pair| f16::from_le_bytes(pair)).collect()
+            }
+            Err(_) => lone_tensor(&path.display().to_string(), bytes)?,
+        };
+        if values.len() != 2 * width {
+            return Err(malformed(format!("it has {} numbers, not {}", values.len(), 2 * width)));
+        }
+        let (deviation, mean) = values.split_at(width);
+        Ok(Self { deviation: deviation.to_vec(), mean: mean.to_vec() })
+    }
+
+    /// The speaker that a generator draws next, every operation rounded to 16 bits.
+    pub(super) fn draw(&self, generator: &mut Mt19937) -> Vec<f16> {
+        let noise = generator.normal_f16(self.mean.len());
+        let spread = noise.iter().zip(&self.deviation).map(|(v, deviation)| v * deviation);
+        spread.zip(&self.mean).map(|(v, mean)| v + mean).collect()
+    }
+}
+
+/// The numbers of a tensor that PyTorch saved, rounded to 16 bits. Nothing in the file is executed.
+fn lone_tensor(name: &str, bytes: Vec<u8>) -> Result<Vec<f16>, Error> {
+    let tensors = checkpoint::open_bytes(name, bytes)?;
+    let names = tensors.names();
+    let [tensor] = names.as_slice() else {
+        return Err(Error::BadInput(format!("{name} holds {} tensors, not one", names.len())));
+    };
+    Ok(tensors.read_f32(tensor)?.into_iter().map(f16::from_f32).collect())
+}
+
+/// A recording's codes and what is said in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VoiceSample {
+    /// The recording.
+    pub codes: Arc<[Codes]>,
+    /// Its transcript.
+    pub text: String,
+}
+
+/// Who speaks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Voice {
+    /// The speaker's vector.
+    pub speaker: Option<Vec<f16>>,
+    /// A recording that is continued.
+    pub sample: Option<VoiceSample>,
+    /// The seed that drew the vector, and random numbers already drawn for it.
+    pub(super) drawn_with: Option<u64>,
+}
+
+impl Voice {
+    /// The vector as it stands in the prompt: of length 1, computed in 16 bits.
+    pub(super) fn embedding(&self) -> Option<Arc<[f32]>> {
+        Some(normalised(self.speaker.as_ref()?))
+    }
+}
+
+/// A vector divided by its length, both rounded to 16 bits.
+pub(super) fn normalised(vector: &[f16]) -> Arc<[f32]> {
+    let square: f32 = vector.iter().map(|v| v.to_f32().powi(2)).sum();
+    let norm = f16::from_f32(square.sqrt()).to_f32();
+    let scale = |v: &f16| if norm > 0.0 { f16::from_f32(v.to_f32() / norm).to_f32() } else { 0.0 };
+    vector.iter().map(scale).collect()
+}
+
+/// Finds voices by what people call them.
+pub(super) struct Voices {
+    pub(super) width: usize,
+    pub(super) statistics: Statistics,
+    /// Where the user's voices are kept.
+    pub(super) saved: Option<PathBuf>,
+}
+
+impl Voices {
+    /// The voice of a seed.
+    pub(super) fn seeded(&self, seed: u64) -> Voice {
+        let speaker = self.statistics.draw(&mut Mt19937::new(seed));
+        Voice { speaker: Some(speaker), sample: None, drawn_with: Some(seed) }
+    }
+
+    /// The voice that `name` means: a name that the user saved, `seed:N`, a speaker string, the base64 of a tensor that
+    /// PyTorch saved, or any other name, whose hash is a seed. `default` is the empty name.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] says what is wrong with an encoded speaker or a seed.
+    pub(super) fn find(&self, name: &str) -> Result<Voice, Error> {
+        if let Some(saved) = &self.saved
+            && let Some(voice) = SavedVoice::read(saved, name)?
+        {
+            return voice.voice(self);
+        }
+        if let Some(seed) = name.strip_prefix("seed:") {
+            let seed = seed.trim().parse().map_err(|_| {
+                Error::BadInput(format!(
+                    "voice {name:?}: behind \"seed:\" a whole number from 0 up is expected"
+                ))
+            })?;
+            return Ok(self.seeded(seed));
+        }
+        if name.chars().count() > LONGEST_NAME {
+            return self.encoded(name);
+        }
+        let name = if name == "default" { "" } else { name };
+        Ok(self.seeded(xxh32::xxh32(name.as_bytes()).into()))
+    }
+
+    fn encoded(&self, text: &str) -> Result<Voice, Error> {
+        let vector = if text.is_ascii() {
+            let bytes = base64_bytes(text)
+                .filter(|bytes| bytes.len() <= MOST_TENSOR_BYTES)
+                .ok_or_else(|| Error::BadInput("the voice is too long for a name and no base64".into()))?;
+            let vector = lone_tensor("the voice", bytes)?;
+            if vector.len() != self.width {
+                let reason = format!("the voice's tensor has {} numbers, not {}", vector.len(), self.width);
+                return Err(Error::BadInput(reason));
+            }
+            vector
+        } else {
+            strings::decode_speaker(text, self.width)?
+        };
+        Ok(Voice { speaker: Some(vector), ..Voice::default() })
+    }
+}
+
+/// The bytes of base64 (RFC 4648) in either alphabet; white space and padding are passed over.
+fn base64_bytes(text: &str) -> Option<Vec<u8>> {
+    let (mut bytes, mut bits, mut count) = (Vec::with_capacity(text.len() * 3 / 4), 0_u32, 0);
+    for byte in text.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=') {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests;

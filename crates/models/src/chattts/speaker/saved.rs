@@ -1,0 +1,85 @@
+//! Voices that a user saves under a name: one small JSON file each.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Voice, VoiceSample, Voices, strings};
+use crate::Error;
+
+/// A voice as a file: `NAME.json` in the folder of saved voices.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedVoice {
+    /// A speaker string, the base64 of a tensor, or `seed:N`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speaker: Option<String>,
+    /// A voice sample's string.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<String>,
+    /// What is said in the sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_text: Option<String>,
+}
+
+/// Largest file: a sample of a minute takes some tens of kilobytes.
+const MOST_BYTES: u64 = 1 << 20;
+
+impl SavedVoice {
+    /// What a file name is made of: letters, digits, `-`, `_`, `.` (not in front) and spaces, at most 64 of them.
+    fn path(folder: &Path, name: &str) -> Option<PathBuf> {
+        let allowed = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
+        let fits =
+            (1..=64).contains(&name.chars().count()) && !name.starts_with('.') && name.chars().all(allowed);
+        fits.then(|| folder.join(format!("{name}.json")))
+    }
+
+    /// The voice of this name; `None` if there is none.
+    ///
+    /// # Errors
+    /// Its file cannot be read or is damaged.
+    pub fn read(folder: &Path, name: &str) -> Result<Option<Self>, Error> {
+        let Some(path) = Self::path(folder, name) else { return Ok(None) };
+        let malformed = |reason: String| Error::Malformed { path: path.clone(), reason };
+        match std::fs::metadata(&path) {
+            Ok(file) if file.len() > MOST_BYTES => {
+                return Err(malformed("it is too large for a voice".into()));
+            }
+            Ok(_) => {}
+            Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(Error::Io { path, source }),
+        }
+        let text = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        serde_json::from_slice(&text).map(Some).map_err(|reason| malformed(reason.to_string()))
+    }
+
+    /// Writes the voice under a name.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] if the name cannot be a file's, [`Error::Io`] if the file cannot be written.
+    pub fn write(&self, folder: &Path, name: &str) -> Result<(), Error> {
+        let path = Self::path(folder, name).ok_or_else(|| {
+            Error::BadInput(format!("{name:?} cannot name a voice: letters, digits, -, _ and spaces can"))
+        })?;
+        let text = serde_json::to_vec_pretty(self).map_err(|reason| Error::BadInput(reason.to_string()))?;
+        let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
+        written.map_err(|source| Error::Io { path, source })
+    }
+
+    /// What the file means.
+    pub(super) fn voice(&self, voices: &Voices) -> Result<Voice, Error> {
+        let mut voice = match &self.speaker {
+            Some(speaker) if speaker.starts_with("seed:") => {
+                Voices { saved: None, width: voices.width, statistics: voices.statistics.clone() }
+                    .find(speaker)?
+            }
+            Some(speaker) => voices.encoded(speaker)?,
+            None => Voice::default(),
+        };
+        if let Some(sample) = &self.sample {
+            let text = self.sample_text.clone().unwrap_or_default();
+            voice.sample = Some(VoiceSample { codes: strings::decode_sample(sample)?.into(), text });
+        }
+        Ok(voice)
+    }
+}
