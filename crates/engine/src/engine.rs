@@ -270,7 +270,7 @@ impl Inner {
     ) -> Result<Arc<dyn Transcriber>, Error> {
         self.transcribers.get(model, cancel, on_progress, |on_progress| {
             let path = self.path(model, on_progress, cancel)?;
-            Ok((self.loaders.transcriber)(&path, self.settings.compute)?)
+            Ok((self.loaders.transcriber)(&path, &self.settings)?)
         })
     }
 

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mynah_models::whisper::{Compute, Whisper};
+use mynah_models::whisper::Whisper;
 use mynah_models::{CancelFlag, Error, Observer, TranscribeOptions, Transcript};
+
+use crate::Settings;
 
 /// A loaded speech-to-text model, shared by all jobs.
 pub trait Transcriber: Send + Sync {
@@ -35,9 +37,10 @@ impl Transcriber for Whisper {
 }
 
 /// Makes a model of the checkpoint at a path.
-pub type LoadTranscriber = dyn Fn(&Path, Compute) -> Result<Arc<dyn Transcriber>, Error> + Send + Sync;
+pub type LoadTranscriber = dyn Fn(&Path, &Settings) -> Result<Arc<dyn Transcriber>, Error> + Send + Sync;
 
 /// Loads a Whisper checkpoint.
-pub(crate) fn load_whisper(path: &Path, compute: Compute) -> Result<Arc<dyn Transcriber>, Error> {
-    Ok(Arc::new(Whisper::load(path, compute)?))
+pub(crate) fn load_whisper(path: &Path, settings: &Settings) -> Result<Arc<dyn Transcriber>, Error> {
+    let cache = settings.home.join("cache");
+    Ok(Arc::new(Whisper::load(path, settings.compute)?.with_padding_kept_in(&cache, path)))
 }

@@ -117,7 +117,7 @@ impl Transcriber for StandIn {
 fn engine_with(settings: Settings) -> (Engine, Arc<Stage>) {
     let stage = Arc::new(Stage::default());
     let shared = Arc::clone(&stage);
-    let load = move |path: &Path, _| -> Result<Arc<dyn Transcriber>, mynah_models::Error> {
+    let load = move |path: &Path, _: &Settings| -> Result<Arc<dyn Transcriber>, mynah_models::Error> {
         shared.loads.fetch_add(1, Ordering::AcqRel);
         thread::sleep(Duration::from_millis(50));
         match path.file_name().and_then(|name| name.to_str()) {

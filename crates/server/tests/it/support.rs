@@ -200,7 +200,7 @@ pub(crate) fn app_with(change: impl FnOnce(&mut ServerConfig)) -> App {
     let seen = Arc::new(Seen::default());
     let load = {
         let seen = Arc::clone(&seen);
-        move |path: &Path, _| -> Result<Arc<dyn Transcriber>, Error> {
+        move |path: &Path, _: &Settings| -> Result<Arc<dyn Transcriber>, Error> {
             let name = path.to_string_lossy().into_owned();
             if name == "damaged" {
                 return Err(Error::Malformed { path: path.to_owned(), reason: "secret reason".into() });
