@@ -24,9 +24,9 @@ def main():
     parser.add_argument("--languages", nargs="*", help="only these")
     parser.add_argument("--model-path", help="CTranslate2 folder that both read (default: whisper-base, fetched)")
     parser.add_argument("--options", nargs="*", default=[], help="more options for mynah, without their dashes")
-    parser.add_argument("--label", default="", help="keep mynah's answers under this name too")
+    parser.add_argument("--label", default="", help="keep mynah's answers under this name, and use them again")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--again", action="store_true", help="run faster-whisper even where its answers are kept")
+    parser.add_argument("--again", action="store_true", help="use no kept answers")
     args = parser.parse_args()
     args.model_path = args.model_path or whisper_base()
     rows = [json.loads(line) for line in open(args.manifest, encoding="utf-8")]
@@ -56,23 +56,23 @@ def belongs(row, task):
 
 def answer(program, task, rows, root, args):
     """File -> transcript. Kept in target/bench, so that another contestant can be added later."""
-    name = "-".join([program.replace(" ", "-"), task, pathlib.Path(args.model_path).parent.name, args.label])
+    name = "-".join([program.replace(" ", "-"), task, pathlib.Path(args.model_path).parent.name,
+                     *([args.label] if args.label and program.startswith("mynah") else [])])
     kept = WORK / "accuracy" / f"{name}.jsonl"
     kept.parent.mkdir(parents=True, exist_ok=True)
     known = {}
-    if kept.exists() and program.startswith("faster-whisper") and not args.again:
+    if kept.exists() and not args.again and (program.startswith("faster-whisper") or args.label):
         known = {r["file"]: r for r in map(json.loads, open(kept, encoding="utf-8"))}
     missing = collections.defaultdict(list)
     for row in rows:
         if row["file"] not in known:
             missing[row["language"] or ""].append(row["file"])
     for language, files in missing.items():
-        for line in run(program, task, language, [str(root / file) for file in files], args):
-            got = json.loads(line)
-            got["file"] = str(pathlib.Path(got["file"]).relative_to(root))
-            known[got["file"]] = got
-    with open(kept, "w", encoding="utf-8") as out:
-        out.writelines(json.dumps(r, ensure_ascii=False) + "\n" for r in known.values())
+        for file, line in zip(files, run(program, task, language, [str(root / file) for file in files], args)):
+            known[file] = {**json.loads(line), "file": file}
+        # Written after each language: an interrupted run goes on from there.
+        with open(kept, "w", encoding="utf-8") as out:
+            out.writelines(json.dumps(r, ensure_ascii=False) + "\n" for r in known.values())
     return known
 
 

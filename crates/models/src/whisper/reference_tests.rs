@@ -164,3 +164,68 @@ fn alignment_is_the_attention_of_transformers() {
         assert_close(&variant.name, &alignment.next_logprobs, &variant.next_logprobs, 5e-4);
     });
 }
+
+/// Logits after a few tokens for the audio `mel`.
+fn logits(whisper: &Whisper, mel: &[f32], window: EncoderWindow, tokens: &[u32]) -> Vec<f32> {
+    let mut decoder = whisper.network().encode(mel, window, &CancelFlag::new()).unwrap();
+    assert_eq!(decoder.is_fitted(), window == EncoderWindow::Fitted);
+    decoder.prefill(tokens, &[tokens.len() - 1]).unwrap()
+}
+
+#[test]
+fn a_fitted_window_of_padding_is_the_full_one() {
+    for (compute, tolerance) in [(Compute::F32, 1e-4), (Compute::F16, 5e-3)] {
+        each_model(compute, |_, variant, whisper| {
+            // What is stored was computed behind padding, so behind audio that is padding it is exact.
+            for frames in [1, 333, 1000] {
+                let mel = vec![super::padding::PADDING; variant.n_mels * frames];
+                let [full, fitted] = [EncoderWindow::Full, EncoderWindow::Fitted]
+                    .map(|window| logits(whisper, &mel, window, &variant.tokens));
+                assert_close(&format!("{} with {frames} frames", variant.name), &fitted, &full, tolerance);
+            }
+        });
+    }
+}
+
+#[test]
+fn padding_is_kept_for_the_next_process_and_computed_where_it_is_of_another_checkpoint() {
+    let fixture = fixture();
+    let cache = tempfile::tempdir().unwrap();
+    let variant = &fixture.variants[0];
+    let checkpoint = folder(variant);
+    let load = || {
+        let whisper = Whisper::load(checkpoint.path(), Compute::F16).unwrap();
+        whisper.with_padding_kept_in(cache.path(), checkpoint.path())
+    };
+    let mel = vec![0.5; variant.n_mels * 200];
+    let hear = |whisper: &Whisper| logits(whisper, &mel, EncoderWindow::Fitted, &variant.tokens);
+    let kept = || {
+        let files: Vec<_> =
+            std::fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        files[0].clone()
+    };
+
+    let computed = hear(&load());
+    let first = std::fs::metadata(kept()).unwrap().modified().unwrap();
+    assert_eq!(hear(&load()), computed, "read back");
+    assert_eq!(std::fs::metadata(kept()).unwrap().modified().unwrap(), first, "not written again");
+
+    // Half a file is computed again and replaced.
+    let whole = std::fs::read(kept()).unwrap();
+    std::fs::write(kept(), &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(hear(&load()), computed);
+    assert_eq!(std::fs::read(kept()).unwrap().len(), whole.len());
+
+    // So is what belongs to files that have changed since.
+    let added = checkpoint.path().join("notes.txt");
+    std::fs::write(added, "changed").unwrap();
+    assert_eq!(hear(&load()), computed);
+    assert_ne!(std::fs::read(kept()).unwrap(), whole, "another identity");
+
+    // Where nothing can be kept, it works as well.
+    let whisper = Whisper::load(checkpoint.path(), Compute::F16).unwrap();
+    let nowhere = cache.path().join("notes.txt/below");
+    std::fs::write(cache.path().join("notes.txt"), "").unwrap();
+    assert_eq!(hear(&whisper.with_padding_kept_in(&nowhere, checkpoint.path())), computed);
+}

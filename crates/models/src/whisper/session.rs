@@ -142,6 +142,10 @@ impl WindowDecoder for Session<'_> {
         self.model.config.text_positions
     }
 
+    fn is_fitted(&self) -> bool {
+        self.padding.is_some()
+    }
+
     fn prefill(&mut self, tokens: &[u32], at: &[usize]) -> Result<Vec<f32>, Error> {
         let cross = std::mem::take(&mut self.cross);
         let states = self.feed_row(tokens, &mut |_, _| {}, &cross);

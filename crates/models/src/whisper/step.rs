@@ -25,6 +25,9 @@ pub trait WindowDecoder {
     /// Tokens a row can have in all (448).
     fn max_positions(&self) -> usize;
 
+    /// Whether the audio is shorter than the window and stored padding stands behind it ([`EncoderWindow::Fitted`]).
+    fn is_fitted(&self) -> bool;
+
     /// Forgets all rows and feeds `tokens` as the single row 0. The logits have one row of `vocab_size` numbers for
     /// each position listed in `at` (indices into `tokens`), in that order.
     fn prefill(&mut self, tokens: &[u32], at: &[usize]) -> Result<Vec<f32>, Error>;

@@ -28,6 +28,7 @@ pub(crate) struct ScriptedNetwork<'a> {
     script: Box<Script<'a>>,
     windows: std::sync::Mutex<Vec<Window>>,
     cancel_after: Option<(usize, CancelFlag)>,
+    fits: bool,
 }
 
 impl<'a> ScriptedNetwork<'a> {
@@ -35,7 +36,19 @@ impl<'a> ScriptedNetwork<'a> {
         vocab_size: usize,
         script: impl Fn(&Window, &[u32]) -> Vec<(u32, f32)> + Send + Sync + 'a,
     ) -> Self {
-        Self { vocab_size, script: Box::new(script), windows: Vec::new().into(), cancel_after: None }
+        Self {
+            vocab_size,
+            script: Box::new(script),
+            windows: Vec::new().into(),
+            cancel_after: None,
+            fits: false,
+        }
+    }
+
+    /// Fits its windows to the audio when asked to; otherwise they are always full.
+    pub(crate) fn fitting(mut self) -> Self {
+        self.fits = true;
+        self
     }
 
     /// Raises the flag once so many windows were encoded.
@@ -54,7 +67,7 @@ impl Network for ScriptedNetwork<'_> {
     fn encode(
         &self,
         mel: &[f32],
-        _window: EncoderWindow,
+        encoder_window: EncoderWindow,
         _cancel: &CancelFlag,
     ) -> Result<Box<dyn WindowDecoder + '_>, Error> {
         let mut windows = self.windows.lock().unwrap();
@@ -65,7 +78,10 @@ impl Network for ScriptedNetwork<'_> {
         {
             flag.cancel();
         }
-        Ok(Box::new(ScriptedDecoder::new(self.vocab_size, &*self.script, window)))
+        Ok(Box::new(ScriptedDecoder {
+            fitted: self.fits && encoder_window == EncoderWindow::Fitted,
+            ..ScriptedDecoder::new(self.vocab_size, &*self.script, window)
+        }))
     }
 }
 
@@ -74,6 +90,7 @@ pub(crate) struct ScriptedDecoder<'a> {
     vocab_size: usize,
     script: &'a Script<'a>,
     window: Window,
+    fitted: bool,
     rows: Vec<Vec<u32>>,
     logits: Vec<f32>,
     /// Steps taken since the beginning.
@@ -82,7 +99,7 @@ pub(crate) struct ScriptedDecoder<'a> {
 
 impl<'a> ScriptedDecoder<'a> {
     pub(crate) fn new(vocab_size: usize, script: &'a Script<'a>, window: Window) -> Self {
-        Self { vocab_size, script, window, rows: Vec::new(), logits: Vec::new(), steps: 0 }
+        Self { vocab_size, script, window, fitted: false, rows: Vec::new(), logits: Vec::new(), steps: 0 }
     }
 
     fn row(&self, tokens: &[u32]) -> Vec<f32> {
@@ -101,6 +118,10 @@ impl WindowDecoder for ScriptedDecoder<'_> {
 
     fn max_positions(&self) -> usize {
         448
+    }
+
+    fn is_fitted(&self) -> bool {
+        self.fitted
     }
 
     fn prefill(&mut self, tokens: &[u32], at: &[usize]) -> Result<Vec<f32>, Error> {

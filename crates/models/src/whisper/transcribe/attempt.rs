@@ -32,7 +32,29 @@ pub(super) struct Attempts<'a> {
     pub(super) is_spoken: &'a dyn Fn() -> bool,
 }
 
+/// A fitted window's text is believed from this mean log probability on. Below it are the windows that come out worse
+/// than full ones: hard speech, and most of what is less than three seconds long.
+const FITTED_AVG_LOGPROB: f32 = -0.7;
+
 impl Attempts<'_> {
+    /// The attempt at the first temperature on a fitted window; `None` if the full window should be heard.
+    pub(super) fn fitted(
+        &self,
+        decoder: &mut dyn WindowDecoder,
+        prompt: &Prompt,
+        seed: u64,
+    ) -> Result<Option<Attempt>, Error> {
+        let temperature = self.options.temperatures.first().copied().unwrap_or_default();
+        let attempt = self.at(decoder, prompt, temperature, seed)?;
+        let limit = FITTED_AVG_LOGPROB.max(self.options.logprob_threshold.unwrap_or(FITTED_AVG_LOGPROB));
+        let believed = attempt.avg_logprob >= limit && !self.is_repetitive(&attempt);
+        Ok((believed || !(self.is_spoken)()).then_some(attempt))
+    }
+
+    fn is_repetitive(&self, attempt: &Attempt) -> bool {
+        self.options.compression_ratio_threshold.is_some_and(|limit| attempt.compression_ratio > limit)
+    }
+
     /// The first attempt that passes the thresholds; if none does, the most probable one, of those that are not
     /// repetitive if there are any, under the last temperature. Where nobody speaks there is no second attempt. `seed`
     /// should differ between windows.
@@ -45,10 +67,7 @@ impl Attempts<'_> {
         let mut failed: Vec<(bool, Attempt)> = Vec::new();
         for (&temperature, number) in self.options.temperatures.iter().zip(0..) {
             let attempt = self.at(decoder, prompt, temperature, seed.wrapping_add(number))?;
-            let repetitive = self
-                .options
-                .compression_ratio_threshold
-                .is_some_and(|limit| attempt.compression_ratio > limit);
+            let repetitive = self.is_repetitive(&attempt);
             // A mean that is no number fails, too.
             let improbable = self
                 .options

@@ -22,7 +22,7 @@ use mynah_audio::mel::LogMel;
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
 use crate::whisper::{Config, Network, WindowDecoder};
-use crate::{CancelFlag, Error, Observer, TranscribeOptions, Transcript, TranscriptEvent};
+use crate::{CancelFlag, EncoderWindow, Error, Observer, TranscribeOptions, Transcript, TranscriptEvent};
 
 use language::Detection;
 use recording::Recording;
@@ -57,13 +57,13 @@ pub fn transcribe(
     observer: &mut dyn Observer,
 ) -> Result<Transcript, Error> {
     let spoken = request::check(tokenizer, options)?;
-    let recording = Recording::new(network, mel, samples, options);
+    let recording = Recording::new(network, mel, samples, options.vad.as_ref());
 
     let (languages, first_window) = match &spoken {
         Spoken::Given(code) => (vec![((*code).to_owned(), 1.0)], None),
         Spoken::Among(codes) => {
             let detection = Detection::new(tokenizer, codes, options.language_detection_windows);
-            detect_language(&recording, detection, cancel, observer)?
+            detect_language(&recording, detection, options.encoder_window, cancel, observer)?
         }
     };
     // No language stands out where nothing was heard.
@@ -88,6 +88,7 @@ type Detected<'a> = (Vec<(String, f32)>, Option<Box<dyn WindowDecoder + 'a>>);
 fn detect_language<'a>(
     recording: &'a Recording<'_>,
     mut detection: Detection,
+    window: EncoderWindow,
     cancel: &CancelFlag,
     observer: &mut dyn Observer,
 ) -> Result<Detected<'a>, Error> {
@@ -101,7 +102,7 @@ fn detect_language<'a>(
         }
         let _turn = Turn::begin(observer);
         cancel.check()?;
-        let mut decoder = recording.encode(first_frame, cancel)?;
+        let mut decoder = recording.encode(first_frame, window, cancel)?;
         detection.look(&mut *decoder)?;
         if first_frame == 0 {
             first_window = Some(decoder);

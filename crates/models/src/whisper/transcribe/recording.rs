@@ -9,7 +9,7 @@ use mynah_audio::vad;
 use super::timeline::Timeline;
 use super::{SAMPLE_RATE_HZ, WINDOW_FRAMES, hundredths};
 use crate::whisper::{Network, WindowDecoder};
-use crate::{CancelFlag, EncoderWindow, Error, TranscribeOptions, VadOptions, Word};
+use crate::{CancelFlag, EncoderWindow, Error, VadOptions, Word};
 
 /// Amplitude below which nothing is heard: three steps of 16-bit samples.
 const AUDIBLE: f32 = 1e-4;
@@ -23,7 +23,6 @@ pub(super) struct Recording<'a> {
     peak: f32,
     timeline: Option<Timeline>,
     duration_s: f64,
-    encoder_window: EncoderWindow,
 }
 
 impl<'a> Recording<'a> {
@@ -32,16 +31,13 @@ impl<'a> Recording<'a> {
         network: &'a dyn Network,
         mel: &'a LogMel,
         samples: &'a [f32],
-        options: &TranscribeOptions,
+        vad: Option<&VadOptions>,
     ) -> Self {
         let duration_s = samples.len() as f64 / SAMPLE_RATE_HZ;
-        let timeline = options
-            .vad
-            .as_ref()
-            .map(|options| Timeline::new(speech_stretches(samples, options), samples.len()));
+        let timeline = vad.map(|options| Timeline::new(speech_stretches(samples, options), samples.len()));
         let samples = timeline.as_ref().map_or(Cow::Borrowed(samples), |t| Cow::Owned(t.cut(samples)));
         let peak = mel.peak(&samples);
-        Self { network, mel, samples, peak, timeline, duration_s, encoder_window: options.encoder_window }
+        Self { network, mel, samples, peak, timeline, duration_s }
     }
 
     /// Length of the whole recording.
@@ -85,10 +81,11 @@ impl<'a> Recording<'a> {
     pub(super) fn encode(
         &self,
         first_frame: usize,
+        window: EncoderWindow,
         cancel: &CancelFlag,
     ) -> Result<Box<dyn WindowDecoder + '_>, Error> {
         let mel = self.mel.window(&self.samples, first_frame, self.window_frames(first_frame), self.peak);
-        self.network.encode(&mel, self.encoder_window, cancel)
+        self.network.encode(&mel, window, cancel)
     }
 
     /// Recording's time of the start of something decoded.

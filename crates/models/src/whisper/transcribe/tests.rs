@@ -216,6 +216,31 @@ fn the_text_so_far_is_the_next_prompt_until_a_warm_window() {
 }
 
 #[test]
+fn a_fitted_window_that_leaves_doubts_is_heard_in_full() {
+    let good = tokens("<|0.00|> Good.<|5.00|>");
+    // Two equal letters at each place: a mean log probability of about -0.7 and below.
+    let doubtful = |chosen: &[u32]| {
+        if chosen.len() < 30 { vec![(32, 0.0), (33, 0.0), (34, 0.0)] } else { vec![(50257, 0.0)] }
+    };
+    for (fitted_is_good, encoded) in [(true, 1), (false, 2)] {
+        let script = |window: &Window, tokens: &[u32]| match chosen(tokens) {
+            Some(chosen) if window.index == 0 && !fitted_is_good => doubtful(chosen),
+            _ => write(&good, tokens),
+        };
+        let network = ScriptedNetwork::new(VOCAB, script).fitting();
+        // Without the no-speech test nobody asks whether the tone is speech.
+        let options = TranscribeOptions { no_speech_threshold: None, ..options() };
+        let (transcript, _) = run(&network, 5, &options);
+        assert_eq!(transcript.text(), "Good.");
+        assert_eq!(network.windows().len(), encoded, "fitted window good: {fitted_is_good}");
+
+        let full = TranscribeOptions { encoder_window: EncoderWindow::Full, ..options };
+        run(&network, 5, &full);
+        assert_eq!(network.windows().len(), encoded + 1, "a full window is not heard twice");
+    }
+}
+
+#[test]
 fn without_conditioning_only_the_first_window_has_a_prompt() {
     let prompts: Mutex<Vec<usize>> = Mutex::default();
     let good = tokens("<|0.00|> Good.<|30.00|>");

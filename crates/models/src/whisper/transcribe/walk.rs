@@ -17,7 +17,7 @@ use super::words::{WordContext, add_words};
 use crate::speech_to_text::TokenLogprob;
 use crate::whisper::decode::{RuleOptions, Rules};
 use crate::whisper::{Config, WindowDecoder};
-use crate::{CancelFlag, Error, Observer, Segment, Task, TranscribeOptions, TranscriptEvent};
+use crate::{CancelFlag, EncoderWindow, Error, Observer, Segment, Task, TranscribeOptions, TranscriptEvent};
 
 /// Windows in a row that may advance by less than [`CRAWL_FRAMES`]; the next one is left as a whole. A model that
 /// stammers would otherwise have the same audio decoded hundreds of times.
@@ -89,7 +89,7 @@ impl<'a> Walk<'a> {
     /// Decodes everything. `first_window` is the first window if it is encoded already.
     pub(super) fn run(
         mut self,
-        mut first_window: Option<Box<dyn WindowDecoder + '_>>,
+        mut first_window: Option<Box<dyn WindowDecoder + 'a>>,
         observer: &mut dyn Observer,
     ) -> Result<Vec<Arc<Segment>>, Error> {
         let content_frames = self.recording.content_frames();
@@ -106,9 +106,9 @@ impl<'a> Walk<'a> {
                 self.cancel.check()?;
                 let mut decoder = match first_window {
                     Some(decoder) => decoder,
-                    None => self.recording.encode(frame, self.cancel)?,
+                    None => self.recording.encode(frame, self.options.encoder_window, self.cancel)?,
                 };
-                self.window(&mut *decoder, frame)?
+                self.window(&mut decoder, frame)?
             };
             for segment in outcome.segments {
                 observer.event(TranscriptEvent::Segment(segment.clone()));
@@ -125,7 +125,8 @@ impl<'a> Walk<'a> {
         Ok(self.segments)
     }
 
-    fn window(&mut self, decoder: &mut dyn WindowDecoder, frame: usize) -> Result<Outcome, Error> {
+    /// Decodes the window that begins at `frame`. A fitted window that leaves doubts is replaced by the full one.
+    fn window(&mut self, decoder: &mut Box<dyn WindowDecoder + 'a>, frame: usize) -> Result<Outcome, Error> {
         let options = self.options;
         let window_frames = self.recording.window_frames(frame);
         let window_start_s = frame as f64 / 100.0;
@@ -141,10 +142,21 @@ impl<'a> Walk<'a> {
         };
         // Any odd constant spreads the windows' seeds.
         let seed = options.seed.wrapping_add((frame as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let mut attempt = attempts.best(decoder, &self.prompt(&self.previous), seed)?;
+        let prompt = self.prompt(&self.previous);
+        let believed =
+            if decoder.is_fitted() { attempts.fitted(&mut **decoder, &prompt, seed)? } else { None };
+        let mut attempt = match believed {
+            Some(attempt) => attempt,
+            None => {
+                if decoder.is_fitted() {
+                    *decoder = self.recording.encode(frame, EncoderWindow::Full, self.cancel)?;
+                }
+                attempts.best(&mut **decoder, &prompt, seed)?
+            }
+        };
         if !self.previous.is_empty() && !attempt.text.is_empty() && attempt.text == self.last_text {
             // Given its own text, the model may write it again whatever it hears, and so on for ever.
-            attempt = attempts.best(decoder, &self.prompt(&[]), seed)?;
+            attempt = attempts.best(&mut **decoder, &self.prompt(&[]), seed)?;
             self.previous.clear();
         }
         if self.is_silence(&attempt) || (doubt::is_doubtful(&attempt) && !(attempts.is_spoken)()) {
@@ -176,7 +188,7 @@ impl<'a> Walk<'a> {
                 window_start_s,
                 window_frames,
             };
-            add_words(decoder, &context, &mut drafts, self.last_speech_s)?;
+            add_words(&mut **decoder, &context, &mut drafts, self.last_speech_s)?;
             if !cut.ends_in_silence
                 && let Some(end_s) = speech_end_s(&drafts).filter(|&end_s| end_s > window_start_s)
             {
