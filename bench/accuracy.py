@@ -8,7 +8,7 @@ import pathlib
 import statistics
 import subprocess
 
-from common import ROOT, WORK, faster_whisper_python, mynah_program, whisper_base
+from common import ROOT, WORK, faster_whisper_python, mynah, whisper_base
 
 # Tags of clips that no error rate should count: other formats of a clip, synthetic speech, digits of which the reference
 # is one spelling of many.
@@ -81,7 +81,7 @@ def run(program, task, language, files, args):
     common = [*(["--language", language] if language else []), "--compute", compute, "--threads", str(args.threads),
               "--model-path", args.model_path]
     if contestant == "mynah":
-        command = [mynah_program(), "translate" if task == "translate" else "transcribe", "--quiet", *common,
+        command = [mynah(), "translate" if task == "translate" else "transcribe", "--quiet", *common,
                    "--format", "verbose_json", *(["--word-timestamps"] if task == "times" else []),
                    *("--" + option for option in args.options)]
     else:

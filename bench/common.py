@@ -1,4 +1,4 @@
-"""What the benchmarks share: programs and weights, fetched or built at first use."""
+"""What the benchmarks share: programs, environments and weights, built or fetched at first use."""
 import os
 import pathlib
 import subprocess
@@ -6,7 +6,12 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "bench"
-PINNED = ["faster-whisper==1.2.1", "jiwer==4.0.0", "whisper-normalizer==0.1.15"]
+# Sentences of our own.
+SENTENCES = pathlib.Path(__file__).with_name("sentences.txt")
+SCORING = ["jiwer==4.0.0", "whisper-normalizer==0.1.15"]
+LISTENING = ["faster-whisper==1.2.1", *SCORING]
+# [fast] is scipy, with which the package is quicker.
+SPEAKING = ["hibari-tts[fast]==0.2.1", "onnxruntime==1.32.0", *SCORING]
 
 
 def run(command, **options):
@@ -15,32 +20,45 @@ def run(command, **options):
     subprocess.run(list(map(str, command)), check=True, stdout=sys.stderr, **options)
 
 
-def mynah_program():
-    """Path of the program: MYNAH_PROGRAM, or what is built from this checkout."""
-    if "MYNAH_PROGRAM" in os.environ:
-        return pathlib.Path(os.environ["MYNAH_PROGRAM"]).resolve()
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    program = target / "release" / "mynah"
-    if program not in _built:
+def target():
+    """Where cargo puts programs."""
+    return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+
+
+def mynah(*models):
+    """Path of the program (MYNAH_PROGRAM, or built from this checkout), these models in a store below target/bench."""
+    program = os.environ.get("MYNAH_PROGRAM")
+    if not program:
         run(["cargo", "build", "--release", "--quiet", "--bin", "mynah"], cwd=ROOT)
-        _built.add(program)
+        program = target() / "mynah"
+    os.environ["MYNAH_HOME"] = str(WORK / "home")
+    for model in models:
+        run([program, "--quiet", "pull", model])
     return program
-
-
-_built = set()
-
-
-def faster_whisper_python():
-    """Python with faster-whisper and what scoring needs, in an environment of its own."""
-    environment = WORK / "venv"
-    if not environment.exists():
-        run([sys.executable, "-m", "venv", environment])
-        run([environment / "bin" / "pip", "install", "-q", *PINNED])
-    return environment / "bin" / "python"
 
 
 def whisper_base():
     """CTranslate2 folder of whisper-base, which every program but whisper.cpp reads."""
-    home = WORK / "home"
-    run([mynah_program(), "pull", "whisper-base"], env={**os.environ, "MYNAH_HOME": str(home)})
-    return str(home / "models" / "whisper-base")
+    mynah("whisper-base")
+    return str(WORK / "home" / "models" / "whisper-base")
+
+
+def python(name, packages):
+    """Python with these packages, in an environment of its own."""
+    environment = WORK / name
+    stamp = environment / "installed"
+    if not stamp.exists() or stamp.read_text() != "\n".join(packages):
+        run([sys.executable, "-m", "venv", "--clear", environment])
+        run([environment / "bin" / "pip", "install", "-q", *packages])
+        stamp.write_text("\n".join(packages))
+    return environment / "bin" / "python"
+
+
+def faster_whisper_python():
+    """Python with faster-whisper and what scoring needs."""
+    return python("listening", LISTENING)
+
+
+def hibari_python():
+    """Python with hibari's package and what scoring needs."""
+    return python("speaking", SPEAKING)

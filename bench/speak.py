@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 
-from speech_setup import SENTENCES, WORK, mynah, python
+from common import SENTENCES, WORK, hibari_python, mynah
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -92,7 +92,7 @@ def main():
     parser.add_argument("--json", help="write all figures here")
     args = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)
-    program, interpreter = mynah("hibari"), python()
+    program, interpreter = mynah("hibari"), hibari_python()
     files = texts(args.characters)
     results = {}
     for threads in args.threads:

@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 import sys
 
-from speech_setup import ROOT, SENTENCES, WORK, mynah, python, run, target
+from common import ROOT, SENTENCES, WORK, hibari_python, mynah, run, target
 
 HERE = pathlib.Path(__file__).parent
 
@@ -104,7 +104,7 @@ def main():
     parser.add_argument("--json", help="write all figures here")
     args = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)
-    interpreter = python()
+    interpreter = hibari_python()
     if pathlib.Path(sys.prefix) != interpreter.parent.parent:
         # The packages are in that environment.
         raise SystemExit(subprocess.run([interpreter, *sys.argv]).returncode)

@@ -8,15 +8,9 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-WORK = ROOT / "target" / "bench"
+from common import ROOT, faster_whisper_python, mynah, whisper_base
+
 GROUPS = [("under 10 s", 0, 10), ("10 to 30 s", 10, 30), ("longer", 30, 1e9)]
-PINNED = ["faster-whisper==1.2.1"]
-
-
-def run(command, **options):
-    print("$", " ".join(map(str, command)), file=sys.stderr)
-    subprocess.run(command, check=True, stdout=sys.stderr, **options)
 
 
 def measure(command):
@@ -56,29 +50,19 @@ def recordings(paths):
 
 def contestants(args):
     """Name -> function from files to the command that transcribes them."""
-    mynah = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "mynah"
-    run(["cargo", "build", "--release", "--bin", "mynah"], cwd=ROOT)
-    environment = WORK / "venv"
-    if not environment.exists():
-        run([sys.executable, "-m", "venv", environment])
-        run([environment / "bin" / "pip", "install", "-q", *PINNED])
-    model = args.model_path
-    if not model:
-        home = WORK / "home"
-        os.environ["MYNAH_HOME"] = str(home)
-        run([mynah, "pull", "whisper-base"])
-        model = str(home / "models" / "whisper-base")
-    language = ["--language", args.language] if args.language else []
-    threads = ["--threads", str(args.threads)]
+    program, python = mynah(), faster_whisper_python()
+    model = args.model_path or whisper_base()
+    options = [*(["--language", args.language] if args.language else []), "--threads", str(args.threads)]
     all_of_them = {}
     for compute in ["auto", "f32"]:
         all_of_them[f"mynah {compute}"] = lambda files, compute=compute: [
-            mynah, "transcribe", *files, "--model-path", model, "--format", "json", "--compute", compute,
-            *language, *threads]
+            program, "transcribe", *files, "--model-path", model, "--format", "json", "--compute", compute, *options]
     for compute in ["int8", "float32"]:
-        all_of_them[f"faster-whisper {compute}"] = lambda files, compute=compute: [
-            environment / "bin" / "python", ROOT / "bench" / "faster_whisper_cli.py", *files,
-            "--model-path", model, "--compute", compute, *language, *threads]
+        for batched in [[], ["--batched"]]:
+            all_of_them[" ".join(["faster-whisper", compute, *(["batched"] if batched else [])])] = (
+                lambda files, compute=compute, batched=batched: [
+                    python, ROOT / "bench" / "faster_whisper_cli.py", *files, "--model-path", model,
+                    "--compute", compute, *batched, *options])
     if args.whisper_cpp:
         for ggml in args.ggml:
             all_of_them[f"whisper.cpp {pathlib.Path(ggml).stem}"] = lambda files, ggml=ggml: [
@@ -98,12 +82,15 @@ def main():
     parser.add_argument("--whisper-cpp", help="path of whisper-cli")
     parser.add_argument("--ggml", nargs="*", default=[], help="ggml files for whisper-cli")
     parser.add_argument("--only", nargs="*", help="run only programs whose name contains one of these")
+    parser.add_argument("--groups", nargs="*", help="only groups whose name contains one of these")
     parser.add_argument("--json", help="write all figures here")
     args = parser.parse_args()
     programs = contestants(args)
     lengths = {f: d for f in recordings(args.audio) if (d := duration(f))}
     results = {}
     for group, low, high in GROUPS:
+        if args.groups and not any(wanted in group for wanted in args.groups):
+            continue
         files = [f for f, d in lengths.items() if low <= d < high]
         # Spread over the folder, so that no single speaker fills the group.
         files = files[:: max(1, len(files) // args.clips)][: args.clips]
