@@ -117,6 +117,9 @@ pub struct Word {
     pub start: f64,
     /// End.
     pub end: f64,
+    /// How probable the model holds it, 0 to 1; beyond what OpenAI gives. Not for words that were spoken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
 }
 
 /// A chosen token.

@@ -129,6 +129,7 @@ fn word(word: &mynah_models::Word) -> Word {
         word: if bare.is_empty() { spaced } else { bare }.to_owned(),
         start: seconds(word.start_s),
         end: seconds(word.end_s),
+        probability: Some(score(word.probability)),
     }
 }
 
@@ -143,6 +144,7 @@ pub(crate) fn spoken_words(spoken: &Spoken) -> Vec<Word> {
         word: word.text.clone(),
         start: seconds(word.start_s),
         end: seconds(word.end_s),
+        probability: None,
     };
     spoken.words.iter().map(word).collect()
 }

@@ -111,7 +111,7 @@ async fn words_are_bare() {
     let words: Vec<_> =
         body["words"].as_array().unwrap().iter().map(|word| word["word"].as_str().unwrap()).collect();
     assert_eq!(words, ["Hello", "world", "It's", "really", "me"]);
-    assert_eq!(body["words"][1], json!({"word": "world", "start": 0.1, "end": 0.2}));
+    assert_eq!(body["words"][1], json!({"word": "world", "start": 0.1, "end": 0.2, "probability": 0.5}));
 }
 
 #[tokio::test]
