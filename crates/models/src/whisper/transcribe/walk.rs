@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use mynah_text::whisper_tokenizer::{TIMESTAMPS, WhisperTask, WhisperTokenizer};
 
-use super::WINDOW_FRAMES;
 use super::attempt::{Attempt, Attempts};
 use super::doubt;
 use super::hallucination::{Surroundings, drop_hallucinations};
@@ -14,6 +13,7 @@ use super::recording::Recording;
 use super::segments::{self, Draft};
 use super::turn::Turn;
 use super::words::{WordContext, add_words};
+use super::{WINDOW_FRAMES, encoder_window};
 use crate::speech_to_text::TokenLogprob;
 use crate::whisper::decode::{RuleOptions, Rules};
 use crate::whisper::{Config, WindowDecoder};
@@ -106,7 +106,7 @@ impl<'a> Walk<'a> {
                 self.cancel.check()?;
                 let mut decoder = match first_window {
                     Some(decoder) => decoder,
-                    None => self.recording.encode(frame, self.options.encoder_window, self.cancel)?,
+                    None => self.recording.encode(frame, encoder_window(self.options), self.cancel)?,
                 };
                 self.window(&mut decoder, frame)?
             };
