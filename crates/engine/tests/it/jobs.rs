@@ -160,7 +160,7 @@ fn finish(mut job: Job) -> Result<Arc<Transcript>, Error> {
     }
 }
 
-fn until(condition: impl Fn() -> bool) {
+pub(crate) fn until(condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < Duration::from_secs(20), "nothing happened");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mynah_audio::{EncodeOptions, OutputFormat, decode_bytes};
 use mynah_engine::{
@@ -13,6 +13,8 @@ use mynah_engine::{
 };
 use mynah_models::{CancelFlag, Listener, SpeechOptions, SpokenWord, TokenCounts};
 use tempfile::TempDir;
+
+use crate::jobs::until;
 
 const RATE_HZ: u32 = 24_000;
 const WORD_SAMPLES: usize = RATE_HZ as usize / 10;
@@ -141,14 +143,6 @@ fn finish(mut job: SpeechJob) -> Result<(Option<String>, Vec<u8>, Spoken), Error
             SpeechEvent::Failed(error) => return Err(error),
             _ => {}
         }
-    }
-}
-
-fn until(condition: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(20), "nothing happened");
-        thread::sleep(Duration::from_millis(1));
     }
 }
 
