@@ -125,7 +125,7 @@ impl<'a> Walk<'a> {
         Ok(self.segments)
     }
 
-    /// Decodes the window that begins at `frame`. A fitted window that leaves doubts is replaced by the full one.
+    /// Decodes the window that begins at `frame`.
     fn window(&mut self, decoder: &mut Box<dyn WindowDecoder + 'a>, frame: usize) -> Result<Outcome, Error> {
         let options = self.options;
         let window_frames = self.recording.window_frames(frame);
@@ -143,17 +143,7 @@ impl<'a> Walk<'a> {
         // Any odd constant spreads the windows' seeds.
         let seed = options.seed.wrapping_add((frame as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let prompt = self.prompt(&self.previous);
-        let believed =
-            if decoder.is_fitted() { attempts.fitted(&mut **decoder, &prompt, seed)? } else { None };
-        let mut attempt = match believed {
-            Some(attempt) => attempt,
-            None => {
-                if decoder.is_fitted() {
-                    *decoder = self.recording.encode(frame, EncoderWindow::Full, self.cancel)?;
-                }
-                attempts.best(&mut **decoder, &prompt, seed)?
-            }
-        };
+        let mut attempt = self.best(&attempts, decoder, &prompt, seed, frame)?;
         if !self.previous.is_empty() && !attempt.text.is_empty() && attempt.text == self.last_text {
             // Given its own text, the model may write it again whatever it hears, and so on for ever.
             attempt = attempts.best(&mut **decoder, &self.prompt(&[]), seed)?;
@@ -215,6 +205,25 @@ impl<'a> Walk<'a> {
             self.previous.clear();
         }
         Ok(Outcome { segments, resume_frame })
+    }
+
+    /// The best attempt at the window that begins at `frame`. A fitted window that leaves doubts is replaced by the full
+    /// one.
+    fn best(
+        &self,
+        attempts: &Attempts<'_>,
+        decoder: &mut Box<dyn WindowDecoder + 'a>,
+        prompt: &Prompt,
+        seed: u64,
+        frame: usize,
+    ) -> Result<Attempt, Error> {
+        if decoder.is_fitted() {
+            if let Some(attempt) = attempts.fitted(&mut **decoder, prompt, seed)? {
+                return Ok(attempt);
+            }
+            *decoder = self.recording.encode(frame, EncoderWindow::Full, self.cancel)?;
+        }
+        attempts.best(&mut **decoder, prompt, seed)
     }
 
     fn prompt(&self, previous: &[u32]) -> Prompt {
