@@ -7,6 +7,7 @@ use flate2::write::ZlibEncoder;
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
 use super::prompt::Prompt;
+use super::segments::FRAMES_PER_TIMESTAMP;
 use crate::whisper::WindowDecoder;
 use crate::whisper::decode::{BeamOptions, Hypothesis, Rules, SamplingOptions, Search, probability};
 use crate::{CancelFlag, Error, TranscribeOptions};
@@ -28,6 +29,8 @@ pub(super) struct Attempts<'a> {
     pub(super) rules: &'a Rules,
     pub(super) options: &'a TranscribeOptions,
     pub(super) cancel: &'a CancelFlag,
+    /// Frames of audio in the window.
+    pub(super) window_frames: usize,
     /// Whether somebody speaks in the window; asked only after an attempt that failed.
     pub(super) is_spoken: &'a dyn Fn() -> bool,
 }
@@ -47,8 +50,16 @@ impl Attempts<'_> {
         let temperature = self.options.temperatures.first().copied().unwrap_or_default();
         let attempt = self.at(decoder, prompt, temperature, seed)?;
         let limit = FITTED_AVG_LOGPROB.max(self.options.logprob_threshold.unwrap_or(FITTED_AVG_LOGPROB));
-        let believed = attempt.avg_logprob >= limit && !self.is_repetitive(&attempt);
+        let believed = attempt.avg_logprob >= limit
+            && !self.is_repetitive(&attempt)
+            && !self.writes_behind_audio(&attempt.hypothesis.tokens);
         Ok((believed || !(self.is_spoken)()).then_some(attempt))
+    }
+
+    /// Whether a segment of text begins where there is no audio any more.
+    fn writes_behind_audio(&self, tokens: &[u32]) -> bool {
+        let end = self.tokenizer.timestamp_begin() + (self.window_frames / FRAMES_PER_TIMESTAMP) as u32;
+        tokens.windows(2).any(|pair| pair[0] >= end && pair[1] < self.tokenizer.eot())
     }
 
     fn is_repetitive(&self, attempt: &Attempt) -> bool {

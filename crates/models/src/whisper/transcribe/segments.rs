@@ -1,7 +1,7 @@
 //! Cutting a window's tokens into segments at the timestamps, and how far to go on.
 
 /// Frames of 10 ms in one step of the timestamps.
-const FRAMES_PER_TIMESTAMP: usize = 2;
+pub(super) const FRAMES_PER_TIMESTAMP: usize = 2;
 
 /// A segment that is not final yet. Times are seconds of the audio that is decoded.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -241,6 +241,18 @@ fn a_fitted_window_that_leaves_doubts_is_heard_in_full() {
 }
 
 #[test]
+fn text_behind_the_audio_is_not_believed() {
+    let behind = "<|0.00|> Said.<|4.00|><|4.00|> Said again.<|5.00|><|5.00|> Never said.<|9.00|>";
+    let network = writer(&[behind, "<|0.00|> Heard.<|5.00|>"]).fitting();
+    let options = TranscribeOptions { no_speech_threshold: None, ..options() };
+    let (transcript, _) = run(&network, 5, &options);
+    assert_eq!((transcript.text().as_str(), network.windows().len()), ("Heard.", 2), "heard again in full");
+
+    let (transcript, _) = run(&writer(&[behind]), 5, &options);
+    assert_eq!(transcript.text(), "Said. Said again.", "dropped where the window was full already");
+}
+
+#[test]
 fn without_conditioning_only_the_first_window_has_a_prompt() {
     let prompts: Mutex<Vec<usize>> = Mutex::default();
     let good = tokens("<|0.00|> Good.<|30.00|>");

@@ -138,6 +138,7 @@ impl<'a> Walk<'a> {
             rules: &self.rules,
             options,
             cancel: self.cancel,
+            window_frames,
             is_spoken: &|| options.no_speech_threshold.is_none() || !speech_s().is_empty(),
         };
         // Any odd constant spreads the windows' seeds.
@@ -162,6 +163,9 @@ impl<'a> Walk<'a> {
             window_frames,
         );
         let mut drafts = cut.drafts;
+        // Nobody said what begins behind the audio.
+        let audio_end_s = (frame + window_frames) as f64 / 100.0;
+        drafts.retain(|draft| draft.start_s < audio_end_s);
         if options.no_speech_threshold.is_some() {
             let eot = self.tokenizer.eot();
             drafts.retain(|draft| {
