@@ -20,6 +20,25 @@ def run(command, **options):
     subprocess.run(list(map(str, command)), check=True, stdout=sys.stderr, **options)
 
 
+def audio_seconds(file):
+    """Length of a recording; `None` if it is none."""
+    out = subprocess.run(
+        ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", file],
+        capture_output=True, text=True)
+    try:
+        return float(out.stdout.strip())
+    except ValueError:
+        return None
+
+
+def recordings(paths):
+    """Files, and the recordings in folders and below."""
+    kinds = {".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a"}
+    for path in map(pathlib.Path, paths):
+        files = sorted(p for p in path.rglob("*") if p.suffix in kinds) if path.is_dir() else [path]
+        yield from (str(f) for f in files)
+
+
 def target():
     """Where cargo puts programs."""
     return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from common import ROOT, faster_whisper_python, mynah, whisper_base
+from common import ROOT, audio_seconds, faster_whisper_python, mynah, recordings, whisper_base
 
 GROUPS = [("under 10 s", 0, 10), ("10 to 30 s", 10, 30), ("longer", 30, 1e9)]
 
@@ -29,23 +29,6 @@ def measure(command):
     if process.returncode != 0:
         raise SystemExit(f"{command[0]} failed with {process.returncode}")
     return {"seconds": seconds, "peak_mib": usage.ru_maxrss / 1024, "first_line": first, "output": "".join(lines)}
-
-
-def duration(file):
-    out = subprocess.run(
-        ["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", file],
-        capture_output=True, text=True)
-    try:
-        return float(out.stdout.strip())
-    except ValueError:
-        return None
-
-
-def recordings(paths):
-    kinds = {".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a"}
-    for path in map(pathlib.Path, paths):
-        files = sorted(p for p in path.rglob("*") if p.suffix in kinds) if path.is_dir() else [path]
-        yield from (str(f) for f in files)
 
 
 def contestants(args):
@@ -86,7 +69,7 @@ def main():
     parser.add_argument("--json", help="write all figures here")
     args = parser.parse_args()
     programs = contestants(args)
-    lengths = {f: d for f in recordings(args.audio) if (d := duration(f))}
+    lengths = {f: d for f in recordings(args.audio) if (d := audio_seconds(f))}
     results = {}
     for group, low, high in GROUPS:
         if args.groups and not any(wanted in group for wanted in args.groups):

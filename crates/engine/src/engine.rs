@@ -2,17 +2,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
 use mynah_audio::Decoded;
-use mynah_models::{CancelFlag, Task, Transcript};
+use mynah_models::{CancelFlag, Control, Task, Transcript};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::catalogue::{Ability, Catalogue, Entry, Voice};
-use crate::job::Paced;
+use crate::job::{Paced, Told};
 use crate::loaded::Loaded;
 use crate::speech::Cache;
 use crate::store::Store;
@@ -20,6 +20,7 @@ use crate::sync::lock;
 use crate::synthesizer::load_synthesizer;
 use crate::transcriber::load_whisper;
 use crate::turnstile::Turnstile;
+use crate::windows::{ClientId, Windows};
 use crate::{
     Error, Job, JobEvent, LoadProgress, LoadSynthesizer, LoadTranscriber, OnDisk, PullProgress, Settings,
     Synthesizer, TranscribeRequest, Transcriber, audio,
@@ -89,6 +90,9 @@ struct Inner {
     /// When a voice could not be fetched for a name that it merely stands for.
     missed_voice: Mutex<Option<Instant>>,
     turnstile: Arc<Turnstile>,
+    windows: Arc<Windows>,
+    /// Jobs so far whose client is not known.
+    strangers: AtomicU64,
     jobs: AtomicUsize,
     /// Running mean of what a job takes, seconds.
     mean_job_s: Mutex<f64>,
@@ -122,6 +126,8 @@ impl Engine {
             speeches: Mutex::new(Cache::new(settings.speech_cache_bytes)),
             missed_voice: Mutex::new(None),
             turnstile: Arc::default(),
+            windows: Arc::default(),
+            strangers: AtomicU64::new(0),
             jobs: AtomicUsize::new(0),
             mean_job_s: Mutex::new(1.0),
             settings,
@@ -303,7 +309,7 @@ impl Inner {
         cancel: &CancelFlag,
         events: &UnboundedSender<JobEvent>,
     ) -> Result<Transcript, Error> {
-        let TranscribeRequest { model, audio, options } = request;
+        let TranscribeRequest { model, audio, options, client } = request;
         // Audio first: a file that cannot be read must not cost a download.
         let Decoded { samples, info } = audio::decode(audio, &self.settings.decode_limits, cancel)?;
         let tell = |event| {
@@ -312,8 +318,12 @@ impl Inner {
         };
         let transcriber = self.load(&model, &mut |progress| tell(JobEvent::Waiting(progress)), cancel)?;
         tell(JobEvent::Started { duration_s: info.duration_s });
-        let mut observer = Paced { turnstile: &self.turnstile, cancel, events, turn: None };
-        Ok(transcriber.transcribe(&samples, &options, cancel, &mut observer)?)
+        // Numbers of clients are spread over all 64 bits; a stranger shares none with them but by a rare accident, which
+        // costs one of both a place in the line.
+        let client = client.unwrap_or_else(|| ClientId(self.strangers.fetch_add(1, Ordering::Relaxed)));
+        let pace = Paced::new(&self.windows, &self.turnstile, client, cancel);
+        let control = Control { cancel, pace: &pace };
+        Ok(transcriber.transcribe(&samples, &options, control, &mut Told(events))?)
     }
 
     fn busy(&self) -> Error {

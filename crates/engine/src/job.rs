@@ -1,12 +1,16 @@
 //! Jobs: one request for a transcript each, on a thread of its own that mostly waits for its turn to compute.
 
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mynah_models::{CancelFlag, Observer, Segment, TranscribeOptions, Transcript, TranscriptEvent};
+use mynah_models::{
+    CancelFlag, Observer, Pace, Segment, TranscribeOptions, Transcript, TranscriptEvent,
+};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use crate::turnstile::{Turn, Turnstile};
+use crate::turnstile::{Claim, Turn, Turnstile};
+use crate::windows::{ClientId, Window, Windows};
 use crate::{Error, LoadProgress, ModelRef};
 
 /// Where the audio comes from.
@@ -29,6 +33,8 @@ pub struct TranscribeRequest {
     pub audio: AudioSource,
     /// What to make of it.
     pub options: TranscribeOptions,
+    /// Who asks; `None` is a client of its own.
+    pub client: Option<ClientId>,
 }
 
 /// What a job tells, in this order; [`JobEvent::Done`] or [`JobEvent::Failed`] is the last.
@@ -88,15 +94,10 @@ impl Drop for Job {
     }
 }
 
-/// Passes a model's events on to the job's owner and makes it wait for its turn.
-pub(crate) struct Paced<'a> {
-    pub(crate) turnstile: &'a Arc<Turnstile>,
-    pub(crate) cancel: &'a CancelFlag,
-    pub(crate) events: &'a UnboundedSender<JobEvent>,
-    pub(crate) turn: Option<Turn>,
-}
+/// Passes a model's events on to the job's owner.
+pub(crate) struct Told<'a>(pub(crate) &'a UnboundedSender<JobEvent>);
 
-impl Observer for Paced<'_> {
+impl Observer for Told<'_> {
     fn event(&mut self, event: TranscriptEvent) {
         let event = match event {
             TranscriptEvent::Language(code, probability) => JobEvent::Language(code, probability),
@@ -104,15 +105,54 @@ impl Observer for Paced<'_> {
             TranscriptEvent::Progress(seconds) => JobEvent::Progress(seconds),
         };
         // Fails once nobody listens; then the job is cancelled already.
-        let _ = self.events.send(event);
+        let _ = self.0.send(event);
+    }
+}
+
+/// Windows that begin before this count as a recording's first one.
+const FIRST_WINDOW_S: f64 = 30.0;
+
+/// Makes a model wait for room and for its turns.
+pub(crate) struct Paced<'a> {
+    windows: &'a Arc<Windows>,
+    turnstile: &'a Arc<Turnstile>,
+    client: ClientId,
+    cancel: &'a CancelFlag,
+    claim: Cell<Claim>,
+    window: RefCell<Option<Window>>,
+    turn: RefCell<Option<Turn>>,
+}
+
+impl<'a> Paced<'a> {
+    pub(crate) fn new(
+        windows: &'a Arc<Windows>,
+        turnstile: &'a Arc<Turnstile>,
+        client: ClientId,
+        cancel: &'a CancelFlag,
+    ) -> Self {
+        let claim = Cell::new(Claim::First);
+        Self { windows, turnstile, client, cancel, claim, window: RefCell::default(), turn: RefCell::default() }
+    }
+}
+
+impl Pace for Paced<'_> {
+    fn window_begins(&self, start_s: f64) {
+        self.window_ends();
+        self.claim.set(if start_s < FIRST_WINDOW_S { Claim::First } else { Claim::Rest });
+        self.window.replace(self.windows.enter(self.client, self.claim.get(), self.cancel));
     }
 
-    fn window_begins(&mut self) {
-        self.turn = None;
-        self.turn = self.turnstile.enter(self.cancel);
+    fn window_ends(&self) {
+        self.window.take();
     }
 
-    fn window_ends(&mut self) {
-        self.turn = None;
+    fn piece_begins(&self, is_needless: &dyn Fn() -> bool) {
+        self.piece_ends();
+        let is_needless = || self.cancel.is_cancelled() || is_needless();
+        self.turn.replace(self.turnstile.enter(self.claim.get(), &is_needless));
+    }
+
+    fn piece_ends(&self) {
+        self.turn.take();
     }
 }

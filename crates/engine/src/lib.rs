@@ -18,6 +18,7 @@ mod sync;
 mod synthesizer;
 mod transcriber;
 mod turnstile;
+mod windows;
 
 pub use catalogue::{Ability, Entry, HubFile, PinnedFile, Source, Voice, VoiceFile};
 pub use engine::{Engine, Loaders, ModelRef, ModelStatus, VoiceStatus};
@@ -30,3 +31,4 @@ pub use speech::{SpeakRequest, SpeechEvent, SpeechJob, Spoken};
 pub use store::{OnDisk, Origin};
 pub use synthesizer::{LoadSynthesizer, Synthesizer};
 pub use transcriber::{LoadTranscriber, Transcriber};
+pub use windows::ClientId;

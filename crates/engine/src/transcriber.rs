@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mynah_models::whisper::Whisper;
-use mynah_models::{CancelFlag, Error, Observer, TranscribeOptions, Transcript};
+use mynah_models::{Control, Error, Observer, TranscribeOptions, Transcript};
 
 use crate::Settings;
 
 /// A loaded speech-to-text model, shared by all jobs.
 pub trait Transcriber: Send + Sync {
-    /// Transcribes 16 kHz mono samples. Computes windows between `observer`'s `window_begins` and `window_ends` only,
-    /// and stops within one decoder step of `cancel`.
+    /// Transcribes 16 kHz mono samples. Computes while it holds a window's turn of `control`, heeds its pace between the
+    /// window's pieces, and stops within one decoder step when it is cancelled.
     ///
     /// # Errors
     /// The request asks for something the model cannot do, or was cancelled.
@@ -19,7 +19,7 @@ pub trait Transcriber: Send + Sync {
         &self,
         samples: &[f32],
         options: &TranscribeOptions,
-        cancel: &CancelFlag,
+        control: Control<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Transcript, Error>;
 }
@@ -29,10 +29,10 @@ impl Transcriber for Whisper {
         &self,
         samples: &[f32],
         options: &TranscribeOptions,
-        cancel: &CancelFlag,
+        control: Control<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Transcript, Error> {
-        Whisper::transcribe(self, samples, options, cancel, observer)
+        Whisper::transcribe(self, samples, options, control, observer)
     }
 }
 

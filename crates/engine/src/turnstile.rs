@@ -1,14 +1,28 @@
-//! Who computes next. Jobs pass one window of at most 30 s at a time, first come first served; a job that has more
-//! windows goes to the end of the line each time, so a short clip never waits behind the rest of a long recording.
+//! Who computes next. Jobs compute piece by piece: a layer of the encoder, a step of the decoder, a sentence of speech; one
+//! at a time, as each spreads over all threads. First come first served, but the rest of a long recording gives way to
+//! whoever waits for a first answer: it has the turns that nobody else wants and a fifth of the others' time.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
-
-use mynah_models::CancelFlag;
+use std::time::Instant;
 
 use crate::sync::{lock, wait};
 
-/// The line in front of the processor. The ticket at its head computes.
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// The first words, of a clip, a recording or a text.
+    First,
+    /// What comes after the first window of a recording.
+    Rest,
+}
+
+/// Time that the rest of long recordings gets for a second of first answers, while both wait.
+const SHARE_OF_REST: f64 = 0.25;
+/// Seconds that it can have coming to it, at most.
+const MOST_CREDIT_S: f64 = 0.5;
+
+/// The line in front of the processor.
 #[derive(Default)]
 pub(crate) struct Turnstile {
     line: Mutex<Line>,
@@ -17,38 +31,84 @@ pub(crate) struct Turnstile {
 
 #[derive(Default)]
 struct Line {
-    tickets: VecDeque<u64>,
+    first: VecDeque<u64>,
+    rest: VecDeque<u64>,
     next_ticket: u64,
+    /// Whether somebody computes.
+    taken: bool,
+    /// Seconds that the rest has coming to it; less than none where a piece of it took more.
+    credit_s: f64,
+    /// What its last piece took.
+    piece_of_rest_s: f64,
+}
+
+impl Line {
+    fn waiting(&mut self, claim: Claim) -> &mut VecDeque<u64> {
+        match claim {
+            Claim::First => &mut self.first,
+            Claim::Rest => &mut self.rest,
+        }
+    }
+
+    /// The ticket whose turn it is.
+    fn next(&self) -> Option<u64> {
+        let rest_is_due = self.credit_s > 0.0 && self.credit_s >= self.piece_of_rest_s.min(MOST_CREDIT_S);
+        let (one, other) = if rest_is_due { (&self.rest, &self.first) } else { (&self.first, &self.rest) };
+        one.front().or(other.front()).copied()
+    }
+
+    /// Puts down what a piece took.
+    fn account(&mut self, claim: Claim, seconds: f64) {
+        match claim {
+            Claim::First if !self.rest.is_empty() => {
+                self.credit_s = (self.credit_s + SHARE_OF_REST * seconds).min(MOST_CREDIT_S);
+            }
+            Claim::First => {}
+            Claim::Rest => {
+                self.piece_of_rest_s = seconds;
+                if !self.first.is_empty() {
+                    self.credit_s -= seconds;
+                }
+            }
+        }
+    }
 }
 
 /// The right to compute, until dropped.
 pub(crate) struct Turn {
     turnstile: Arc<Turnstile>,
-    ticket: u64,
+    claim: Claim,
+    since: Instant,
 }
 
 impl Turnstile {
-    /// Waits for its turn; `None` once cancelled.
-    pub(crate) fn enter(self: &Arc<Self>, cancel: &CancelFlag) -> Option<Turn> {
+    /// Waits for its turn; `None` if it is not wanted any more.
+    pub(crate) fn enter(self: &Arc<Self>, claim: Claim, is_needless: &dyn Fn() -> bool) -> Option<Turn> {
         let mut line = lock(&self.line);
-        let turn = Turn { turnstile: Arc::clone(self), ticket: line.next_ticket };
+        let ticket = line.next_ticket;
         line.next_ticket += 1;
-        line.tickets.push_back(turn.ticket);
-        while line.tickets.front() != Some(&turn.ticket) {
-            if cancel.is_cancelled() {
+        line.waiting(claim).push_back(ticket);
+        while line.taken || line.next() != Some(ticket) {
+            if is_needless() {
+                line.waiting(claim).retain(|waiting| *waiting != ticket);
                 drop(line);
+                self.moved.notify_all();
                 return None;
             }
             line = wait(&self.moved, line);
         }
-        drop(line);
-        Some(turn)
+        line.waiting(claim).pop_front();
+        line.taken = true;
+        Some(Turn { turnstile: Arc::clone(self), claim, since: Instant::now() })
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        lock(&self.turnstile.line).tickets.retain(|ticket| *ticket != self.ticket);
+        let mut line = lock(&self.turnstile.line);
+        line.taken = false;
+        line.account(self.claim, self.since.elapsed().as_secs_f64());
+        drop(line);
         self.turnstile.moved.notify_all();
     }
 }
@@ -56,12 +116,13 @@ impl Drop for Turn {
 #[cfg(test)]
 mod tests {
     use std::thread;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
 
     fn waiting(turnstile: &Turnstile) -> usize {
-        lock(&turnstile.line).tickets.len()
+        let line = lock(&turnstile.line);
+        line.first.len() + line.rest.len()
     }
 
     fn until(condition: impl Fn() -> bool) {
@@ -73,44 +134,65 @@ mod tests {
     }
 
     #[test]
-    fn a_short_job_waits_for_one_window_of_a_long_one() {
+    fn first_answers_go_before_the_rest_of_recordings_and_each_among_themselves_by_the_time_they_came() {
         let turnstile = Arc::new(Turnstile::default());
-        let never = CancelFlag::new();
         let order = Mutex::new(Vec::new());
-        let window = |name: &'static str, others: usize| {
-            let _turn = turnstile.enter(&never).unwrap();
-            // Computes until the others stand in line.
-            until(|| waiting(&turnstile) > others);
-            lock(&order).push(name);
-        };
+        let first = turnstile.enter(Claim::First, &|| false).unwrap();
         thread::scope(|scope| {
-            scope.spawn(|| {
-                window("long", 1);
-                window("long", 0);
-                window("long", 0);
-            });
-            scope.spawn(|| {
-                until(|| waiting(&turnstile) == 1);
-                window("short", 0);
-            });
+            let (turnstile, order) = (&turnstile, &order);
+            for (number, claim) in [Claim::Rest, Claim::First, Claim::Rest, Claim::First].into_iter().enumerate() {
+                scope.spawn(move || {
+                    let _turn = turnstile.enter(claim, &|| false).unwrap();
+                    lock(order).push(number);
+                });
+                until(|| waiting(turnstile) == number + 1);
+            }
+            drop(first);
         });
-        assert_eq!(*lock(&order), ["long", "short", "long", "long"]);
+        assert_eq!(*lock(&order), [1, 3, 0, 2]);
     }
 
     #[test]
-    fn who_is_cancelled_leaves_the_line() {
+    fn the_rest_has_its_share_while_first_answers_wait() {
+        // Pieces of 10 ms of first answers and of 60 ms of the rest, both always waiting.
+        let mut line = Line { first: [0].into(), rest: [1].into(), ..Line::default() };
+        let (mut of_first_s, mut of_rest_s) = (0.0, 0.0);
+        while of_first_s + of_rest_s < 100.0 {
+            if line.next() == Some(0) {
+                line.account(Claim::First, 0.01);
+                of_first_s += 0.01;
+            } else {
+                line.account(Claim::Rest, 0.06);
+                of_rest_s += 0.06;
+            }
+        }
+        assert!((of_rest_s / of_first_s - SHARE_OF_REST).abs() < 0.01, "{of_rest_s} {of_first_s}");
+        // A piece longer than the credit that can be saved up comes to its turn as well.
+        line.account(Claim::Rest, 3.0);
+        for _ in 0..2000 {
+            line.account(Claim::First, 0.01);
+        }
+        assert_eq!(line.next(), Some(1));
+        // What was computed while nobody waited is not put down.
+        line.first.clear();
+        let credit_s = line.credit_s;
+        line.account(Claim::Rest, 5.0);
+        assert_eq!(line.credit_s, credit_s);
+    }
+
+    #[test]
+    fn who_does_not_want_it_any_more_leaves_the_line() {
         let turnstile = Arc::new(Turnstile::default());
-        let never = CancelFlag::new();
-        let cancel = CancelFlag::new();
-        let first = turnstile.enter(&never).unwrap();
+        let cancel = mynah_models::CancelFlag::new();
+        let first = turnstile.enter(Claim::First, &|| false).unwrap();
         thread::scope(|scope| {
-            let second = scope.spawn(|| turnstile.enter(&cancel).is_none());
-            until(|| waiting(&turnstile) == 2);
+            let second = scope.spawn(|| turnstile.enter(Claim::First, &|| cancel.is_cancelled()).is_none());
+            until(|| waiting(&turnstile) == 1);
             cancel.cancel();
             assert!(second.join().unwrap());
         });
-        assert_eq!(waiting(&turnstile), 1);
+        assert_eq!(waiting(&turnstile), 0);
         drop(first);
-        assert!(turnstile.enter(&never).is_some());
+        assert!(turnstile.enter(Claim::First, &|| false).is_some());
     }
 }

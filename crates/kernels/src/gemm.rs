@@ -21,8 +21,9 @@ const BLOCK_DEPTH: usize = 256;
 const BLOCK_ROWS: usize = 96;
 /// Panels whose part of C, with BLOCK_ROWS rows, takes 96 KB of the second-level cache.
 const BLOCK_PANELS: usize = 16;
-/// Up to here the product is bound by reading B.
-const FEW_ROWS: usize = 2 * TILE_ROWS;
+/// Up to here the product is computed panel by panel, each sum in one go over the whole depth: what comes out of a row does
+/// not depend on how many others there are, which shared steps of decoders rely on.
+const FEW_ROWS: usize = 64;
 
 /// The left operand: `rows` rows of `depth` numbers, `stride` numbers apart (less than `depth` where rows overlap, as
 /// in a convolution).

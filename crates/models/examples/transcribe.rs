@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use mynah_audio::DecodeLimits;
 use mynah_models::whisper::{Compute, Whisper};
-use mynah_models::{CancelFlag, Observer, Task, TranscribeOptions, TranscriptEvent, VadOptions};
+use mynah_models::{CancelFlag, Control, Observer, Task, TranscribeOptions, TranscriptEvent, VadOptions};
 use serde_json::json;
 
 struct Silent;
@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in files {
         let decoded = mynah_audio::decode_file(Path::new(file), &DecodeLimits::default(), &|| false)?;
         let start = Instant::now();
-        let transcript = model.transcribe(&decoded.samples, &options, &CancelFlag::new(), &mut Silent)?;
+        let transcript = model.transcribe(&decoded.samples, &options, Control::unpaced(&CancelFlag::new()), &mut Silent)?;
         let seconds = start.elapsed().as_secs_f64();
         eprintln!("{file}: {seconds:.2} s for {:.2} s", transcript.duration_s);
         let segments: Vec<_> = transcript

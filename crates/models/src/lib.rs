@@ -8,6 +8,7 @@ pub mod chattts;
 pub mod checkpoint;
 pub mod error;
 pub mod hibari;
+pub mod pace;
 pub mod speech_to_text;
 pub mod text_to_speech;
 pub mod whisper;
@@ -16,6 +17,7 @@ pub use cancel::CancelFlag;
 pub use chattts::ChatTts;
 pub use error::Error;
 pub use hibari::Hibari;
+pub use pace::{Control, Pace, Unpaced};
 pub use speech_to_text::{
     EncoderWindow, Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent, VadOptions, Word,
 };

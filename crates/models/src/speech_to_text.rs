@@ -226,14 +226,8 @@ impl Transcript {
     }
 }
 
-/// Who watches a job and paces it. Called on the thread that computes.
+/// Who watches a job. Called on the thread that computes, between windows.
 pub trait Observer {
     /// Something became known.
     fn event(&mut self, event: TranscriptEvent);
-
-    /// A window of at most 30 s is about to be computed; may block until it is this job's turn.
-    fn window_begins(&mut self) {}
-
-    /// The window that [`Observer::window_begins`] announced is done, also when it failed.
-    fn window_ends(&mut self) {}
 }

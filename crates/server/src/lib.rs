@@ -4,6 +4,7 @@
 //! Handlers only move bytes. A request's parameters are checked before its job starts, its audio waits in memory or in a
 //! temporary file, and a client that leaves drops its handler and so its job.
 
+mod client;
 mod config;
 mod error;
 mod events;

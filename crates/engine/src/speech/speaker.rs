@@ -8,7 +8,7 @@ use mynah_models::{CancelFlag, Error as ModelError, Listener, SpokenWord, TokenC
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
-use crate::turnstile::{Turn, Turnstile};
+use crate::turnstile::{Claim, Turn, Turnstile};
 use crate::{Error, SpeechEvent, Spoken};
 
 /// The listener of a job.
@@ -124,7 +124,9 @@ impl Listener for Speaker<'_> {
 
     fn turn_begins(&mut self) {
         self.turn = None;
-        self.turn = self.turnstile.enter(self.cancel);
+        // Who hears nothing yet waits most.
+        let claim = if self.samples == 0 { Claim::First } else { Claim::Rest };
+        self.turn = self.turnstile.enter(claim, &|| self.cancel.is_cancelled());
     }
 
     fn turn_ends(&mut self) {

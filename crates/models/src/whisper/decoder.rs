@@ -84,21 +84,28 @@ impl Cache {
 /// Observes the queries of each layer's cross-attention: layer and queries.
 pub(super) type OnQueries<'a> = &'a mut dyn FnMut(usize, Queries<'_>);
 
-/// Feeds `tokens`, each a row of its own at position `past[i].len() - 1`, whose place is the last of `past[i]`. Returns
+/// Rows that hear the same audio.
+pub(super) struct Group<'a> {
+    pub(super) cross: Cross<'a>,
+    pub(super) cache: &'a mut Cache,
+    /// Each row's places in the cache, its new token's last.
+    pub(super) past: Vec<&'a [u32]>,
+}
+
+/// Feeds `tokens`, each a row of its own at the last position of its past; the rows of the first group come first. Returns
 /// the normalised states, `[tokens, width]`.
 pub(super) fn forward(
     decoder: &Decoder,
     config: &Config,
-    cross: Cross<'_>,
-    cache: &mut Cache,
     tokens: &[u32],
-    past: &[&[u32]],
+    groups: &mut [Group<'_>],
     on_queries: OnQueries<'_>,
 ) -> Vec<f32> {
     let (width, rows, heads) = (config.width, tokens.len(), config.decoder_heads);
     let scale = ((width / heads) as f32).sqrt().recip();
     let mut x = vec![0.0; rows * width];
-    for ((x, &token), past) in x.chunks_exact_mut(width).zip(tokens).zip(past) {
+    let pasts = groups.iter().flat_map(|group| &group.past);
+    for ((x, &token), past) in x.chunks_exact_mut(width).zip(tokens).zip(pasts) {
         decoder.embedding.row(token as usize, x);
         let position = past.len() - 1;
         for (x, p) in x.iter_mut().zip(&decoder.positions[position * width..]) {
@@ -113,21 +120,34 @@ pub(super) fn forward(
     for (l, layer) in decoder.layers.iter().enumerate() {
         layer.attention.norm.apply(&x, &mut normed);
         layer.attention.qkv.apply(&normed, rows, &mut qkv);
-        for (i, (qkv, past)) in qkv.chunks_exact(3 * width).zip(past).enumerate() {
-            let place = past[past.len() - 1] as usize * width;
-            queries[i * width..(i + 1) * width].copy_from_slice(&qkv[..width]);
-            cache.keys[l][place..place + width].copy_from_slice(&qkv[width..2 * width]);
-            cache.values[l][place..place + width].copy_from_slice(&qkv[2 * width..]);
+        let mut rest = (&qkv[..], &mut queries[..], &mut attended[..]);
+        for Group { cache, past, .. } in &mut *groups {
+            let size = past.len() * width;
+            let (qkv, queries, attended);
+            (qkv, rest.0) = rest.0.split_at(3 * size);
+            (queries, rest.1) = rest.1.split_at_mut(size);
+            (attended, rest.2) = rest.2.split_at_mut(size);
+            for (i, (qkv, past)) in qkv.chunks_exact(3 * width).zip(&*past).enumerate() {
+                let place = past[past.len() - 1] as usize * width;
+                queries[i * width..(i + 1) * width].copy_from_slice(&qkv[..width]);
+                cache.keys[l][place..place + width].copy_from_slice(&qkv[width..2 * width]);
+                cache.values[l][place..place + width].copy_from_slice(&qkv[2 * width..]);
+            }
+            let (keys, values) = (&cache.keys[l], &cache.values[l]);
+            attention::attend_cache(queries, scale, heads, past, keys, values, attended);
         }
-        let (keys, values) = (&cache.keys[l], &cache.values[l]);
-        attention::attend_cache(&queries, scale, heads, past, keys, values, &mut attended);
         layer.attention.out.apply_add(&attended, rows, &mut x);
 
         layer.cross.norm.apply(&x, &mut normed);
         layer.cross.q.apply(&normed, rows, &mut queries);
-        let cross_queries = Queries { data: &queries, rows, stride: width };
-        on_queries(l, cross_queries);
-        cross.attend(l, cross_queries, scale, &mut attended);
+        on_queries(l, Queries { data: &queries, rows, stride: width });
+        let mut first = 0;
+        for Group { cross, past, .. } in &*groups {
+            let rows = first..first + past.len() * width;
+            first = rows.end;
+            let queries = Queries { data: &queries[rows.clone()], rows: past.len(), stride: width };
+            cross.attend(l, queries, scale, &mut attended[rows]);
+        }
         layer.cross.out.apply_add(&attended, rows, &mut x);
 
         layer.feed_forward.norm.apply(&x, &mut normed);

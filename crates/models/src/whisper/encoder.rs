@@ -8,7 +8,7 @@ use mynah_kernels::attention::{KeyValues, Queries, Span, attend_spans};
 use super::Config;
 use super::key_values::{AudioKeyValues, Layout};
 use super::weights::{EncoderLayer, Linear, Weights};
-use crate::{CancelFlag, Error};
+use crate::{Control, Error};
 
 /// Takes each layer's keys and values, in order.
 pub(super) type OnKeyValues<'a> = &'a mut dyn FnMut(AudioKeyValues);
@@ -19,14 +19,14 @@ pub(super) type OnKeyValues<'a> = &'a mut dyn FnMut(AudioKeyValues);
 /// each layer's keys and values that stand for the positions behind these.
 ///
 /// # Errors
-/// [`Error::Cancelled`], looked for before each layer.
+/// [`Error::Cancelled`], looked for before each piece: the convolutions, and each layer.
 pub(super) fn encode(
     weights: &Weights,
     config: &Config,
     mel: &[f32],
     behind: Option<&[AudioKeyValues]>,
     mut keep: Option<OnKeyValues<'_>>,
-    cancel: &CancelFlag,
+    control: Control<'_>,
 ) -> Result<Vec<f32>, Error> {
     let encoder = &weights.encoder;
     let (width, n_mels) = (config.width, config.n_mels);
@@ -34,6 +34,7 @@ pub(super) fn encode(
     let positions = frames / 2;
     let mut x = vec![0.0; positions * width];
     {
+        let _turn = control.piece()?;
         // Frame after frame, with a frame of zeros at either end for the convolutions' padding.
         let mut padded = vec![0.0; (frames + 2) * n_mels];
         for (m, band) in mel.chunks_exact(frames).enumerate() {
@@ -54,7 +55,7 @@ pub(super) fn encode(
         hidden: vec![0.0; positions * config.ffn_width],
     };
     for (l, layer) in encoder.layers.iter().enumerate() {
-        cancel.check()?;
+        let _turn = control.piece()?;
         run_layer(layer, config, positions, behind.map(|b| &b[l]), &mut x, &mut buffers);
         if let Some(keep) = &mut keep {
             let head_dim = width / config.encoder_heads;

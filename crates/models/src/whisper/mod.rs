@@ -9,7 +9,7 @@ use mynah_audio::mel::LogMel;
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
 use crate::checkpoint::Checkpoint;
-use crate::{CancelFlag, Error, Observer, TranscribeOptions, Transcript};
+use crate::{Control, Error, Observer, TranscribeOptions, Transcript};
 
 pub mod config;
 mod decode;
@@ -22,6 +22,7 @@ mod padding_file;
 mod reference_tests;
 mod session;
 pub mod step;
+mod steps;
 mod transcribe;
 mod weights;
 
@@ -94,10 +95,10 @@ impl Whisper {
         &self,
         samples: &[f32],
         options: &TranscribeOptions,
-        cancel: &CancelFlag,
+        control: Control<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Transcript, Error> {
         let Self { model, tokenizer, mel, .. } = self;
-        transcribe(model, &model.config, tokenizer, mel, samples, options, cancel, observer)
+        transcribe(model, &model.config, tokenizer, mel, samples, options, control, observer)
     }
 }

@@ -11,7 +11,7 @@ use mynah_kernels::attention::Span;
 use super::key_values::AudioKeyValues;
 use super::session::Model;
 use super::{decoder, encoder};
-use crate::{CancelFlag, Error};
+use crate::{Control, Error};
 
 /// Log-mel value of all bands behind the end of the audio. Silence, as in training, would be about -0.5 to -1; this is
 /// what faster-whisper pads with, and short clips of hard speech come out better by half a point of word error rate.
@@ -29,12 +29,12 @@ pub(super) struct Padding {
 }
 
 impl Padding {
-    pub(super) fn compute(model: &Model, cancel: &CancelFlag) -> Result<Self, Error> {
+    pub(super) fn compute(model: &Model, control: Control<'_>) -> Result<Self, Error> {
         let Model { config, weights, .. } = model;
         let mel = vec![PADDING; config.n_mels * 2 * config.audio_positions];
         let mut encoder = Vec::with_capacity(config.encoder_layers);
         let keep: encoder::OnKeyValues<'_> = &mut |kv| encoder.push(kv);
-        let states = encoder::encode(weights, config, &mel, None, Some(keep), cancel)?;
+        let states = encoder::encode(weights, config, &mel, None, Some(keep), control)?;
         Ok(Self { encoder, cross: decoder::cross_key_values(weights, config, &states) })
     }
 }

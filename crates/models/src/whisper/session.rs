@@ -2,16 +2,18 @@
 
 use std::sync::OnceLock;
 
+use mynah_kernels::attention::Queries;
 use mynah_kernels::elementwise;
 
-use super::decoder::{self, Cache, Cross};
+use super::decoder::{self, Cache, Cross, Group};
 use super::key_values::AudioKeyValues;
 use super::padding::{self, PADDING, Padding};
 use super::padding_file::PaddingFile;
 use super::step::{Alignment, Network, WindowDecoder};
+use super::steps::{Member, Steps};
 use super::weights::Weights;
 use super::{Config, encoder};
-use crate::{CancelFlag, EncoderWindow, Error};
+use crate::{Control, EncoderWindow, Error};
 
 /// The network: sizes and weights.
 pub(super) struct Model {
@@ -21,14 +23,15 @@ pub(super) struct Model {
     padding: OnceLock<Padding>,
     /// Where it is kept for the next process.
     pub(super) padding_file: Option<PaddingFile>,
+    steps: Steps,
 }
 
 impl Model {
     pub(super) fn new(config: Config, weights: Weights) -> Self {
-        Self { config, weights, padding: OnceLock::new(), padding_file: None }
+        Self { config, weights, padding: OnceLock::new(), padding_file: None, steps: Steps::default() }
     }
 
-    fn padding(&self, cancel: &CancelFlag) -> Result<&Padding, Error> {
+    fn padding(&self, control: Control<'_>) -> Result<&Padding, Error> {
         if let Some(padding) = self.padding.get() {
             return Ok(padding);
         }
@@ -37,7 +40,7 @@ impl Model {
         let padding = match kept {
             Some(padding) => padding,
             None => {
-                let padding = Padding::compute(self, cancel)?;
+                let padding = Padding::compute(self, control)?;
                 if let Some(file) = &self.padding_file {
                     // Only the next process would gain from it.
                     let _ = file.write(&padding);
@@ -53,12 +56,12 @@ impl Model {
 const LOGIT_ROWS: usize = 12;
 
 impl Network for Model {
-    fn encode(
-        &self,
+    fn encode<'a>(
+        &'a self,
         mel: &[f32],
         window: EncoderWindow,
-        cancel: &CancelFlag,
-    ) -> Result<Box<dyn WindowDecoder + '_>, Error> {
+        control: Control<'a>,
+    ) -> Result<Box<dyn WindowDecoder + 'a>, Error> {
         let Config { n_mels, audio_positions, .. } = self.config;
         let frames = mel.len() / n_mels;
         if frames == 0 || frames > 2 * audio_positions || frames * n_mels != mel.len() {
@@ -69,34 +72,95 @@ impl Network for Model {
             EncoderWindow::Fitted => padding::fitted_positions(frames, audio_positions),
             EncoderWindow::Full => None,
         };
-        let padding = fitted.map(|_| self.padding(cancel)).transpose()?;
+        let padding = fitted.map(|_| self.padding(control)).transpose()?;
         let padded_frames = 2 * fitted.unwrap_or(audio_positions);
         let mut padded = vec![PADDING; n_mels * padded_frames];
         for (padded, band) in padded.chunks_exact_mut(padded_frames).zip(mel.chunks_exact(frames)) {
             padded[..frames].copy_from_slice(band);
         }
         let behind = padding.map(|padding| &padding.encoder[..]);
-        let states = encoder::encode(&self.weights, &self.config, &padded, behind, None, cancel)?;
-        Ok(Box::new(Session {
-            model: self,
+        let states = encoder::encode(&self.weights, &self.config, &padded, behind, None, control)?;
+        let _turn = control.piece()?;
+        let state = State {
             cross: decoder::cross_key_values(&self.weights, &self.config, &states),
-            padding,
+            is_fitted: padding.is_some(),
             cache: Cache::new(self.config.decoder_layers, self.config.width),
             rows: Vec::new(),
+            tokens: Vec::new(),
             logits: Vec::new(),
-        }))
+        };
+        Ok(Box::new(Session { model: self, control, member: self.steps.join(), state: Some(state) }))
+    }
+}
+
+/// A window's keys and values, its hypotheses and what they say.
+pub(super) struct State {
+    cross: Vec<AudioKeyValues>,
+    /// The model's padding stands for the positions behind those computed.
+    is_fitted: bool,
+    cache: Cache,
+    /// Each row's places in the cache.
+    rows: Vec<Vec<u32>>,
+    /// Each row's next token.
+    tokens: Vec<u32>,
+    /// `[rows, vocab_size]`: what may follow.
+    logits: Vec<f32>,
+}
+
+impl State {
+    /// Number of rows.
+    pub(super) fn rows(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+/// The audio that a window's rows hear.
+fn cross<'a>(model: &'a Model, own: &'a [AudioKeyValues], is_fitted: bool) -> Cross<'a> {
+    let behind = model.padding.get().filter(|_| is_fitted);
+    Cross { own, behind: behind.map(|padding| &padding.cross[..]) }
+}
+
+/// Appends to each row of each state its next token.
+pub(super) fn step(model: &Model, states: &mut [State]) {
+    let Model { config, weights, .. } = model;
+    let tokens: Vec<u32> = states.iter().flat_map(|state| &state.tokens).copied().collect();
+    let mut groups: Vec<Group<'_>> = states
+        .iter_mut()
+        .map(|state| {
+            for row in &mut state.rows {
+                row.push(state.cache.claim());
+            }
+            Group {
+                cross: cross(model, &state.cross, state.is_fitted),
+                cache: &mut state.cache,
+                past: state.rows.iter().map(Vec::as_slice).collect(),
+            }
+        })
+        .collect();
+    let hidden = decoder::forward(&weights.decoder, config, &tokens, &mut groups, &mut |_, _| {});
+    drop(groups);
+    if let [state] = states {
+        state.logits.resize(tokens.len() * config.vocab_size, 0.0);
+        decoder::logits(&weights.decoder, &hidden, tokens.len(), &mut state.logits);
+        return;
+    }
+    let mut logits = vec![0.0; tokens.len() * config.vocab_size];
+    decoder::logits(&weights.decoder, &hidden, tokens.len(), &mut logits);
+    let mut rest = &logits[..];
+    for state in states {
+        let own;
+        (own, rest) = rest.split_at(state.rows() * config.vocab_size);
+        state.logits.clear();
+        state.logits.extend_from_slice(own);
     }
 }
 
 struct Session<'a> {
     model: &'a Model,
-    cross: Vec<AudioKeyValues>,
-    /// Stands for the positions behind those computed.
-    padding: Option<&'a Padding>,
-    cache: Cache,
-    /// Each row's places in the cache.
-    rows: Vec<Vec<u32>>,
-    logits: Vec<f32>,
+    control: Control<'a>,
+    member: Member<'a>,
+    /// Away during a step, and lost if that fails.
+    state: Option<State>,
 }
 
 impl Session<'_> {
@@ -113,23 +177,31 @@ impl Session<'_> {
         }
     }
 
-    /// Starts over with `tokens` as the only row; returns the states of all of them.
+    fn state(&mut self) -> Result<&mut State, Error> {
+        self.state.as_mut().ok_or_else(|| Error::BadInput("a step of this window failed".to_owned()))
+    }
+
+    /// Starts over with `tokens` as the only row; returns the states of all of them. `on_queries` gets the audio's keys and
+    /// values, too.
     fn feed_row(
         &mut self,
         tokens: &[u32],
-        on_queries: decoder::OnQueries<'_>,
-        cross: &[AudioKeyValues],
+        mut on_queries: impl FnMut(&[AudioKeyValues], usize, Queries<'_>),
     ) -> Result<Vec<f32>, Error> {
         self.check_tokens(tokens, tokens.len())?;
-        self.cache.keep([].iter());
-        let row: Vec<u32> = tokens.iter().map(|_| self.cache.claim()).collect();
-        let past: Vec<&[u32]> = (1..=row.len()).map(|len| &row[..len]).collect();
-        let Model { config, weights, .. } = self.model;
-        let cross = Cross { own: cross, behind: self.padding.map(|padding| &padding.cross[..]) };
-        let states =
-            decoder::forward(&weights.decoder, config, cross, &mut self.cache, tokens, &past, on_queries);
-        self.rows = vec![row];
-        Ok(states)
+        let model = self.model;
+        let State { cross: own, is_fitted, cache, rows, .. } = self.state()?;
+        cache.keep([].iter());
+        let row: Vec<u32> = tokens.iter().map(|_| cache.claim()).collect();
+        let past = (1..=row.len()).map(|len| &row[..len]).collect();
+        let group = Group { cross: cross(model, own, *is_fitted), cache, past };
+        let Model { config, weights, .. } = model;
+        let hidden =
+            decoder::forward(&weights.decoder, config, tokens, &mut [group], &mut |layer, queries| {
+                on_queries(own, layer, queries);
+            });
+        *rows = vec![row];
+        Ok(hidden)
     }
 }
 
@@ -143,14 +215,13 @@ impl WindowDecoder for Session<'_> {
     }
 
     fn is_fitted(&self) -> bool {
-        self.padding.is_some()
+        self.state.as_ref().is_some_and(|state| state.is_fitted)
     }
 
     fn prefill(&mut self, tokens: &[u32], at: &[usize]) -> Result<Vec<f32>, Error> {
-        let cross = std::mem::take(&mut self.cross);
-        let states = self.feed_row(tokens, &mut |_, _| {}, &cross);
-        self.cross = cross;
-        let states = states?;
+        self.member.rest();
+        let _turn = self.control.piece()?;
+        let states = self.feed_row(tokens, |_, _, _| {})?;
         let width = self.model.config.width;
         let wanted: Vec<f32> =
             at.iter().flat_map(|&i| &states[i * width..(i + 1) * width]).copied().collect();
@@ -160,35 +231,36 @@ impl WindowDecoder for Session<'_> {
     }
 
     fn reorder(&mut self, sources: &[usize]) {
-        if sources.iter().copied().eq(0..self.rows.len()) {
+        let Some(State { rows, cache, .. }) = &mut self.state else { return };
+        if sources.iter().copied().eq(0..rows.len()) {
             return;
         }
-        self.rows = sources.iter().map(|&source| self.rows[source].clone()).collect();
-        self.cache.keep(self.rows.iter().flatten());
+        *rows = sources.iter().map(|&source| rows[source].clone()).collect();
+        cache.keep(rows.iter().flatten());
     }
 
     fn step(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
-        if tokens.len() != self.rows.len() {
-            return Err(Error::BadInput(format!("{} tokens for {} rows", tokens.len(), self.rows.len())));
+        let rows = &self.state()?.rows;
+        if tokens.len() != rows.len() {
+            return Err(Error::BadInput(format!("{} tokens for {} rows", tokens.len(), rows.len())));
         }
-        let positions = self.rows.first().map_or(0, Vec::len) + 1;
+        let positions = rows.first().map_or(0, Vec::len) + 1;
         self.check_tokens(tokens, positions)?;
-        for row in &mut self.rows {
-            row.push(self.cache.claim());
-        }
-        let past: Vec<&[u32]> = self.rows.iter().map(Vec::as_slice).collect();
-        let Model { config, weights, .. } = self.model;
-        let cross = Cross { own: &self.cross, behind: self.padding.map(|padding| &padding.cross[..]) };
-        let cache = &mut self.cache;
-        let states = decoder::forward(&weights.decoder, config, cross, cache, tokens, &past, &mut |_, _| {});
-        self.logits.resize(tokens.len() * config.vocab_size, 0.0);
-        decoder::logits(&weights.decoder, &states, tokens.len(), &mut self.logits);
-        Ok(&self.logits)
+        self.state()?.tokens = tokens.to_vec();
+        let state = self.state.take().expect("it was there");
+        let state = self.member.run(self.model, state, self.control)?;
+        Ok(&self.state.insert(state).logits)
+    }
+
+    fn rest(&mut self) {
+        self.member.rest();
     }
 
     fn align(&mut self, tokens: &[u32], frames: usize) -> Result<Alignment, Error> {
+        self.member.rest();
+        let _turn = self.control.piece()?;
         let Model { config, weights, .. } = self.model;
-        let computed = self.cross.first().map_or(1, AudioKeyValues::positions);
+        let computed = self.state()?.cross.first().map_or(1, AudioKeyValues::positions);
         let frames = frames.clamp(1, computed);
         let heads: Vec<(usize, usize)> = if config.alignment_heads.is_empty() {
             let upper = config.decoder_layers / 2..config.decoder_layers;
@@ -198,20 +270,13 @@ impl WindowDecoder for Session<'_> {
         };
         let size = tokens.len() * frames;
         let mut weights_by_head = vec![0.0; heads.len() * size];
-        let cross = std::mem::take(&mut self.cross);
-        let states = self.feed_row(
-            tokens,
-            &mut |layer, queries| {
-                for (out, (_, head)) in
-                    weights_by_head.chunks_exact_mut(size).zip(&heads).filter(|(_, (l, _))| *l == layer)
-                {
-                    decoder::alignment_weights(config, &cross[layer], queries, *head, frames, out);
-                }
-            },
-            &cross,
-        );
-        self.cross = cross;
-        let states = states?;
+        let states = self.feed_row(tokens, |cross, layer, queries| {
+            for (out, (_, head)) in
+                weights_by_head.chunks_exact_mut(size).zip(&heads).filter(|(_, (l, _))| *l == layer)
+            {
+                decoder::alignment_weights(config, &cross[layer], queries, *head, frames, out);
+            }
+        })?;
         let mut next_logprobs = Vec::with_capacity(tokens.len().saturating_sub(1));
         let mut scratch = Vec::new();
         for (first, states) in states.chunks(LOGIT_ROWS * config.width).enumerate() {

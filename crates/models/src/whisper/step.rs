@@ -1,17 +1,17 @@
 //! What the search needs of the network: windows encoded, and rows of hypotheses that grow by one token a step.
 
-use crate::{CancelFlag, EncoderWindow, Error};
+use crate::{Control, EncoderWindow, Error};
 
 /// The network with its weights; shared by all jobs.
 pub trait Network: Send + Sync {
     /// Encodes one window of log-mel frames of 10 ms, `[n_mels, frames]` with at most 3000 frames, and readies it for
-    /// decoding. Looks at `cancel` between layers.
-    fn encode(
-        &self,
+    /// decoding. Heeds `control` between layers, and what it returns does between steps.
+    fn encode<'a>(
+        &'a self,
         mel: &[f32],
         window: EncoderWindow,
-        cancel: &CancelFlag,
-    ) -> Result<Box<dyn WindowDecoder + '_>, Error>;
+        control: Control<'a>,
+    ) -> Result<Box<dyn WindowDecoder + 'a>, Error>;
 }
 
 /// One window's decoder state (self-attention cache, cross-attention keys and values) for several hypotheses.
@@ -37,6 +37,9 @@ pub trait WindowDecoder {
 
     /// Appends `tokens[i]` to row i and returns the logits, `[rows, vocab_size]`.
     fn step(&mut self, tokens: &[u32]) -> Result<&[f32], Error>;
+
+    /// The search is over; other windows' steps need not wait for this one's.
+    fn rest(&mut self) {}
 
     /// Cross-attention of the alignment heads when `tokens` are fed as one row, cut to the first `frames` encoder
     /// positions of 20 ms. Leaves the rows of the search undefined: `prefill` comes next.

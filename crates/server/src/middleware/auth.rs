@@ -31,7 +31,8 @@ pub(crate) async fn require_key(
     Err(ApiError::new(StatusCode::UNAUTHORIZED, message).code("invalid_api_key"))
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+/// The key that a request carries.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, key) = value.split_at_checked("Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())

@@ -7,6 +7,7 @@ use axum::response::Response;
 use mynah_engine::{AudioSource, Job, JobEvent, TranscribeRequest};
 use mynah_models::{Task, Transcript};
 
+use crate::client::client;
 use crate::error::ApiError;
 use crate::events;
 use crate::render::render;
@@ -34,6 +35,7 @@ pub(crate) async fn translations(
 async fn answer(state: &AppState, task: Task, request: Request) -> Result<Response, ApiError> {
     let place = state.place()?;
     let limits = &state.config.limits;
+    let client = client(&request, !state.config.api_keys.is_empty());
     let (fields, upload) = read(request, limits).await?;
     let TranscriptionParams { model, options, response } = TranscriptionParams::from_fields(fields, task)?;
     let model = state.model(&model)?;
@@ -43,7 +45,7 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
     };
     let open_language = options.language.is_none();
     let mut job = TimedJob {
-        job: state.engine.transcribe(TranscribeRequest { model, audio, options })?,
+        job: state.engine.transcribe(TranscribeRequest { model, audio, options, client })?,
         deadline: Deadline::after(limits.request_time),
     };
     if response.stream {

@@ -2,7 +2,7 @@
 //! ([`beam`], [`sampling`]).
 //!
 //! A [`Search`] is a state machine: it is fed the logits of its rows and answers with the rows and tokens of the next
-//! step. It does not call the network, so that whoever drives it may run steps of several searches together.
+//! step. It does not call the network, so that it is tested without one.
 
 mod beam;
 mod distribution;
@@ -100,7 +100,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Runs the search to its end, alone on `decoder`, from the logits that follow the prompt.
+    /// Runs the search to its end, on `decoder`, from the logits that follow the prompt.
     pub(super) fn run(
         mut self,
         decoder: &mut dyn WindowDecoder,
@@ -113,6 +113,7 @@ impl<'a> Search<'a> {
             decoder.reorder(&sources);
             next = self.feed(decoder.step(&tokens)?);
         }
+        decoder.rest();
         Ok(self.into_best())
     }
 }

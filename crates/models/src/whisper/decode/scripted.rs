@@ -1,7 +1,7 @@
 //! A network that follows a script, for tests of the search and of what is built on it.
 
 use crate::whisper::{Alignment, Network, WindowDecoder};
-use crate::{CancelFlag, EncoderWindow, Error};
+use crate::{CancelFlag, Control, EncoderWindow, Error};
 
 /// Logits after the tokens so far (prompt included), given as the tokens that stand out with their logits; all
 /// others get [`FLOOR`].
@@ -64,12 +64,12 @@ impl<'a> ScriptedNetwork<'a> {
 }
 
 impl Network for ScriptedNetwork<'_> {
-    fn encode(
-        &self,
+    fn encode<'a>(
+        &'a self,
         mel: &[f32],
         encoder_window: EncoderWindow,
-        _cancel: &CancelFlag,
-    ) -> Result<Box<dyn WindowDecoder + '_>, Error> {
+        _: Control<'a>,
+    ) -> Result<Box<dyn WindowDecoder + 'a>, Error> {
         let mut windows = self.windows.lock().unwrap();
         let window = Window { index: windows.len(), content_frames: mel.len() / N_MELS };
         windows.push(window.clone());

@@ -14,7 +14,6 @@ mod segments;
 #[cfg(test)]
 mod tests;
 mod timeline;
-mod turn;
 mod walk;
 mod words;
 
@@ -23,13 +22,12 @@ use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
 use crate::whisper::{Config, Network, WindowDecoder};
 use crate::{
-    CancelFlag, EncoderWindow, Error, Observer, Task, TranscribeOptions, Transcript, TranscriptEvent,
+    Control, EncoderWindow, Error, Observer, Task, TranscribeOptions, Transcript, TranscriptEvent,
 };
 
 use language::Detection;
 use recording::Recording;
 use request::Spoken;
-use turn::Turn;
 use walk::Walk;
 
 /// Samples a second.
@@ -46,7 +44,7 @@ fn hundredths(seconds: f64) -> f64 {
 ///
 /// # Errors
 /// [`Error::Unsupported`] and [`Error::BadInput`] for what the model or the options cannot mean,
-/// [`Error::Cancelled`] at most one step of the network after `cancel` was raised, and what the network gives.
+/// [`Error::Cancelled`] at most one step of the network after it was asked for, and what the network gives.
 #[expect(clippy::too_many_arguments, reason = "the parts of a model, a request and its surroundings")]
 pub fn transcribe(
     network: &dyn Network,
@@ -55,17 +53,17 @@ pub fn transcribe(
     mel: &LogMel,
     samples: &[f32],
     options: &TranscribeOptions,
-    cancel: &CancelFlag,
+    control: Control<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Transcript, Error> {
     let spoken = request::check(tokenizer, options)?;
-    let recording = Recording::new(network, mel, samples, options.vad.as_ref());
+    let recording = Recording::new(network, control, mel, samples, options.vad.as_ref());
 
     let (languages, first_window) = match &spoken {
         Spoken::Given(code) => (vec![((*code).to_owned(), 1.0)], None),
         Spoken::Among(codes) => {
             let detection = Detection::new(tokenizer, codes, options.language_detection_windows);
-            detect_language(&recording, detection, encoder_window(options), cancel, observer)?
+            detect_language(&recording, detection, encoder_window(options), control)?
         }
     };
     // No language stands out where nothing was heard.
@@ -73,7 +71,7 @@ pub fn transcribe(
     observer.event(TranscriptEvent::Language(language.clone(), language_probability));
 
     let segments =
-        Walk::new(&recording, config, tokenizer, options, &language, cancel).run(first_window, observer)?;
+        Walk::new(&recording, config, tokenizer, options, &language, control).run(first_window, observer)?;
     Ok(Transcript {
         task: options.task,
         language,
@@ -100,8 +98,7 @@ fn detect_language<'a>(
     recording: &'a Recording<'_>,
     mut detection: Detection,
     window: EncoderWindow,
-    cancel: &CancelFlag,
-    observer: &mut dyn Observer,
+    control: Control<'_>,
 ) -> Result<Detected<'a>, Error> {
     let mut first_window = None;
     for first_frame in (0..recording.content_frames()).step_by(WINDOW_FRAMES) {
@@ -111,9 +108,8 @@ fn detect_language<'a>(
         if recording.is_silent(first_frame) {
             continue;
         }
-        let _turn = Turn::begin(observer);
-        cancel.check()?;
-        let mut decoder = recording.encode(first_frame, window, cancel)?;
+        let _turn = control.window(first_frame as f64 / 100.0)?;
+        let mut decoder = recording.encode(first_frame, window)?;
         detection.look(&mut *decoder)?;
         if first_frame == 0 {
             first_window = Some(decoder);

@@ -9,7 +9,7 @@ use mynah_audio::vad;
 use super::timeline::Timeline;
 use super::{SAMPLE_RATE_HZ, WINDOW_FRAMES, hundredths};
 use crate::whisper::{Network, WindowDecoder};
-use crate::{CancelFlag, EncoderWindow, Error, VadOptions, Word};
+use crate::{Control, EncoderWindow, Error, VadOptions, Word};
 
 /// Amplitude below which nothing is heard: three steps of 16-bit samples.
 const AUDIBLE: f32 = 1e-4;
@@ -17,6 +17,7 @@ const AUDIBLE: f32 = 1e-4;
 /// A request's audio and the network that hears it.
 pub(super) struct Recording<'a> {
     network: &'a dyn Network,
+    control: Control<'a>,
     mel: &'a LogMel,
     /// What is decoded: the recording, or its speech end to end.
     samples: Cow<'a, [f32]>,
@@ -29,6 +30,7 @@ impl<'a> Recording<'a> {
     /// Cuts out the speech first if `vad` says how.
     pub(super) fn new(
         network: &'a dyn Network,
+        control: Control<'a>,
         mel: &'a LogMel,
         samples: &'a [f32],
         vad: Option<&VadOptions>,
@@ -37,7 +39,7 @@ impl<'a> Recording<'a> {
         let timeline = vad.map(|options| Timeline::new(speech_stretches(samples, options), samples.len()));
         let samples = timeline.as_ref().map_or(Cow::Borrowed(samples), |t| Cow::Owned(t.cut(samples)));
         let peak = mel.peak(&samples);
-        Self { network, mel, samples, peak, timeline, duration_s }
+        Self { network, control, mel, samples, peak, timeline, duration_s }
     }
 
     /// Length of the whole recording.
@@ -82,10 +84,9 @@ impl<'a> Recording<'a> {
         &self,
         first_frame: usize,
         window: EncoderWindow,
-        cancel: &CancelFlag,
     ) -> Result<Box<dyn WindowDecoder + '_>, Error> {
         let mel = self.mel.window(&self.samples, first_frame, self.window_frames(first_frame), self.peak);
-        self.network.encode(&mel, window, cancel)
+        self.network.encode(&mel, window, self.control)
     }
 
     /// Recording's time of the start of something decoded.

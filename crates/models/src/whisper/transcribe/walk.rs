@@ -11,13 +11,12 @@ use super::hallucination::{Surroundings, drop_hallucinations};
 use super::prompt::{Prompt, hotword_tokens, prompt};
 use super::recording::Recording;
 use super::segments::{self, Draft};
-use super::turn::Turn;
 use super::words::{WordContext, add_words};
 use super::{WINDOW_FRAMES, encoder_window};
 use crate::speech_to_text::TokenLogprob;
 use crate::whisper::decode::{RuleOptions, Rules};
 use crate::whisper::{Config, WindowDecoder};
-use crate::{CancelFlag, EncoderWindow, Error, Observer, Segment, Task, TranscribeOptions, TranscriptEvent};
+use crate::{Control, EncoderWindow, Error, Observer, Segment, Task, TranscribeOptions, TranscriptEvent};
 
 /// Windows in a row that may advance by less than [`CRAWL_FRAMES`]; the next one is left as a whole. A model that
 /// stammers would otherwise have the same audio decoded hundreds of times.
@@ -30,7 +29,7 @@ pub(super) struct Walk<'a> {
     config: &'a Config,
     tokenizer: &'a WhisperTokenizer,
     options: &'a TranscribeOptions,
-    cancel: &'a CancelFlag,
+    control: Control<'a>,
     /// Language of the text.
     text_language: &'a str,
     rules: Rules,
@@ -60,7 +59,7 @@ impl<'a> Walk<'a> {
         tokenizer: &'a WhisperTokenizer,
         options: &'a TranscribeOptions,
         language: &'a str,
-        cancel: &'a CancelFlag,
+        control: Control<'a>,
     ) -> Self {
         let (task, text_language) = match options.task {
             Task::Transcribe => (WhisperTask::Transcribe, language),
@@ -73,7 +72,7 @@ impl<'a> Walk<'a> {
             config,
             tokenizer,
             options,
-            cancel,
+            control,
             text_language,
             rules: rules(config, tokenizer, options),
             start_sequence: start(options.timestamps),
@@ -101,12 +100,10 @@ impl<'a> Walk<'a> {
             let outcome = if self.recording.is_silent(frame) {
                 Outcome { segments: Vec::new(), resume_frame: frame + window_frames }
             } else {
-                let _turn = Turn::begin(observer);
-                // Who was cancelled while waiting for the turn must not encode.
-                self.cancel.check()?;
+                let _turn = self.control.window(frame as f64 / 100.0)?;
                 let mut decoder = match first_window {
                     Some(decoder) => decoder,
-                    None => self.recording.encode(frame, encoder_window(self.options), self.cancel)?,
+                    None => self.recording.encode(frame, encoder_window(self.options))?,
                 };
                 self.window(&mut decoder, frame)?
             };
@@ -137,7 +134,7 @@ impl<'a> Walk<'a> {
             tokenizer: self.tokenizer,
             rules: &self.rules,
             options,
-            cancel: self.cancel,
+            cancel: self.control.cancel,
             window_frames,
             is_spoken: &|| options.no_speech_threshold.is_none() || !speech_s().is_empty(),
         };
@@ -174,7 +171,7 @@ impl<'a> Walk<'a> {
         }
         let mut resume_frame = frame + cut.advance_frames;
         if options.word_timestamps {
-            self.cancel.check()?;
+            self.control.cancel.check()?;
             let context = WordContext {
                 tokenizer: self.tokenizer,
                 language: self.text_language,
@@ -225,7 +222,7 @@ impl<'a> Walk<'a> {
             if let Some(attempt) = attempts.fitted(&mut **decoder, prompt, seed)? {
                 return Ok(attempt);
             }
-            *decoder = self.recording.encode(frame, EncoderWindow::Full, self.cancel)?;
+            *decoder = self.recording.encode(frame, EncoderWindow::Full)?;
         }
         attempts.best(&mut **decoder, prompt, seed)
     }

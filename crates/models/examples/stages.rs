@@ -1,0 +1,69 @@
+//! What the stages of a Whisper model take: windows encoded, prompts fed, steps of the decoder by their number of rows.
+//!
+//!     cargo run --release -p mynah-models --example stages -- CHECKPOINT [--compute f32] [--threads 2]
+
+#![allow(clippy::print_stdout, reason = "a command-line program")]
+
+use std::path::Path;
+use std::time::Instant;
+
+use mynah_models::whisper::{Compute, Whisper};
+use mynah_models::{CancelFlag, Control, EncoderWindow};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (mut checkpoint, mut compute) = (None, Compute::Auto);
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or(format!("{arg} needs a value"));
+        match arg.as_str() {
+            "--threads" => drop(mynah_kernels::pool::set_threads(value()?.parse()?)),
+            "--compute" => {
+                compute = match value()?.as_str() {
+                    "f32" => Compute::F32,
+                    "f16" => Compute::F16,
+                    "int8" => Compute::Int8,
+                    _ => Compute::Auto,
+                }
+            }
+            _ => checkpoint = Some(arg),
+        }
+    }
+    let model = Whisper::load(Path::new(&checkpoint.ok_or("no checkpoint named")?), compute)?;
+    let (network, n_mels, cancel) = (model.network(), model.config().n_mels, CancelFlag::new());
+    let control = Control::unpaced(&cancel);
+    let mel = |frames: usize| -> Vec<f32> {
+        (0..frames * n_mels).map(|i| ((i * 7919) % 101) as f32 * 0.02 - 1.0).collect()
+    };
+    drop(network.encode(&mel(100), EncoderWindow::Fitted, control)?);
+    for frames in [300, 700, 1000, 2000, 3000] {
+        let mel = mel(frames);
+        let seconds = median(7, || {
+            network.encode(&mel, EncoderWindow::Fitted, control).map(drop)
+        })?;
+        println!("encode {frames} frames: {:.1} ms", 1e3 * seconds);
+    }
+    let mel = mel(700);
+    let mut window = network.encode(&mel, EncoderWindow::Fitted, control)?;
+    let prompt = [50258, 50259, 50359];
+    let seconds = median(9, || window.prefill(&prompt, &[0, 2]).map(drop))?;
+    println!("prompt of 3 tokens: {:.2} ms", 1e3 * seconds);
+    for rows in [1, 5, 6, 10, 12, 15, 20, 30, 40] {
+        window.prefill(&prompt, &[])?;
+        window.reorder(&vec![0; rows]);
+        let tokens = vec![400; rows];
+        let seconds = median(25, || window.step(&tokens).map(drop))?;
+        println!("step of {rows:2} rows: {:.2} ms, {:.2} ms a row", 1e3 * seconds, 1e3 * seconds / rows as f64);
+    }
+    Ok(())
+}
+
+fn median<E>(times: usize, mut run: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
+    let mut seconds = Vec::new();
+    for _ in 0..times {
+        let start = Instant::now();
+        run()?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok(seconds[times / 2])
+}
