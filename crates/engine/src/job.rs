@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mynah_models::{
-    CancelFlag, Observer, Pace, Segment, TranscribeOptions, Transcript, TranscriptEvent,
+    CancelFlag, Observer, Pace, Segment, Share, TranscribeOptions, Transcript, TranscriptEvent,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
@@ -136,10 +136,10 @@ impl<'a> Paced<'a> {
 }
 
 impl Pace for Paced<'_> {
-    fn window_begins(&self, start_s: f64) {
+    fn window_begins(&self, start_s: f64, share: Share) {
         self.window_ends();
         self.claim.set(if start_s < FIRST_WINDOW_S { Claim::First } else { Claim::Rest });
-        self.window.replace(self.windows.enter(self.client, self.claim.get(), self.cancel));
+        self.window.replace(self.windows.enter(self.client, self.claim.get(), share, self.cancel));
     }
 
     fn window_ends(&self) {

@@ -1,5 +1,6 @@
-//! Which windows are under way. A few at a time, so that their decoder steps are shared and memory is bounded; the others
-//! wait, fairly between clients: a client that asks for much waits for its own.
+//! Which windows are under way: as many as are better computed together than one after the other. More would keep all of
+//! them waiting for each other, and take memory. The others wait, fairly between clients: a client that asks for much waits
+//! for its own.
 //!
 //! Each client's windows are stamped as in start-time fair queueing (Goyal, Vin and Cheng, 1996): a window starts, on a
 //! clock of windows, when the client's last one ends, and no earlier than now; the earliest start goes first.
@@ -7,15 +8,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex};
 
-use mynah_models::CancelFlag;
+use mynah_models::{CancelFlag, Share};
 
 use crate::sync::{lock, wait};
 use crate::turnstile::Claim;
 
-/// First windows of recordings under way at once.
-const FIRST_PLACES: usize = 4;
-/// Later windows under way at once.
-const REST_PLACES: usize = 2;
+/// Windows under way at once with equal claims, however small their shares: each keeps some megabytes.
+const MOST_WINDOWS: usize = 4;
 
 /// Who asks: jobs with equal numbers share what one client gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,7 +30,8 @@ pub(crate) struct Windows {
 /// Those with equal claims.
 #[derive(Default)]
 struct Line {
-    under_way: usize,
+    /// Shares of the windows under way.
+    under_way: Vec<Share>,
     waiting: Vec<Ticket>,
     next_number: u64,
     /// Start of the last window that was let in.
@@ -57,17 +57,19 @@ impl Line {
         ticket
     }
 
-    fn may_begin(&self, ticket: Ticket, places: usize) -> bool {
-        self.under_way < places && self.waiting.iter().min() == Some(&ticket)
+    fn may_begin(&self, ticket: Ticket, share: Share) -> bool {
+        let taken: usize = self.under_way.iter().map(|share| share.0).sum();
+        let is_room = taken == 0 || taken + share.0 <= Share::WHOLE.0 && self.under_way.len() < MOST_WINDOWS;
+        is_room && self.waiting.iter().min() == Some(&ticket)
     }
 
     fn leave(&mut self, ticket: Ticket) {
         self.waiting.retain(|waiting| *waiting != ticket);
     }
 
-    fn begin(&mut self, ticket: Ticket) {
+    fn begin(&mut self, ticket: Ticket, share: Share) {
         self.leave(ticket);
-        self.under_way += 1;
+        self.under_way.push(share);
         self.now = self.now.max(ticket.start);
         let now = self.now;
         self.ends.retain(|_, end| *end > now);
@@ -78,6 +80,7 @@ impl Line {
 pub(crate) struct Window {
     windows: Arc<Windows>,
     claim: Claim,
+    share: Share,
 }
 
 impl Windows {
@@ -86,15 +89,12 @@ impl Windows {
         self: &Arc<Self>,
         client: ClientId,
         claim: Claim,
+        share: Share,
         cancel: &CancelFlag,
     ) -> Option<Window> {
-        let places = match claim {
-            Claim::First => FIRST_PLACES,
-            Claim::Rest => REST_PLACES,
-        };
         let mut lines = lock(&self.lines);
         let ticket = lines[claim as usize].join(client);
-        while !lines[claim as usize].may_begin(ticket, places) {
+        while !lines[claim as usize].may_begin(ticket, share) {
             if cancel.is_cancelled() {
                 lines[claim as usize].leave(ticket);
                 drop(lines);
@@ -103,17 +103,20 @@ impl Windows {
             }
             lines = wait(&self.moved, lines);
         }
-        lines[claim as usize].begin(ticket);
+        lines[claim as usize].begin(ticket, share);
         drop(lines);
         // There may be a place for the next as well.
         self.moved.notify_all();
-        Some(Window { windows: Arc::clone(self), claim })
+        Some(Window { windows: Arc::clone(self), claim, share })
     }
 }
 
 impl Drop for Window {
     fn drop(&mut self) {
-        lock(&self.windows.lines)[self.claim as usize].under_way -= 1;
+        let under_way = &mut lock(&self.windows.lines)[self.claim as usize].under_way;
+        if let Some(place) = under_way.iter().position(|share| *share == self.share) {
+            under_way.swap_remove(place);
+        }
         self.windows.moved.notify_all();
     }
 }
@@ -126,8 +129,9 @@ mod tests {
     fn order(line: &mut Line, tickets: &[(char, Ticket)]) -> String {
         let mut order = String::new();
         while let Some(next) = line.waiting.iter().min().copied() {
-            assert!(line.may_begin(next, usize::MAX));
-            line.begin(next);
+            assert!(line.may_begin(next, Share::WHOLE));
+            line.begin(next, Share::WHOLE);
+            line.under_way.clear();
             order.extend(tickets.iter().find(|(_, ticket)| *ticket == next).map(|(client, _)| client));
         }
         order
@@ -147,18 +151,27 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_the_places_are_let_in() {
+    fn as_many_are_under_way_as_fill_a_share() {
         let windows = Arc::new(Windows::default());
         let never = CancelFlag::new();
-        let enter = |client, claim| windows.enter(ClientId(client), claim, &never).unwrap();
-        let inside: Vec<_> = (0..FIRST_PLACES as u64).map(|client| enter(client, Claim::First)).collect();
-        // The rest of recordings has places of its own.
-        drop(enter(0, Claim::Rest));
+        let enter = |claim, share| windows.enter(ClientId(1), claim, share, &never).unwrap();
         let cancelled = CancelFlag::new();
         cancelled.cancel();
-        assert!(windows.enter(ClientId(9), Claim::First, &cancelled).is_none());
+        let is_room = |share| windows.enter(ClientId(9), Claim::First, share, &cancelled).is_some();
+
+        let whole = enter(Claim::First, Share::WHOLE);
+        assert!(!is_room(Share(1)));
+        // The rest of recordings has room of its own.
+        drop(enter(Claim::Rest, Share::WHOLE));
+        drop(whole);
+        let (third, half) = (Share::of(1, 3), Share::of(1, 2));
+        let inside = [enter(Claim::First, third), enter(Claim::First, half)];
+        assert!(!is_room(half));
+        drop(inside);
+        let inside: Vec<_> = (0..MOST_WINDOWS).map(|_| enter(Claim::First, Share(1))).collect();
+        assert!(!is_room(Share(1)));
         assert!(lock(&windows.lines)[0].waiting.is_empty());
         drop(inside);
-        drop(enter(9, Claim::First));
+        assert!(is_room(Share::WHOLE));
     }
 }

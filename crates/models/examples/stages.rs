@@ -1,6 +1,7 @@
 //! What the stages of a Whisper model take: windows encoded, prompts fed, steps of the decoder by their number of rows.
 //!
-//!     cargo run --release -p mynah-models --example stages -- CHECKPOINT [--compute f32] [--threads 2]
+//!     cargo run --release -p mynah-models --example stages -- CHECKPOINT [--compute f32] [--threads 2] \
+//!         [--frames 300,3000]
 
 #![allow(clippy::print_stdout, reason = "a command-line program")]
 
@@ -12,11 +13,13 @@ use mynah_models::{CancelFlag, Control, EncoderWindow};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut checkpoint, mut compute) = (None, Compute::Auto);
+    let mut lengths = vec![300, 700, 1000, 2000, 3000];
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} needs a value"));
         match arg.as_str() {
             "--threads" => drop(mynah_kernels::pool::set_threads(value()?.parse()?)),
+            "--frames" => lengths = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
             "--compute" => {
                 compute = match value()?.as_str() {
                     "f32" => Compute::F32,
@@ -35,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (0..frames * n_mels).map(|i| ((i * 7919) % 101) as f32 * 0.02 - 1.0).collect()
     };
     drop(network.encode(&mel(100), EncoderWindow::Fitted, control)?);
-    for frames in [300, 700, 1000, 2000, 3000] {
+    for frames in lengths {
         let mel = mel(frames);
         let seconds = median(7, || {
             network.encode(&mel, EncoderWindow::Fitted, control).map(drop)

@@ -5,10 +5,11 @@ use crate::{CancelFlag, Error};
 
 /// Paces a job. Called on the job's thread.
 pub trait Pace {
-    /// A window of at most 30 s, `start_s` seconds into the recording, is about to be computed; may block until there is
-    /// room for it.
-    fn window_begins(&self, start_s: f64) {
-        let _ = start_s;
+    /// A window of at most 30 s, `start_s` seconds into the recording, is about to be computed. May block until there is
+    /// room for it beside others: as long as all of them together fill at most one `share`, their steps are better
+    /// computed together than one after the other.
+    fn window_begins(&self, start_s: f64, share: Share) {
+        let _ = (start_s, share);
     }
 
     /// The window that [`Pace::window_begins`] announced is done, also when it failed.
@@ -22,6 +23,20 @@ pub trait Pace {
 
     /// The piece that [`Pace::piece_begins`] announced is done, also when it failed.
     fn piece_ends(&self) {}
+}
+
+/// How much of a model's shared step a window takes, in thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share(pub usize);
+
+impl Share {
+    /// All of it.
+    pub const WHOLE: Self = Self(1000);
+
+    /// `part` of `whole`, at most all of it.
+    pub fn of(part: usize, whole: usize) -> Self {
+        Self((1000 * part).div_ceil(whole.max(1)).min(Self::WHOLE.0))
+    }
 }
 
 /// The pace of a job that has the processor for itself.
@@ -49,8 +64,8 @@ impl<'a> Control<'a> {
     ///
     /// # Errors
     /// [`Error::Cancelled`]: who was cancelled while waiting must not compute.
-    pub fn window(self, start_s: f64) -> Result<WindowTurn<'a>, Error> {
-        self.pace.window_begins(start_s);
+    pub fn window(self, start_s: f64, share: Share) -> Result<WindowTurn<'a>, Error> {
+        self.pace.window_begins(start_s, share);
         let turn = WindowTurn(self.pace);
         self.cancel.check()?;
         Ok(turn)

@@ -4,6 +4,11 @@ use crate::{Control, EncoderWindow, Error};
 
 /// The network with its weights; shared by all jobs.
 pub trait Network: Send + Sync {
+    /// Rows of hypotheses whose steps are better computed together than one after the other, though others wait.
+    fn rows_at_once(&self) -> usize {
+        1
+    }
+
     /// Encodes one window of log-mel frames of 10 ms, `[n_mels, frames]` with at most 3000 frames, and readies it for
     /// decoding. Heeds `control` between layers, and what it returns does between steps.
     fn encode<'a>(

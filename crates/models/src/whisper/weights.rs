@@ -94,6 +94,26 @@ pub(super) struct Decoder {
     pub(super) norm: Norm,
 }
 
+impl Decoder {
+    /// Bytes of the weights that a step reads.
+    pub(super) fn bytes(&self) -> usize {
+        let layer = |layer: &DecoderLayer| {
+            let DecoderLayer { attention, cross, feed_forward } = layer;
+            let products = [
+                &attention.qkv,
+                &attention.out,
+                &cross.q,
+                &cross.out,
+                &feed_forward.fc1,
+                &feed_forward.fc2,
+            ];
+            products.iter().map(|product| product.weight.bytes()).sum::<usize>()
+        };
+        let output = self.output.as_ref().unwrap_or(&self.embedding);
+        output.bytes() + self.layers.iter().map(layer).sum::<usize>()
+    }
+}
+
 /// All weights of a model.
 pub(super) struct Weights {
     pub(super) encoder: Encoder,

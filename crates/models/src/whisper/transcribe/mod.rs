@@ -22,7 +22,7 @@ use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
 use crate::whisper::{Config, Network, WindowDecoder};
 use crate::{
-    Control, EncoderWindow, Error, Observer, Task, TranscribeOptions, Transcript, TranscriptEvent,
+    Control, EncoderWindow, Error, Observer, Share, Task, TranscribeOptions, Transcript, TranscriptEvent,
 };
 
 use language::Detection;
@@ -63,7 +63,7 @@ pub fn transcribe(
         Spoken::Given(code) => (vec![((*code).to_owned(), 1.0)], None),
         Spoken::Among(codes) => {
             let detection = Detection::new(tokenizer, codes, options.language_detection_windows);
-            detect_language(&recording, detection, encoder_window(options), control)?
+            detect_language(&recording, detection, encoder_window(options), recording.share(options), control)?
         }
     };
     // No language stands out where nothing was heard.
@@ -98,6 +98,7 @@ fn detect_language<'a>(
     recording: &'a Recording<'_>,
     mut detection: Detection,
     window: EncoderWindow,
+    share: Share,
     control: Control<'_>,
 ) -> Result<Detected<'a>, Error> {
     let mut first_window = None;
@@ -108,7 +109,7 @@ fn detect_language<'a>(
         if recording.is_silent(first_frame) {
             continue;
         }
-        let _turn = control.window(first_frame as f64 / 100.0)?;
+        let _turn = control.window(first_frame as f64 / 100.0, share)?;
         let mut decoder = recording.encode(first_frame, window)?;
         detection.look(&mut *decoder)?;
         if first_frame == 0 {

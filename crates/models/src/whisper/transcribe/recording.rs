@@ -9,7 +9,7 @@ use mynah_audio::vad;
 use super::timeline::Timeline;
 use super::{SAMPLE_RATE_HZ, WINDOW_FRAMES, hundredths};
 use crate::whisper::{Network, WindowDecoder};
-use crate::{Control, EncoderWindow, Error, VadOptions, Word};
+use crate::{Control, EncoderWindow, Error, Share, TranscribeOptions, VadOptions, Word};
 
 /// Amplitude below which nothing is heard: three steps of 16-bit samples.
 const AUDIBLE: f32 = 1e-4;
@@ -87,6 +87,11 @@ impl<'a> Recording<'a> {
     ) -> Result<Box<dyn WindowDecoder + '_>, Error> {
         let mel = self.mel.window(&self.samples, first_frame, self.window_frames(first_frame), self.peak);
         self.network.encode(&mel, window, self.control)
+    }
+
+    /// What a window takes of the network's shared step.
+    pub(super) fn share(&self, options: &TranscribeOptions) -> Share {
+        Share::of(options.beam_size, self.network.rows_at_once())
     }
 
     /// Recording's time of the start of something decoded.

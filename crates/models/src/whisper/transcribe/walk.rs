@@ -100,7 +100,7 @@ impl<'a> Walk<'a> {
             let outcome = if self.recording.is_silent(frame) {
                 Outcome { segments: Vec::new(), resume_frame: frame + window_frames }
             } else {
-                let _turn = self.control.window(frame as f64 / 100.0)?;
+                let _turn = self.control.window(frame as f64 / 100.0, self.recording.share(self.options))?;
                 let mut decoder = match first_window {
                     Some(decoder) => decoder,
                     None => self.recording.encode(frame, encoder_window(self.options))?,
