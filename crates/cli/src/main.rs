@@ -1,11 +1,13 @@
 //! The mynah program.
 
 mod args;
+mod client;
 mod exit;
 mod interrupt;
 mod logging;
 mod models;
 mod output;
+mod program;
 mod progress;
 mod serve;
 mod speak;
@@ -18,7 +20,8 @@ use clap::Parser;
 use args::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (name, arguments) = program::command_line(std::env::args_os());
+    let cli = Cli::parse_from(arguments);
     let bars = progress::Bars::default();
     if cli.quiet {
         bars.hide();
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         Command::Models(args) => models::list(&args),
         Command::Pull(args) => models::pull(&args, &bars),
         Command::Rm(args) => models::remove(&args),
+        Command::Client(command) => client::run(command, name, &bars),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,8 @@
 //! The program as scripts see it: what goes where, and how it exits. Nothing here needs real weights or a network.
 
+mod client;
+mod scripted;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -19,6 +22,7 @@ fn mynah(home: &TempDir) -> Command {
         "MYNAH_HOST",
         "MYNAH_PORT",
         "MYNAH_LOG",
+        "XINFERENCE_ENDPOINT",
         "XINFERENCE_HOME",
         "HF_HOME",
     ] {
@@ -47,7 +51,26 @@ fn fails(arguments: &[&str], code: i32, text: &str) {
 #[test]
 fn every_command_explains_itself_with_an_example() {
     let home = TempDir::new().unwrap();
-    for command in ["transcribe", "translate", "speak", "serve", "models", "pull", "rm"] {
+    for command in [
+        "transcribe",
+        "translate",
+        "speak",
+        "serve",
+        "models",
+        "pull",
+        "rm",
+        "launch",
+        "list",
+        "terminate",
+        "registrations",
+        "register",
+        "unregister",
+        "cached",
+        "remove-cache",
+        "engine",
+        "login",
+        "stop-cluster",
+    ] {
         let output = run(&home, &[command, "--help"]);
         assert!(output.status.success());
         let text = String::from_utf8(output.stdout).unwrap();
