@@ -41,10 +41,3 @@ pub struct ModelList {
     /// The models.
     pub data: Vec<Model>,
 }
-
-/// Answer of `GET /v1/cluster/auth`, the first call of every Xinference client: whether to send credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuthProbe {
-    /// True where requests need a key.
-    pub auth: bool,
-}

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod client;
+mod keys;
 mod serve;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use mynah_api::ResponseFormat;
 use mynah_audio::OutputFormat;
 
 pub(crate) use client::*;
+pub(crate) use keys::*;
 pub(crate) use serve::ServeArgs;
 
 /// A speech server in one program: audio to text and text to audio, on this machine
@@ -57,7 +59,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  mynah serve --port 9997 --api-key sk-secret\n  \
         curl -H 'Authorization: Bearer sk-secret' -F model=whisper-base -F file=@talk.mp3 \
         http://127.0.0.1:9997/v1/audio/transcriptions")]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// List the models and what of them is on this disk
     #[command(after_help = "Example:\n  mynah models --json | jq -r '.[] | select(.on_disk) | .name'")]
     Models(ModelsArgs),
@@ -67,6 +69,16 @@ pub(crate) enum Command {
     /// Delete models from this disk
     #[command(after_help = "Example:\n  mynah rm whisper-base")]
     Rm(NamesArgs),
+    /// Make, list and revoke the keys that servers ask for
+    #[command(
+        subcommand,
+        after_help = "Once there is a key, `mynah serve` answers nobody without one.\n\
+        Example:\n  mynah keys add dify --expires 90d"
+    )]
+    Keys(KeysCommand),
+    /// Add and remove users, who log in with a password
+    #[command(subcommand, after_help = "Example:\n  mynah users add ann --right admin")]
+    Users(UsersCommand),
     #[command(flatten)]
     Client(ClientCommand),
 }

@@ -5,11 +5,11 @@ mod launch;
 mod lists;
 mod registration;
 mod server;
-mod session;
-mod table;
+pub(crate) mod session;
+pub(crate) mod table;
 mod token;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use reqwest::Method;
 
@@ -67,6 +67,17 @@ pub(crate) fn run(command: ClientCommand, name: Name, bars: &Bars) -> Result<(),
             ClientCommand::StopCluster(args) => session::stop_server(&args).await,
         }
     })
+}
+
+/// A line of standard input, with its question and without echo where a person types it.
+pub(crate) fn line_of_input(question: &str) -> Result<String, Failure> {
+    let unread = |error: io::Error| Failure::Failed(Some(format!("standard input cannot be read: {error}")));
+    if io::stdin().is_terminal() {
+        return rpassword::prompt_password(question).map_err(unread);
+    }
+    let mut line = String::new();
+    io::stdin().read_line(&mut line).map_err(unread)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// Asks a question that is answered with yes or no; no is the default and what the end of input means.

@@ -4,6 +4,7 @@ mod args;
 mod client;
 mod exit;
 mod interrupt;
+mod keys;
 mod logging;
 mod models;
 mod output;
@@ -26,15 +27,25 @@ fn main() -> ExitCode {
     if cli.quiet {
         bars.hide();
     }
-    logging::start(&cli, &bars);
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => Some("error"),
+        (_, 0) => None,
+        (_, 1) => Some("debug"),
+        _ => Some("trace"),
+    };
+    if !matches!(cli.command, Command::Serve(_)) {
+        logging::start(level.unwrap_or("warn"), serve::LogFormat::Text, &bars);
+    }
     let outcome = match cli.command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(*args, level, &bars),
         Command::Transcribe(args) => transcribe::run(*args, mynah_models::Task::Transcribe, &bars),
         Command::Translate(args) => transcribe::run(*args, mynah_models::Task::Translate, &bars),
         Command::Speak(args) => speak::run(args, &bars),
         Command::Models(args) => models::list(&args),
         Command::Pull(args) => models::pull(&args, &bars),
         Command::Rm(args) => models::remove(&args),
+        Command::Keys(command) => keys::run(command),
+        Command::Users(command) => keys::users(command),
         Command::Client(command) => client::run(command, name, &bars),
     };
     match outcome {

@@ -7,6 +7,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mynah_api::{ErrorBody, ErrorObject};
 
+use crate::auth::Right;
+
 /// Tells OpenAI's clients whether sending the request again can help.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
@@ -18,12 +20,13 @@ pub struct ApiError {
     param: Option<&'static str>,
     code: Option<&'static str>,
     retry_after: Option<Duration>,
+    challenge: Option<Right>,
 }
 
 impl ApiError {
     /// `message` with `status`; the body's `type` follows from the status.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), param: None, code: None, retry_after: None }
+        Self { status, message: message.into(), param: None, code: None, retry_after: None, challenge: None }
     }
 
     /// A value of `param` that is not allowed: 400.
@@ -86,6 +89,12 @@ impl ApiError {
     /// When to try again.
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
+        self
+    }
+
+    /// Which right was asked for, so that clients can tell what to bring.
+    pub(crate) fn challenge(mut self, right: Right) -> Self {
+        self.challenge = Some(right);
         self
     }
 
@@ -181,8 +190,14 @@ impl IntoResponse for ApiError {
         } else if self.status.is_server_error() || self.status == StatusCode::REQUEST_TIMEOUT {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        // RFC 6750, section 3.
+        let challenge = match self.challenge {
+            Some(right) => HeaderValue::try_from(format!("Bearer scope=\"{}\"", right.scope())).ok(),
+            None if self.status == StatusCode::UNAUTHORIZED => Some(HeaderValue::from_static("Bearer")),
+            None => None,
+        };
+        if let Some(challenge) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

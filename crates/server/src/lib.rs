@@ -4,12 +4,16 @@
 //! Handlers only move bytes. A request's parameters are checked before its job starts, its audio waits in memory or in a
 //! temporary file, and a client that leaves drops its handler and so its job.
 
+pub mod auth;
 mod config;
 mod error;
 mod events;
 mod middleware;
+mod places;
+mod rate;
 mod render;
 mod request;
+mod router;
 mod routes;
 mod serve;
 mod sound;
@@ -18,4 +22,6 @@ mod state;
 pub use config::{Limits, LocalModel, ServerConfig};
 pub use error::ApiError;
 pub use render::{cues, plain_body, spoken_body, spoken_cues, verbose_body};
-pub use serve::{router, serve};
+pub use router::{router, router_and_control};
+pub use serve::serve;
+pub use state::Control;

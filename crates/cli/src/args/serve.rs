@@ -1,29 +1,44 @@
 //! Options of `mynah serve`.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::{Compute, positive_f64};
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct ServeArgs {
-    /// Address to listen on [default: 127.0.0.1]
-    #[arg(short = 'H', long, env = "MYNAH_HOST")]
-    pub(crate) host: Option<IpAddr>,
+    /// Address or name to listen on [default: 127.0.0.1]
+    #[arg(short = 'H', long)]
+    pub(crate) host: Option<String>,
 
     /// Port to listen on; 0 takes a free one [default: 9997]
-    #[arg(short, long, env = "MYNAH_PORT")]
+    #[arg(short, long)]
     pub(crate) port: Option<u16>,
 
-    /// Key that requests must bring as bearer token; may be given several times
-    #[arg(long, value_name = "KEY", env = "MYNAH_API_KEY", hide_env_values = true, value_delimiter = ',')]
+    /// Key that requests must bring as bearer token, with all rights; may be given several times
+    #[arg(long, value_name = "KEY", value_delimiter = ',')]
     pub(crate) api_key: Vec<String>,
 
-    /// Settings as TOML: host, port, api_keys, compute, threads, queue_length, speech_cache_bytes, [models] name = path, [limits]
+    /// Whether keys are asked for: auto (as soon as there is a key or a user), on or off [default: auto]
+    #[arg(long, value_name = "WHEN", value_parser = ["auto", "on", "off"])]
+    pub(crate) auth: Option<String>,
+
+    /// Users, passwords and keys in a JSON file of Xinference's form
     #[arg(long, value_name = "FILE")]
+    pub(crate) auth_config: Option<PathBuf>,
+
+    /// Settings as TOML; --print-config shows them all
+    #[arg(long, value_name = "FILE", env = "MYNAH_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+
+    /// Value of any setting of the file; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+
+    /// Print all settings, explained, with the values that they would have, and end
+    #[arg(long)]
+    pub(crate) print_config: bool,
 
     /// Checkpoint on disk to serve under a name; may be given several times
     #[arg(long, value_name = "[NAME=]PATH")]
@@ -56,4 +71,20 @@ pub(crate) struct ServeArgs {
     /// Finished speech that is kept for those who ask for the same again, bytes; 0 keeps none [default: 16777216]
     #[arg(long, value_name = "BYTES")]
     pub(crate) speech_cache_bytes: Option<usize>,
+
+    /// error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+
+    /// How log lines are written: text or json [default: text]
+    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
+    pub(crate) log_format: Option<String>,
+
+    /// Taken for Xinference's sake; metrics are at /metrics of the server's own address
+    #[arg(long, hide = true)]
+    pub(crate) metrics_exporter_host: Option<String>,
+
+    /// Taken for Xinference's sake
+    #[arg(long, hide = true)]
+    pub(crate) metrics_exporter_port: Option<u16>,
 }

@@ -1,12 +1,10 @@
 //! Who asks: keys, and tokens that a login leaves for later commands; and the end of a server.
 
-use std::io::{self, IsTerminal};
-
 use mynah_api::AuthProbe;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Server, confirm, print, token};
+use super::{Server, confirm, line_of_input, print, token};
 use crate::args::{ConnectionArgs, LoginArgs, StopClusterArgs};
 use crate::exit::Failure;
 
@@ -48,7 +46,7 @@ pub(crate) async fn login(args: LoginArgs) -> Result<(), Failure> {
     }
     let password = match args.password {
         Some(password) => password,
-        None => ask_for_password()?,
+        None => line_of_input("Password: ")?,
     };
     let body = json!({"username": args.username, "password": password});
     let answer = server.request("login", Method::POST, &["token"]).json(&body).send().await?;
@@ -56,20 +54,6 @@ pub(crate) async fn login(args: LoginArgs) -> Result<(), Failure> {
         Some(access) => token::write(endpoint, access),
         None => Err(Failure::Failed(Some("Failed to login: the answer holds no token".to_owned()))),
     }
-}
-
-/// A line of standard input.
-fn ask_for_password() -> Result<String, Failure> {
-    if io::stdin().is_terminal() {
-        return rpassword::prompt_password("Password: ").map_err(|error| unread(&error));
-    }
-    let mut line = String::new();
-    io::stdin().read_line(&mut line).map_err(|error| unread(&error))?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-fn unread(error: &io::Error) -> Failure {
-    Failure::Failed(Some(format!("the password cannot be read: {error}")))
 }
 
 /// Ends a server.

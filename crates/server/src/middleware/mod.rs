@@ -5,5 +5,5 @@ mod auth;
 mod linger;
 
 pub(crate) use access::log_access;
-pub(crate) use auth::require_key;
+pub(crate) use auth::{address, authorize, count_failure, refuse_guessing};
 pub(crate) use linger::linger;

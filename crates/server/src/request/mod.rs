@@ -8,7 +8,7 @@ mod speech;
 mod transcription;
 mod upload;
 
-pub(crate) use body::{read, read_without_audio};
+pub(crate) use body::{read, read_object, read_without_audio};
 pub(crate) use speech::SpeechParams;
 pub(crate) use transcription::{ResponseOptions, TranscriptionParams};
 pub(crate) use upload::Upload;

@@ -18,7 +18,7 @@ pub(crate) async fn speech(
     request: Request,
 ) -> Result<Response, ApiError> {
     let place = state.place()?;
-    let limits = &state.config.limits;
+    let limits = &state.limits();
     let fields = read_without_audio(request, limits).await?;
     let SpeechParams { model, text, options, format, encoding, sse, words } =
         SpeechParams::from_fields(fields)?;

@@ -11,14 +11,20 @@ use serde_json::{Value, json};
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// `GET /health`: the server takes requests.
+/// `GET /health` and `GET /health/live`: the server answers.
 pub(crate) async fn health() -> Json<Value> {
     Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
 }
 
+/// `GET /health/ready`: the server would take an audio request now.
+pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Json<Value>, ApiError> {
+    state.place()?;
+    Ok(health().await)
+}
+
 /// `GET /v1/cluster/auth`: Xinference's clients send their key only if told to.
 pub(crate) async fn auth_probe(State(state): State<Arc<AppState>>) -> Json<AuthProbe> {
-    Json(AuthProbe { auth: !state.config.api_keys.is_empty() })
+    Json(AuthProbe { auth: state.auth.is_on() })
 }
 
 /// Any path that no route has.

@@ -33,7 +33,7 @@ pub(crate) async fn translations(
 /// Where the client leaves, this future or the answer's body is dropped, and with it the job.
 async fn answer(state: &AppState, task: Task, request: Request) -> Result<Response, ApiError> {
     let place = state.place()?;
-    let limits = &state.config.limits;
+    let limits = &state.limits();
     let (fields, upload) = read(request, limits).await?;
     let TranscriptionParams { model, options, response } = TranscriptionParams::from_fields(fields, task)?;
     let model = state.model(&model)?;

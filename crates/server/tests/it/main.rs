@@ -1,6 +1,7 @@
 //! The routes as clients see them, on an engine whose model is scripted.
 
 mod access;
+mod auth;
 mod bounds;
 mod errors;
 mod formats;

@@ -14,6 +14,7 @@ use mynah_models::{
     CancelFlag, Error, Listener, Observer, Segment, SpeechOptions, SpokenWord, Task, TokenCounts,
     TranscribeOptions, Transcript, TranscriptEvent, Word,
 };
+use mynah_server::auth::{Auth, AuthConfig};
 use mynah_server::{LocalModel, ServerConfig, router};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -225,6 +226,12 @@ pub(crate) fn app_with(change: impl FnOnce(&mut ServerConfig)) -> App {
     let mut config = ServerConfig { local_models: local_models.into(), ..ServerConfig::default() };
     change(&mut config);
     App { router: router(engine, config), seen, _home: home }
+}
+
+/// Keys with all rights, and nothing else.
+pub(crate) fn keys(keys: &[&str]) -> Auth {
+    let api_keys = keys.iter().map(|key| (*key).to_owned()).collect();
+    Auth::new(AuthConfig { api_keys, ..AuthConfig::default() }, None).unwrap()
 }
 
 /// An answer with its whole body.
