@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -33,7 +34,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     outcome
 }
 
-async fn serve(engine: Engine, address: SocketAddr, config: ServerConfig) -> Result<(), Failure> {
+async fn serve(engine: Engine, address: SocketAddr, mut config: ServerConfig) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let listener = TcpListener::bind(address).await.map_err(|error| {
         Failure::Failed(Some(format!("cannot listen on {address}: {error}; --port 0 takes a free port")))
@@ -43,11 +44,16 @@ async fn serve(engine: Engine, address: SocketAddr, config: ServerConfig) -> Res
         tracing::warn!("{address} can be reached from other machines and no --api-key is set");
     }
     let grace = config.limits.shutdown_grace;
+    config.address = address;
+    let asked_to_stop = Arc::clone(&config.stop);
+    engine.restore();
     let router = mynah_server::router(engine, config);
     ready(address)?;
     let stop = async move {
-        let signal = signals.next().await;
-        tracing::info!(signal, "stopping");
+        tokio::select! {
+            signal = signals.next() => tracing::info!(signal, "stopping"),
+            () = asked_to_stop.notified() => tracing::info!("stopping, as a client asked"),
+        }
     };
     mynah_server::serve(listener, router, grace, stop)
         .await
@@ -105,7 +111,7 @@ impl Plan {
                 args.port.or(file.port).unwrap_or(DEFAULT_PORT),
             ),
             settings,
-            server: ServerConfig { api_keys, local_models, limits },
+            server: ServerConfig { api_keys, local_models, limits, ..ServerConfig::default() },
         })
     }
 }

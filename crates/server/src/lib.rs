@@ -5,8 +5,10 @@
 //! temporary file, and a client that leaves drops its handler and so its job.
 
 mod config;
+mod dialect;
 mod error;
 mod events;
+mod machine;
 mod middleware;
 mod render;
 mod request;
