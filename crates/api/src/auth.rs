@@ -2,13 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Answer of `GET /v1/cluster/auth`, the first call of every Xinference client: whether to send credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuthProbe {
-    /// True where requests need a key.
-    pub auth: bool,
-}
-
 /// Answer of `POST /token` and `POST /v1/auth/refresh`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenPair {

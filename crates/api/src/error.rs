@@ -7,8 +7,32 @@ use serde::{Deserialize, Serialize};
 pub struct ErrorBody {
     /// Read by OpenAI's clients.
     pub error: ErrorObject,
-    /// The same message, read by Xinference's clients.
-    pub detail: String,
+    /// The same message, or the list of faults that FastAPI makes; read by Xinference's clients.
+    pub detail: Detail,
+}
+
+/// What went wrong, for Xinference's clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Detail {
+    /// A message.
+    Text(String),
+    /// Parameters that are not as they must be, with status 422.
+    Faults(Vec<Fault>),
+}
+
+/// A parameter that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Kind of the fault, e.g. `missing` or `bool_parsing`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where it is: `query` or `body`, then the parameter's name.
+    pub loc: Vec<String>,
+    /// What is wrong.
+    pub msg: String,
+    /// What came.
+    pub input: serde_json::Value,
 }
 
 /// OpenAI's description of a failure; all four keys are always written.
@@ -28,6 +52,6 @@ pub struct ErrorObject {
 impl ErrorBody {
     /// A body whose `detail` repeats the message of `error`.
     pub fn new(error: ErrorObject) -> Self {
-        Self { detail: error.message.clone(), error }
+        Self { detail: Detail::Text(error.message.clone()), error }
     }
 }

@@ -2,14 +2,28 @@
 //! both read. Only types and their serde; nothing here knows sockets or models.
 
 mod auth;
+mod cluster;
 mod error;
+mod instance;
 mod model;
+mod registration;
 mod speech;
 mod transcription;
 
-pub use auth::{AuthProbe, Key, NewKey, TokenPair};
-pub use error::{ErrorBody, ErrorObject};
-pub use model::{Model, ModelList};
+pub use auth::{Key, NewKey, TokenPair};
+pub use cluster::{
+    AuthProbe, ClusterNode, ClusterNodeDetails, ClusterStatus, ClusterVersion, CpuStatus, Done, Supervisor,
+    Worker, WorkerStatus,
+};
+pub use error::{Detail, ErrorBody, ErrorObject, Fault};
+pub use instance::{
+    DownloadFile, Event, Instance, InstanceStatus, LaunchProgress, Launched, Replica, ReplicaProgress,
+    ReplicaStatus, Stage,
+};
+pub use model::{Model, ModelDescription, ModelList, ModelVersion};
+pub use registration::{
+    CachedFiles, CachedModel, CachedModels, ModelSpec, RegisterRequest, RegistrationDetail, RegistrationName,
+};
 pub use speech::{SpeechStreamEvent, SpeechUsage, SpokenWords, Voice, VoiceList};
 pub use transcription::{
     DetectedLanguage, Granularity, Logprob, ResponseFormat, Segment, StreamEvent, Transcription, Usage,

@@ -79,6 +79,11 @@ pub(crate) enum Command {
     /// Add and remove users, who log in with a password
     #[command(subcommand, after_help = "Example:\n  mynah users add ann --right admin")]
     Users(UsersCommand),
+    /// Print a script that completes commands and options in a shell
+    #[command(
+        after_help = "Example:\n  mynah completions bash > ~/.local/share/bash-completion/completions/mynah"
+    )]
+    Completions(CompletionsArgs),
     #[command(flatten)]
     Client(ClientCommand),
 }
@@ -324,6 +329,13 @@ pub(crate) struct ModelsArgs {
     /// One JSON array
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// Whose script
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Args, Debug)]

@@ -16,7 +16,7 @@ mod transcribe;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 
@@ -46,10 +46,18 @@ fn main() -> ExitCode {
         Command::Rm(args) => models::remove(&args),
         Command::Keys(command) => keys::run(command),
         Command::Users(command) => keys::users(command),
+        Command::Completions(args) => completions(args.shell),
         Command::Client(command) => client::run(command, name, &bars),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// A shell's script, on standard output.
+fn completions(shell: clap_complete::Shell) -> Result<(), exit::Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "mynah", &mut script);
+    client::print(&String::from_utf8_lossy(&script))
 }

@@ -76,7 +76,7 @@ fn long_name(command: &str, option: &str) -> Option<&'static str> {
         ("launch" | "engine", "-en") => "--model-engine",
         ("serve", "-MH") => "--metrics-exporter-host",
         ("serve", "-mp") => "--metrics-exporter-port",
-        (command, "-ak") if ClientCommand::has_subcommand(command) => "--api-key",
+        (command, "-ak") if command == "keys" || ClientCommand::has_subcommand(command) => "--api-key",
         _ => return None,
     })
 }

@@ -6,6 +6,7 @@ mod users;
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use mynah_engine::{Engine, Settings as EngineSettings};
@@ -49,7 +50,7 @@ pub(crate) fn run(args: ServeArgs, own_level: Option<&str>, bars: &Bars) -> Resu
 async fn serve(
     engine: Engine,
     address: SocketAddr,
-    config: ServerConfig,
+    mut config: ServerConfig,
     reload: Reload,
 ) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
@@ -60,13 +61,18 @@ async fn serve(
     })?;
     let address = listener.local_addr().map_err(|error| Failure::Failed(Some(error.to_string())))?;
     warn_of_openness(address, &config.auth);
+    config.address = address;
+    let asked_to_stop = Arc::clone(&config.stop);
+    engine.restore();
     let auth = config.auth.clone();
     let (router, control) = mynah_server::router_and_control(engine, config);
     ready(address)?;
     let reloading = tokio::spawn(reload.whenever(hang_up, control.clone(), auth));
     let stop = async move {
-        let signal = signals.next().await;
-        tracing::info!(signal, "stopping");
+        tokio::select! {
+            signal = signals.next() => tracing::info!(signal, "stopping"),
+            () = asked_to_stop.notified() => tracing::info!("stopping, as a client asked"),
+        }
     };
     let outcome = mynah_server::serve(listener, router, control, stop).await;
     reloading.abort();
@@ -243,7 +249,11 @@ impl Plan {
             Failure::Usage(format!("host: {:?} is no address of this machine", settings.host))
         })?;
         local_models.extend(settings.models.into_iter().map(|(name, path)| LocalModel { name, path }));
-        Ok(Self { address, engine, server: ServerConfig { auth, local_models, limits } })
+        Ok(Self {
+            address,
+            engine,
+            server: ServerConfig { auth, local_models, limits, ..ServerConfig::default() },
+        })
     }
 }
 

@@ -1,19 +1,39 @@
 //! What an operator can set.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use crate::auth::Auth;
 
 /// Settings of the HTTP side; [`Default`] suits one machine. Holds secrets, hence no `Debug`.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct ServerConfig {
+    /// Where the server can be reached, which Xinference's clients are told.
+    pub address: SocketAddr,
+    /// Notified where a client asks the server to stop.
+    pub stop: Arc<Notify>,
     /// Who may do what; by default everybody everything.
     pub auth: Auth,
     /// Checkpoints on disk that are served under names of the operator's choice.
     pub local_models: Vec<LocalModel>,
     /// Bounds on what one request and all together may take.
     pub limits: Limits,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9997)),
+            stop: Arc::default(),
+            auth: Auth::default(),
+            local_models: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// A checkpoint on disk that is served under `name`.

@@ -6,8 +6,11 @@
 
 pub mod auth;
 mod config;
+mod dialect;
 mod error;
 mod events;
+mod machine;
+mod metrics;
 mod middleware;
 mod places;
 mod rate;

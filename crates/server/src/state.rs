@@ -2,15 +2,16 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use mynah_engine::{Ability, Engine, ModelRef};
+use mynah_engine::Engine;
 use tokio::sync::Semaphore;
 
 use crate::auth::{Auth, CallerId};
 use crate::config::{Limits, ServerConfig};
 use crate::error::ApiError;
+use crate::metrics::Metrics;
 use crate::places::{Place, Places};
 use crate::rate::RateLimiter;
 
@@ -39,24 +40,36 @@ pub(crate) struct AppState {
     pub(crate) config: ServerConfig,
     pub(crate) auth: Auth,
     pub(crate) rates: Rates,
+    pub(crate) metrics: Arc<Metrics>,
     /// Passwords that are compared at once.
     pub(crate) logins: Semaphore,
     /// Those of the configuration until they are reloaded.
     limits: RwLock<Arc<Limits>>,
-    /// What each of the operator's own checkpoints does, in the configuration's order.
-    pub(crate) local_abilities: Vec<Ability>,
     pub(crate) places: Places,
     pub(crate) connections: Places,
+    pub(crate) started: Instant,
 }
 
 impl AppState {
     pub(crate) fn new(engine: Engine, config: ServerConfig) -> Self {
-        let local_abilities =
-            config.local_models.iter().map(|local| Ability::of_checkpoint(&local.path)).collect();
+        for local in &config.local_models {
+            if let Err(error) = engine.serve_path(&local.name, local.path.clone()) {
+                tracing::warn!(%error, path = %local.path.display(), "a checkpoint is not served");
+            }
+        }
         let (auth, limits) = (config.auth.clone(), RwLock::new(Arc::new(config.limits.clone())));
-        let (rates, logins) = (Rates::default(), Semaphore::new(1));
-        let (places, connections) = (Places::default(), Places::default());
-        Self { engine, config, auth, rates, logins, limits, local_abilities, places, connections }
+        Self {
+            engine,
+            config,
+            auth,
+            rates: Rates::default(),
+            metrics: Arc::default(),
+            logins: Semaphore::new(1),
+            limits,
+            places: Places::default(),
+            connections: Places::default(),
+            started: Instant::now(),
+        }
     }
 
     /// The bounds of now.
@@ -75,11 +88,15 @@ impl AppState {
         })
     }
 
-    /// The model that a request names: one of this server's own checkpoints, or one of the catalogue.
-    pub(crate) fn model(&self, name: &str) -> Result<ModelRef, ApiError> {
-        match self.config.local_models.iter().find(|local| local.name == name) {
-            Some(local) => Ok(ModelRef::Path(local.path.clone())),
-            None => Ok(self.engine.resolve(name)?),
-        }
+    /// Does what looks at the disk or waits, off the async threads. `what` fails is told where it panics.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        what: &str,
+        work: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let engine = self.engine.clone();
+        tokio::task::spawn_blocking(move || work(&engine))
+            .await
+            .map_err(|error| ApiError::internal(&error, what))
     }
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod scripted;
+mod serve;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -70,8 +71,14 @@ fn every_command_explains_itself_with_an_example() {
         "engine",
         "login",
         "stop-cluster",
+        "keys",
+        "keys add",
+        "users",
+        "users add",
+        "completions",
     ] {
-        let output = run(&home, &[command, "--help"]);
+        let words: Vec<_> = command.split(' ').chain(["--help"]).collect();
+        let output = run(&home, &words);
         assert!(output.status.success());
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.contains("Example") && text.contains(&format!("mynah {command}")), "{text}");
@@ -79,6 +86,15 @@ fn every_command_explains_itself_with_an_example() {
     let text = String::from_utf8(run(&home, &["--help"]).stdout).unwrap();
     assert!(text.contains("Exit codes:") && text.contains("MYNAH_HOME"), "{text}");
     assert!(run(&home, &["--version"]).stdout.starts_with(b"mynah 0."));
+}
+
+#[test]
+fn shells_are_told_what_there_is() {
+    let home = TempDir::new().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = String::from_utf8(run(&home, &["completions", shell]).stdout).unwrap();
+        assert!(script.contains("remove-cache") && script.contains("print-config"), "{shell}: {script}");
+    }
 }
 
 #[test]

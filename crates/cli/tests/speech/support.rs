@@ -44,7 +44,7 @@ impl Speech {
     }
 }
 
-fn mynah(home: &Path) -> Command {
+pub(crate) fn mynah(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mynah"));
     command.env("MYNAH_HOME", home).env("XINFERENCE_MODEL_SRC", "pip");
     for name in ["MYNAH_API_KEY", "MYNAH_MODEL", "MYNAH_SPEECH_MODEL", "MYNAH_LOG"] {

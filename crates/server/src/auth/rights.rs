@@ -121,9 +121,9 @@ pub(crate) enum Needed {
 const OPEN: [&str; 7] =
     ["/health", "/health/live", "/health/ready", "/status", "/v1/cluster/auth", "/token", "/v1/auth/refresh"];
 
-/// What a request needs; `route` is the pattern of the route that it has met, if any. A new route is for
+/// What a request for `path` needs; `route` is the pattern of the route that it has met, if any. A new route is for
 /// administrators until it is listed here.
-pub(crate) fn needed(method: &Method, route: Option<&str>) -> Needed {
+pub(crate) fn needed(method: &Method, route: Option<&str>, path: &str) -> Needed {
     let Some(route) = route else { return Needed::Key };
     if OPEN.contains(&route) {
         return Needed::Open;
@@ -132,7 +132,7 @@ pub(crate) fn needed(method: &Method, route: Option<&str>) -> Needed {
         |root: &str| route.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let reads = [Method::GET, Method::HEAD].contains(method);
     let seen = ["/v1/models", "/v1/model_registrations", "/v1/cache"].into_iter().any(below);
-    let right = if seen && route.contains("/requests/") {
+    let right = if seen && *method == Method::POST && is_abort(path) {
         Right::Use
     } else if seen {
         if reads { Right::List } else { Right::Launch }
@@ -146,6 +146,12 @@ pub(crate) fn needed(method: &Method, route: Option<&str>) -> Needed {
         Right::Admin
     };
     Needed::Right(right)
+}
+
+/// `POST /v1/models/{uid}/requests/{id}/abort` takes back what was asked for.
+fn is_abort(path: &str) -> bool {
+    let mut parts = path.rsplit('/');
+    parts.next() == Some("abort") && parts.nth(1) == Some("requests")
 }
 
 /// Other paths that tell what there is and nothing about the machine or its users.
@@ -170,19 +176,22 @@ mod tests {
 
     #[test]
     fn routes_ask_for_what_they_do() {
-        let get = |route| needed(&Method::GET, Some(route));
-        let post = |route| needed(&Method::POST, Some(route));
+        let get = |route| needed(&Method::GET, Some(route), route);
+        let post = |route| needed(&Method::POST, Some(route), route);
         for route in OPEN {
             assert_eq!(get(route), Needed::Open, "{route}");
         }
-        assert_eq!(needed(&Method::GET, None), Needed::Key);
+        assert_eq!(needed(&Method::GET, None, "/nope"), Needed::Key);
         for route in ["/v1/models", "/v1/models/{uid}/progress", "/v1/cache/models", "/v1/engines/{name}"] {
             assert_eq!(get(route), Needed::Right(Right::List), "{route}");
         }
         for route in ["/v1/models", "/v1/models/{uid}/cancel", "/v1/model_registrations/{kind}"] {
             assert_eq!(post(route), Needed::Right(Right::Launch), "{route}");
         }
-        assert_eq!(needed(&Method::DELETE, Some("/v1/models/{uid}")), Needed::Right(Right::Launch));
+        assert_eq!(
+            needed(&Method::DELETE, Some("/v1/models/{*path}"), "/v1/models/a/requests/b/abort"),
+            Needed::Right(Right::Launch)
+        );
         for route in ["/v1/audio/speech", "/v1/models/{uid}/requests/{rid}/abort"] {
             assert_eq!(post(route), Needed::Right(Right::Use), "{route}");
         }
@@ -190,7 +199,10 @@ mod tests {
         for route in ["/v1/cluster/info", "/v1/workers", "/v1/admin/keys", "/v1/modelsandmore", "/new"] {
             assert_eq!(get(route), Needed::Right(Right::Admin), "{route}");
         }
-        assert_eq!(needed(&Method::DELETE, Some("/v1/clusters")), Needed::Right(Right::Admin));
+        assert_eq!(
+            needed(&Method::DELETE, Some("/v1/clusters"), "/v1/clusters"),
+            Needed::Right(Right::Admin)
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -20,10 +20,12 @@ pub(crate) async fn authorize(
     next: Next,
 ) -> Result<Response, ApiError> {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let needed = needed(request.method(), route);
+    let needed = needed(request.method(), route, request.uri().path());
     let address = address(&request);
+    // Probes do not count; logins do.
+    let counts = needed != Needed::Open || *request.method() == Method::POST;
     if let (Some(address), Some(per_minute)) = (address, state.limits().requests_per_minute_per_address)
-        && needed != Needed::Open
+        && counts
     {
         state
             .rates

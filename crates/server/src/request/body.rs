@@ -9,7 +9,7 @@ use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::{Stream, StreamExt, TryStreamExt};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::fields::Fields;
@@ -46,6 +46,17 @@ pub(crate) async fn read_without_audio(request: Request, limits: &Limits) -> Res
     }
 }
 
+/// The JSON object that a request of Xinference's own routes carries, whatever content type it names.
+pub(crate) async fn read_object(request: Request, limits: &Limits) -> Result<Map<String, Value>, ApiError> {
+    let largest = limits.max_text_bytes as u64;
+    let too_long = || {
+        let message = format!("The request is larger than {largest} bytes, the bound max_text_bytes.");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    };
+    let body = Body::from_stream(Timed::new(request.into_body(), limits));
+    json::read_object(&collect(body, largest, too_long).await?)
+}
+
 /// Parameters and audio of an audio route's request.
 pub(crate) async fn read(request: Request, limits: &Limits) -> Result<(Fields, Upload), ApiError> {
     let kind = media_type(request.headers());
@@ -72,17 +83,6 @@ pub(crate) async fn read(request: Request, limits: &Limits) -> Result<(Fields, U
     };
     let upload = upload.ok_or_else(|| ApiError::missing("file", "Send the audio in the parameter file."))?;
     Ok((fields, upload))
-}
-
-/// The JSON object of a request that carries some short values. The media type does not matter: clients forget it.
-pub(crate) async fn read_object(request: Request, limits: &Limits) -> Result<Value, ApiError> {
-    const LARGEST_BYTES: u64 = 64 << 10;
-    let body = Body::from_stream(Timed::new(request.into_body(), limits));
-    let body = collect(body, LARGEST_BYTES, || {
-        let message = format!("The request is larger than {LARGEST_BYTES} bytes.");
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
-    });
-    json::read_object(&body.await?).map(Value::Object)
 }
 
 enum MediaType {

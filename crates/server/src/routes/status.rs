@@ -1,11 +1,10 @@
-//! Probes, and what no route answers.
+//! Whether the server lives, and what no route answers.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
-use mynah_api::AuthProbe;
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
@@ -20,11 +19,6 @@ pub(crate) async fn health() -> Json<Value> {
 pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Json<Value>, ApiError> {
     state.place()?;
     Ok(health().await)
-}
-
-/// `GET /v1/cluster/auth`: Xinference's clients send their key only if told to.
-pub(crate) async fn auth_probe(State(state): State<Arc<AppState>>) -> Json<AuthProbe> {
-    Json(AuthProbe { auth: state.auth.is_on() })
 }
 
 /// Any path that no route has.

@@ -5,6 +5,7 @@ mod auth;
 mod bounds;
 mod errors;
 mod formats;
+mod metrics;
 mod models;
 mod parameters;
 mod speech;
