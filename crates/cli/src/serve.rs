@@ -89,6 +89,15 @@ impl Plan {
         settings.threads = args.threads.or(file.threads).map(usize::from);
         settings.speech_cache_bytes =
             args.speech_cache_bytes.or(file.speech_cache_bytes).unwrap_or(settings.speech_cache_bytes);
+        settings.load_on_request = !(args.no_load_on_request || file.no_load_on_request);
+        settings.restore_running = args.restore || file.restore;
+        settings.memory_budget_bytes = args.memory_budget_bytes.or(file.memory_budget_bytes);
+        settings.unload_after = args
+            .unload_after_s
+            .or(file.unload_after_s)
+            .map(Duration::try_from_secs_f64)
+            .transpose()
+            .map_err(|_| Failure::Usage("unload_after_s is no number of seconds".to_owned()))?;
         settings.queue_length = args.queue_length.or(file.queue_length).unwrap_or(settings.queue_length);
 
         let max_audio_s = args.max_audio_s.or(file.limits.max_audio_s);
@@ -111,7 +120,13 @@ impl Plan {
                 args.port.or(file.port).unwrap_or(DEFAULT_PORT),
             ),
             settings,
-            server: ServerConfig { api_keys, local_models, limits, ..ServerConfig::default() },
+            server: ServerConfig {
+                api_keys,
+                wait_for_models: !(args.no_wait || file.no_wait),
+                local_models,
+                limits,
+                ..ServerConfig::default()
+            },
         })
     }
 }
@@ -144,6 +159,11 @@ struct File {
     compute: Option<String>,
     threads: Option<u16>,
     queue_length: Option<usize>,
+    no_load_on_request: bool,
+    no_wait: bool,
+    restore: bool,
+    unload_after_s: Option<f64>,
+    memory_budget_bytes: Option<u64>,
     speech_cache_bytes: Option<usize>,
     models: BTreeMap<String, PathBuf>,
     limits: FileLimits,

@@ -16,6 +16,9 @@ pub struct ServerConfig {
     pub stop: Arc<Notify>,
     /// Keys of which one must come with every request but health and the authentication probe; empty: open to all.
     pub api_keys: Vec<String>,
+    /// Whether a request that names a model which is not in memory waits until it is; else it is answered 503 at once, with
+    /// the time to come again.
+    pub wait_for_models: bool,
     /// Checkpoints on disk that are served under names of the operator's choice.
     pub local_models: Vec<LocalModel>,
     /// Bounds on what one request and all together may take.
@@ -28,6 +31,7 @@ impl Default for ServerConfig {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9997)),
             stop: Arc::default(),
             api_keys: Vec::new(),
+            wait_for_models: true,
             local_models: Vec::new(),
             limits: Limits::default(),
         }

@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod machine;
 mod middleware;
+mod openapi;
 mod render;
 mod request;
 mod routes;

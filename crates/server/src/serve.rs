@@ -19,6 +19,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 use crate::config::ServerConfig;
 use crate::error::ApiError;
 use crate::middleware::{linger, log_access, require_key};
+use crate::openapi::{docs, openapi};
 use crate::routes;
 use crate::state::AppState;
 
@@ -26,7 +27,10 @@ use crate::state::AppState;
 pub fn router(engine: Engine, config: ServerConfig) -> Router {
     let state = Arc::new(AppState::new(engine, config));
     Router::new()
+        .route("/", get(docs))
+        .route("/docs", get(docs))
         .route("/health", get(routes::health))
+        .route("/openapi.json", get(openapi))
         .route("/status", get(routes::status))
         .route("/v1/address", get(routes::supervisor_address))
         .route("/v1/audio/embeddings", post(routes::embeddings))
