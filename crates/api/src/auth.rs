@@ -1,9 +1,10 @@
 //! Keys and tokens.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Answer of `POST /token` and `POST /v1/auth/refresh`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenPair {
     /// To be brought with requests.
     pub access_token: String,
@@ -14,7 +15,7 @@ pub struct TokenPair {
 }
 
 /// Answer of `POST /v1/admin/keys`: the only time that a key is told in clear.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NewKey {
     /// Number by which it is revoked.
     pub id: u64,
@@ -27,7 +28,7 @@ pub struct NewKey {
 }
 
 /// A key in the answer of `GET /v1/admin/keys`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Key {
     /// Number by which it is revoked.
     pub id: u64,

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ModelDescription;
 
 /// Answer of `GET /v1/cluster/auth`, the first call of every Xinference client: whether to send credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuthProbe {
     /// True where requests need a key.
     pub auth: bool,
 }
 
 /// Answer of `GET /status`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterStatus {
     /// Seconds since the server started.
     pub uptime: u64,
@@ -23,7 +24,7 @@ pub struct ClusterStatus {
 }
 
 /// One machine of [`ClusterStatus`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerStatus {
     /// Unix seconds of these figures.
     pub update_time: f64,
@@ -34,7 +35,7 @@ pub struct WorkerStatus {
 }
 
 /// A processor and its memory.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CpuStatus {
     /// Share of the processors in use since the last look, 0 to 1.
     pub usage: f64,
@@ -49,7 +50,7 @@ pub struct CpuStatus {
 }
 
 /// One of the two nodes of `GET /v1/cluster/info`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterNode {
     /// `Supervisor` or `Worker`; both are this process.
     pub node_type: String,
@@ -65,7 +66,7 @@ pub struct ClusterNode {
 }
 
 /// What `detailed=true` adds to a [`ClusterNode`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterNodeDetails {
     /// Always 0.
     pub gpu_vram_available: u64,
@@ -84,17 +85,17 @@ pub struct ClusterNodeDetails {
 }
 
 /// Answer of `GET /v1/cluster/version`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterVersion {
     /// Version of the program.
     pub version: String,
-    /// Always null: releases are told by their version.
+    /// The same: releases are told by their version.
     #[serde(rename = "full-revisionid")]
-    pub full_revision_id: Option<String>,
+    pub full_revision_id: String,
 }
 
 /// One machine of `GET /v1/workers`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Worker {
     /// Its address.
     #[serde(rename = "work-ip")]
@@ -104,14 +105,14 @@ pub struct Worker {
 }
 
 /// Answer of `GET /v1/supervisor`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Supervisor {
     /// Address of the server.
     pub supervisor_ip: String,
 }
 
 /// Answer of calls that say no more than that they did it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {
     /// Always true.
     pub result: bool,

@@ -1,9 +1,10 @@
 //! The body of every answer that is not a success.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// OpenAI's `error` object and Xinference's `detail` side by side, so that both families of clients find their text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// Read by OpenAI's clients.
     pub error: ErrorObject,
@@ -12,7 +13,7 @@ pub struct ErrorBody {
 }
 
 /// What went wrong, for Xinference's clients.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Detail {
     /// A message.
@@ -22,7 +23,7 @@ pub enum Detail {
 }
 
 /// A parameter that is not as it must be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     /// Kind of the fault, e.g. `missing` or `bool_parsing`.
     #[serde(rename = "type")]
@@ -36,7 +37,7 @@ pub struct Fault {
 }
 
 /// OpenAI's description of a failure; all four keys are always written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorObject {
     /// What went wrong and what to do about it.
     pub message: String,

@@ -1,16 +1,17 @@
 //! Models that run: their launch, their progress, their replicas.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Answer of `POST /v1/models`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Launched {
     /// The handle of the running model, to be used as `model` in requests.
     pub model_uid: String,
 }
 
 /// Where a running model is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum InstanceStatus {
     /// Being fetched and loaded.
@@ -24,7 +25,7 @@ pub enum InstanceStatus {
 }
 
 /// One of `GET /v1/models/instances`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Instance {
     /// Catalogue name.
     pub model_name: String,
@@ -47,7 +48,7 @@ pub struct Instance {
 }
 
 /// One replica of an [`Instance`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplicaStatus {
     /// 0, 1, 2...
     pub replica_id: u32,
@@ -70,7 +71,7 @@ pub struct ReplicaStatus {
 }
 
 /// One of `GET /v1/models/{uid}/replicas`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Replica {
     /// 0, 1, 2...
     pub replica_id: u32,
@@ -95,7 +96,7 @@ pub struct Replica {
 }
 
 /// What a launch is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// Nothing yet.
@@ -107,7 +108,7 @@ pub enum Stage {
 }
 
 /// Answer of `GET /v1/models/{uid}/progress`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LaunchProgress {
     /// 0 to 1.
     pub progress: f64,
@@ -120,7 +121,7 @@ pub struct LaunchProgress {
 }
 
 /// A download under way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DownloadFile {
     /// The model.
     pub name: String,
@@ -131,7 +132,7 @@ pub struct DownloadFile {
 }
 
 /// One replica of a [`LaunchProgress`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplicaProgress {
     /// 0, 1, 2...
     pub replica_id: u32,
@@ -158,7 +159,7 @@ pub struct ReplicaProgress {
 }
 
 /// Something that happened to a model, of `GET /v1/models/{uid}/events`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// `INFO` or `ERROR`.
     pub event_type: String,

@@ -23,6 +23,7 @@ pub use instance::{
 pub use model::{Model, ModelDescription, ModelList, ModelVersion};
 pub use registration::{
     CachedFiles, CachedModel, CachedModels, ModelSpec, RegisterRequest, RegistrationDetail, RegistrationName,
+    VirtualEnvironment,
 };
 pub use speech::{SpeechStreamEvent, SpeechUsage, SpokenWords, Voice, VoiceList};
 pub use transcription::{

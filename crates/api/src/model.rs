@@ -1,9 +1,10 @@
 //! Models as the server lists and describes them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One model: OpenAI's four keys, then Xinference's description.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Model {
     /// Name to be used as `model` in requests: the uid, or a name of the catalogue.
     pub id: String,
@@ -19,7 +20,7 @@ pub struct Model {
 }
 
 /// What Xinference's clients learn of a model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelDescription {
     /// Always `audio`.
     pub model_type: String,
@@ -56,7 +57,7 @@ pub struct ModelDescription {
 }
 
 /// Answer of `GET /v1/models`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelList {
     /// Always `list`.
     pub object: String,
@@ -65,7 +66,7 @@ pub struct ModelList {
 }
 
 /// A model on disk, of `GET /v1/models/audio/{name}/versions`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelVersion {
     /// The model's name.
     pub model_version: String,

@@ -1,10 +1,11 @@
 //! The catalogue and its registered models, and what of them is on disk, as Xinference's clients see them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// A name of the catalogue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RegistrationName {
     /// Catalogue name.
     pub model_name: String,
@@ -13,7 +14,7 @@ pub struct RegistrationName {
 }
 
 /// A model of the catalogue.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegistrationDetail {
     /// Catalogue name.
     pub model_name: String,
@@ -43,14 +44,18 @@ pub struct RegistrationDetail {
     pub default_transcription_config: Option<Value>,
     /// The engine that runs it.
     pub engine: Option<String>,
-    /// Always null: checkpoints of any format are read.
+    /// `pytorch`, the word that Xinference's clients know, or null. Checkpoints of any format are read.
     pub model_format: Option<String>,
     /// Always null.
     pub quantization: Option<String>,
     /// Always null.
     pub cache_name: Option<String>,
-    /// Always null: there is no Python.
-    pub virtualenv: Option<Value>,
+    /// An environment of Python without packages: there is none. Null for registered models.
+    pub virtualenv: Option<VirtualEnvironment>,
+    /// Always 0.
+    pub updated_at: u64,
+    /// Always false.
+    pub featured: bool,
     /// Licence of the weights.
     pub licence: String,
     /// The rest of the description that a registered model came with.
@@ -66,8 +71,29 @@ pub struct RegistrationDetail {
     pub download_hubs: Option<Vec<String>>,
 }
 
+/// What would have to be installed for a model, if there were Python.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VirtualEnvironment {
+    /// Always empty.
+    pub packages: Vec<String>,
+    /// Always true.
+    pub inherit_pip_config: bool,
+    /// Always null.
+    pub index_url: Option<String>,
+    /// Always null.
+    pub extra_index_url: Option<String>,
+    /// Always null.
+    pub find_links: Option<String>,
+    /// Always null.
+    pub trusted_host: Option<String>,
+    /// Always null.
+    pub index_strategy: Option<String>,
+    /// Always null.
+    pub no_build_isolation: Option<bool>,
+}
+
 /// A place that weights come from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelSpec {
     /// Always `pytorch`, the word that Xinference's clients know for what is no `mlx`.
     pub model_format: String,
@@ -86,7 +112,7 @@ pub struct ModelSpec {
 }
 
 /// Body of `POST /v1/model_registrations/audio`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RegisterRequest {
     /// The model's definition: the text of a JSON object.
     pub model: String,
@@ -98,14 +124,14 @@ pub struct RegisterRequest {
 }
 
 /// Answer of `GET /v1/cache/models`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CachedModels {
     /// The models on disk.
     pub list: Vec<CachedModel>,
 }
 
 /// A model on disk.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CachedModel {
     /// Catalogue name.
     pub model_name: String,
@@ -132,7 +158,7 @@ pub struct CachedModel {
 }
 
 /// Answer of `GET /v1/cache/models/files`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CachedFiles {
     /// Catalogue name.
     pub model_version: String,

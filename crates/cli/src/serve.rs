@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use mynah_engine::{Engine, Settings as EngineSettings};
@@ -144,6 +145,7 @@ fn read(args: &ServeArgs) -> Result<Settings, Failure> {
         ("threads", args.threads.map(u64::from)),
         ("queue_length", args.queue_length.map(|n| n as u64)),
         ("speech_cache_bytes", args.speech_cache_bytes.map(|n| n as u64)),
+        ("memory_budget_bytes", args.memory_budget_bytes),
         ("limits.max_upload_bytes", args.max_upload_bytes),
         ("limits.max_requests", args.max_requests.map(|n| n as u64)),
     ];
@@ -152,8 +154,21 @@ fn read(args: &ServeArgs) -> Result<Settings, Failure> {
             sources.put(name, number(value));
         }
     }
-    if let Some(seconds) = args.max_audio_s {
-        sources.put("limits.max_audio_s", seconds);
+    for (name, seconds) in [("limits.max_audio_s", args.max_audio_s), ("unload_after_s", args.unload_after_s)]
+    {
+        if let Some(seconds) = seconds {
+            sources.put(name, seconds);
+        }
+    }
+    let switches = [
+        ("no_load_on_request", args.no_load_on_request),
+        ("no_wait", args.no_wait),
+        ("restore", args.restore),
+    ];
+    for (name, on) in switches {
+        if on {
+            sources.put(name, true);
+        }
     }
     let path = |path: &PathBuf| path.display().to_string();
     let texts = [
@@ -236,6 +251,14 @@ impl Plan {
         engine.speech_cache_bytes = settings.speech_cache_bytes;
         engine.queue_length = settings.queue_length;
         engine.decode_limits.max_duration_s = settings.limits.max_audio_s;
+        engine.load_on_request = !settings.no_load_on_request;
+        engine.restore_running = settings.restore;
+        engine.memory_budget_bytes = settings.memory_budget_bytes;
+        engine.unload_after = settings
+            .unload_after_s
+            .map(Duration::try_from_secs_f64)
+            .transpose()
+            .map_err(|_| Failure::Usage("unload_after_s is no number of seconds".to_owned()))?;
 
         let mut local_models: Vec<_> =
             args.model_path.iter().map(|text| local_model(text)).collect::<Result<_, _>>()?;
@@ -252,7 +275,13 @@ impl Plan {
         Ok(Self {
             address,
             engine,
-            server: ServerConfig { auth, local_models, limits, ..ServerConfig::default() },
+            server: ServerConfig {
+                auth,
+                wait_for_models: !settings.no_wait,
+                local_models,
+                limits,
+                ..ServerConfig::default()
+            },
         })
     }
 }

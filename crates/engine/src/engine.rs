@@ -123,6 +123,8 @@ struct Inner {
     instances: Arc<Instances>,
     /// The launches of the running models, for the next process.
     running: Records,
+    /// Held by who ends a launch.
+    settling: Mutex<()>,
     /// Held by who makes room and loads.
     loading: Mutex<()>,
     watches_unused: AtomicBool,
@@ -163,6 +165,7 @@ impl Engine {
             turnstile: Arc::default(),
             instances: Arc::default(),
             running: Records::new(state.join("running")),
+            settling: Mutex::default(),
             loading: Mutex::default(),
             watches_unused: AtomicBool::new(false),
             jobs: AtomicUsize::new(0),

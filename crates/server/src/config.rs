@@ -18,6 +18,9 @@ pub struct ServerConfig {
     pub stop: Arc<Notify>,
     /// Who may do what; by default everybody everything.
     pub auth: Auth,
+    /// Whether a request that names a model which is not in memory waits until it is; else it is answered 503 at once, with
+    /// the time to come again.
+    pub wait_for_models: bool,
     /// Checkpoints on disk that are served under names of the operator's choice.
     pub local_models: Vec<LocalModel>,
     /// Bounds on what one request and all together may take.
@@ -30,6 +33,7 @@ impl Default for ServerConfig {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9997)),
             stop: Arc::default(),
             auth: Auth::default(),
+            wait_for_models: true,
             local_models: Vec::new(),
             limits: Limits::default(),
         }

@@ -187,7 +187,7 @@ impl From<mynah_engine::Error> for ApiError {
                     format!(" Did you mean {}?", near.join(" or "))
                 };
                 let message = format!(
-                    "Model not found in the model list, uid: {name}.{near} GET /v1/models lists all models."
+                    "Model not found in the model list, uid: {name}.{near} GET /v1/models?all=true lists all models."
                 );
                 Self::new(StatusCode::NOT_FOUND, message).param("model").code("model_not_found")
             }

@@ -12,6 +12,7 @@ mod events;
 mod machine;
 mod metrics;
 mod middleware;
+mod openapi;
 mod places;
 mod rate;
 mod render;

@@ -16,6 +16,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 use crate::config::ServerConfig;
 use crate::error::ApiError;
 use crate::middleware::{authorize, linger, log_access, secure};
+use crate::openapi::{docs, openapi};
 use crate::routes;
 use crate::state::{AppState, Control};
 
@@ -33,10 +34,13 @@ pub fn router_and_control(engine: Engine, config: ServerConfig) -> (Router, Cont
 
 fn routes(state: Arc<AppState>) -> Router {
     Router::new()
+        .route("/", get(docs))
+        .route("/docs", get(docs))
         .route("/health", get(routes::health))
         .route("/health/live", get(routes::health))
         .route("/health/ready", get(routes::ready))
         .route("/metrics", get(routes::metrics))
+        .route("/openapi.json", get(openapi))
         .route("/status", get(routes::status))
         .route("/token", post(routes::log_in))
         .route("/v1/address", get(routes::supervisor_address))

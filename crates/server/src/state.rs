@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use mynah_engine::Engine;
+use mynah_engine::{Engine, Error, LaunchRequest, ModelRef, Selected};
 use tokio::sync::Semaphore;
 
 use crate::auth::{Auth, CallerId};
@@ -86,6 +86,20 @@ impl AppState {
                 .code("rate_limit_exceeded")
                 .retry_after(Duration::from_secs(1))
         })
+    }
+
+    /// The model that a request names.
+    pub(crate) fn select(&self, name: &str) -> Result<Selected, ApiError> {
+        let selected = self.engine.select(name)?;
+        let Selected { model: ModelRef::Named(model), lease: None } = &selected else { return Ok(selected) };
+        if self.config.wait_for_models || self.engine.find_running(model).is_ok() {
+            return Ok(selected);
+        }
+        match self.engine.launch(LaunchRequest::new(model)) {
+            // Another request was faster.
+            Ok(_) | Err(Error::UidTaken(_)) => Ok(self.engine.select(name)?),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Does what looks at the disk or waits, off the async threads. `what` fails is told where it panics.

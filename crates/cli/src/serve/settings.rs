@@ -26,6 +26,11 @@ pub(super) struct Settings {
     pub(super) compute: String,
     pub(super) threads: Option<u16>,
     pub(super) queue_length: usize,
+    pub(super) no_load_on_request: bool,
+    pub(super) no_wait: bool,
+    pub(super) restore: bool,
+    pub(super) unload_after_s: Option<f64>,
+    pub(super) memory_budget_bytes: Option<u64>,
     pub(super) speech_cache_bytes: usize,
     pub(super) log_level: String,
     pub(super) log_format: LogFormat,
@@ -83,6 +88,11 @@ impl Default for Settings {
             compute: "auto".to_owned(),
             threads: None,
             queue_length: engine.queue_length,
+            no_load_on_request: false,
+            no_wait: false,
+            restore: false,
+            unload_after_s: None,
+            memory_budget_bytes: None,
             speech_cache_bytes: engine.speech_cache_bytes,
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
@@ -150,6 +160,8 @@ struct Entry {
 enum Kind {
     Text,
     Number,
+    /// true or false.
+    Switch,
     /// Comma-separated where it is one text.
     Texts,
 }
@@ -159,7 +171,7 @@ const fn entry(name: &'static str, kind: Kind, what: &'static str) -> Entry {
 }
 
 /// All but `[models]`, in the order of the file.
-const ENTRIES: [Entry; 26] = [
+const ENTRIES: [Entry; 31] = [
     entry("host", Kind::Text, "Address or name to listen on."),
     entry("port", Kind::Number, "Port to listen on; 0 takes a free one."),
     entry(
@@ -181,6 +193,27 @@ const ENTRIES: [Entry; 26] = [
     entry("compute", Kind::Text, "Precision of the weights at run time: auto, f32, f16 or int8."),
     entry("threads", Kind::Number, "Threads to compute with. Default: one per physical core."),
     entry("queue_length", Kind::Number, "Jobs at once in the engine, waiting ones included."),
+    entry(
+        "no_load_on_request",
+        Kind::Switch,
+        "Answer 404 for models that were not launched, in place of loading them.",
+    ),
+    entry(
+        "no_wait",
+        Kind::Switch,
+        "Answer 503 with Retry-After while a model is fetched and loaded, in place of letting the request wait.",
+    ),
+    entry("restore", Kind::Switch, "Launch again the models that were running when the server ended."),
+    entry(
+        "unload_after_s",
+        Kind::Number,
+        "Seconds after which a model that is not used is unloaded; a launch can set its own. Default: never.",
+    ),
+    entry(
+        "memory_budget_bytes",
+        Kind::Number,
+        "Weights in memory at once; models not in use make room, the longest unused first. Default: no bound.",
+    ),
     entry(
         "speech_cache_bytes",
         Kind::Number,
@@ -255,6 +288,11 @@ impl Entry {
             Kind::Texts => {
                 Ok(Value::Array(text.split(',').map(|part| Value::String(part.trim().to_owned())).collect()))
             }
+            Kind::Switch => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" | "on" => Ok(Value::Boolean(true)),
+                "false" | "0" | "no" | "off" => Ok(Value::Boolean(false)),
+                _ => Err(Failure::Usage(format!("{}: {text:?} is neither true nor false", self.name))),
+            },
             Kind::Number => {
                 number().ok_or_else(|| Failure::Usage(format!("{}: {text:?} is no number", self.name)))
             }
@@ -380,6 +418,8 @@ mod tests {
             auth_config: Some("a".into()),
             token_minutes: Some(1.0),
             threads: Some(1),
+            unload_after_s: Some(1.0),
+            memory_budget_bytes: Some(1),
             limits: LimitSettings { requests_per_minute_per_address: Some(1), ..LimitSettings::default() },
             ..Settings::default()
         };

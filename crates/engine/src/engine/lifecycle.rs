@@ -341,15 +341,12 @@ impl Inner {
 
     /// Ends a launch; whether it was still under way.
     fn settle(&self, instance: &Arc<Instance>, outcome: Result<(), Error>) -> bool {
-        let failure = outcome.as_ref().err().cloned();
-        let settled = instance.phase.send_if_modified(|phase| {
-            let launching = phase.is_launching();
-            if launching {
-                *phase = outcome.map_or_else(Phase::Failed, |()| Phase::Ready);
-            }
-            launching
-        });
-        if let Some(error) = failure.filter(|_| settled) {
+        // The launch's own thread and who stops it may come at once.
+        let _alone = lock(&self.settling);
+        if !instance.phase.borrow().is_launching() {
+            return false;
+        }
+        if let Err(error) = &outcome {
             tracing::warn!(%error, uid = instance.uid, "a launch failed");
             self.instances.journal.note(&instance.uid, Severity::Error, error.to_string());
             let stays = instance.request.restored && !matches!(error, Error::Cancelled);
@@ -361,7 +358,8 @@ impl Inner {
                 self.instances.remove(instance);
             }
         }
-        settled
+        instance.phase.send_replace(outcome.map_or_else(Phase::Failed, |()| Phase::Ready));
+        true
     }
 
     fn view(&self, instance: &Instance) -> Running {

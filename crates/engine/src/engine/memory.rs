@@ -8,11 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Inner, ModelRef};
-use crate::Error;
 use crate::instances::Phase;
 use crate::loaded::Resident;
 use crate::pull::bytes_of;
 use crate::sync::lock;
+use crate::{Error, Synthesizer, Transcriber};
 
 /// How often unused models are looked for, at most and at least.
 const OFTEN: Duration = Duration::from_millis(50);
@@ -21,8 +21,8 @@ const SELDOM: Duration = Duration::from_secs(1);
 impl Inner {
     /// All models in memory.
     pub(super) fn residents(&self) -> Vec<Resident> {
-        let mut residents = self.transcribers.residents(|model| model.bytes());
-        residents.extend(self.synthesizers.residents(|model| model.bytes()));
+        let mut residents = self.transcribers.residents(Transcriber::bytes);
+        residents.extend(self.synthesizers.residents(Synthesizer::bytes));
         residents
     }
 

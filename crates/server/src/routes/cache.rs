@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use mynah_api::{CachedFiles, CachedModel, CachedModels, Done};
-use mynah_engine::{Error, ModelStatus, Origin, Phase};
+use mynah_engine::{Engine, Error, ModelStatus, Origin, Phase};
 
 use crate::error::ApiError;
 use crate::request::Parameters;
@@ -17,7 +17,7 @@ pub(crate) async fn list_cached(
     State(state): State<Arc<AppState>>,
     Query(query): Query<Parameters>,
 ) -> Result<Json<CachedModels>, ApiError> {
-    let statuses = state.blocking("The cache cannot be listed", |engine| engine.models()).await?;
+    let statuses = state.blocking("The cache cannot be listed", Engine::models).await?;
     let wanted =
         |status: &&ModelStatus| query.text("model_name").is_none_or(|name| name == status.entry.name);
     let address = state.config.address.to_string();
@@ -47,7 +47,7 @@ pub(crate) async fn list_cached_files(
     Query(query): Query<Parameters>,
 ) -> Result<Json<CachedFiles>, ApiError> {
     let name = query.required("model_version")?.to_owned();
-    let statuses = state.blocking("The cache cannot be listed", |engine| engine.models()).await?;
+    let statuses = state.blocking("The cache cannot be listed", Engine::models).await?;
     let found = statuses.into_iter().find(|status| status.entry.name == name);
     // What other programs keep is left alone.
     let ours = found.and_then(|status| status.on_disk).filter(|found| found.origin == Origin::Store);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use mynah_api::ModelVersion;
+use mynah_engine::Engine;
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
@@ -20,7 +21,7 @@ pub(super) async fn versions(
     if kind != "audio" {
         return Ok(Json(Vec::new()));
     }
-    let statuses = state.blocking("The versions cannot be listed", |engine| engine.models()).await?;
+    let statuses = state.blocking("The versions cannot be listed", Engine::models).await?;
     let address = state.config.address.to_string();
     let version = statuses.into_iter().find(|status| status.entry.name == name).map(|status| {
         let at = |path: String| BTreeMap::from([(address, path)]);
@@ -39,7 +40,7 @@ pub(crate) async fn engines(
     State(state): State<Arc<AppState>>,
     Path((kind, name)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
-    let statuses = state.blocking("The engines cannot be listed", |engine| engine.models()).await?;
+    let statuses = state.blocking("The engines cannot be listed", Engine::models).await?;
     let known = statuses.iter().find(|status| status.entry.name == name && status.entry.family == "whisper");
     Ok(Json(match known {
         // The names that Xinference's clients choose among. Whatever they choose, the same code runs.

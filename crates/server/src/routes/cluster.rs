@@ -10,6 +10,7 @@ use mynah_api::{
     AuthProbe, ClusterNode, ClusterNodeDetails, ClusterStatus, ClusterVersion, Done, Supervisor, Worker,
     WorkerStatus,
 };
+use mynah_engine::Engine;
 use serde_json::{Value, json};
 
 use super::models;
@@ -46,7 +47,7 @@ pub(crate) async fn supervisor(State(state): State<Arc<AppState>>) -> Json<Super
 
 /// `GET /v1/workers`.
 pub(crate) async fn workers(State(state): State<Arc<AppState>>) -> Result<Json<Vec<Worker>>, ApiError> {
-    let running = state.blocking("The models cannot be listed", |engine| engine.running()).await?;
+    let running = state.blocking("The models cannot be listed", Engine::running).await?;
     let work_ip = address(&state);
     let models = models::by_replica(&running, &work_ip).into_iter().collect();
     Ok(Json(vec![Worker { work_ip, models }]))
@@ -81,7 +82,8 @@ pub(crate) async fn cluster_info(
 
 /// `GET /v1/cluster/version`.
 pub(crate) async fn cluster_version() -> Json<ClusterVersion> {
-    Json(ClusterVersion { version: env!("CARGO_PKG_VERSION").to_owned(), full_revision_id: None })
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    Json(ClusterVersion { full_revision_id: version.clone(), version })
 }
 
 /// `GET /v1/cluster/devices`: the number of GPUs.

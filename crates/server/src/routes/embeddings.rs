@@ -13,7 +13,7 @@ pub(crate) async fn embeddings(State(state): State<Arc<AppState>>, request: Requ
     let (fields, _) = read(request, &state.limits()).await?;
     let model = fields.text("model")?;
     let model = model.ok_or_else(|| ApiError::missing("model", "Name the model in the parameter model."))?;
-    state.engine.select(&model)?;
+    state.select(&model)?;
     let message = format!("Model {model:.100} is not for creating audio embeddings; no model here is.");
     Err(ApiError::unsupported("model", message))
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
 use mynah_api::{Event, Instance, LaunchProgress, Replica};
-use mynah_engine::Error;
+use mynah_engine::{Engine, Error};
 use serde_json::{Value, json};
 
 use super::view;
@@ -20,7 +20,7 @@ pub(crate) async fn list_instances(
     State(state): State<Arc<AppState>>,
     Query(query): Query<Parameters>,
 ) -> Result<Json<Vec<Instance>>, ApiError> {
-    let running = state.blocking("The instances cannot be listed", |engine| engine.running()).await?;
+    let running = state.blocking("The instances cannot be listed", Engine::running).await?;
     let address = state.config.address.to_string();
     let instances = running.iter().map(|running| view::instance(running, &address));
     let wanted = |instance: &Instance| match (query.text("model_uid"), query.text("model_name")) {

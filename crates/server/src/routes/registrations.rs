@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
-use mynah_api::{Fault, ModelSpec, RegistrationDetail, RegistrationName};
+use mynah_api::{Fault, ModelSpec, RegistrationDetail, RegistrationName, VirtualEnvironment};
 use mynah_engine::{Entry, ModelStatus, Registration, Source};
 use serde_json::{Map, Value};
 
@@ -138,10 +138,14 @@ fn detail(entry: &Entry, registration: Option<&Registration>) -> RegistrationDet
         default_model_config: None,
         default_transcription_config: None,
         engine: Some("mynah".to_owned()),
-        model_format: None,
+        model_format: (entry.family == "whisper").then(|| "pytorch".to_owned()),
         quantization: None,
         cache_name: None,
-        virtualenv: None,
+        virtualenv: registration
+            .is_none()
+            .then(|| VirtualEnvironment { inherit_pip_config: true, ..VirtualEnvironment::default() }),
+        updated_at: 0,
+        featured: false,
         licence: entry.licence.clone(),
         rest: Map::new(),
         is_builtin: registration.is_none(),

@@ -22,7 +22,7 @@ pub(crate) async fn speech(
     let fields = read_without_audio(request, limits).await?;
     let SpeechParams { model, text, options, format, encoding, sse, words } =
         SpeechParams::from_fields(fields)?;
-    let Selected { model, lease } = state.engine.select(&model)?;
+    let Selected { model, lease } = state.select(&model)?;
     let request = SpeakRequest { model, text, options, format, encoding };
     let job = state.engine.speak(request)?;
     let speech = TimedSpeech { job, lease, deadline: Deadline::after(limits.request_time) };

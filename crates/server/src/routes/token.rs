@@ -21,8 +21,8 @@ pub(crate) async fn log_in(
     request: Request,
 ) -> Result<Json<TokenPair>, ApiError> {
     if !state.auth.is_on() {
-        let message = "Method Not Allowed: this server asks for no keys, so there are no tokens.";
-        return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message).code("method_not_allowed"));
+        let message = "Not Found: this server asks for no keys, so there are no tokens.";
+        return Err(ApiError::new(StatusCode::NOT_FOUND, message).code("not_found"));
     }
     let address = address(&request);
     refuse_guessing(&state, address)?;

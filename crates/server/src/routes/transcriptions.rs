@@ -37,7 +37,7 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
     let limits = &state.limits();
     let (fields, upload) = read(request, limits).await?;
     let TranscriptionParams { model, options, response } = TranscriptionParams::from_fields(fields, task)?;
-    let Selected { model, lease } = state.engine.select(&model)?;
+    let Selected { model, lease } = state.select(&model)?;
     let audio = match upload {
         Upload::Memory(bytes) => AudioSource::Bytes(bytes),
         Upload::File(path) => AudioSource::TempFile(path),

@@ -3,11 +3,14 @@
 mod access;
 mod auth;
 mod bounds;
+mod documentation;
 mod errors;
 mod formats;
+mod lifecycle;
 mod metrics;
 mod models;
 mod parameters;
+mod replay;
 mod speech;
 mod stream;
 mod support;
