@@ -1,6 +1,7 @@
 //! The program as scripts see it: what goes where, and how it exits. Nothing here needs real weights or a network.
 
 mod client;
+mod live;
 mod scripted;
 mod serve;
 
@@ -302,14 +303,19 @@ fn nothing_is_left_behind_in_the_working_folder() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// A checkpoint of ChatTTS with random weights.
+fn write_chattts(folder: &Path) {
+    let vocabulary =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/data/chattts/tokenizer.json");
+    let vocabulary = std::fs::read(vocabulary).unwrap();
+    mynah_testkit::chattts::write(folder, &mynah_testkit::chattts::TINY, &vocabulary).unwrap();
+}
+
 #[test]
 fn chattts_speaks_whole_and_in_pieces() {
     let home = TempDir::new().unwrap();
     let model = home.path().join("chattts");
-    let vocabulary =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/data/chattts/tokenizer.json");
-    let vocabulary = std::fs::read(vocabulary).unwrap();
-    mynah_testkit::chattts::write(&model, &mynah_testkit::chattts::TINY, &vocabulary).unwrap();
+    write_chattts(&model);
     let speak = |more: &[&str]| {
         let model = model.to_str().unwrap();
         let text = "你好，世界。今天 the food is good，我们有3个。";

@@ -12,13 +12,13 @@ use tempfile::TempDir;
 use crate::{mynah, run};
 
 /// A running server, ended when dropped.
-struct Server {
+pub(crate) struct Server {
     child: Option<Child>,
     address: String,
 }
 
 impl Server {
-    fn start(home: &TempDir, options: &[&str]) -> Self {
+    pub(crate) fn start(home: &TempDir, options: &[&str]) -> Self {
         Self::spawn(mynah(home).arg("serve"), options)
     }
 
@@ -37,7 +37,7 @@ impl Server {
         Self { child: Some(child), address }
     }
 
-    fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
@@ -46,8 +46,13 @@ impl Server {
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
+    /// Waits until it has ended by itself.
+    pub(crate) fn ended(mut self) {
+        assert_eq!(self.child.take().unwrap().wait().unwrap().code(), Some(0));
+    }
+
     /// Ends it and returns what it logged.
-    fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         self.signal("-TERM");
         let output = self.child.take().unwrap().wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0));
@@ -103,7 +108,7 @@ fn answer(mut stream: TcpStream) -> (u16, String) {
 
 /// Standard output of a command that must succeed.
 #[track_caller]
-fn output(home: &TempDir, arguments: &[&str], input: &str) -> String {
+pub(crate) fn output(home: &TempDir, arguments: &[&str], input: &str) -> String {
     let mut child = mynah(home)
         .args(arguments)
         .stdin(Stdio::piped())
