@@ -125,7 +125,7 @@ async def surface(kind, client, last):
     await say(dialogue, "hello", expect=lambda got: len(got) > 500)
     await say(dialogue, "hello", voice="echo", response_format="wav", stream=True, expect=lambda got: got[:4] == b"RIFF")
     await say(dialogue, "hello", response_format="pcm", seed=7, expect=lambda got: len(got) > 500)
-    await say(dialogue, "hello", voice="x" * 401, expect=lambda got: len(got) > 500)
+    await say(dialogue, "hello", voice="x" * 401, fails="no saved tensor")
     await say(dialogue, "hello", response_format="m4b", fails="response_format")
     await say(voice, TEXT, voice="nobody", fails="heart, emma")
     await say(voice, TEXT, prompt_speech=audio, fails="prompt_speech")
@@ -134,7 +134,9 @@ async def surface(kind, client, last):
     name = f"{kind}-whisper"
     definition = {"model_name": name, "model_family": "whisper", "multilingual": True, "model_id": "someone/whisper"}
     await on("list_model_registrations", "audio", expect=lambda got: {"model_name": "ChatTTS", "is_builtin": True} in got)
-    await on("list_model_registrations", "audio", detailed=True, expect=lambda got: all(one["model_specs"] for one in got))
+    # The async client cannot ask for details.
+    if kind == "sync":
+        await on("list_model_registrations", "audio", detailed=True, expect=lambda got: all(one["model_specs"] for one in got))
     await on("list_model_registrations", "nothing", fails="Unsupported model type: nothing")
     await on("get_model_registration", "audio", "whisper-base", expect=lambda got: got["model_family"] == "whisper")
     await on("get_model_registration", "audio", "nobody", fails="Model nobody not found")
@@ -158,7 +160,7 @@ async def surface(kind, client, last):
     await on("reload_model", uid, {}, fails="Reload with retained weights")
     await on("get_model_reload_status", uid, fails="Reload with retained weights")
     await on("get_model_reload_config", uid, fails="Reload with retained weights")
-    for method in ["get_autostart_config", "get_autostart_model_summary", "list_api_relaunches", "list_worker_relaunches"]:
+    for method in ["get_autostart_config", "get_autostart_model_summary", "list_worker_relaunches"]:
         await on(method, fails="Not Found")
     # The end.
     await on("login", "someone", "secret")

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
 use super::{Engine, Inner, ModelRef, ModelStatus, Variant, guarded};
-use crate::catalogue::{Ability, Entry, Registration};
+use crate::catalogue::{Ability, Entry, Registration, Source};
 use crate::instances::{Instance, Launch, LaunchRequest, Lease, Phase, Running};
 use crate::journal::{Event, Severity};
 use crate::sync::lock;
@@ -96,11 +96,14 @@ impl Engine {
         let inner = &self.inner;
         let mut running: Vec<Running> =
             inner.instances.all().iter().map(|instance| inner.view(instance)).collect();
+        let failed = |running: &&Running| matches!(running.phase, Phase::Failed(_));
+        let uses: HashSet<ModelRef> =
+            running.iter().filter(|r| !failed(r)).map(|r| r.model.clone()).collect();
         let uids: HashSet<String> = running.iter().map(|running| running.uid.clone()).collect();
         for resident in inner.residents() {
             let ModelRef::Named(name) = &resident.model else { continue };
             let Ok(entry) = inner.catalogue.find(name) else { continue };
-            if !uids.contains(name) {
+            if !uses.contains(&resident.model) && !uids.contains(name) {
                 running.push(Running {
                     uid: name.clone(),
                     entry: Some(entry),
@@ -275,21 +278,12 @@ impl Inner {
             return Err(Error::Launch("unload_after_s must be a number of seconds, 0 or more.".to_owned()));
         }
         let entry = self.catalogue.find(&request.model_name)?;
-        if let Some(path) = &request.path {
-            if !path.exists() {
-                let path = path.display();
-                return Err(Error::Launch(format!(
-                    "Invalid input. `model_path`: {path} File or directory does not exist."
-                )));
-            }
-            if family_of_checkpoint(path) != entry.family {
-                let message = format!(
-                    "Invalid input. `model_path`: {} holds no {} model.",
-                    path.display(),
-                    entry.family
-                );
-                return Err(Error::Launch(message));
-            }
+        let of_registration = match entry.sources.first() {
+            Some(Source::Local { path }) => Some(path),
+            _ => None,
+        };
+        if let Some(path) = request.path.as_ref().or(of_registration) {
+            check_checkpoint(path, &entry)?;
         }
         let name = entry.name.clone();
         let compute = request.compute.filter(|compute| *compute != self.settings.compute);
@@ -392,6 +386,18 @@ impl Inner {
         self.synthesizers.forget(model);
         lock(&self.speeches).forget_model(model);
     }
+}
+
+fn check_checkpoint(path: &Path, entry: &Entry) -> Result<(), Error> {
+    let refuse =
+        |what: &str| Err(Error::Launch(format!("Invalid input. `model_path`: {} {what}", path.display())));
+    if !path.exists() {
+        return refuse("File or directory does not exist.");
+    }
+    if family_of_checkpoint(path) != entry.family {
+        return refuse(&format!("holds no {} model.", entry.family));
+    }
+    Ok(())
 }
 
 fn check_uid(uid: &str) -> Result<(), Error> {

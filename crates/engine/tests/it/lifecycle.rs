@@ -426,6 +426,12 @@ fn models_that_requests_load_run_under_their_names() {
     test.launch(LaunchRequest::new("mine"));
     assert_eq!((test.engine.running().len(), test.loads()), (1, 1));
     test.engine.terminate("mine").unwrap();
+    test.launch(LaunchRequest { uid: Some("other".into()), ..LaunchRequest::new("mine") });
+    let uids: Vec<String> = test.engine.running().into_iter().map(|running| running.uid).collect();
+    assert_eq!(uids, ["other"], "its weights are not listed twice");
+    test.engine.terminate("other").unwrap();
+    fs::remove_dir_all(folder).unwrap();
+    assert!(matches!(test.engine.launch(LaunchRequest::new("mine")), Err(Error::Launch(_))));
     assert!(test.engine.unregister("mine").unwrap());
     assert!(matches!(test.engine.select("mine"), Err(Error::UnknownModel { .. })));
 }

@@ -2,7 +2,6 @@
 
 mod chattts;
 mod download;
-mod hub;
 mod jobs;
 mod lifecycle;
 mod on_disk;

@@ -44,7 +44,7 @@ pub(super) fn speak(_: &mut SchemaGenerator) -> Value {
         "sample_rate": {"type": "integer", "minimum": 8000, "maximum": 48000},
         "seed": {"type": "integer", "description": "Equal seeds give equal audio"},
         "timestamp_granularities[]": {"type": "array", "items": {"enum": ["word"]}},
-        "kwargs": {"type": ["string", "object"], "description": "The last five, for Xinference's clients"},
+        "kwargs": {"type": ["string", "object"], "description": "Instructions, sample_rate, seed and granularities, as Xinference's clients send them"},
     });
     let schema =
         json!({"schema": {"type": "object", "required": ["model", "input"], "properties": properties}});
