@@ -30,6 +30,7 @@ use crate::{
     Synthesizer, TranscribeRequest, Transcriber, audio,
 };
 
+mod launch;
 mod lifecycle;
 mod memory;
 mod speak;
@@ -122,7 +123,7 @@ struct Inner {
     turnstile: Arc<Turnstile>,
     instances: Arc<Instances>,
     /// The launches of the running models, for the next process.
-    running: Records,
+    launches: Records,
     /// Held by who ends a launch.
     settling: Mutex<()>,
     /// Held by who makes room and loads.
@@ -164,7 +165,7 @@ impl Engine {
             missed_voice: Mutex::new(None),
             turnstile: Arc::default(),
             instances: Arc::default(),
-            running: Records::new(state.join("running")),
+            launches: Records::new(state.join("running")),
             settling: Mutex::default(),
             loading: Mutex::default(),
             watches_unused: AtomicBool::new(false),

@@ -52,7 +52,7 @@ fn the_next_start_works_whenever_the_server_is_killed() {
         Hub::start(move |request| {
             let mut reply = repository.answer(request);
             if slow.load(Ordering::Acquire) && reply.body.len() > 100_000 {
-                reply.pace = Some((40_000, Duration::from_millis(10)));
+                reply.pace = Some((20_000, Duration::from_millis(10)));
             }
             reply
         })
@@ -71,7 +71,12 @@ fn the_next_start_works_whenever_the_server_is_killed() {
     let mut random = Random::new();
     println!("seed {}", random.0);
     let told = Arc::new(Mutex::new(Told::default()));
+    let mut half_downloaded = 0;
     for round in 0..KILLS {
+        // Each round has something to download.
+        if home.join("models").join(PULLED).exists() {
+            must(program().args(["rm", PULLED]));
+        }
         let server = Server::start(program());
         check(&server, &told.lock().unwrap());
         let pull =
@@ -89,12 +94,21 @@ fn the_next_start_works_whenever_the_server_is_killed() {
         for work in work {
             work.join().unwrap();
         }
+        half_downloaded += usize::from(home.join("models/.partial").join(PULLED).exists());
     }
     slow.store(false, Ordering::Release);
+    if home.join("models").join(PULLED).exists() {
+        must(program().args(["rm", PULLED]));
+    }
     let server = Server::start(program());
     check(&server, &told.lock().unwrap());
     let told = told.lock().unwrap();
-    println!("{} registered, {} running after {KILLS} kills", told.registered.len(), told.running.len());
+    println!(
+        "{KILLS} kills, {half_downloaded} of them in a download: {} registered, {} running",
+        told.registered.len(),
+        told.running.len()
+    );
+    assert!(half_downloaded > KILLS / 5, "hardly any download was cut off");
     assert!(
         told.registered.len() > KILLS / 5 && told.running.len() > 1,
         "hardly anything was done: {told:?}"
