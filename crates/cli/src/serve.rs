@@ -1,5 +1,6 @@
 //! `mynah serve`.
 
+mod entries;
 mod settings;
 mod users;
 
