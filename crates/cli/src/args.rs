@@ -313,7 +313,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "KEY", env = "MYNAH_API_KEY", hide_env_values = true, value_delimiter = ',')]
     pub(crate) api_key: Vec<String>,
 
-    /// Settings as TOML: host, port, api_keys, compute, threads, queue_length, speech_cache_bytes, [models] name = path, [limits]
+    /// Settings as TOML: the options of this command by their names, [models] name = path, [limits]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
@@ -344,6 +344,26 @@ pub(crate) struct ServeArgs {
     /// Jobs at once in the engine, waiting ones included [default: 32]
     #[arg(long, value_name = "N")]
     pub(crate) queue_length: Option<usize>,
+
+    /// Answer 404 for models that were not launched, in place of loading them
+    #[arg(long)]
+    pub(crate) no_load_on_request: bool,
+
+    /// Answer 503 with Retry-After while a model is fetched and loaded, in place of letting the request wait
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+
+    /// Launch again the models that were running when the server ended
+    #[arg(long)]
+    pub(crate) restore: bool,
+
+    /// Unload models that were not used for this time, seconds; a launch can set its own [default: never]
+    #[arg(long, value_name = "S", value_parser = positive_f64)]
+    pub(crate) unload_after_s: Option<f64>,
+
+    /// Weights in memory at once, bytes; models not in use make room, the longest unused first [default: no bound]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) memory_budget_bytes: Option<u64>,
 
     /// Finished speech that is kept for those who ask for the same again, bytes; 0 keeps none [default: 16777216]
     #[arg(long, value_name = "BYTES")]

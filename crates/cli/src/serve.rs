@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -33,7 +34,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     outcome
 }
 
-async fn serve(engine: Engine, address: SocketAddr, config: ServerConfig) -> Result<(), Failure> {
+async fn serve(engine: Engine, address: SocketAddr, mut config: ServerConfig) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let listener = TcpListener::bind(address).await.map_err(|error| {
         Failure::Failed(Some(format!("cannot listen on {address}: {error}; --port 0 takes a free port")))
@@ -43,11 +44,16 @@ async fn serve(engine: Engine, address: SocketAddr, config: ServerConfig) -> Res
         tracing::warn!("{address} can be reached from other machines and no --api-key is set");
     }
     let grace = config.limits.shutdown_grace;
+    config.address = address;
+    let asked_to_stop = Arc::clone(&config.stop);
+    engine.restore();
     let router = mynah_server::router(engine, config);
     ready(address)?;
     let stop = async move {
-        let signal = signals.next().await;
-        tracing::info!(signal, "stopping");
+        tokio::select! {
+            signal = signals.next() => tracing::info!(signal, "stopping"),
+            () = asked_to_stop.notified() => tracing::info!("stopping, as a client asked"),
+        }
     };
     mynah_server::serve(listener, router, grace, stop)
         .await
@@ -83,6 +89,15 @@ impl Plan {
         settings.threads = args.threads.or(file.threads).map(usize::from);
         settings.speech_cache_bytes =
             args.speech_cache_bytes.or(file.speech_cache_bytes).unwrap_or(settings.speech_cache_bytes);
+        settings.load_on_request = !(args.no_load_on_request || file.no_load_on_request);
+        settings.restore_running = args.restore || file.restore;
+        settings.memory_budget_bytes = args.memory_budget_bytes.or(file.memory_budget_bytes);
+        settings.unload_after = args
+            .unload_after_s
+            .or(file.unload_after_s)
+            .map(Duration::try_from_secs_f64)
+            .transpose()
+            .map_err(|_| Failure::Usage("unload_after_s is no number of seconds".to_owned()))?;
         settings.queue_length = args.queue_length.or(file.queue_length).unwrap_or(settings.queue_length);
 
         let max_audio_s = args.max_audio_s.or(file.limits.max_audio_s);
@@ -105,7 +120,13 @@ impl Plan {
                 args.port.or(file.port).unwrap_or(DEFAULT_PORT),
             ),
             settings,
-            server: ServerConfig { api_keys, local_models, limits },
+            server: ServerConfig {
+                api_keys,
+                wait_for_models: !(args.no_wait || file.no_wait),
+                local_models,
+                limits,
+                ..ServerConfig::default()
+            },
         })
     }
 }
@@ -138,6 +159,11 @@ struct File {
     compute: Option<String>,
     threads: Option<u16>,
     queue_length: Option<usize>,
+    no_load_on_request: bool,
+    no_wait: bool,
+    restore: bool,
+    unload_after_s: Option<f64>,
+    memory_budget_bytes: Option<u64>,
     speech_cache_bytes: Option<usize>,
     models: BTreeMap<String, PathBuf>,
     limits: FileLimits,

@@ -1,17 +1,41 @@
 //! What an operator can set.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 /// Settings of the HTTP side; [`Default`] suits one machine. Holds secrets, hence no `Debug`.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct ServerConfig {
+    /// Where the server can be reached, which Xinference's clients are told.
+    pub address: SocketAddr,
+    /// Notified where a client asks the server to stop.
+    pub stop: Arc<Notify>,
     /// Keys of which one must come with every request but health and the authentication probe; empty: open to all.
     pub api_keys: Vec<String>,
+    /// Whether a request that names a model which is not in memory waits until it is; else it is answered 503 at once, with
+    /// the time to come again.
+    pub wait_for_models: bool,
     /// Checkpoints on disk that are served under names of the operator's choice.
     pub local_models: Vec<LocalModel>,
     /// Bounds on what one request and all together may take.
     pub limits: Limits,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9997)),
+            stop: Arc::default(),
+            api_keys: Vec::new(),
+            wait_for_models: true,
+            local_models: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// A checkpoint on disk that is served under `name`.

@@ -5,9 +5,12 @@
 //! temporary file, and a client that leaves drops its handler and so its job.
 
 mod config;
+mod dialect;
 mod error;
 mod events;
+mod machine;
 mod middleware;
+mod openapi;
 mod render;
 mod request;
 mod routes;

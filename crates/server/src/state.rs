@@ -1,10 +1,10 @@
 //! What all requests share.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use mynah_engine::{Ability, Engine, ModelRef};
+use mynah_engine::{Engine, Error, LaunchRequest, ModelRef, Selected};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::ServerConfig;
@@ -13,17 +13,19 @@ use crate::error::ApiError;
 pub(crate) struct AppState {
     pub(crate) engine: Engine,
     pub(crate) config: ServerConfig,
-    /// What each of the operator's own checkpoints does, in the configuration's order.
-    pub(crate) local_abilities: Vec<Ability>,
+    pub(crate) started: Instant,
     places: Arc<Semaphore>,
 }
 
 impl AppState {
     pub(crate) fn new(engine: Engine, config: ServerConfig) -> Self {
         let places = Arc::new(Semaphore::new(config.limits.max_requests.min(Semaphore::MAX_PERMITS)));
-        let local_abilities =
-            config.local_models.iter().map(|local| Ability::of_checkpoint(&local.path)).collect();
-        Self { engine, config, local_abilities, places }
+        for local in &config.local_models {
+            if let Err(error) = engine.serve_path(&local.name, local.path.clone()) {
+                tracing::warn!(%error, path = %local.path.display(), "a checkpoint is not served");
+            }
+        }
+        Self { engine, config, started: Instant::now(), places }
     }
 
     /// A place for one audio request, held until it is answered.
@@ -39,11 +41,29 @@ impl AppState {
         })
     }
 
-    /// The model that a request names: one of this server's own checkpoints, or one of the catalogue.
-    pub(crate) fn model(&self, name: &str) -> Result<ModelRef, ApiError> {
-        match self.config.local_models.iter().find(|local| local.name == name) {
-            Some(local) => Ok(ModelRef::Path(local.path.clone())),
-            None => Ok(self.engine.resolve(name)?),
+    /// The model that a request names.
+    pub(crate) fn select(&self, name: &str) -> Result<Selected, ApiError> {
+        let selected = self.engine.select(name)?;
+        let Selected { model: ModelRef::Named(model), lease: None } = &selected else { return Ok(selected) };
+        if self.config.wait_for_models || self.engine.find_running(model).is_ok() {
+            return Ok(selected);
         }
+        match self.engine.launch(LaunchRequest::new(model)) {
+            // Another request was faster.
+            Ok(_) | Err(Error::UidTaken(_)) => Ok(self.engine.select(name)?),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Does what looks at the disk or waits, off the async threads. `what` fails is told where it panics.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        what: &str,
+        work: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let engine = self.engine.clone();
+        tokio::task::spawn_blocking(move || work(&engine))
+            .await
+            .map_err(|error| ApiError::internal(&error, what))
     }
 }

@@ -37,10 +37,35 @@ fn xinference_for_python() {
     run(python().arg(&script), &locked, speech, KEY);
 }
 
-/// Runs a client to its end; it prints what failed.
+#[test]
+fn all_that_xinferences_client_can_do() {
+    drop_in("xinference_surface.py");
+}
+
+#[test]
+fn the_examples_of_xinferences_documents() {
+    drop_in("documented_examples.py");
+}
+
+#[test]
+fn what_fails_with_xinferences_server() {
+    let speech = Speech::get();
+    must(speech.mynah().args(["--quiet", "pull", "whisper-tiny.en"]));
+    drop_in("beyond_xinference.py");
+}
+
+/// Runs a client of a server to which it launches models itself, ChatTTS with random weights among them.
 #[track_caller]
-fn run(client: &mut Command, server: &Server, speech: &Speech, key: &str) {
-    let status = client.arg(&server.address).arg(&speech.recording).arg(key).status();
+fn drop_in(program: &str) {
+    let speech = Speech::get();
+    let server = Server::start(speech, &[]);
+    run(python().arg(clients().join(program)), &server, speech, speech.chattts.to_str().unwrap());
+}
+
+/// Runs a client to its end; it prints what failed. The last argument is a key or a checkpoint.
+#[track_caller]
+fn run(client: &mut Command, server: &Server, speech: &Speech, last: &str) {
+    let status = client.arg(&server.address).arg(&speech.recording).arg(last).status();
     assert!(status.expect("the client could not be started").success(), "the client found faults, see above");
 }
 

@@ -10,7 +10,7 @@ use mynah_models::CancelFlag;
 use mynah_text::languages;
 use tokio::sync::mpsc::{Sender, channel};
 
-use super::{Engine, Inner, ModelRef, Place, guarded, require};
+use super::{Engine, Inner, ModelRef, Place, Variant, guarded, require};
 use crate::catalogue::{Ability, Entry, Voice};
 use crate::speech::{Kept, Key, PIECES_AHEAD, Speaker};
 use crate::sync::lock;
@@ -27,9 +27,8 @@ impl Engine {
     /// [`Error::UnknownVoice`], a speed outside its limits. Everything else comes as [`SpeechEvent::Failed`].
     pub fn speak(&self, request: SpeakRequest) -> Result<SpeechJob, Error> {
         request.options.check()?;
-        if let ModelRef::Named(name) = &request.model {
-            let entry = self.inner.catalogue.find(name)?;
-            require(entry, Ability::Text2audio)?;
+        if let Some(entry) = self.inner.entry(&request.model)? {
+            require(&entry, Ability::Text2audio)?;
             entry.voice(request.options.voice.as_deref())?;
         }
         let place = Place::take(&self.inner)?;
@@ -93,7 +92,7 @@ impl Inner {
         Ok(spoken)
     }
 
-    fn load_synthesizer(
+    pub(super) fn load_synthesizer(
         &self,
         model: &ModelRef,
         on_progress: &mut dyn FnMut(LoadProgress),
@@ -101,7 +100,8 @@ impl Inner {
     ) -> Result<Arc<dyn Synthesizer>, Error> {
         self.synthesizers.get(model, cancel, on_progress, |on_progress| {
             let path = self.path(model, on_progress, cancel)?;
-            Ok((self.loaders.synthesizer)(&path, &self.settings)?)
+            let _room = self.make_room(model, &path)?;
+            Ok((self.loaders.synthesizer)(&path, &self.settings_of(model))?)
         })
     }
 
@@ -113,15 +113,19 @@ impl Inner {
         cancel: &CancelFlag,
     ) -> Result<Option<String>, Error> {
         let asked = request.options.voice.as_deref();
-        let ModelRef::Named(name) = &request.model else { return Ok(asked.map(str::to_owned)) };
+        // A checkpoint at a path has what voices it has.
+        let (ModelRef::Named(name) | ModelRef::Variant(Variant { name, path: None, .. })) = &request.model
+        else {
+            return Ok(asked.map(str::to_owned));
+        };
         let entry = self.catalogue.find(name)?;
         let Some((voice, stands_for)) = entry.voice(asked)? else { return Ok(asked.map(str::to_owned)) };
         let mut pull = || {
             let mut on_progress = |progress| on_progress(LoadProgress::Pulling(progress));
-            self.store.pull_voice(entry, voice, &self.settings, &mut on_progress, cancel)
+            self.store.pull_voice(&entry, voice, &self.settings, &mut on_progress, cancel)
         };
         let fetched =
-            if stands_for { self.pull_stand_in(entry, voice, pull)? } else { pull().map(|()| true)? };
+            if stands_for { self.pull_stand_in(&entry, voice, pull)? } else { pull().map(|()| true)? };
         let speaks = if fetched { Some(voice) } else { entry.voices.first() };
         Ok(speaks.map(|voice| voice.name.clone()))
     }
@@ -154,10 +158,7 @@ impl Inner {
     fn with_alternative(&self, error: Error, asked: &ModelRef) -> Error {
         let Error::Model(model_error) = &error else { return error };
         let mynah_models::Error::Script { script, sample } = model_error.as_ref() else { return error };
-        let model = match asked {
-            ModelRef::Named(name) => name.clone(),
-            ModelRef::Path(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        };
+        let model = asked.to_string();
         let mut able = self.catalogue.speakers_of(languages::written_in(script));
         able.retain(|name| *name != model);
         Error::Script { script, sample: sample.clone(), model, able }

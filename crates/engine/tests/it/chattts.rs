@@ -11,7 +11,7 @@ use mynah_testkit::chattts::{TINY, write};
 use tempfile::TempDir;
 
 use crate::download::settings;
-use crate::hub::{Hub, Reply};
+use mynah_testkit::hub::{Hub, Reply};
 
 const REVISION: &str = "1a3c04a8b0651689bd9242fbb55b1f4b5a9aef84";
 const TEXT: &str = "你好，世界。There are 3 cats.";

@@ -15,8 +15,8 @@ use mynah_engine::{
 use mynah_models::{CancelFlag, Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent};
 
 use crate::download::settings;
-use crate::hub::{Hub, Repository};
 use crate::signal::wav;
+use mynah_testkit::hub::{Hub, Repository};
 
 const WINDOW_SAMPLES: usize = 30 * 16_000;
 

@@ -9,6 +9,7 @@ use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::{Stream, StreamExt, TryStreamExt};
+use serde_json::{Map, Value};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::fields::Fields;
@@ -43,6 +44,17 @@ pub(crate) async fn read_without_audio(request: Request, limits: &Limits) -> Res
             Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
         }
     }
+}
+
+/// The JSON object that a request of Xinference's own routes carries, whatever content type it names.
+pub(crate) async fn read_object(request: Request, limits: &Limits) -> Result<Map<String, Value>, ApiError> {
+    let largest = limits.max_text_bytes as u64;
+    let too_long = || {
+        let message = format!("The request is larger than {largest} bytes, the bound max_text_bytes.");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    };
+    let body = Body::from_stream(Timed::new(request.into_body(), limits));
+    json::read_object(&collect(body, largest, too_long).await?)
 }
 
 /// Parameters and audio of an audio route's request.

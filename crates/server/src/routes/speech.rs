@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use mynah_engine::{SpeakRequest, SpeechEvent, SpeechJob};
+use mynah_engine::{Lease, Selected, SpeakRequest, SpeechEvent, SpeechJob};
 
 use crate::error::ApiError;
 use crate::request::{SpeechParams, read_without_audio};
@@ -22,16 +22,18 @@ pub(crate) async fn speech(
     let fields = read_without_audio(request, limits).await?;
     let SpeechParams { model, text, options, format, encoding, sse, words } =
         SpeechParams::from_fields(fields)?;
-    let model = state.model(&model)?;
+    let Selected { model, lease } = state.select(&model)?;
     let request = SpeakRequest { model, text, options, format, encoding };
-    let speech =
-        TimedSpeech { job: state.engine.speak(request)?, deadline: Deadline::after(limits.request_time) };
+    let job = state.engine.speak(request)?;
+    let speech = TimedSpeech { job, lease, deadline: Deadline::after(limits.request_time) };
     if sse { sound::events(speech, words, place).await } else { sound::bytes(speech, format, place).await }
 }
 
 /// A job that may take a while and no longer.
 pub(crate) struct TimedSpeech {
     job: SpeechJob,
+    /// Of the running model; `None` where the request loads one.
+    lease: Option<Lease>,
     deadline: Deadline,
 }
 
@@ -39,7 +41,12 @@ impl TimedSpeech {
     /// The next event that is not a failure.
     pub(crate) async fn next(&mut self) -> Result<SpeechEvent, ApiError> {
         match self.deadline.wait("speech", self.job.next()).await? {
-            SpeechEvent::Failed(error) => Err(error.into()),
+            SpeechEvent::Failed(error) => {
+                if let Some(lease) = &self.lease {
+                    lease.note_failure(&error.to_string());
+                }
+                Err(error.into())
+            }
             event => Ok(event),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use mynah_engine::{AudioSource, Job, JobEvent, TranscribeRequest};
+use mynah_engine::{AudioSource, Job, JobEvent, Lease, Selected, TranscribeRequest};
 use mynah_models::{Task, Transcript};
 
 use crate::error::ApiError;
@@ -36,7 +36,7 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
     let limits = &state.config.limits;
     let (fields, upload) = read(request, limits).await?;
     let TranscriptionParams { model, options, response } = TranscriptionParams::from_fields(fields, task)?;
-    let model = state.model(&model)?;
+    let Selected { model, lease } = state.select(&model)?;
     let audio = match upload {
         Upload::Memory(bytes) => AudioSource::Bytes(bytes),
         Upload::File(path) => AudioSource::TempFile(path),
@@ -44,6 +44,7 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
     let open_language = options.language.is_none();
     let mut job = TimedJob {
         job: state.engine.transcribe(TranscribeRequest { model, audio, options })?,
+        lease,
         deadline: Deadline::after(limits.request_time),
     };
     if response.stream {
@@ -56,6 +57,8 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
 /// A job that may take a while and no longer.
 pub(crate) struct TimedJob {
     job: Job,
+    /// Of the running model; `None` where the request loads one.
+    lease: Option<Lease>,
     deadline: Deadline,
 }
 
@@ -63,7 +66,12 @@ impl TimedJob {
     /// The next event that is not a failure.
     pub(crate) async fn next(&mut self) -> Result<JobEvent, ApiError> {
         match self.deadline.wait("transcription", self.job.next()).await? {
-            JobEvent::Failed(error) => Err(error.into()),
+            JobEvent::Failed(error) => {
+                if let Some(lease) = &self.lease {
+                    lease.note_failure(&error.to_string());
+                }
+                Err(error.into())
+            }
             event => Ok(event),
         }
     }

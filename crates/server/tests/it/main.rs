@@ -2,10 +2,13 @@
 
 mod access;
 mod bounds;
+mod documentation;
 mod errors;
 mod formats;
+mod lifecycle;
 mod models;
 mod parameters;
+mod replay;
 mod speech;
 mod stream;
 mod support;
