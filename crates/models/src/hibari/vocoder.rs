@@ -99,7 +99,7 @@ impl Stream {
         let share = count.div_ceil(2 * pool::threads()).max(4);
         let this = &*self;
         pool::for_each_chunk(&mut windowed[CARRIED * WINDOW_LENGTH..], share * WINDOW_LENGTH, |task, out| {
-            this.frames(vocoder, network, decoded, first + task * share, out)
+            this.frames(vocoder, network, decoded, first + task * share, out);
         });
         // Half of the first window lies before the beginning, and the last frames reach up to the end.
         let hops =
