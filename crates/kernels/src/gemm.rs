@@ -143,6 +143,7 @@ fn few_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogu
                     accumulate: epilogue.add,
                     bias: epilogue.bias_at(p * PANEL),
                     gelu: epilogue.gelu,
+                    streamed: a.rows <= TILE_ROWS,
                 };
                 // SAFETY: a, panel, bias and c cover the tile by the checks in `gemm`; panel p's columns of c are
                 // this task's alone.
@@ -194,6 +195,7 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
                                 accumulate: epilogue.add || first_k > 0,
                                 bias: if last { epilogue.bias_at(p * PANEL) } else { std::ptr::null() },
                                 gelu: last && epilogue.gelu,
+                                streamed: false,
                             };
                             // SAFETY: strips hold all rows of the block (padded to whole strips) over the whole
                             // depth; panel, bias and c are covered by the checks in `gemm`; this block of c is this

@@ -133,7 +133,7 @@ impl Hibari {
         let tokens = Tokens::encode(phonemes)?;
         let network = slot.network()?;
         let decoded = network.decode(&tokens.ids, options.speed, cancel)?;
-        let stream = Stream::new(&decoded, options.seed);
+        let stream = Stream::new(options.seed);
         let mut ends = vec![0];
         for duration in &decoded.durations {
             ends.push(ends[ends.len() - 1] + duration * HOP_LENGTH);

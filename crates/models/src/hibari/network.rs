@@ -5,6 +5,7 @@
 //! spectrum's parts. Both encoders run one attention layer several times over; all else is ConvNeXt blocks. Matrix
 //! products are 8-bit with inputs rounded on the fly, as the voices were exported, so durations come out alike.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use mynah_kernels::attention::{KeyValues, Queries, attend};
@@ -84,7 +85,11 @@ impl Network {
 
     /// Runs all but the last layer. `ids` are below [`TOKENS`].
     pub(super) fn decode(&self, ids: &[usize], speed: f32, cancel: &CancelFlag) -> Result<Decoded, Error> {
-        let mut scratch = Scratch::default();
+        thread_local! {
+            // What a sentence needed, the next one needs again.
+            static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
+        }
+        let mut scratch = SCRATCH.take();
         let prosody_text = self.prosody_text.run(ids, &mut scratch, cancel)?;
         let steps = self.durations(&prosody_text, speed);
         let total: usize = steps.iter().sum();
@@ -104,8 +109,8 @@ impl Network {
             cancel.check()?;
             block.run(&mut x, &mut scratch);
         }
-        let mut states = scratch.normed;
-        states.resize(x.len(), 0.0);
+        SCRATCH.set(scratch);
+        let mut states = vec![0.0; x.len()];
         let range = self.decoder_norm.apply(&x, &mut states);
         let durations = steps.iter().map(|count| count * FRAMES_A_STEP).collect();
         Ok(Decoded { durations, f0_hz, states, grid: Grid::covering(range) })
