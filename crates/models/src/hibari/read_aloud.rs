@@ -96,7 +96,11 @@ impl<'a> Reading<'a> {
         self.listener.turn_ends();
         self.listener.turn_begins();
         let phonemes = text.phonemes();
-        let mut utterance = hibari.begin(&phonemes, &self.options, self.cancel)?;
+        let mut utterance = if self.counts.output == 0 {
+            hibari.begin_soon(&phonemes, &self.options, self.cancel)?
+        } else {
+            hibari.begin(&phonemes, &self.options, self.cancel)?
+        };
         // Every utterance has its own noise.
         self.options.seed = self.options.seed.wrapping_add(1);
         let mut ready = Vec::new();

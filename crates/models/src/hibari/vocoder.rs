@@ -30,7 +30,7 @@ const LARGEST_LOG: f32 = 7.0;
 /// Frames made at a time: 0.6 s.
 const BLOCK_FRAMES: usize = 48;
 /// Frames of an utterance's first block, for which somebody may be waiting: 0.2 s.
-const FIRST_FRAMES: usize = 16;
+pub(super) const FIRST_FRAMES: usize = 16;
 
 /// Transforms and windows, shared by all utterances.
 pub(super) struct Vocoder {
@@ -76,7 +76,12 @@ impl Stream {
         Self { source: Pulses::default(), seed, windowed: vec![0.0; CARRIED * WINDOW_LENGTH], done: 0 }
     }
 
-    /// The next samples; `None` at the end.
+    /// Whether there were samples.
+    pub(super) fn has_begun(&self) -> bool {
+        self.done > 0
+    }
+
+    /// The next samples; `None` at the end. The first call needs FIRST_FRAMES frames decoded, others all.
     pub(super) fn next(
         &mut self,
         vocoder: &Vocoder,
