@@ -303,6 +303,22 @@ pub(crate) struct SpeakArgs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) instructions: Option<String>,
 
+    /// Recording of a voice to copy, at most a minute, for models that can (ChatTTS)
+    #[arg(long, value_name = "FILE", requires = "sample_text")]
+    pub(crate) sample: Option<PathBuf>,
+
+    /// What is said in the recording
+    #[arg(long, value_name = "TEXT", requires = "sample")]
+    pub(crate) sample_text: Option<String>,
+
+    /// Have the model put pauses and laughter into the text, for models that can (ChatTTS)
+    #[arg(long)]
+    pub(crate) refine: bool,
+
+    /// Leave numbers, dates, money and units as they are written, for models that can (ChatTTS)
+    #[arg(long)]
+    pub(crate) no_read_out: bool,
+
     /// Sample rate of the audio, 8000 to 48000 Hz [default: the model's]
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(8_000..=48_000))]
     pub(crate) sample_rate: Option<u32>,

@@ -377,7 +377,8 @@ impl Inner {
     ) -> Result<Transcript, Error> {
         let TranscribeRequest { model, audio, options } = request;
         // Audio first: a file that cannot be read must not cost a download.
-        let Decoded { samples, info } = audio::decode(audio, &self.settings.decode_limits, cancel)?;
+        let Decoded { samples, info } =
+            audio::decode(audio, mynah_audio::SAMPLE_RATE, &self.settings.decode_limits, cancel)?;
         let tell = |event| {
             // Fails once nobody listens; then the job is cancelled already.
             let _ = events.send(event);

@@ -34,7 +34,7 @@ pub use journal::{Event, Severity};
 pub use loaded::LoadProgress;
 pub use pull::PullProgress;
 pub use settings::{Patience, Settings, SourcePreference};
-pub use speech::{SpeakRequest, SpeechEvent, SpeechJob, Spoken};
+pub use speech::{Recording, SpeakRequest, SpeechEvent, SpeechJob, Spoken};
 pub use store::{OnDisk, Origin};
 pub use synthesizer::{LoadSynthesizer, Synthesizer, family_of_checkpoint};
 pub use transcriber::{LoadTranscriber, Transcriber};

@@ -19,4 +19,6 @@ pub use hibari::Hibari;
 pub use speech_to_text::{
     EncoderWindow, Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent, VadOptions, Word,
 };
-pub use text_to_speech::{AudioChunk, Joiner, Listener, Pause, SpeechOptions, SpokenWord, TokenCounts};
+pub use text_to_speech::{
+    AudioChunk, Joiner, Listener, Pause, SpeechOptions, SpokenWord, TokenCounts, VoiceRecording,
+};

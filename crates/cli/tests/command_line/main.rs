@@ -335,6 +335,15 @@ fn chattts_speaks_whole_and_in_pieces() {
         whole[44..],
         speak(&["-o", "-", "--format", "wav", "--instructions", "[oral_2][break_6]"])[44..]
     );
+    for other in [
+        &["--sample", "whole.wav", "--sample-text", "你好，世界。"][..],
+        &["--refine"],
+        // The text has a digit.
+        &["--no-read-out"],
+    ] {
+        let spoken = speak(&[&["-o", "-", "--format", "wav"], other].concat());
+        assert!(spoken.len() > 10_000 && spoken[44..] != whole[44..], "{other:?}");
+    }
     let model = model.to_str().unwrap();
     fails(
         &["speak", "你好", "--model-path", model, "--instructions", "cheerfully", "-o", "x.wav"],

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use mynah_engine::{AudioSource, Job, JobEvent, Lease, Selected, TranscribeRequest};
+use mynah_engine::{Job, JobEvent, Lease, Selected, TranscribeRequest};
 use mynah_models::{Task, Transcript};
 
 use crate::error::ApiError;
 use crate::events;
 use crate::metrics::Metrics;
 use crate::render::render;
-use crate::request::{TranscriptionParams, Upload, read};
+use crate::request::{TranscriptionParams, read};
 use crate::routes::Deadline;
 use crate::state::AppState;
 
@@ -38,10 +38,7 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
     let (fields, upload) = read(request, limits).await?;
     let TranscriptionParams { model, options, response } = TranscriptionParams::from_fields(fields, task)?;
     let Selected { model, lease } = state.select(&model)?;
-    let audio = match upload {
-        Upload::Memory(bytes) => AudioSource::Bytes(bytes),
-        Upload::File(path) => AudioSource::TempFile(path),
-    };
+    let audio = upload.into();
     let open_language = options.language.is_none();
     let mut job = TimedJob {
         job: state.engine.transcribe(TranscribeRequest { model, audio, options })?,
