@@ -18,8 +18,11 @@ audio = open(recording, "rb").read()
 def handles():
     assert type(model).__name__ == "RESTfulAudioModelHandle"
     assert client.describe_model("whisper-base")["model_type"] == "audio"
+    assert "hibari" not in client.list_models(), "only models that run are listed"
+    uid = client.launch_model("whisper-base", model_type="audio", model_uid="listed")
     listed = client.list_models()
-    assert listed["whisper-base"]["model_ability"] == ["audio2text"]
+    assert listed[uid]["model_ability"] == ["audio2text"]
+    client.terminate_model(uid)
     assert type(client.get_model("whisper-1")).__name__ == "RESTfulAudioModelHandle"
 
 

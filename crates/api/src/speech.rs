@@ -1,11 +1,12 @@
 //! Answers of `/v1/audio/speech` and `/v1/audio/voices`. Times are seconds of the audio.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Word;
 
 /// One server-sent event of `stream_format=sse`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type")]
 pub enum SpeechStreamEvent {
     /// The next bytes of the audio. All of them joined are a file of the format asked for.
@@ -26,7 +27,7 @@ pub enum SpeechStreamEvent {
 }
 
 /// What a speech cost, in the model's own units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SpeechUsage {
     /// Units of text that the model read.
     pub input_tokens: u64,
@@ -37,7 +38,7 @@ pub struct SpeechUsage {
 }
 
 /// A spoken text's words with their times, as a file beside the audio.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SpokenWords {
     /// The text that was spoken.
     pub text: String,
@@ -48,7 +49,7 @@ pub struct SpokenWords {
 }
 
 /// A voice that requests can name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Voice {
     /// Name to be used as `voice` in requests.
     pub id: String,
@@ -69,7 +70,7 @@ pub struct Voice {
 }
 
 /// Answer of `GET /v1/audio/voices`: the same list under the two names that clients look for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VoiceList {
     /// Always `list`.
     pub object: String,

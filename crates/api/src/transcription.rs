@@ -1,9 +1,10 @@
 //! Answers of `/v1/audio/transcriptions` and `/v1/audio/translations`. Times are seconds of the input audio.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a transcript is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ResponseFormat {
     /// [`Transcription`].
@@ -36,7 +37,7 @@ impl ResponseFormat {
 }
 
 /// What a [`VerboseTranscription`] gives times of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Granularity {
     /// `words`.
@@ -46,7 +47,7 @@ pub enum Granularity {
 }
 
 /// `response_format=json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Transcription {
     /// The whole text.
     pub text: String,
@@ -62,7 +63,7 @@ pub struct Transcription {
 }
 
 /// `response_format=verbose_json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VerboseTranscription {
     /// `transcribe` or `translate`.
     pub task: String,
@@ -84,7 +85,7 @@ pub struct VerboseTranscription {
 }
 
 /// A stretch of text; OpenAI's clients require all ten keys.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Segment {
     /// 0, 1, 2...
     pub id: usize,
@@ -109,7 +110,7 @@ pub struct Segment {
 }
 
 /// A word with its place in the audio.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Word {
     /// The word without the space and the punctuation around it.
     pub word: String,
@@ -123,7 +124,7 @@ pub struct Word {
 }
 
 /// A chosen token.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Logprob {
     /// Its text; a token that is a part of a character shows as U+FFFD.
     pub token: String,
@@ -134,14 +135,14 @@ pub struct Logprob {
 }
 
 /// A language that was heard.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DetectedLanguage {
     /// Its code, e.g. `en`.
     pub code: String,
 }
 
 /// What a request cost; speech recognition counts seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Usage {
     /// By length of the audio.
@@ -152,7 +153,7 @@ pub enum Usage {
 }
 
 /// One server-sent event of a streamed transcription.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type")]
 pub enum StreamEvent {
     /// The next piece of text. All pieces joined are the text of [`StreamEvent::Done`].

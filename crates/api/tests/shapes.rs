@@ -1,8 +1,8 @@
 //! The bodies that OpenAI documents can be read, and written again without a change.
 
 use mynah_api::{
-    ErrorBody, ErrorObject, ModelList, SpeechStreamEvent, StreamEvent, Transcription, VerboseTranscription,
-    VoiceList,
+    ErrorBody, ErrorObject, Instance, LaunchProgress, ModelList, SpeechStreamEvent, StreamEvent,
+    Transcription, VerboseTranscription, VoiceList,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -61,10 +61,35 @@ fn voices() {
 #[test]
 fn models() {
     unchanged::<ModelList>(&json!({"object": "list", "data": [{
-        "id": "whisper-base", "object": "model", "created": 0, "owned_by": "mynah", "model_type": "audio",
-        "model_name": "whisper-base", "model_family": "whisper", "model_ability": ["audio2text"],
-        "model_lang": ["en", "fr"], "multilingual": true, "accelerators": [], "replica": 1, "on_disk": false,
+        "id": "whisper-1", "object": "model", "created": 0, "owned_by": "xinference", "model_type": "audio",
+        "address": "127.0.0.1:9997", "accelerators": [], "model_name": "whisper-base", "model_lang": ["en", "fr"],
+        "model_family": "whisper", "model_revision": null, "model_ability": ["audio2text"], "model_engine": "transformers",
+        "quantization": "none", "replica": 1, "multilingual": true, "on_disk": false,
     }]}));
+}
+
+#[test]
+fn instances() {
+    let replica = json!({
+        "replica_id": 0, "replica_model_uid": "a-rep0", "worker_address": "127.0.0.1:9997", "status": "ERROR",
+        "model_state": "error", "created_ts": 1, "error_message": "no network", "replica_uid": null, "gpu_idx": null,
+    });
+    unchanged::<Vec<Instance>>(&json!([{
+        "model_name": "whisper-base", "model_uid": "a", "model_version": null, "model_ability": [], "replica": 1,
+        "status": "ERROR", "instance_created_ts": 1, "n_worker": 1, "replica_statuses": [replica],
+    }]));
+    unchanged::<LaunchProgress>(&json!({
+        "progress": 0.25, "stage": "downloading",
+        "download_files": [{"name": "whisper-base", "downloaded": 1, "total": 4}], "replicas": [],
+    }));
+}
+
+#[test]
+fn faults_are_a_list() {
+    unchanged::<ErrorBody>(&json!({
+        "error": {"message": "m", "type": "invalid_request_error", "param": null, "code": "invalid_value"},
+        "detail": [{"type": "missing", "loc": ["query", "model_version"], "msg": "Field required", "input": null}],
+    }));
 }
 
 #[test]

@@ -1,11 +1,18 @@
 //! The command line.
 
-use std::net::IpAddr;
+mod client;
+mod keys;
+mod serve;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mynah_api::ResponseFormat;
 use mynah_audio::OutputFormat;
+
+pub(crate) use client::*;
+pub(crate) use keys::*;
+pub(crate) use serve::ServeArgs;
 
 /// A speech server in one program: audio to text and text to audio, on this machine
 #[derive(Debug, Parser)]
@@ -15,7 +22,8 @@ use mynah_audio::OutputFormat;
     after_help = "Exit codes: 0 done, 1 something failed (with several files: at least one), 2 wrong usage, \
                   3 model unavailable, 130 interrupted.\n\
                   Environment: MYNAH_HOME (models and settings, default ~/.mynah), MYNAH_LOG (log filter, e.g. debug), \
-                  HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, XINFERENCE_HOME, XINFERENCE_MODEL_SRC."
+                  HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, XINFERENCE_HOME, XINFERENCE_ENDPOINT, XINFERENCE_MODEL_SRC.\n\
+                  Linked as `xinference` or `xinference-local`, the program answers as those do."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -51,7 +59,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  mynah serve --port 9997 --api-key sk-secret\n  \
         curl -H 'Authorization: Bearer sk-secret' -F model=whisper-base -F file=@talk.mp3 \
         http://127.0.0.1:9997/v1/audio/transcriptions")]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// List the models and what of them is on this disk
     #[command(after_help = "Example:\n  mynah models --json | jq -r '.[] | select(.on_disk) | .name'")]
     Models(ModelsArgs),
@@ -61,6 +69,23 @@ pub(crate) enum Command {
     /// Delete models from this disk
     #[command(after_help = "Example:\n  mynah rm whisper-base")]
     Rm(NamesArgs),
+    /// Make, list and revoke the keys that servers ask for
+    #[command(
+        subcommand,
+        after_help = "Once there is a key, `mynah serve` answers nobody without one.\n\
+        Example:\n  mynah keys add dify --expires 90d"
+    )]
+    Keys(KeysCommand),
+    /// Add and remove users, who log in with a password
+    #[command(subcommand, after_help = "Example:\n  mynah users add ann --right admin")]
+    Users(UsersCommand),
+    /// Print a script that completes commands and options in a shell
+    #[command(
+        after_help = "Example:\n  mynah completions bash > ~/.local/share/bash-completion/completions/mynah"
+    )]
+    Completions(CompletionsArgs),
+    #[command(flatten)]
+    Client(ClientCommand),
 }
 
 /// How weights are computed with.
@@ -278,6 +303,22 @@ pub(crate) struct SpeakArgs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) instructions: Option<String>,
 
+    /// Recording of a voice to copy, at most a minute, for models that can (ChatTTS)
+    #[arg(long, value_name = "FILE", requires = "sample_text")]
+    pub(crate) sample: Option<PathBuf>,
+
+    /// What is said in the recording
+    #[arg(long, value_name = "TEXT", requires = "sample")]
+    pub(crate) sample_text: Option<String>,
+
+    /// Have the model put pauses and laughter into the text, for models that can (ChatTTS)
+    #[arg(long)]
+    pub(crate) refine: bool,
+
+    /// Leave numbers, dates, money and units as they are written, for models that can (ChatTTS)
+    #[arg(long)]
+    pub(crate) no_read_out: bool,
+
     /// Sample rate of the audio, 8000 to 48000 Hz [default: the model's]
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(8_000..=48_000))]
     pub(crate) sample_rate: Option<u32>,
@@ -300,61 +341,17 @@ pub(crate) enum WordsFormat {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct ServeArgs {
-    /// Address to listen on [default: 127.0.0.1]
-    #[arg(short = 'H', long, env = "MYNAH_HOST")]
-    pub(crate) host: Option<IpAddr>,
-
-    /// Port to listen on; 0 takes a free one [default: 9997]
-    #[arg(short, long, env = "MYNAH_PORT")]
-    pub(crate) port: Option<u16>,
-
-    /// Key that requests must bring as bearer token; may be given several times
-    #[arg(long, value_name = "KEY", env = "MYNAH_API_KEY", hide_env_values = true, value_delimiter = ',')]
-    pub(crate) api_key: Vec<String>,
-
-    /// Settings as TOML: host, port, api_keys, compute, threads, queue_length, speech_cache_bytes, [models] name = path, [limits]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-
-    /// Checkpoint on disk to serve under a name; may be given several times
-    #[arg(long, value_name = "[NAME=]PATH")]
-    pub(crate) model_path: Vec<String>,
-
-    /// Precision of the weights at run time [default: auto]
-    #[arg(long, value_enum)]
-    pub(crate) compute: Option<Compute>,
-
-    /// Threads to compute with [default: one per physical core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) threads: Option<u16>,
-
-    /// Largest audio upload, bytes [default: 536870912]
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) max_upload_bytes: Option<u64>,
-
-    /// Longest audio, seconds [default: 14400]
-    #[arg(long, value_name = "S", value_parser = positive_f64)]
-    pub(crate) max_audio_s: Option<f64>,
-
-    /// Audio requests under way at once, uploads included [default: 64]
-    #[arg(long, value_name = "N")]
-    pub(crate) max_requests: Option<usize>,
-
-    /// Jobs at once in the engine, waiting ones included [default: 32]
-    #[arg(long, value_name = "N")]
-    pub(crate) queue_length: Option<usize>,
-
-    /// Finished speech that is kept for those who ask for the same again, bytes; 0 keeps none [default: 16777216]
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) speech_cache_bytes: Option<usize>,
-}
-
-#[derive(Args, Debug)]
 pub(crate) struct ModelsArgs {
     /// One JSON array
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// Whose script
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Args, Debug)]

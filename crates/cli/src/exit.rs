@@ -1,5 +1,6 @@
 //! How the program ends.
 
+use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
@@ -48,6 +49,19 @@ impl Failure {
 #[expect(clippy::print_stderr, reason = "what went wrong is told to the person at the terminal")]
 pub(crate) fn complain(message: &str) {
     eprintln!("mynah: {message}");
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(Some(message)) | Self::Usage(message) | Self::ModelUnavailable(message) => {
+                f.write_str(message)
+            }
+            Self::Failed(None) => f.write_str("something failed"),
+            Self::Interrupted(signal) => write!(f, "interrupted by signal {signal}"),
+            Self::BrokenPipe => f.write_str("nobody reads"),
+        }
+    }
 }
 
 impl From<io::Error> for Failure {

@@ -2,34 +2,62 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
-use crate::args::{Cli, Command};
 use crate::progress::Bars;
+use crate::serve::LogFormat;
 
-/// Starts logging. `MYNAH_LOG` goes before the command line's choice.
-pub(crate) fn start(cli: &Cli, bars: &Bars) {
-    let level = match (cli.quiet, cli.verbose, &cli.command) {
-        (true, ..) => "error",
-        (_, 0, Command::Serve(_)) => "info",
-        (_, 0, _) => "warn",
-        (_, 1, _) => "debug",
-        _ => "trace",
+/// How much is logged, to be changed while the program runs.
+pub(crate) struct Level(reload::Handle<EnvFilter, Registry>);
+
+impl Level {
+    /// Logs from this level on. `MYNAH_LOG` goes before it still.
+    pub(crate) fn set(&self, level: &str) {
+        if let Err(error) = self.0.reload(filter(level)) {
+            tracing::error!(%error, "the log level cannot be changed");
+        }
+    }
+}
+
+/// Starts logging from this level on. `MYNAH_LOG` goes before the command line's choice.
+pub(crate) fn start(level: &str, format: LogFormat, bars: &Bars) -> Level {
+    let (filter, handle) = reload::Layer::new(filter(level));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(io::stderr().is_terminal() && format == LogFormat::Text)
+        .with_target(format == LogFormat::Json || ["debug", "trace"].contains(&level))
+        .with_writer(Between(bars.clone()));
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    Level(handle)
+}
+
+/// Our name of a level, of which Xinference has others.
+pub(crate) fn level_name(name: &str) -> Option<&'static str> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "error" | "critical" => "error",
+        "warn" | "warning" => "warn",
+        "info" => "info",
+        "debug" => "debug",
+        "trace" => "trace",
+        _ => return None,
+    })
+}
+
+fn filter(level: &str) -> EnvFilter {
+    let level = level_name(level).unwrap_or("info");
     let filter = EnvFilter::builder()
         .with_env_var("MYNAH_LOG")
         .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into());
-    let filter = match std::env::var_os("MYNAH_LOG") {
+    match std::env::var_os("MYNAH_LOG") {
         Some(_) => filter.from_env_lossy(),
         None => filter.parse_lossy(format!("warn,mynah={level},{}", crates(level))),
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(cli.verbose > 0)
-        .with_writer(Between(bars.clone()))
-        .init();
+    }
 }
 
 fn crates(level: &str) -> String {

@@ -1,11 +1,14 @@
 //! The mynah program.
 
 mod args;
+mod client;
 mod exit;
 mod interrupt;
+mod keys;
 mod logging;
 mod models;
 mod output;
+mod program;
 mod progress;
 mod serve;
 mod speak;
@@ -13,28 +16,48 @@ mod transcribe;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (name, arguments) = program::command_line(std::env::args_os());
+    let cli = Cli::parse_from(arguments);
     let bars = progress::Bars::default();
     if cli.quiet {
         bars.hide();
     }
-    logging::start(&cli, &bars);
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => Some("error"),
+        (_, 0) => None,
+        (_, 1) => Some("debug"),
+        _ => Some("trace"),
+    };
+    if !matches!(cli.command, Command::Serve(_)) {
+        logging::start(level.unwrap_or("warn"), serve::LogFormat::Text, &bars);
+    }
     let outcome = match cli.command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(*args, level, &bars),
         Command::Transcribe(args) => transcribe::run(*args, mynah_models::Task::Transcribe, &bars),
         Command::Translate(args) => transcribe::run(*args, mynah_models::Task::Translate, &bars),
         Command::Speak(args) => speak::run(args, &bars),
         Command::Models(args) => models::list(&args),
         Command::Pull(args) => models::pull(&args, &bars),
         Command::Rm(args) => models::remove(&args),
+        Command::Keys(command) => keys::run(command),
+        Command::Users(command) => keys::users(command),
+        Command::Completions(args) => completions(args.shell),
+        Command::Client(command) => client::run(command, name, &bars),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// A shell's script, on standard output.
+fn completions(shell: clap_complete::Shell) -> Result<(), exit::Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "mynah", &mut script);
+    client::print(&String::from_utf8_lossy(&script))
 }

@@ -72,6 +72,18 @@ pub(crate) fn write_whole(target: &Path, text: &str) -> Result<(), Failure> {
     file.finish(&[])
 }
 
+/// Writes a file that only this user can read, as a whole or not at all.
+pub(crate) fn write_secret(target: &Path, text: &str) -> Result<(), Failure> {
+    let write = || -> io::Result<()> {
+        // Temporary files are for their owner alone.
+        let mut file = NamedTempFile::new_in(target.parent().unwrap_or(Path::new(".")))?;
+        file.write_all(text.as_bytes())?;
+        file.persist(target).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(|error| cannot_write(target, &error))
+}
+
 /// A file that takes its name when it is whole. What is no plain file (a pipe, a device) is written to as it is.
 pub(crate) struct TargetFile {
     target: PathBuf,

@@ -9,6 +9,7 @@ use mynah_engine::{LoadProgress, PullProgress};
 const BYTES: &str = "{prefix}  {bar:30}  {bytes}/{total_bytes}  {bytes_per_sec}  {eta}";
 const AUDIO: &str = "{prefix}  {bar:30}  {percent} %  {msg}  {eta}";
 const TEXT: &str = "{prefix}  {bar:30}  {percent} %  {eta}";
+const PART: &str = "{prefix}  {bar:30}  {percent} %  {msg}";
 const BUSY: &str = "{prefix}  {spinner} {msg}";
 
 /// All bars of the program.
@@ -41,6 +42,7 @@ enum Shown {
     Bytes,
     Audio,
     Text,
+    Part,
     Busy,
 }
 
@@ -87,6 +89,14 @@ impl Bar {
         self.show(Shown::Text, TEXT);
         self.bar.set_length(total_bytes as u64);
         self.bar.set_position(done_bytes as u64);
+    }
+
+    /// A part of 1, and what goes on.
+    pub(crate) fn part(&mut self, done: f64, what: &str) {
+        self.show(Shown::Part, PART);
+        self.bar.set_length(1000);
+        self.bar.set_position((done.clamp(0.0, 1.0) * 1000.0) as u64);
+        self.bar.set_message(what.to_owned());
     }
 
     /// Something without a measure.

@@ -1,57 +1,95 @@
 //! `mynah serve`.
 
-use std::collections::BTreeMap;
+mod entries;
+mod settings;
+mod users;
+
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use mynah_engine::{Engine, Settings};
-use mynah_server::{Limits, LocalModel, ServerConfig};
-use serde::Deserialize;
+use mynah_engine::{Engine, Settings as EngineSettings};
+use mynah_server::auth::{Auth, AuthConfig, MIN_KEY_CHARS, Store};
+use mynah_server::{Control, Limits, LocalModel, ServerConfig};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::{Compute, ServeArgs};
 use crate::exit::Failure;
 use crate::interrupt::Signals;
+use crate::keys;
+use crate::logging::{self, Level};
+use crate::progress::Bars;
+pub(crate) use settings::LogFormat;
+use settings::{AuthMode, Settings, Sources};
 
-const DEFAULT_HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-const DEFAULT_PORT: u16 = 9997;
-
-/// Serves until a signal asks to stop.
-pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
-    let plan = Plan::new(args)?;
-    let engine = Engine::open(plan.settings)?;
+/// Serves until a signal asks to stop. `own_level` is what -v and -q ask for.
+pub(crate) fn run(args: ServeArgs, own_level: Option<&str>, bars: &Bars) -> Result<(), Failure> {
+    let settings = read(&args)?;
+    if args.print_config {
+        return crate::client::print(&settings::print(&settings)?);
+    }
+    let level = logging::start(own_level.unwrap_or(&settings.log_level), settings.log_format, bars);
+    let reload = Reload { args, level, level_is_fixed: own_level.is_some() };
+    let plan = Plan::new(settings, &reload.args)?;
+    if reload.args.metrics_exporter_host.is_some() || reload.args.metrics_exporter_port.is_some() {
+        tracing::warn!("metrics are at /metrics of the server's own address; there is no other one");
+    }
+    let engine = Engine::open(plan.engine)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(Some(format!("cannot start: {error}"))))?;
-    let outcome = runtime.block_on(serve(engine, plan.address, plan.server));
+    let outcome = runtime.block_on(serve(engine, plan.address, plan.server, reload));
     // Jobs that were cut off stop at their next step; nobody waits for them.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(engine: Engine, address: SocketAddr, config: ServerConfig) -> Result<(), Failure> {
+async fn serve(
+    engine: Engine,
+    address: SocketAddr,
+    mut config: ServerConfig,
+    reload: Reload,
+) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
+    let hang_up = signal(SignalKind::hangup())
+        .map_err(|error| Failure::Failed(Some(format!("cannot wait for signals: {error}"))))?;
     let listener = TcpListener::bind(address).await.map_err(|error| {
         Failure::Failed(Some(format!("cannot listen on {address}: {error}; --port 0 takes a free port")))
     })?;
     let address = listener.local_addr().map_err(|error| Failure::Failed(Some(error.to_string())))?;
-    if !address.ip().is_loopback() && config.api_keys.is_empty() {
-        tracing::warn!("{address} can be reached from other machines and no --api-key is set");
-    }
-    let grace = config.limits.shutdown_grace;
-    let router = mynah_server::router(engine, config);
+    warn_of_openness(address, &config.auth);
+    config.address = address;
+    let asked_to_stop = Arc::clone(&config.stop);
+    engine.restore();
+    let auth = config.auth.clone();
+    let (router, control) = mynah_server::router_and_control(engine, config);
     ready(address)?;
+    let reloading = tokio::spawn(reload.whenever(hang_up, control.clone(), auth));
     let stop = async move {
-        let signal = signals.next().await;
-        tracing::info!(signal, "stopping");
+        tokio::select! {
+            signal = signals.next() => tracing::info!(signal, "stopping"),
+            () = asked_to_stop.notified() => tracing::info!("stopping, as a client asked"),
+        }
     };
-    mynah_server::serve(listener, router, grace, stop)
-        .await
-        .map_err(|error| Failure::Failed(Some(format!("the server failed: {error}"))))
+    let outcome = mynah_server::serve(listener, router, control, stop).await;
+    reloading.abort();
+    outcome.map_err(|error| Failure::Failed(Some(format!("the server failed: {error}"))))
+}
+
+fn warn_of_openness(address: SocketAddr, auth: &Auth) {
+    if !auth.is_on() && !address.ip().is_loopback() {
+        tracing::warn!(
+            "{address} can be reached from other machines and no key is asked for; `mynah keys add` makes one"
+        );
+    }
+    if auth.is_on() && !auth.has_anybody() {
+        tracing::warn!("keys are asked for and there is none; `mynah keys add` makes one");
+    }
 }
 
 /// The one line on standard output.
@@ -61,51 +99,190 @@ fn ready(address: SocketAddr) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-/// Settings, put together from the command line, the environment and the file, in this order.
+/// What a server that is told to reads its settings anew with.
+struct Reload {
+    args: ServeArgs,
+    level: Level,
+    /// The command line says how much is logged.
+    level_is_fixed: bool,
+}
+
+impl Reload {
+    async fn whenever(self, mut hang_up: Signal, control: Control, auth: Auth) {
+        while hang_up.recv().await.is_some() {
+            let (args, auth) = (self.args.clone(), auth.clone());
+            // Hashes passwords and reads files, hence off the async threads.
+            let read = tokio::task::spawn_blocking(move || -> Result<(Limits, String), Failure> {
+                let settings = read(&args)?;
+                let limits = settings.limits.limits()?;
+                auth.reload(auth_config(&settings)?)?;
+                Ok((limits, settings.log_level))
+            });
+            match read.await {
+                Ok(Ok((limits, log_level))) => {
+                    control.set_limits(limits);
+                    if !self.level_is_fixed {
+                        self.level.set(&log_level);
+                    }
+                    tracing::warn!("keys, limits and log level were read anew");
+                }
+                Ok(Err(failure)) => tracing::error!("everything stays as it was: {failure}"),
+                Err(error) => tracing::error!(%error, "everything stays as it was"),
+            }
+        }
+    }
+}
+
+/// The settings of the command line, the environment and the file, in this order.
+fn read(args: &ServeArgs) -> Result<Settings, Failure> {
+    let mut sources = Sources::new(args.config.as_deref())?;
+    xinference_variables(&mut sources)?;
+    for text in &args.set {
+        sources.set(text)?;
+    }
+    let number = |number: u64| toml::Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+    let numbers = [
+        ("port", args.port.map(u64::from)),
+        ("threads", args.threads.map(u64::from)),
+        ("queue_length", args.queue_length.map(|n| n as u64)),
+        ("speech_cache_bytes", args.speech_cache_bytes.map(|n| n as u64)),
+        ("memory_budget_bytes", args.memory_budget_bytes),
+        ("limits.max_upload_bytes", args.max_upload_bytes),
+        ("limits.max_requests", args.max_requests.map(|n| n as u64)),
+    ];
+    for (name, value) in numbers {
+        if let Some(value) = value {
+            sources.put(name, number(value));
+        }
+    }
+    for (name, seconds) in [("limits.max_audio_s", args.max_audio_s), ("unload_after_s", args.unload_after_s)]
+    {
+        if let Some(seconds) = seconds {
+            sources.put(name, seconds);
+        }
+    }
+    let switches = [
+        ("no_load_on_request", args.no_load_on_request),
+        ("no_wait", args.no_wait),
+        ("restore", args.restore),
+    ];
+    for (name, on) in switches {
+        if on {
+            sources.put(name, true);
+        }
+    }
+    let path = |path: &PathBuf| path.display().to_string();
+    let texts = [
+        ("host", args.host.clone()),
+        ("compute", args.compute.and_then(|c| c.to_possible_value()).map(|c| c.get_name().to_owned())),
+        ("auth_config", args.auth_config.as_ref().map(path)),
+        ("log_level", args.log_level.clone()),
+        ("log_format", args.log_format.clone()),
+        ("auth", args.auth.clone()),
+    ];
+    for (name, value) in texts {
+        if let Some(value) = value {
+            sources.put(name, value);
+        }
+    }
+    if !args.api_key.is_empty() {
+        sources.put("api_keys", args.api_key.clone());
+    }
+    let settings = sources.settings()?;
+    if logging::level_name(&settings.log_level).is_none() {
+        let message =
+            format!("log_level: {:?} is none of error, warn, info, debug, trace", settings.log_level);
+        return Err(Failure::Usage(message));
+    }
+    Ok(settings)
+}
+
+/// Variables of Xinference's that set the same.
+fn xinference_variables(sources: &mut Sources) -> Result<(), Failure> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let ours = |name: &str| std::env::var_os(name).is_some();
+    if let Some(text) = variable("XINFERENCE_AUTH_ADVANCED").filter(|_| !ours("MYNAH_AUTH")) {
+        let off = ["0", "false", "no"].contains(&text.to_ascii_lowercase().as_str());
+        sources.put("auth", if off { "off" } else { "on" });
+    }
+    if let Some(minutes) =
+        variable("XINFERENCE_ACCESS_TOKEN_EXPIRE_MINUTES").filter(|_| !ours("MYNAH_TOKEN_MINUTES"))
+    {
+        sources.set(&format!("token_minutes={minutes}"))?;
+    }
+    Ok(())
+}
+
+/// Keys and users of the settings.
+fn auth_config(settings: &Settings) -> Result<AuthConfig, Failure> {
+    let mut config = AuthConfig {
+        enabled: match settings.auth {
+            AuthMode::Auto => None,
+            AuthMode::On => Some(true),
+            AuthMode::Off => Some(false),
+        },
+        api_keys: settings.api_keys.clone(),
+        token_lifetime: settings.token_minutes.map(users::minutes_long).transpose()?,
+        ..AuthConfig::default()
+    };
+    if let Some(path) = &settings.auth_config {
+        users::add(path, &mut config)?;
+    }
+    let in_clear = config.api_keys.iter().filter(|key| !key.starts_with("sha256:"));
+    if in_clear.filter(|key| key.len() < MIN_KEY_CHARS).count() > 0 {
+        tracing::warn!("an API key is shorter than {MIN_KEY_CHARS} characters and may be guessed");
+    }
+    Ok(config)
+}
+
+/// What is to be run.
 struct Plan {
     address: SocketAddr,
-    settings: Settings,
+    engine: EngineSettings,
     server: ServerConfig,
 }
 
 impl Plan {
-    fn new(args: ServeArgs) -> Result<Self, Failure> {
-        let file = args.config.as_deref().map(File::read).transpose()?.unwrap_or_default();
-        let mut settings = Settings::from_env()?;
-        let compute = match (args.compute, file.compute) {
-            (Some(compute), _) => compute,
-            (None, Some(name)) => Compute::from_str(&name, true).map_err(|_| {
-                Failure::Usage("compute in the settings file must be auto, f32, f16 or int8".to_owned())
-            })?,
-            (None, None) => Compute::Auto,
-        };
-        settings.compute = compute.into();
-        settings.threads = args.threads.or(file.threads).map(usize::from);
-        settings.speech_cache_bytes =
-            args.speech_cache_bytes.or(file.speech_cache_bytes).unwrap_or(settings.speech_cache_bytes);
-        settings.queue_length = args.queue_length.or(file.queue_length).unwrap_or(settings.queue_length);
-
-        let max_audio_s = args.max_audio_s.or(file.limits.max_audio_s);
-        settings.decode_limits.max_duration_s = max_audio_s.unwrap_or(settings.decode_limits.max_duration_s);
-        let mut limits = file.limits.over(Limits::default())?;
-        limits.max_upload_bytes = args.max_upload_bytes.unwrap_or(limits.max_upload_bytes);
-        limits.max_requests = args.max_requests.unwrap_or(limits.max_requests);
+    fn new(settings: Settings, args: &ServeArgs) -> Result<Self, Failure> {
+        let mut engine = EngineSettings::from_env()?;
+        let compute = Compute::from_str(&settings.compute, true)
+            .map_err(|_| Failure::Usage("compute must be auto, f32, f16 or int8".to_owned()))?;
+        engine.compute = compute.into();
+        engine.threads = settings.threads.map(usize::from);
+        engine.speech_cache_bytes = settings.speech_cache_bytes;
+        engine.queue_length = settings.queue_length;
+        engine.decode_limits.max_duration_s = settings.limits.max_audio_s;
+        engine.load_on_request = !settings.no_load_on_request;
+        engine.restore_running = settings.restore;
+        engine.memory_budget_bytes = settings.memory_budget_bytes;
+        engine.unload_after = settings
+            .unload_after_s
+            .map(Duration::try_from_secs_f64)
+            .transpose()
+            .map_err(|_| Failure::Usage("unload_after_s is no number of seconds".to_owned()))?;
 
         let mut local_models: Vec<_> =
             args.model_path.iter().map(|text| local_model(text)).collect::<Result<_, _>>()?;
-        local_models.extend(file.models.into_iter().map(|(name, path)| LocalModel { name, path }));
-
-        let api_keys = if args.api_key.is_empty() { file.api_keys } else { args.api_key };
-        if api_keys.iter().any(|key| key.trim().is_empty()) {
-            return Err(Failure::Usage("an API key is empty".to_owned()));
-        }
+        let auth = auth_config(&settings)?;
+        let store = Store::open(engine.home.join(keys::FILE))?;
+        let auth = Auth::new(auth, Some(store)).map_err(|error| Failure::Usage(error.to_string()))?;
+        let limits = settings.limits.limits()?;
+        let address = (settings.host.as_str(), settings.port);
+        let address = address.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+        let address = address.ok_or_else(|| {
+            Failure::Usage(format!("host: {:?} is no address of this machine", settings.host))
+        })?;
+        local_models.extend(settings.models.into_iter().map(|(name, path)| LocalModel { name, path }));
         Ok(Self {
-            address: SocketAddr::new(
-                args.host.or(file.host).unwrap_or(DEFAULT_HOST),
-                args.port.or(file.port).unwrap_or(DEFAULT_PORT),
-            ),
-            settings,
-            server: ServerConfig { api_keys, local_models, limits },
+            address,
+            engine,
+            server: ServerConfig {
+                auth,
+                wait_for_models: !settings.no_wait,
+                local_models,
+                limits,
+                ..ServerConfig::default()
+            },
         })
     }
 }
@@ -126,65 +303,4 @@ fn local_model(text: &str) -> Result<LocalModel, Failure> {
         return Err(Failure::ModelUnavailable(format!("--model-path: there is no {}", path.display())));
     }
     Ok(LocalModel { name, path })
-}
-
-/// The settings file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct File {
-    host: Option<IpAddr>,
-    port: Option<u16>,
-    api_keys: Vec<String>,
-    compute: Option<String>,
-    threads: Option<u16>,
-    queue_length: Option<usize>,
-    speech_cache_bytes: Option<usize>,
-    models: BTreeMap<String, PathBuf>,
-    limits: FileLimits,
-}
-
-/// [`Limits`] as the file has them, and the longest audio; durations are seconds.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct FileLimits {
-    max_upload_bytes: Option<u64>,
-    max_audio_s: Option<f64>,
-    spool_bytes: Option<usize>,
-    max_text_bytes: Option<usize>,
-    max_parts: Option<usize>,
-    max_requests: Option<usize>,
-    upload_idle: Option<f64>,
-    upload_time: Option<f64>,
-    request_time: Option<f64>,
-    shutdown_grace: Option<f64>,
-}
-
-impl File {
-    fn read(path: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))?;
-        toml::from_str(&text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
-    }
-}
-
-impl FileLimits {
-    fn over(self, default: Limits) -> Result<Limits, Failure> {
-        let duration = |seconds: Option<f64>, default: Duration| match seconds {
-            None => Ok(default),
-            Some(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| {
-                Failure::Usage(format!("limits in the settings file: {seconds} is no number of seconds"))
-            }),
-        };
-        Ok(Limits {
-            max_upload_bytes: self.max_upload_bytes.unwrap_or(default.max_upload_bytes),
-            spool_bytes: self.spool_bytes.unwrap_or(default.spool_bytes),
-            max_text_bytes: self.max_text_bytes.unwrap_or(default.max_text_bytes),
-            max_parts: self.max_parts.unwrap_or(default.max_parts),
-            max_requests: self.max_requests.unwrap_or(default.max_requests),
-            upload_idle: duration(self.upload_idle, default.upload_idle)?,
-            upload_time: duration(self.upload_time, default.upload_time)?,
-            request_time: duration(self.request_time, default.request_time)?,
-            shutdown_grace: duration(self.shutdown_grace, default.shutdown_grace)?,
-        })
-    }
 }

@@ -4,7 +4,9 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use mynah_audio::{EncodeOptions, OutputFormat};
-use mynah_engine::{Engine, Error, ModelRef, Settings, SpeakRequest, SpeechEvent, SpeechJob, Spoken};
+use mynah_engine::{
+    AudioSource, Engine, Error, ModelRef, Recording, Settings, SpeakRequest, SpeechEvent, SpeechJob, Spoken,
+};
 use mynah_models::SpeechOptions;
 use mynah_text::subtitles;
 
@@ -44,11 +46,20 @@ pub(crate) fn run(args: SpeakArgs, bars: &Bars) -> Result<(), Failure> {
             instructions: args.instructions,
             speed: args.speed,
             seed: args.seed,
+            recording: None,
+            refine: args.refine,
+            read_out: !args.no_read_out,
         },
         format,
         encoding: EncodeOptions { sample_rate_hz: args.sample_rate, bitrate_bps: None },
     };
-    let job = engine.speak(request).map_err(failure)?;
+    let job = match (args.sample, args.sample_text) {
+        (Some(path), Some(transcript)) => {
+            engine.speak_like(request, Recording { audio: AudioSource::Path(path), transcript })
+        }
+        _ => engine.speak(request),
+    };
+    let job = job.map_err(failure)?;
     let mut sink = if to_stdout { Sink::Stdout } else { Sink::File(TargetFile::create(&output)?) };
     let name = output.display().to_string();
     let spoken = runtime()?.block_on(follow(job, &mut sink, &name, text.len(), bars))?;

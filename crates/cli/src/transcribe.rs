@@ -140,7 +140,8 @@ async fn transcribe_all(
         } else {
             AudioSource::Path(file)
         };
-        let request = TranscribeRequest { model: model.clone(), audio, options: options.clone(), client: None };
+        let request =
+            TranscribeRequest { model: model.clone(), audio, options: options.clone(), client: None };
         let live = plan.style.format == ResponseFormat::Text
             && target.is_none()
             && !several

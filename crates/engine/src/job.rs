@@ -131,7 +131,15 @@ impl<'a> Paced<'a> {
         cancel: &'a CancelFlag,
     ) -> Self {
         let claim = Cell::new(Claim::First);
-        Self { windows, turnstile, client, cancel, claim, window: RefCell::default(), turn: RefCell::default() }
+        Self {
+            windows,
+            turnstile,
+            client,
+            cancel,
+            claim,
+            window: RefCell::default(),
+            turn: RefCell::default(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Instant, SystemTime};
 
 use mynah_models::CancelFlag;
 
@@ -18,6 +19,17 @@ pub enum LoadProgress {
     Loading,
 }
 
+/// A model in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Resident {
+    pub(crate) model: ModelRef,
+    pub(crate) bytes: u64,
+    /// When it was last in use.
+    pub(crate) used: Instant,
+    /// When it was loaded.
+    pub(crate) since: SystemTime,
+}
+
 /// The models of one kind in memory; `M` is what the engine asks of that kind.
 pub(crate) struct Loaded<M: ?Sized> {
     slots: Mutex<HashMap<ModelRef, Arc<Slot<M>>>>,
@@ -30,6 +42,10 @@ struct Slot<M: ?Sized> {
 
 struct State<M: ?Sized> {
     model: Option<Arc<M>>,
+    /// When it was last asked for, or seen in use.
+    used: Instant,
+    /// When it was loaded.
+    since: SystemTime,
     /// Somebody is loading.
     busy: bool,
     /// Counts the attempts to load, so that who waited for one can tell its failure from an older one.
@@ -55,7 +71,16 @@ impl<M: ?Sized> Default for Slot<M> {
 
 impl<M: ?Sized> Default for State<M> {
     fn default() -> Self {
-        Self { model: None, busy: false, attempt: 0, failure: None, steps: 0, progress: None }
+        Self {
+            model: None,
+            used: Instant::now(),
+            since: SystemTime::now(),
+            busy: false,
+            attempt: 0,
+            failure: None,
+            steps: 0,
+            progress: None,
+        }
     }
 }
 
@@ -69,6 +94,34 @@ impl<M: ?Sized> Loaded<M> {
     /// Forgets the model; jobs that use it keep it until they end.
     pub(crate) fn forget(&self, model: &ModelRef) {
         lock(&self.slots).remove(model);
+    }
+
+    /// All models in memory, with their size by `bytes`.
+    pub(crate) fn residents(&self, bytes: impl Fn(&M) -> u64) -> Vec<Resident> {
+        let slots: Vec<_> =
+            lock(&self.slots).iter().map(|(model, slot)| (model.clone(), Arc::clone(slot))).collect();
+        let resident = |(model, slot): (ModelRef, Arc<Slot<M>>)| {
+            let mut state = lock(&slot.state);
+            let resident = Arc::clone(state.model.as_ref()?);
+            // Ours and the clone above; every job has another.
+            if Arc::strong_count(&resident) > 2 {
+                state.used = Instant::now();
+            }
+            Some(Resident { model, bytes: bytes(&resident), used: state.used, since: state.since })
+        };
+        slots.into_iter().filter_map(resident).collect()
+    }
+
+    /// Drops a model that no job uses; whether it did.
+    pub(crate) fn evict(&self, model: &ModelRef) -> bool {
+        let Some(slot) = lock(&self.slots).get(model).cloned() else { return false };
+        let mut state = lock(&slot.state);
+        // A job that comes now waits for this lock and loads the model anew.
+        let idle = state.model.as_ref().is_some_and(|model| Arc::strong_count(model) == 1);
+        if idle {
+            state.model = None;
+        }
+        idle
     }
 
     /// The model, made by `load` unless somebody has made it or is about to.
@@ -110,7 +163,9 @@ impl<M: ?Sized> Slot<M> {
         let mut state = lock(&self.state);
         loop {
             if let Some(model) = &state.model {
-                return Ok(Some(Arc::clone(model)));
+                let model = Arc::clone(model);
+                state.used = Instant::now();
+                return Ok(Some(model));
             }
             if !state.busy {
                 // A loader who was merely cancelled says nothing about the model.
@@ -152,7 +207,10 @@ impl<M: ?Sized> Drop for Attempt<'_, M> {
         let mut state = lock(&self.slot.state);
         state.busy = false;
         match &self.outcome {
-            Ok(model) => state.model = Some(Arc::clone(model)),
+            Ok(model) => {
+                state.model = Some(Arc::clone(model));
+                (state.used, state.since) = (Instant::now(), SystemTime::now());
+            }
             Err(error) => state.failure = Some(error.clone()),
         }
         drop(state);

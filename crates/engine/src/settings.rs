@@ -74,6 +74,15 @@ pub struct Settings {
     pub patience: Patience,
     /// Jobs under way at once, at most; the next one is told [`Error::Busy`](crate::Error::Busy).
     pub queue_length: usize,
+    /// Whether a model of the catalogue that was not launched is loaded by the first request that names it.
+    pub load_on_request: bool,
+    /// How long a model stays in memory unused, where its launch says nothing else; `None`: for ever.
+    pub unload_after: Option<Duration>,
+    /// Bytes of weights in memory at once; models that are not in use make room, the longest unused first. `None`: no
+    /// bound.
+    pub memory_budget_bytes: Option<u64>,
+    /// Whether models that were running when the last process ended are launched again.
+    pub restore_running: bool,
     /// Bytes of finished speech that are kept for requests that ask for the same again; 0 keeps none.
     pub speech_cache_bytes: usize,
     /// What a recording may cost.
@@ -97,6 +106,10 @@ impl Settings {
             python: PathBuf::from("python3"),
             patience: Patience::default(),
             queue_length: 32,
+            load_on_request: true,
+            unload_after: None,
+            memory_budget_bytes: None,
+            restore_running: false,
             speech_cache_bytes: 16 << 20,
             decode_limits: DecodeLimits::default(),
         }

@@ -5,7 +5,7 @@ use mynah_audio::{EncodeOptions, OutputFormat};
 use mynah_models::{CancelFlag, SpeechOptions, SpokenWord, TokenCounts};
 use tokio::sync::mpsc::Receiver;
 
-use crate::{Error, LoadProgress, ModelRef};
+use crate::{AudioSource, Error, LoadProgress, ModelRef};
 
 mod cache;
 mod speaker;
@@ -29,6 +29,15 @@ pub struct SpeakRequest {
     pub format: OutputFormat,
     /// Sample rate and bitrate of the audio.
     pub encoding: EncodeOptions,
+}
+
+/// A voice to copy; see [`Engine::speak_like`](crate::Engine::speak_like).
+#[derive(Debug)]
+pub struct Recording {
+    /// In any format that `mynah_audio` decodes; of a minute at most.
+    pub audio: AudioSource,
+    /// What is said in it.
+    pub transcript: String,
 }
 
 /// What a job tells, in this order; [`SpeechEvent::Done`] or [`SpeechEvent::Failed`] is the last.

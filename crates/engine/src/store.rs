@@ -32,6 +32,8 @@ pub enum Origin {
     HuggingFaceCache,
     /// Xinference's cache.
     XinferenceCache,
+    /// The place that a registered model names.
+    Elsewhere,
 }
 
 /// A model on disk.
@@ -84,7 +86,8 @@ impl Store {
 
     /// Where the model is, if all of it is on this disk.
     pub(crate) fn locate(&self, entry: &Entry) -> Option<OnDisk> {
-        self.locate_own(entry)
+        locate_local(entry)
+            .or_else(|| self.locate_own(entry))
             .or_else(|| self.locate_in_hub_caches(entry))
             .or_else(|| self.locate_in_xinference(entry))
     }
@@ -153,6 +156,10 @@ impl Store {
     ) -> Result<PathBuf, Error> {
         if let Some(found) = self.locate(entry) {
             return Ok(found.path);
+        }
+        if let Some(Source::Local { path }) = entry.sources.first() {
+            let attempts = vec![format!("there is no {}", path.display())];
+            return Err(Error::Download { model: entry.name.clone(), attempts });
         }
         if settings.offline {
             return Err(Error::Offline(entry.name.clone()));
@@ -286,6 +293,13 @@ impl Store {
         fs::create_dir_all(&path).map_err(|e| Error::io(&path, e))?;
         Ok(path)
     }
+}
+
+/// The checkpoint that a registered model names by its path.
+fn locate_local(entry: &Entry) -> Option<OnDisk> {
+    let Some(Source::Local { path }) = entry.sources.first() else { return None };
+    let bytes = pull::bytes_of(path);
+    path.exists().then(|| OnDisk { path: path.clone(), bytes, origin: Origin::Elsewhere })
 }
 
 #[cfg(test)]

@@ -15,6 +15,11 @@ pub trait Synthesizer: Send + Sync {
     /// Rate of the samples that it makes.
     fn sample_rate_hz(&self) -> u32;
 
+    /// Bytes of weights in memory; 0 where that is not known.
+    fn bytes(&self) -> u64 {
+        0
+    }
+
     /// Speaks a text of any length. Computes between `listener`'s `turn_begins` and `turn_ends` only, gives samples while
     /// they are made, and stops within one step of `cancel`.
     ///
@@ -34,6 +39,10 @@ impl Synthesizer for Hibari {
         hibari::SAMPLE_RATE
     }
 
+    fn bytes(&self) -> u64 {
+        Hibari::bytes(self) as u64
+    }
+
     fn synthesize(
         &self,
         text: &str,
@@ -50,6 +59,10 @@ impl Synthesizer for ChatTts {
         chattts::SAMPLE_RATE
     }
 
+    fn bytes(&self) -> u64 {
+        ChatTts::bytes(self) as u64
+    }
+
     fn synthesize(
         &self,
         text: &str,
@@ -61,11 +74,21 @@ impl Synthesizer for ChatTts {
     }
 }
 
+/// The family of the checkpoint at a path, by the names of its files.
+pub fn family_of_checkpoint(path: &Path) -> &'static str {
+    if Hibari::is_at(path) {
+        "hibari"
+    } else if ChatTts::is_at(path) {
+        "ChatTTS"
+    } else {
+        "whisper"
+    }
+}
+
 impl Ability {
     /// What the checkpoint at a path can do, by the names of its files.
     pub fn of_checkpoint(path: &Path) -> Self {
-        let speaks = Hibari::is_at(path) || ChatTts::is_at(path);
-        if speaks { Ability::Text2audio } else { Ability::Audio2text }
+        if family_of_checkpoint(path) == "whisper" { Ability::Audio2text } else { Ability::Text2audio }
     }
 }
 

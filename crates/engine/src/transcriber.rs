@@ -10,6 +10,11 @@ use crate::Settings;
 
 /// A loaded speech-to-text model, shared by all jobs.
 pub trait Transcriber: Send + Sync {
+    /// Bytes of weights in memory; 0 where that is not known.
+    fn bytes(&self) -> u64 {
+        0
+    }
+
     /// Transcribes 16 kHz mono samples. Computes while it holds a window's turn of `control`, heeds its pace between the
     /// window's pieces, and stops within one decoder step when it is cancelled.
     ///
@@ -25,6 +30,10 @@ pub trait Transcriber: Send + Sync {
 }
 
 impl Transcriber for Whisper {
+    fn bytes(&self) -> u64 {
+        self.weight_bytes() as u64
+    }
+
     fn transcribe(
         &self,
         samples: &[f32],

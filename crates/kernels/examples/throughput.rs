@@ -1,4 +1,4 @@
-//! Arithmetic and memory throughput of the kernels on whisper-base's shapes.
+//! Arithmetic and memory throughput of the kernels on whisper-base's shapes, and of layers that no cache holds.
 //!
 //!     cargo run --release -p mynah-kernels --example throughput [-- THREADS]
 
@@ -50,6 +50,7 @@ fn main() {
             );
         }
     }
+    layers();
     let qkv = vec![0.1; 1500 * 1536];
     let mut out = vec![0.0; 1500 * 512];
     let mut kv = KeyValues::<f32>::pack(8, 64, 1500, &qkv[512..], &qkv[1024..], 1536);
@@ -60,4 +61,42 @@ fn main() {
         4e-9 * 1500.0 * 1500.0 * 512.0 / seconds,
         1e3 * pack
     );
+}
+
+/// Steps through twenty layers of ChatTTS's size, whose weights come from memory each time, and beside them plain reading.
+fn layers() {
+    let fill = |o: usize, row: &mut [f32]| {
+        row.iter_mut().enumerate().for_each(|(k, v)| *v = ((o * 31 + k * 17) % 101) as f32 * 0.01 - 0.5);
+    };
+    for precision in [Precision::F32, Precision::F16, Precision::Int8] {
+        let layer = || {
+            [(768, 2304), (768, 768), (768, 6144), (3072, 768)]
+                .map(|(inputs, outputs)| Matrix::pack(precision, outputs, inputs, fill))
+        };
+        let matrices: Vec<Matrix> = (0..20).flat_map(|_| layer()).collect();
+        let bytes: usize = matrices.iter().map(Matrix::bytes).sum();
+        for rows in [1, 2, 5] {
+            let (x, mut y) = (vec![0.3; rows * 3072], vec![0.0; rows * 6144]);
+            let seconds = best(|| {
+                for m in &matrices {
+                    let y = &mut y[..rows * m.outputs()];
+                    m.apply(&x[..rows * m.inputs()], rows, y, &Epilogue::default());
+                }
+            });
+            let (speed, step) = (1e-9 * bytes as f64 / seconds, 1e3 * seconds);
+            println!(
+                "layers, {rows} rows       {precision:?}: {step:6.2} ms a step, {speed:5.1} GB/s of weights"
+            );
+        }
+    }
+    let data = vec![1_u64; 16 << 20];
+    let sum = |part: &[u64]| part.iter().fold(0, |sum: u64, &v| sum.wrapping_add(v));
+    let seconds = best(|| {
+        std::thread::scope(|scope| {
+            for part in data.chunks(data.len() / pool::threads()) {
+                scope.spawn(move || std::hint::black_box(sum(part)));
+            }
+        });
+    });
+    println!("plain reading: {:.1} GB/s", 1e-9 * size_of_val(data.as_slice()) as f64 / seconds);
 }

@@ -293,6 +293,7 @@ fn fold<T: Float>(
                 accumulate: begun,
                 bias: std::ptr::null(),
                 gelu: false,
+                streamed: rows <= TILE_ROWS,
             };
             let values = &kv.values_of(head)[(panel * kv.positions + key) * PANEL..][..keys * PANEL];
             // SAFETY: scores hold BLOCK_ROWS rows of BLOCK_KEYS; the output was measured by the caller and this head's
@@ -331,6 +332,7 @@ fn multiply_keys<T: Float>(
                 accumulate: false,
                 bias: std::ptr::null(),
                 gelu: false,
+                streamed: rows <= TILE_ROWS,
             };
             // SAFETY: measured above.
             unsafe { T::tile(isa, &tile, packed.as_ptr()) };

@@ -19,6 +19,8 @@ use crate::pool::{self, SharedMut};
 const BLOCK_DEPTH: usize = 256;
 /// Rows whose packed A of BLOCK_DEPTH takes 96 KB of the second-level cache.
 const BLOCK_ROWS: usize = 96;
+/// Rows that a block has at least, where there are as many.
+const LEAST_ROWS: usize = 4 * TILE_ROWS;
 /// Panels whose part of C, with BLOCK_ROWS rows, takes 96 KB of the second-level cache.
 const BLOCK_PANELS: usize = 16;
 /// Up to here the product is computed panel by panel, each sum in one go over the whole depth: what comes out of a row does
@@ -144,6 +146,7 @@ fn few_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogu
                     accumulate: epilogue.add,
                     bias: epilogue.bias_at(p * PANEL),
                     gelu: epilogue.gelu,
+                    streamed: a.rows <= TILE_ROWS,
                 };
                 // SAFETY: a, panel, bias and c cover the tile by the checks in `gemm`; panel p's columns of c are
                 // this task's alone.
@@ -159,7 +162,10 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
     }
     let count = panel_count(out.columns);
     let (columns, stride) = (out.columns, out.stride);
-    let row_blocks = a.rows.div_ceil(BLOCK_ROWS);
+    // Two blocks a thread, as long as they are worth packing.
+    let block_rows =
+        a.rows.div_ceil(2 * pool::threads()).next_multiple_of(TILE_ROWS).clamp(LEAST_ROWS, BLOCK_ROWS);
+    let row_blocks = a.rows.div_ceil(block_rows);
     // A short product is cut across as well, to give every thread something.
     let column_blocks = if row_blocks >= 4 * pool::threads() {
         1
@@ -170,8 +176,8 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
     let c = SharedMut::new(out.data);
     pool::run(row_blocks * column_blocks, |task| {
         let (row_block, column_block) = (task / column_blocks, task % column_blocks);
-        let first_row = row_block * BLOCK_ROWS;
-        let rows = BLOCK_ROWS.min(a.rows - first_row);
+        let first_row = row_block * block_rows;
+        let rows = block_rows.min(a.rows - first_row);
         let my_panels = column_block * share..((column_block + 1) * share).min(count);
         SCRATCH.with_borrow_mut(|(strips, wide)| {
             pack_strips(&a, first_row, rows, strips);
@@ -195,6 +201,7 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
                                 accumulate: epilogue.add || first_k > 0,
                                 bias: if last { epilogue.bias_at(p * PANEL) } else { std::ptr::null() },
                                 gelu: last && epilogue.gelu,
+                                streamed: false,
                             };
                             // SAFETY: strips hold all rows of the block (padded to whole strips) over the whole
                             // depth; panel, bias and c are covered by the checks in `gemm`; this block of c is this

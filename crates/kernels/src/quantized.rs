@@ -200,9 +200,9 @@ impl QuantizedMatrix {
         assert_eq!(x.len(), rows * self.inputs, "input does not fit {rows} rows");
         assert_eq!(out.len(), rows * self.outputs, "output does not fit {rows} rows");
         let total = Mutex::new(Range::EMPTY);
-        // At least two blocks a thread, in whole tiles.
-        let block =
-            rows.div_ceil(2 * pool::threads()).next_multiple_of(TILE_ROWS).clamp(TILE_ROWS, BLOCK_ROWS);
+        // Whole tiles, and as many blocks for each thread: two, or more if blocks would be too large.
+        let rounds = rows.div_ceil(BLOCK_ROWS * pool::threads()).max(2);
+        let block = rows.div_ceil(rounds * pool::threads()).next_multiple_of(TILE_ROWS).max(TILE_ROWS);
         let shared = SharedMut::new(out);
         pool::run(rows.div_ceil(block), |task| {
             let first = task * block;

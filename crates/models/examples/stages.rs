@@ -40,9 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     drop(network.encode(&mel(100), EncoderWindow::Fitted, control)?);
     for frames in lengths {
         let mel = mel(frames);
-        let seconds = median(7, || {
-            network.encode(&mel, EncoderWindow::Fitted, control).map(drop)
-        })?;
+        let seconds = median(7, || network.encode(&mel, EncoderWindow::Fitted, control).map(drop))?;
         println!("encode {frames} frames: {:.1} ms", 1e3 * seconds);
     }
     let mel = mel(700);
@@ -55,7 +53,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         window.reorder(&vec![0; rows]);
         let tokens = vec![400; rows];
         let seconds = median(25, || window.step(&tokens).map(drop))?;
-        println!("step of {rows:2} rows: {:.2} ms, {:.2} ms a row", 1e3 * seconds, 1e3 * seconds / rows as f64);
+        println!(
+            "step of {rows:2} rows: {:.2} ms, {:.2} ms a row",
+            1e3 * seconds,
+            1e3 * seconds / rows as f64
+        );
     }
     Ok(())
 }

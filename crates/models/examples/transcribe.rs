@@ -50,7 +50,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in files {
         let decoded = mynah_audio::decode_file(Path::new(file), &DecodeLimits::default(), &|| false)?;
         let start = Instant::now();
-        let transcript = model.transcribe(&decoded.samples, &options, Control::unpaced(&CancelFlag::new()), &mut Silent)?;
+        let transcript = model.transcribe(
+            &decoded.samples,
+            &options,
+            Control::unpaced(&CancelFlag::new()),
+            &mut Silent,
+        )?;
         let seconds = start.elapsed().as_secs_f64();
         eprintln!("{file}: {seconds:.2} s for {:.2} s", transcript.duration_s);
         let segments: Vec<_> = transcript

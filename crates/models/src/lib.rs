@@ -21,4 +21,6 @@ pub use pace::{Control, Pace, Share, Unpaced};
 pub use speech_to_text::{
     EncoderWindow, Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent, VadOptions, Word,
 };
-pub use text_to_speech::{AudioChunk, Joiner, Listener, Pause, SpeechOptions, SpokenWord, TokenCounts};
+pub use text_to_speech::{
+    AudioChunk, Joiner, Listener, Pause, SpeechOptions, SpokenWord, TokenCounts, VoiceRecording,
+};

@@ -1,6 +1,7 @@
 //! What every text-to-speech model is asked for and what it answers.
 
 use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
 
 use crate::Error;
 
@@ -19,6 +20,21 @@ pub struct SpeechOptions {
     pub speed: f32,
     /// Seed of everything random; equal seeds give equal samples.
     pub seed: u64,
+    /// A voice to copy, for models that can; the others refuse it.
+    pub recording: Option<VoiceRecording>,
+    /// Have the model put pauses and laughter into the text first; refused by models that cannot.
+    pub refine: bool,
+    /// Read out numbers, dates, money and units; off leaves them as they are written, for models that can.
+    pub read_out: bool,
+}
+
+/// A recording of a voice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VoiceRecording {
+    /// Mono samples at the rate of the model that is to copy it.
+    pub samples: Arc<[f32]>,
+    /// What is said in it.
+    pub transcript: String,
 }
 
 impl SpeechOptions {
@@ -41,7 +57,15 @@ impl SpeechOptions {
 
 impl Default for SpeechOptions {
     fn default() -> Self {
-        Self { voice: None, instructions: None, speed: 1.0, seed: 0 }
+        Self {
+            voice: None,
+            instructions: None,
+            speed: 1.0,
+            seed: 0,
+            recording: None,
+            refine: false,
+            read_out: true,
+        }
     }
 }
 

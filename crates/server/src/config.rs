@@ -1,17 +1,43 @@
 //! What an operator can set.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
+use crate::auth::Auth;
+
 /// Settings of the HTTP side; [`Default`] suits one machine. Holds secrets, hence no `Debug`.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct ServerConfig {
-    /// Keys of which one must come with every request but health and the authentication probe; empty: open to all.
-    pub api_keys: Vec<String>,
+    /// Where the server can be reached, which Xinference's clients are told.
+    pub address: SocketAddr,
+    /// Notified where a client asks the server to stop.
+    pub stop: Arc<Notify>,
+    /// Who may do what; by default everybody everything.
+    pub auth: Auth,
+    /// Whether a request that names a model which is not in memory waits until it is; else it is answered 503 at once, with
+    /// the time to come again.
+    pub wait_for_models: bool,
     /// Checkpoints on disk that are served under names of the operator's choice.
     pub local_models: Vec<LocalModel>,
     /// Bounds on what one request and all together may take.
     pub limits: Limits,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9997)),
+            stop: Arc::default(),
+            auth: Auth::default(),
+            wait_for_models: true,
+            local_models: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// A checkpoint on disk that is served under `name`.
@@ -36,12 +62,20 @@ pub struct Limits {
     pub max_parts: usize,
     /// Audio requests under way, uploads included; one more is answered 429.
     pub max_requests: usize,
+    /// Connections at once; further ones wait to be taken.
+    pub max_connections: usize,
+    /// Time in which a request's head must have come, counted from its connection's opening or the answer before.
+    pub idle_time: Duration,
     /// Longest pause between two pieces of an upload.
     pub upload_idle: Duration,
     /// Longest time for a whole upload.
     pub upload_time: Duration,
     /// Longest time from the upload's end to that of the transcript or the speech, waiting included.
     pub request_time: Duration,
+    /// Requests a minute from one address; `None`: as many as it likes.
+    pub requests_per_minute_per_address: Option<u32>,
+    /// Wrong keys and passwords a minute from one address, before it is refused; `None`: as many as it likes.
+    pub failed_logins_per_minute: Option<u32>,
     /// Time that requests under way get to finish after the signal to stop.
     pub shutdown_grace: Duration,
 }
@@ -54,9 +88,13 @@ impl Default for Limits {
             max_text_bytes: 1 << 20,
             max_parts: 1000,
             max_requests: 64,
+            max_connections: 1024,
+            idle_time: Duration::from_secs(60),
             upload_idle: Duration::from_secs(30),
             upload_time: Duration::from_secs(600),
             request_time: Duration::from_secs(3600),
+            requests_per_minute_per_address: None,
+            failed_logins_per_minute: Some(30),
             shutdown_grace: Duration::from_secs(30),
         }
     }

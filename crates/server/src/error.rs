@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use mynah_api::{ErrorBody, ErrorObject};
+use mynah_api::{Detail, ErrorBody, ErrorObject, Fault};
+
+use crate::auth::Right;
 
 /// Tells OpenAI's clients whether sending the request again can help.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -18,12 +20,22 @@ pub struct ApiError {
     param: Option<&'static str>,
     code: Option<&'static str>,
     retry_after: Option<Duration>,
+    challenge: Option<Right>,
+    faults: Vec<Fault>,
 }
 
 impl ApiError {
     /// `message` with `status`; the body's `type` follows from the status.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), param: None, code: None, retry_after: None }
+        Self {
+            status,
+            message: message.into(),
+            param: None,
+            code: None,
+            retry_after: None,
+            challenge: None,
+            faults: Vec::new(),
+        }
     }
 
     /// A value of `param` that is not allowed: 400.
@@ -39,6 +51,37 @@ impl ApiError {
     /// `param` is not there: 400.
     pub fn missing(param: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message).param(param).code("missing_required_parameter")
+    }
+
+    /// Parameters of one of Xinference's own routes that are not as they must be: 422 with the list that its clients know.
+    pub(crate) fn faulty(faults: Vec<Fault>) -> Self {
+        let lines: Vec<String> =
+            faults.iter().map(|fault| format!("{}: {}", fault.loc.join("."), fault.msg)).collect();
+        let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, lines.join("; ")).code("invalid_value");
+        Self { faults, ..error }
+    }
+
+    /// Why a launch failed. Who launches is told what is wrong with the weights.
+    pub(crate) fn launch(error: mynah_engine::Error) -> Self {
+        use mynah_engine::Error as E;
+
+        match error {
+            E::UnknownModel { .. } => {
+                let message =
+                    format!("Audio model not found: {error}. GET /v1/model_registrations/audio lists all.");
+                Self::new(StatusCode::BAD_REQUEST, message).param("model_name").code("model_not_found")
+            }
+            E::Cancelled => {
+                // Nginx's "client closed request", which Xinference took over.
+                let status = StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
+                Self::new(status, "Launch cancelled").code("launch_cancelled")
+            }
+            E::Model(_) => {
+                let message = format!("The model's weights cannot be used: {error}.");
+                Self::new(StatusCode::BAD_REQUEST, message).param("model_path").code("invalid_value")
+            }
+            error => error.into(),
+        }
     }
 
     /// A fault of ours: 500. The cause is logged and not sent.
@@ -71,6 +114,12 @@ impl ApiError {
         }
     }
 
+    /// The same with another status.
+    pub(crate) fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
     /// The request parameter at fault.
     pub fn param(mut self, param: &'static str) -> Self {
         self.param = Some(param);
@@ -89,6 +138,12 @@ impl ApiError {
         self
     }
 
+    /// Which right was asked for, so that clients can tell what to bring.
+    pub(crate) fn challenge(mut self, right: Right) -> Self {
+        self.challenge = Some(right);
+        self
+    }
+
     /// The message, without status.
     pub fn message(&self) -> &str {
         &self.message
@@ -103,12 +158,16 @@ impl ApiError {
             status if status.is_server_error() => "server_error",
             _ => "invalid_request_error",
         };
-        ErrorBody::new(ErrorObject {
+        let mut body = ErrorBody::new(ErrorObject {
             message: self.message.clone(),
             kind: kind.to_owned(),
             param: self.param.map(str::to_owned),
             code: self.code.map(str::to_owned),
-        })
+        });
+        if !self.faults.is_empty() {
+            body.detail = Detail::Faults(self.faults.clone());
+        }
+        body
     }
 }
 
@@ -128,10 +187,29 @@ impl From<mynah_engine::Error> for ApiError {
                     format!(" Did you mean {}?", near.join(" or "))
                 };
                 let message = format!(
-                    "Model not found in the model list, uid: {name}.{near} GET /v1/models lists all models."
+                    "Model not found in the model list, uid: {name}.{near} GET /v1/models?all=true lists all models."
                 );
                 Self::new(StatusCode::NOT_FOUND, message).param("model").code("model_not_found")
             }
+            E::NotRunning(_) => {
+                let message = format!("{error}. GET /v1/models lists all that run.");
+                Self::new(StatusCode::NOT_FOUND, message).param("model").code("model_not_found")
+            }
+            E::UidTaken(_) => Self::invalid("model_uid", error.to_string()),
+            E::Launch(message) => Self::new(StatusCode::BAD_REQUEST, message.clone()).code("invalid_value"),
+            E::Registration(_) => Self::invalid("model", error.to_string()),
+            E::Loading { retry_after_s, .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+                .param("model")
+                .code("model_loading")
+                .retry_after(Duration::from_secs(*retry_after_s)),
+            E::RequestLimit { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+                .param("model")
+                .code("rate_limit_exceeded")
+                .retry_after(Duration::from_secs(1)),
+            E::NoMemory { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error}."))
+                .param("model")
+                .code("model_unavailable")
+                .retry_after(RETRY),
             E::Busy { retry_after_s } => Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
                 .code("rate_limit_exceeded")
                 .retry_after(Duration::from_secs(*retry_after_s)),
@@ -181,8 +259,14 @@ impl IntoResponse for ApiError {
         } else if self.status.is_server_error() || self.status == StatusCode::REQUEST_TIMEOUT {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        // RFC 6750, section 3.
+        let challenge = match self.challenge {
+            Some(right) => HeaderValue::try_from(format!("Bearer scope=\"{}\"", right.scope())).ok(),
+            None if self.status == StatusCode::UNAUTHORIZED => Some(HeaderValue::from_static("Bearer")),
+            None => None,
+        };
+        if let Some(challenge) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

@@ -10,9 +10,9 @@ use futures_util::{Stream, stream};
 use mynah_api::{Logprob, StreamEvent};
 use mynah_engine::JobEvent;
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::error::ApiError;
+use crate::places::Place;
 use crate::render;
 use crate::routes::TimedJob;
 
@@ -27,7 +27,7 @@ pub(crate) async fn answer(
     mut job: TimedJob,
     logprobs: bool,
     open_language: bool,
-    place: OwnedSemaphorePermit,
+    place: Place,
 ) -> Result<Response, ApiError> {
     let first = loop {
         match job.next().await? {
@@ -64,7 +64,7 @@ struct Transcription {
     logprobs: Option<Vec<Logprob>>,
     open_language: bool,
     ended: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Transcription {

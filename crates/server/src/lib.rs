@@ -4,13 +4,21 @@
 //! Handlers only move bytes. A request's parameters are checked before its job starts, its audio waits in memory or in a
 //! temporary file, and a client that leaves drops its handler and so its job.
 
+pub mod auth;
 mod client;
 mod config;
+mod dialect;
 mod error;
 mod events;
+mod machine;
+mod metrics;
 mod middleware;
+mod openapi;
+mod places;
+mod rate;
 mod render;
 mod request;
+mod router;
 mod routes;
 mod serve;
 mod sound;
@@ -19,4 +27,6 @@ mod state;
 pub use config::{Limits, LocalModel, ServerConfig};
 pub use error::ApiError;
 pub use render::{cues, plain_body, spoken_body, spoken_cues, verbose_body};
-pub use serve::{router, serve};
+pub use router::{router, router_and_control};
+pub use serve::serve;
+pub use state::Control;

@@ -1,92 +1,114 @@
-//! The routes put together, and the loop that serves them.
+//! The loop that takes connections and serves them, within bounds of number and time.
 
-use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::serve::ListenerExt;
-use mynah_engine::Engine;
-use tokio::net::TcpListener;
-use tower_http::catch_panic::CatchPanicLayer;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tower::ServiceExt;
 
-use crate::config::ServerConfig;
-use crate::error::ApiError;
-use crate::middleware::{linger, log_access, require_key};
-use crate::routes;
-use crate::state::AppState;
+use crate::places::Place;
+use crate::state::Control;
 
-/// All routes.
-pub fn router(engine: Engine, config: ServerConfig) -> Router {
-    let state = Arc::new(AppState::new(engine, config));
-    Router::new()
-        .route("/health", get(routes::health))
-        .route("/v1/audio/models", get(routes::list_speech_models))
-        .route("/v1/audio/speech", post(routes::speech))
-        .route("/v1/audio/transcriptions", post(routes::transcriptions))
-        .route("/v1/audio/translations", post(routes::translations))
-        .route("/v1/audio/voices", get(routes::list_voices))
-        .route("/v1/cluster/auth", get(routes::auth_probe))
-        .route("/v1/models", get(routes::list_models))
-        .route("/v1/models/{*name}", get(routes::retrieve_model))
-        .fallback(routes::no_such_path)
-        .method_not_allowed_fallback(routes::no_such_method)
-        // Uploads have bounds of their own.
-        .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(Arc::clone(&state), require_key))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(linger))
-        .layer(from_fn(log_access))
-        .with_state(state)
-}
-
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    ApiError::internal(&format!("panic: {text}"), "The server failed").into_response()
-}
-
-/// Serves `router` until `stop` is ready, then lets requests under way finish for `grace` at most.
+/// Serves `router` until `stop` is ready, then lets requests under way finish for `shutdown_grace` at most.
 ///
 /// # Errors
 /// The listener failed.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    grace: Duration,
-    stop: impl Future<Output = ()> + Send + 'static,
+    control: Control,
+    stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let listener = listener.tap_io(|socket| {
-        // Events are small and must not wait for more.
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
-    });
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
-    // The address tells clients apart.
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
-        stop.await;
-        // Fails where the server has ended by itself.
-        let _ = stopping.send(());
-    });
-    let out_of_time = async {
-        match stopped.await {
-            Ok(()) => tokio::time::sleep(grace).await,
-            Err(_) => std::future::pending().await,
+    let (stopping, _) = watch::channel(());
+    let taking = async {
+        loop {
+            // Who comes when all places are taken waits in the system's queue.
+            let place = control.0.connections.wait(|| control.0.limits().max_connections).await;
+            let (socket, peer) = accept(&listener).await;
+            attend(socket, peer, router.clone(), &control, stopping.subscribe(), place);
         }
     };
     tokio::select! {
-        ended = server.into_future() => ended,
-        () = out_of_time => {
+        () = taking => {}
+        () = stop => {}
+    }
+    drop(listener);
+    // Fails where no connection is left.
+    let _ = stopping.send(());
+    let grace = control.0.limits().shutdown_grace;
+    tokio::select! {
+        () = stopping.closed() => {}
+        () = tokio::time::sleep(grace) => {
             tracing::warn!("requests were still under way after {} s and are cut off", grace.as_secs());
-            Ok(())
         }
     }
+    Ok(())
+}
+
+/// The next connection. What fails in between, such as a lack of file handles, is waited out.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(connection) => return connection,
+            Err(error) => match error.kind() {
+                io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionReset => {}
+                _ => {
+                    tracing::error!(%error, "no connection can be taken");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            },
+        }
+    }
+}
+
+/// Serves one connection on a task of its own.
+fn attend(
+    socket: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    control: &Control,
+    mut stopped: watch::Receiver<()>,
+    place: Place,
+) {
+    // Events are small and must not wait for more.
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // Counts from the end of the answer before, so that idle connections end by it too.
+        .header_read_timeout(control.0.limits().idle_time)
+        .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades();
+    tokio::spawn(async move {
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            _ = stopped.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "a connection ended");
+        }
+        drop((place, stopped));
+    });
 }

@@ -12,10 +12,10 @@ use futures_util::{Stream, stream};
 use mynah_api::{SpeechStreamEvent, SpeechUsage};
 use mynah_audio::OutputFormat;
 use mynah_engine::{SpeechEvent, Spoken};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::error::ApiError;
 use crate::events::{KEEP_ALIVE, data, streaming_headers};
+use crate::places::Place;
 use crate::render;
 use crate::routes::TimedSpeech;
 
@@ -27,7 +27,7 @@ const VOICE: HeaderName = HeaderName::from_static("x-mynah-voice");
 pub(crate) async fn bytes(
     speech: TimedSpeech,
     format: OutputFormat,
-    place: OwnedSemaphorePermit,
+    place: Place,
 ) -> Result<Response, ApiError> {
     let (sound, voice) = Sound::begin(speech, place).await?;
     let body = Body::from_stream(stream::unfold(sound, |mut sound| async move {
@@ -46,11 +46,7 @@ pub(crate) async fn bytes(
 }
 
 /// Answers with server-sent events.
-pub(crate) async fn events(
-    speech: TimedSpeech,
-    words: bool,
-    place: OwnedSemaphorePermit,
-) -> Result<Response, ApiError> {
+pub(crate) async fn events(speech: TimedSpeech, words: bool, place: Place) -> Result<Response, ApiError> {
     let (sound, voice) = Sound::begin(speech, place).await?;
     let events = sse(sound, words);
     let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
@@ -83,7 +79,7 @@ struct Sound {
     speech: TimedSpeech,
     first: Option<Piece>,
     ended: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 enum Piece {
@@ -93,7 +89,7 @@ enum Piece {
 
 impl Sound {
     /// Waits until the first audio is there, and names the voice in a header.
-    async fn begin(speech: TimedSpeech, place: OwnedSemaphorePermit) -> Result<(Self, HeaderMap), ApiError> {
+    async fn begin(speech: TimedSpeech, place: Place) -> Result<(Self, HeaderMap), ApiError> {
         let mut sound = Self { speech, first: None, ended: false, _place: place };
         let mut headers = HeaderMap::new();
         let first = loop {

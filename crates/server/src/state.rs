@@ -1,49 +1,116 @@
 //! What all requests share.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use mynah_engine::{Ability, Engine, ModelRef};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use mynah_engine::{Engine, Error, LaunchRequest, ModelRef, Selected};
+use tokio::sync::Semaphore;
 
-use crate::config::ServerConfig;
+use crate::auth::{Auth, CallerId};
+use crate::config::{Limits, ServerConfig};
 use crate::error::ApiError;
+use crate::metrics::Metrics;
+use crate::places::{Place, Places};
+use crate::rate::RateLimiter;
+
+/// Changes what a running server keeps to. Copies are handles of the same server.
+#[derive(Clone)]
+pub struct Control(pub(crate) Arc<AppState>);
+
+impl Control {
+    /// Sets the bounds for all requests to come.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.0.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
+    }
+}
+
+/// Requests counted by who sent them.
+#[derive(Default)]
+pub(crate) struct Rates {
+    pub(crate) addresses: RateLimiter<IpAddr>,
+    pub(crate) callers: RateLimiter<CallerId>,
+    /// Wrong keys and passwords.
+    pub(crate) failures: RateLimiter<IpAddr>,
+}
 
 pub(crate) struct AppState {
     pub(crate) engine: Engine,
     pub(crate) config: ServerConfig,
-    /// What each of the operator's own checkpoints does, in the configuration's order.
-    pub(crate) local_abilities: Vec<Ability>,
-    places: Arc<Semaphore>,
+    pub(crate) auth: Auth,
+    pub(crate) rates: Rates,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Passwords that are compared at once.
+    pub(crate) logins: Semaphore,
+    /// Those of the configuration until they are reloaded.
+    limits: RwLock<Arc<Limits>>,
+    pub(crate) places: Places,
+    pub(crate) connections: Places,
+    pub(crate) started: Instant,
 }
 
 impl AppState {
     pub(crate) fn new(engine: Engine, config: ServerConfig) -> Self {
-        let places = Arc::new(Semaphore::new(config.limits.max_requests.min(Semaphore::MAX_PERMITS)));
-        let local_abilities =
-            config.local_models.iter().map(|local| Ability::of_checkpoint(&local.path)).collect();
-        Self { engine, config, local_abilities, places }
+        for local in &config.local_models {
+            if let Err(error) = engine.serve_path(&local.name, local.path.clone()) {
+                tracing::warn!(%error, path = %local.path.display(), "a checkpoint is not served");
+            }
+        }
+        let (auth, limits) = (config.auth.clone(), RwLock::new(Arc::new(config.limits.clone())));
+        Self {
+            engine,
+            config,
+            auth,
+            rates: Rates::default(),
+            metrics: Arc::default(),
+            logins: Semaphore::new(1),
+            limits,
+            places: Places::default(),
+            connections: Places::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// The bounds of now.
+    pub(crate) fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A place for one audio request, held until it is answered.
-    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            let message = format!(
-                "The server is busy: max_requests is {}. Try again.",
-                self.config.limits.max_requests
-            );
+    pub(crate) fn place(&self) -> Result<Place, ApiError> {
+        let max_requests = self.limits().max_requests;
+        self.places.take(max_requests).ok_or_else(|| {
+            let message = format!("The server is busy: max_requests is {max_requests}. Try again.");
             ApiError::new(StatusCode::TOO_MANY_REQUESTS, message)
                 .code("rate_limit_exceeded")
                 .retry_after(Duration::from_secs(1))
         })
     }
 
-    /// The model that a request names: one of this server's own checkpoints, or one of the catalogue.
-    pub(crate) fn model(&self, name: &str) -> Result<ModelRef, ApiError> {
-        match self.config.local_models.iter().find(|local| local.name == name) {
-            Some(local) => Ok(ModelRef::Path(local.path.clone())),
-            None => Ok(self.engine.resolve(name)?),
+    /// The model that a request names.
+    pub(crate) fn select(&self, name: &str) -> Result<Selected, ApiError> {
+        let selected = self.engine.select(name)?;
+        let Selected { model: ModelRef::Named(model), lease: None } = &selected else { return Ok(selected) };
+        if self.config.wait_for_models || self.engine.find_running(model).is_ok() {
+            return Ok(selected);
         }
+        match self.engine.launch(LaunchRequest::new(model)) {
+            // Another request was faster.
+            Ok(_) | Err(Error::UidTaken(_)) => Ok(self.engine.select(name)?),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Does what looks at the disk or waits, off the async threads. `what` fails is told where it panics.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        what: &str,
+        work: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let engine = self.engine.clone();
+        tokio::task::spawn_blocking(move || work(&engine))
+            .await
+            .map_err(|error| ApiError::internal(&error, what))
     }
 }

@@ -1,4 +1,5 @@
-//! Random models for tests and benchmarks. Never part of the program.
+//! Random models and a stand-in hub for tests and benchmarks. Never part of the program.
 
 pub mod chattts;
+pub mod hub;
 mod normal;

@@ -1,25 +1,25 @@
 //! The official clients of both APIs against the real program; `clients/README.md` says what is run.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{Speech, clients, folder, must, once};
+use crate::support::{Speech, clients, folder, must, mynah, once};
 
 const KEY: &str = "sk-client-test";
 
 #[test]
 fn openai_for_python() {
     let speech = Speech::get();
-    let server = Server::start(speech, &["--api-key", KEY]);
+    let server = Server::start(speech.mynah(), &["--api-key", KEY]);
     run(python().arg(clients().join("openai_python.py")), &server, speech, KEY);
 }
 
 #[test]
 fn openai_for_node() {
     let speech = Speech::get();
-    let server = Server::start(speech, &["--api-key", KEY]);
+    let server = Server::start(speech.mynah(), &["--api-key", KEY]);
     // Node finds packages from where a program lies.
     let program = speech.node.join("test.mjs");
     fs::copy(clients().join("openai_node/test.mjs"), &program).unwrap();
@@ -30,17 +30,59 @@ fn openai_for_node() {
 fn xinference_for_python() {
     let speech = Speech::get();
     let script = clients().join("xinference_python.py");
-    let open = Server::start(speech, &[]);
+    let open = Server::start(speech.mynah(), &[]);
     run(python().arg(&script), &open, speech, "-");
     drop(open);
-    let locked = Server::start(speech, &["--api-key", KEY]);
+    let locked = Server::start(speech.mynah(), &["--api-key", KEY]);
     run(python().arg(&script), &locked, speech, KEY);
 }
 
-/// Runs a client to its end; it prints what failed.
+#[test]
+fn keys_and_logins() {
+    const PASSWORD: &str = "a-long-password";
+    let home = tempfile::tempdir().unwrap();
+    let mut add = mynah(home.path())
+        .args(["users", "add", "ann", "--right", "admin"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(add.stdin.take().unwrap(), "{PASSWORD}").unwrap();
+    assert!(add.wait().unwrap().success());
+    let server = Server::start(mynah(home.path()), &["--api-key", KEY]);
+    let status =
+        python().arg(clients().join("keys.py")).args([&server.address, KEY, "ann", PASSWORD]).status();
+    assert!(status.unwrap().success(), "the client found faults, see above");
+}
+
+#[test]
+fn all_that_xinferences_client_can_do() {
+    drop_in("xinference_surface.py");
+}
+
+#[test]
+fn the_examples_of_xinferences_documents() {
+    drop_in("documented_examples.py");
+}
+
+#[test]
+fn what_fails_with_xinferences_server() {
+    let speech = Speech::get();
+    must(speech.mynah().args(["--quiet", "pull", "whisper-tiny.en"]));
+    drop_in("beyond_xinference.py");
+}
+
+/// Runs a client of a server to which it launches models itself, ChatTTS with random weights among them.
 #[track_caller]
-fn run(client: &mut Command, server: &Server, speech: &Speech, key: &str) {
-    let status = client.arg(&server.address).arg(&speech.recording).arg(key).status();
+fn drop_in(program: &str) {
+    let speech = Speech::get();
+    let server = Server::start(speech.mynah(), &[]);
+    run(python().arg(clients().join(program)), &server, speech, speech.chattts.to_str().unwrap());
+}
+
+/// Runs a client to its end; it prints what failed. The last argument is a key or a checkpoint.
+#[track_caller]
+fn run(client: &mut Command, server: &Server, speech: &Speech, last: &str) {
+    let status = client.arg(&server.address).arg(&speech.recording).arg(last).status();
     assert!(status.expect("the client could not be started").success(), "the client found faults, see above");
 }
 
@@ -66,9 +108,8 @@ struct Server {
 }
 
 impl Server {
-    fn start(speech: &Speech, options: &[&str]) -> Self {
-        let mut child = speech
-            .mynah()
+    fn start(mut program: Command, options: &[&str]) -> Self {
+        let mut child = program
             .args(["--quiet", "serve", "--port", "0", "--max-upload-bytes", "8000000"])
             .args(options)
             .stdout(Stdio::piped())

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use mynah_testkit::chattts::{TINY, write};
 use sha2::{Digest, Sha256};
 
 /// Within the npm package that carries it; `clients/README.md` says what it is.
@@ -20,6 +21,8 @@ pub(crate) struct Speech {
     pub(crate) recording: PathBuf,
     /// Folder with the packages of `clients/openai_node`.
     pub(crate) node: PathBuf,
+    /// A ChatTTS checkpoint with random weights.
+    pub(crate) chattts: PathBuf,
 }
 
 impl Speech {
@@ -34,7 +37,13 @@ impl Speech {
             assert_eq!(sum, RECORDING_SHA256, "another recording than the pinned one");
             let model = must(mynah(&home).args(["--quiet", "pull", "whisper-base"]));
             must(mynah(&home).args(["--quiet", "pull", "hibari"]));
-            Self { home, model: model.trim_end().into(), recording, node }
+            let chattts = folder().join("chattts");
+            let vocabulary =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/data/chattts/tokenizer.json");
+            once(&chattts, std::slice::from_ref(&vocabulary), || {
+                write(&chattts, &TINY, &fs::read(&vocabulary).unwrap()).unwrap();
+            });
+            Self { home, model: model.trim_end().into(), recording, node, chattts }
         })
     }
 
@@ -44,7 +53,7 @@ impl Speech {
     }
 }
 
-fn mynah(home: &Path) -> Command {
+pub(crate) fn mynah(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mynah"));
     command.env("MYNAH_HOME", home).env("XINFERENCE_MODEL_SRC", "pip");
     for name in ["MYNAH_API_KEY", "MYNAH_MODEL", "MYNAH_SPEECH_MODEL", "MYNAH_LOG"] {

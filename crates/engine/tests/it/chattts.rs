@@ -4,14 +4,17 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use mynah_audio::{EncodeOptions, OutputFormat};
-use mynah_engine::{Engine, Error, ModelRef, PullProgress, Settings, SpeakRequest, SpeechEvent, SpeechJob};
+use mynah_engine::{
+    AudioSource, Engine, Error, ModelRef, PullProgress, Recording, Settings, SpeakRequest, SpeechEvent,
+    SpeechJob,
+};
 use mynah_models::whisper::Compute;
 use mynah_models::{CancelFlag, SpeechOptions};
 use mynah_testkit::chattts::{TINY, write};
 use tempfile::TempDir;
 
 use crate::download::settings;
-use crate::hub::{Hub, Reply};
+use mynah_testkit::hub::{Hub, Reply};
 
 const REVISION: &str = "1a3c04a8b0651689bd9242fbb55b1f4b5a9aef84";
 const TEXT: &str = "你好，世界。There are 3 cats.";
@@ -81,6 +84,36 @@ fn any_name_is_a_voice_and_equal_requests_sound_alike() {
     let different: HashSet<&Vec<u8>> = others.iter().chain([&alloy]).collect();
     assert_eq!(different.len(), 5);
     assert_eq!(speak(None, 1.0), speak(Some("default"), 1.0));
+}
+
+#[test]
+fn a_recording_gives_its_voice_and_is_bounded() {
+    let home = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        hf_caches: vec![cache(&home)],
+        offline: true,
+        compute: Compute::F32,
+        ..Settings::new(home.path().join("mynah"))
+    };
+    let engine = Engine::open(settings).unwrap();
+    // Noise at 8 kHz, as a WAVE file.
+    let wave = |seconds: usize, factor: u32| {
+        let noise = |i: usize| ((i as u32).wrapping_mul(factor) >> 8 & 0xffff) as f32 / 65_536.0 - 0.5;
+        let samples: Vec<f32> = (0..seconds * 8_000).map(noise).collect();
+        mynah_audio::encode(OutputFormat::Wav, &samples, 8_000, &EncodeOptions::default()).unwrap()
+    };
+    let like = |bytes: Vec<u8>| {
+        let recording = Recording { audio: AudioSource::Bytes(bytes), transcript: "你好。".into() };
+        finish(engine.speak_like(request(None, 1.0), recording).unwrap())
+    };
+    let first = like(wave(2, 2_654_435_761)).unwrap();
+    assert!(!first.is_empty());
+    assert_eq!(first, like(wave(2, 2_654_435_761)).unwrap());
+    // What was spoken like somebody is not kept for those who name nobody.
+    let plain = finish(engine.speak(request(None, 1.0)).unwrap()).unwrap();
+    assert!(first != plain && plain == finish(engine.speak(request(None, 1.0)).unwrap()).unwrap());
+    assert!(matches!(like(wave(61, 2_654_435_761)), Err(Error::Audio(_))));
+    assert!(matches!(like(b"no audio".to_vec()), Err(Error::Audio(_))));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use mynah_engine::{Engine, Error, Patience, PullProgress, Settings, SourcePrefer
 use mynah_models::CancelFlag;
 use tempfile::TempDir;
 
-use crate::hub::{Hub, Reply, Repository, Request, Then, ranged};
+use mynah_testkit::hub::{Hub, Reply, Repository, Request, Then, ranged};
 
 /// Its only source is Hugging Face.
 const MODEL: &str = "whisper-small";
@@ -80,7 +80,7 @@ fn a_fresh_download_is_complete_and_recorded() {
     assert_eq!(manifest["revision"], "c0ffee");
     let files = manifest["files"].as_array().unwrap();
     let weights = files.iter().find(|file| file["name"] == WEIGHTS).unwrap();
-    assert_eq!(weights["sha256"], crate::hub::sha256(repository.weights()));
+    assert_eq!(weights["sha256"], mynah_testkit::hub::sha256(repository.weights()));
 
     assert_eq!(progress[0], PullProgress::Trying { source: "huggingface:openai/whisper-small".into() });
     let done: Vec<u64> = progress
@@ -272,7 +272,11 @@ fn the_token_goes_to_the_hub_and_no_further() {
 fn the_checksum_of_the_answer_counts_where_the_list_has_none() {
     for (etag_of, right) in [("the weights", true), ("something else", false)] {
         let repository = Repository::new();
-        let sum = if right { crate::hub::sha256(repository.weights()) } else { crate::hub::sha256(b"other") };
+        let sum = if right {
+            mynah_testkit::hub::sha256(repository.weights())
+        } else {
+            mynah_testkit::hub::sha256(b"other")
+        };
         let hub = Hub::start(move |request| {
             if request.target.starts_with("/api/models/") {
                 return Reply::body(repository.huggingface_listing(false));

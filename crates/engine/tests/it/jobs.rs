@@ -12,11 +12,13 @@ use mynah_engine::{
     AudioSource, Engine, Error, Job, JobEvent, LoadProgress, Loaders, ModelRef, PullProgress, Settings,
     TranscribeRequest, Transcriber,
 };
-use mynah_models::{CancelFlag, Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent};
+use mynah_models::{
+    CancelFlag, Control, Observer, Segment, Share, Task, TranscribeOptions, Transcript, TranscriptEvent,
+};
 
 use crate::download::settings;
-use crate::hub::{Hub, Repository};
 use crate::signal::wav;
+use mynah_testkit::hub::{Hub, Repository};
 
 const WINDOW_SAMPLES: usize = 30 * 16_000;
 
@@ -41,7 +43,8 @@ impl Stage {
     }
 }
 
-struct StandIn(Arc<Stage>);
+/// With how much of a shared step its windows take.
+struct StandIn(Arc<Stage>, Share);
 
 impl StandIn {
     fn compute(&self, options: &TranscribeOptions, cancel: &CancelFlag) -> Result<(), mynah_models::Error> {
@@ -67,21 +70,22 @@ impl Transcriber for StandIn {
         &self,
         samples: &[f32],
         options: &TranscribeOptions,
-        cancel: &CancelFlag,
+        control: Control<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Transcript, mynah_models::Error> {
         observer.event(TranscriptEvent::Language("en".to_owned(), 0.9));
         let duration_s = samples.len() as f64 / 16_000.0;
         let mut segments = Vec::new();
         for id in 0..samples.len().div_ceil(WINDOW_SAMPLES) {
-            observer.window_begins();
+            let _window = control.window(30.0 * id as f64, self.1)?;
+            control.pace.piece_begins(&|| false);
             // A job whose turn never came is cancelled.
-            cancel.check()?;
+            control.cancel.check()?;
             let computing = self.0.computing.fetch_add(1, Ordering::AcqRel) + 1;
             self.0.most_computing.fetch_max(computing, Ordering::AcqRel);
-            let computed = self.compute(options, cancel);
+            let computed = self.compute(options, control.cancel);
             self.0.computing.fetch_sub(1, Ordering::AcqRel);
-            observer.window_ends();
+            control.pace.piece_ends();
             computed?;
             let segment = Arc::new(Segment {
                 id,
@@ -126,7 +130,7 @@ fn engine_with(settings: Settings) -> (Engine, Arc<Stage>) {
                 reason: "it is cut short".to_owned(),
             }),
             Some("panics") => panic!("a defect in the loader"),
-            _ => Ok(Arc::new(StandIn(Arc::clone(&shared)))),
+            _ => Ok(Arc::new(StandIn(Arc::clone(&shared), Share::WHOLE))),
         }
     };
     let loaders = Loaders { transcriber: Box::new(load), ..Loaders::default() };
@@ -142,6 +146,7 @@ fn request(seconds: f64) -> TranscribeRequest {
         model: ModelRef::Path(PathBuf::from("model")),
         audio: AudioSource::Bytes(wav(seconds)),
         options: TranscribeOptions::default(),
+        client: None,
     }
 }
 

@@ -2,8 +2,8 @@
 
 mod chattts;
 mod download;
-mod hub;
 mod jobs;
+mod lifecycle;
 mod on_disk;
 mod signal;
 mod speech;

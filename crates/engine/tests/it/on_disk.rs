@@ -8,7 +8,7 @@ use mynah_models::CancelFlag;
 use tempfile::TempDir;
 
 use crate::download::settings;
-use crate::hub::{Hub, Repository};
+use mynah_testkit::hub::{Hub, Repository};
 
 fn status(engine: &Engine, name: &str) -> ModelStatus {
     engine.models().into_iter().find(|model| model.entry.name == name).unwrap()

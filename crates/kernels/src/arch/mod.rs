@@ -7,12 +7,22 @@ use half::f16;
 use crate::cpu::Isa;
 use crate::panels::PANEL;
 
+pub(crate) mod rows;
 pub(crate) mod scalar;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;
 
 /// Rows of the tallest tile: 6 x 16 sums fill twelve of AVX2's sixteen registers.
 pub(crate) const TILE_ROWS: usize = 6;
+
+/// A tile of more rows keeps the processor too busy to look far ahead in a panel of integers by itself.
+pub(crate) const FAR_SIGHTED_ROWS_I8: usize = 3;
+
+/// The same for panels of floats, which are longer.
+pub(crate) const FAR_SIGHTED_ROWS: usize = 1;
+
+/// Bytes ahead that a streamed panel is asked for.
+pub(crate) const AHEAD: usize = 4096;
 
 /// What a tile reads beside the panel, and where it writes.
 ///
@@ -36,6 +46,8 @@ pub struct Tile<A> {
     pub(crate) bias: *const f32,
     /// Apply GELU at the end.
     pub(crate) gelu: bool,
+    /// The panel is read once, and what lies behind it next: worth asking for in time.
+    pub(crate) streamed: bool,
 }
 
 /// `c = epilogue(a b)` with an f32 panel.
@@ -174,28 +186,6 @@ pub(crate) fn add_scaled(isa: Isa, factor: f32, from: &[f32], to: &mut [f32]) {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::add_scaled(factor, from, to) },
         _ => to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from),
-    }
-}
-
-/// [`dot`] with numbers of 16 bits, summed in f32.
-pub(crate) fn dot_f16(isa: Isa, a: &[f32], b: &[f16]) -> f32 {
-    assert_eq!(a.len(), b.len());
-    match isa {
-        // SAFETY: `isa` was only made because the CPU has it.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::dot_f16(a, b) },
-        _ => a.iter().zip(b).map(|(a, b)| a * b.to_f32()).sum(),
-    }
-}
-
-/// [`add_scaled`] with numbers of 16 bits.
-pub(crate) fn add_scaled_f16(isa: Isa, factor: f32, from: &[f16], to: &mut [f32]) {
-    assert_eq!(from.len(), to.len());
-    match isa {
-        // SAFETY: `isa` was only made because the CPU has it.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::add_scaled_f16(factor, from, to) },
-        _ => to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from.to_f32()),
     }
 }
 

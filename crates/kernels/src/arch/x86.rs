@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use half::f16;
 
-use super::{ERF_A, ERF_P, Scales, Tile};
+use super::{AHEAD, ERF_A, ERF_P, FAR_SIGHTED_ROWS, FAR_SIGHTED_ROWS_I8, Scales, Tile};
 use crate::panels::PANEL;
 
 /// Panels that can be loaded as two registers of f32.
@@ -71,7 +71,12 @@ unsafe fn tile_rows<T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
 unsafe fn tile<const ROWS: usize, T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
     let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
     let (mut a, mut b) = (t.a, panel);
+    let ahead = t.streamed && ROWS > FAR_SIGHTED_ROWS;
     for _ in 0..t.depth {
+        if ahead {
+            // Touches nothing: any address may be asked for.
+            _mm_prefetch::<_MM_HINT_T0>(b.cast::<i8>().wrapping_add(AHEAD));
+        }
         // SAFETY: `a` and `b` walk the `depth` steps that the contract grants; they are advanced past the last step
         // with `wrapping_add` and not read there.
         unsafe {
@@ -160,10 +165,15 @@ unsafe fn tile_i8_vnni_rows<const ROWS: usize>(t: &Tile<i16>, scales: Scales, pa
     // Even and odd pairs are summed apart, so that a tile of few rows does not wait for its own last sum.
     let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
     let pairs = t.depth / 2;
+    let ahead = t.streamed && ROWS > FAR_SIGHTED_ROWS_I8;
     let add_pair = |sums: &mut [[__m512i; 2]; ROWS], which: usize, pair: usize| {
         // SAFETY: called with pair < depth / 2, so all reads lie within what the contract grants.
         unsafe {
-            let b = _mm512_cvtepi8_epi16(_mm256_loadu_si256(panel.add(pair * 2 * PANEL).cast()));
+            let at = panel.add(pair * 2 * PANEL);
+            if ahead && which == 0 {
+                _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD));
+            }
+            let b = _mm512_cvtepi8_epi16(_mm256_loadu_si256(at.cast()));
             for (r, sum) in sums.iter_mut().enumerate() {
                 let x = _mm_loadu_si32(t.a.add(r * t.a_row + 2 * pair).cast());
                 sum[which] = _mm512_dpwssd_epi32(sum[which], _mm512_broadcastd_epi32(x), b);
@@ -409,44 +419,6 @@ pub(crate) unsafe fn add_scaled(factor: f32, from: &[f32], to: &mut [f32]) {
     }
     for (to, from) in to8.into_remainder().iter_mut().zip(rest) {
         *to += factor * from;
-    }
-}
-
-/// # Safety
-/// The CPU has AVX2, FMA and F16C; `b` is as long as `a`.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) unsafe fn dot_f16(a: &[f32], b: &[f16]) -> f32 {
-    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f32 = a8.remainder().iter().zip(b8.remainder()).map(|(a, b)| a * b.to_f32()).sum();
-    let mut sums = _mm256_setzero_ps();
-    for (a, b) in a8.zip(b8) {
-        // SAFETY: both have eight numbers.
-        let (a, b) = unsafe { (_mm256_loadu_ps(a.as_ptr()), _mm_loadu_si128(b.as_ptr().cast())) };
-        sums = _mm256_fmadd_ps(a, _mm256_cvtph_ps(b), sums);
-    }
-    let mut lanes = [0.0_f32; 8];
-    // SAFETY: `lanes` has eight numbers.
-    unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), sums) };
-    lanes.iter().sum::<f32>() + rest
-}
-
-/// # Safety
-/// The CPU has AVX2, FMA and F16C; `to` is as long as `from`.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) unsafe fn add_scaled_f16(factor: f32, from: &[f16], to: &mut [f32]) {
-    let factors = _mm256_set1_ps(factor);
-    let mut to8 = to.chunks_exact_mut(8);
-    let from8 = from.chunks_exact(8);
-    let rest = from8.remainder();
-    for (to, from) in (&mut to8).zip(from8) {
-        // SAFETY: both have eight numbers.
-        unsafe {
-            let wide = _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().cast()));
-            _mm256_storeu_ps(to.as_mut_ptr(), _mm256_fmadd_ps(factors, wide, _mm256_loadu_ps(to.as_ptr())));
-        }
-    }
-    for (to, from) in to8.into_remainder().iter_mut().zip(rest) {
-        *to += factor * from.to_f32();
     }
 }
 

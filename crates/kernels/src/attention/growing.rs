@@ -2,47 +2,51 @@
 
 use half::f16;
 
+use crate::arch::rows::{Number, add_weighted, products};
 use crate::cpu::Isa;
-use crate::{arch, elementwise, pool};
+use crate::{elementwise, pool};
 
-/// Positions by which memory grows: doubling would hold up to three times what is used.
-const GROWTH: usize = 128;
+/// Positions of a block: memory grows by these, and what is there stays where it is.
+const BLOCK: usize = 128;
 /// Numbers read by a task, at least.
 const SHARE: usize = 16 * 1024;
 
-/// Keys and values of one sequence in one layer, a row a position.
+/// Keys and values of one sequence in one layer.
 #[derive(Clone, Debug)]
 pub struct GrowingKeyValues {
-    width: usize,
+    heads: usize,
+    head_dim: usize,
     positions: usize,
-    rows: Rows,
+    blocks: Blocks,
 }
 
 #[derive(Clone, Debug)]
-enum Rows {
-    F32(Vec<f32>, Vec<f32>),
-    F16(Vec<f16>, Vec<f16>),
+enum Blocks {
+    F32(Vec<Block<f32>>),
+    F16(Vec<Block<f16>>),
+}
+
+/// Keys and values of BLOCK positions, each `[heads][BLOCK][head_dim]`: what a head reads lies together.
+#[derive(Clone, Debug)]
+struct Block<T> {
+    keys: Box<[T]>,
+    values: Box<[T]>,
 }
 
 impl GrowingKeyValues {
-    /// No positions yet; rows of `width` numbers, kept in 32 bits if `wide`, else in 16.
-    pub fn new(width: usize, wide: bool) -> Self {
-        let rows = if wide { Rows::F32(vec![], vec![]) } else { Rows::F16(vec![], vec![]) };
-        Self { width, positions: 0, rows }
+    /// No positions yet; rows of `heads * head_dim` numbers, kept in 32 bits if `wide`, else in 16.
+    pub fn new(heads: usize, head_dim: usize, wide: bool) -> Self {
+        let blocks = if wide { Blocks::F32(vec![]) } else { Blocks::F16(vec![]) };
+        Self { heads, head_dim, positions: 0, blocks }
     }
 
-    /// Adds a position.
+    /// Adds a position: rows of all heads.
     pub fn push(&mut self, key: &[f32], value: &[f32]) {
-        assert!(key.len() == self.width && value.len() == self.width, "rows of {} expected", self.width);
-        match &mut self.rows {
-            Rows::F32(keys, values) => {
-                extend(keys, key.iter().copied());
-                extend(values, value.iter().copied());
-            }
-            Rows::F16(keys, values) => {
-                extend(keys, key.iter().map(|&v| f16::from_f32(v)));
-                extend(values, value.iter().map(|&v| f16::from_f32(v)));
-            }
+        let width = self.heads * self.head_dim;
+        assert!(key.len() == width && value.len() == width, "rows of {width} expected");
+        match &mut self.blocks {
+            Blocks::F32(blocks) => push(blocks, self.positions, self.head_dim, key, value),
+            Blocks::F16(blocks) => push(blocks, self.positions, self.head_dim, key, value),
         }
         self.positions += 1;
     }
@@ -54,18 +58,27 @@ impl GrowingKeyValues {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        match &self.rows {
-            Rows::F32(keys, values) => (keys.capacity() + values.capacity()) * 4,
-            Rows::F16(keys, values) => (keys.capacity() + values.capacity()) * 2,
+        let block = 2 * BLOCK * self.heads * self.head_dim;
+        match &self.blocks {
+            Blocks::F32(blocks) => blocks.len() * block * size_of::<f32>(),
+            Blocks::F16(blocks) => blocks.len() * block * size_of::<f16>(),
         }
     }
 }
 
-fn extend<T>(to: &mut Vec<T>, row: impl ExactSizeIterator<Item = T>) {
-    if to.capacity() - to.len() < row.len() {
-        to.reserve_exact(GROWTH * row.len());
+fn push<T: Number>(blocks: &mut Vec<Block<T>>, position: usize, head_dim: usize, key: &[f32], value: &[f32]) {
+    if position == blocks.len() * BLOCK {
+        let empty = || vec![T::default(); BLOCK * key.len()].into();
+        blocks.push(Block { keys: empty(), values: empty() });
     }
-    to.extend(row);
+    let Some(block) = blocks.last_mut() else { return };
+    for (to, from) in [(&mut block.keys, key), (&mut block.values, value)] {
+        for (to, from) in to.chunks_exact_mut(BLOCK * head_dim).zip(from.chunks_exact(head_dim)) {
+            for (to, &from) in to[position % BLOCK * head_dim..].iter_mut().zip(from) {
+                *to = T::from_f32(from);
+            }
+        }
+    }
 }
 
 /// What a row of queries sees: the first so many positions of a sequence.
@@ -79,19 +92,17 @@ pub struct Past<'a> {
 
 /// `out = softmax(scale q k^T) v` per head and row, each row over its own past; `queries` and `out` are
 /// `[rows, heads * head_dim]`.
-pub fn attend_growing(queries: &[f32], scale: f32, heads: usize, pasts: &[Past<'_>], out: &mut [f32]) {
-    attend_with(Isa::current(), queries, scale, heads, pasts, out);
+pub fn attend_growing(queries: &[f32], scale: f32, pasts: &[Past<'_>], out: &mut [f32]) {
+    attend_with(Isa::current(), queries, scale, pasts, out);
 }
 
-fn attend_with(isa: Isa, queries: &[f32], scale: f32, heads: usize, pasts: &[Past<'_>], out: &mut [f32]) {
-    let width = queries.len() / pasts.len().max(1);
-    let dim = width / heads;
-    assert!(queries.len() == pasts.len() * width && out.len() == queries.len() && dim * heads == width);
+fn attend_with(isa: Isa, queries: &[f32], scale: f32, pasts: &[Past<'_>], out: &mut [f32]) {
+    let Some(first) = pasts.first().map(|past| past.sequence) else { return };
+    let (heads, dim, width) = (first.heads, first.head_dim, first.heads * first.head_dim);
+    assert!(queries.len() == pasts.len() * width && out.len() == queries.len(), "rows of {width} expected");
     assert!(
-        pasts
-            .iter()
-            .all(|past| past.sequence.width == width
-                && (1..=past.sequence.positions).contains(&past.positions)),
+        pasts.iter().all(|past| (past.sequence.heads, past.sequence.head_dim) == (heads, dim)
+            && (1..=past.sequence.positions).contains(&past.positions)),
         "a row's past does not fit"
     );
     let work: usize = pasts.iter().map(|past| past.positions * width).sum();
@@ -102,36 +113,35 @@ fn attend_with(isa: Isa, queries: &[f32], scale: f32, heads: usize, pasts: &[Pas
         for (i, out) in out.chunks_exact_mut(dim).enumerate() {
             let (row, head) = ((task * share + i) / heads, (task * share + i) % heads);
             let query = &queries[row * width + head * dim..][..dim];
-            let (past, columns) = (pasts[row], head * dim..(head + 1) * dim);
-            weights.clear();
-            out.fill(0.0);
-            match &past.sequence.rows {
-                Rows::F32(keys, values) => {
-                    let rows = |data| rows(data, width, past.positions);
-                    weights
-                        .extend(rows(keys).map(|key| scale * arch::dot(isa, query, &key[columns.clone()])));
-                    elementwise::softmax(&mut weights);
-                    for (weight, value) in weights.iter().zip(rows(values)) {
-                        arch::add_scaled(isa, *weight, &value[columns.clone()], out);
-                    }
-                }
-                Rows::F16(keys, values) => {
-                    let rows = |data| rows(data, width, past.positions);
-                    weights.extend(
-                        rows(keys).map(|key| scale * arch::dot_f16(isa, query, &key[columns.clone()])),
-                    );
-                    elementwise::softmax(&mut weights);
-                    for (weight, value) in weights.iter().zip(rows(values)) {
-                        arch::add_scaled_f16(isa, *weight, &value[columns.clone()], out);
-                    }
-                }
+            weights.resize(pasts[row].positions, 0.0);
+            match &pasts[row].sequence.blocks {
+                Blocks::F32(blocks) => attend_head(isa, query, scale, head, blocks, &mut weights, out),
+                Blocks::F16(blocks) => attend_head(isa, query, scale, head, blocks, &mut weights, out),
             }
         }
     });
 }
 
-fn rows<T>(data: &[T], width: usize, count: usize) -> impl Iterator<Item = &[T]> {
-    data.chunks_exact(width).take(count)
+/// `weights` has room for a number of each position seen.
+fn attend_head<T: Number>(
+    isa: Isa,
+    query: &[f32],
+    scale: f32,
+    head: usize,
+    blocks: &[Block<T>],
+    weights: &mut [f32],
+    out: &mut [f32],
+) {
+    let dim = query.len();
+    for (weights, block) in weights.chunks_mut(BLOCK).zip(blocks) {
+        let keys = &block.keys[head * BLOCK * dim..][..weights.len() * dim];
+        products(isa, query, keys, scale, weights);
+    }
+    elementwise::softmax(weights);
+    out.fill(0.0);
+    for (weights, block) in weights.chunks(BLOCK).zip(blocks) {
+        add_weighted(isa, weights, &block.values[head * BLOCK * dim..][..weights.len() * dim], out);
+    }
 }
 
 #[cfg(test)]
@@ -154,7 +164,7 @@ mod tests {
 
     #[test]
     fn every_row_sees_its_own_past_on_every_instruction_set() {
-        for (heads, dim) in [(3, 12), (2, 16), (1, 7)] {
+        for (heads, dim) in [(3, 12), (2, 16), (1, 7), (2, 72)] {
             let width = heads * dim;
             let lengths = [1_usize, 40, 300];
             let data: Vec<_> =
@@ -163,7 +173,7 @@ mod tests {
                 let sequences: Vec<_> = data
                     .iter()
                     .map(|(keys, values)| {
-                        let mut sequence = GrowingKeyValues::new(width, wide);
+                        let mut sequence = GrowingKeyValues::new(heads, dim, wide);
                         for (key, value) in keys.chunks(width).zip(values.chunks(width)) {
                             sequence.push(key, value);
                         }
@@ -177,7 +187,7 @@ mod tests {
                 let scale = 0.3;
                 for isa in Isa::available() {
                     let mut got = vec![9.0; queries.len()];
-                    attend_with(isa, &queries, scale, heads, &pasts, &mut got);
+                    attend_with(isa, &queries, scale, &pasts, &mut got);
                     for (row, (s, positions)) in seen.into_iter().enumerate() {
                         for head in 0..heads {
                             let part = |data: &'_ [f32]| -> Vec<Vec<f32>> {

@@ -88,7 +88,8 @@ impl Gpt {
     }
 
     pub(super) fn sequence(&self) -> Sequence {
-        let empty = GrowingKeyValues::new(self.config.width, self.wide_cache);
+        let empty =
+            GrowingKeyValues::new(self.config.heads, self.config.width / self.config.heads, self.wide_cache);
         Sequence { layers: vec![empty; self.layers.len()] }
     }
 
@@ -154,7 +155,7 @@ impl Gpt {
                     (end - count + 1..=end).map(move |positions| Past { sequence, positions })
                 })
                 .collect();
-            attend_growing(&queries, scale, heads, &pasts, &mut attended);
+            attend_growing(&queries, scale, &pasts, &mut attended);
             layer.out.apply(&attended, rows, x, &add);
 
             layer.ffn_norm.apply(x, &mut normed);

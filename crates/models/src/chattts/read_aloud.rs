@@ -11,7 +11,7 @@ impl ChatTts {
     /// Reads `text` aloud. Samples come while codes are made. Counts tokens of text in and steps of audio out.
     ///
     /// The voice is any name, whose hash is a seed, or one of the other forms that [`ChatTts::voice`] knows. Pace becomes a
-    /// token of ten, five times the pace rounded down, at most 9. Instructions may hold the tags `[speed_N]`, `[oral_N]`,
+    /// token of ten, five times the pace rounded down, at most 9. A recording speaks in the place of a named voice. Instructions may hold the tags `[speed_N]`, `[oral_N]`,
     /// `[laugh_N]` and `[break_N]`; the last three let the model put pauses and laughter into the text first. Seed 0 goes
     /// on with the random numbers that drew the voice.
     ///
@@ -65,8 +65,12 @@ impl ChatTts {
             return Err(Error::Option { name: "instructions", reason: reason.into() });
         }
         let seed = (options.seed != 0).then_some(Seed::Stream(options.seed));
-        let voice = self.voice(options.voice.as_deref().unwrap_or_default())?;
-        Ok(SpeakOptions { voice, style, seed, ..SpeakOptions::default() })
+        let voice = match &options.recording {
+            Some(recording) => self.voice_of_sample(&recording.samples, &recording.transcript)?,
+            None => self.voice(options.voice.as_deref().unwrap_or_default())?,
+        };
+        let (refine, read_out) = (options.refine, options.read_out);
+        Ok(SpeakOptions { voice, style, seed, refine, read_out, ..SpeakOptions::default() })
     }
 }
 

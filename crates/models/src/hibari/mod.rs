@@ -27,7 +27,7 @@ pub use voices::Voice;
 
 use network::{Decoded, Network, PARTS};
 use tokens::Tokens;
-use vocoder::{Stream, Vocoder};
+use vocoder::{FIRST_FRAMES, Stream, Vocoder};
 
 /// The voices of a folder, shared by all jobs. Each is loaded when it is first asked for, as is the front end of each
 /// dialect.
@@ -128,12 +128,37 @@ impl Hibari {
         options: &SpeechOptions,
         cancel: &CancelFlag,
     ) -> Result<Utterance, Error> {
+        self.begin_with(phonemes, options, None, cancel)
+    }
+
+    /// [`Hibari::begin`] where somebody waits for the first samples: those are made from no more than they need, and differ
+    /// from the whole's by the rounding of its inputs.
+    ///
+    /// # Errors
+    /// Those of [`Hibari::begin`].
+    pub fn begin_soon(
+        &self,
+        phonemes: &str,
+        options: &SpeechOptions,
+        cancel: &CancelFlag,
+    ) -> Result<Utterance, Error> {
+        self.begin_with(phonemes, options, Some(FIRST_FRAMES), cancel)
+    }
+
+    fn begin_with(
+        &self,
+        phonemes: &str,
+        options: &SpeechOptions,
+        first_frames: Option<usize>,
+        cancel: &CancelFlag,
+    ) -> Result<Utterance, Error> {
         options.check()?;
         let slot = self.slot(options.voice.as_deref())?;
         let tokens = Tokens::encode(phonemes)?;
         let network = slot.network()?;
-        let decoded = network.decode(&tokens.ids, options.speed, cancel)?;
-        let stream = Stream::new(&decoded, options.seed);
+        let mut decoded = network.plan(&tokens.ids, options.speed, cancel)?;
+        network.decode(&mut decoded, first_frames, cancel)?;
+        let stream = Stream::new(options.seed);
         let mut ends = vec![0];
         for duration in &decoded.durations {
             ends.push(ends[ends.len() - 1] + duration * HOP_LENGTH);
@@ -198,6 +223,9 @@ impl Utterance {
     /// [`Error::Cancelled`].
     pub fn next_chunk(&mut self, cancel: &CancelFlag) -> Result<Option<Vec<f32>>, Error> {
         cancel.check()?;
+        if self.stream.has_begun() {
+            self.network.decode(&mut self.decoded, None, cancel)?;
+        }
         Ok(self.stream.next(&self.vocoder, &self.network, &self.decoded))
     }
 

@@ -5,6 +5,7 @@
 //! spectrum's parts. Both encoders run one attention layer several times over; all else is ConvNeXt blocks. Matrix
 //! products are 8-bit with inputs rounded on the fly, as the voices were exported, so durations come out alike.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use mynah_kernels::attention::{KeyValues, Queries, attend};
@@ -29,6 +30,10 @@ const DECODER_TEXT: usize = 128;
 /// Text features, pitch and energy.
 const DECODER_INPUTS: usize = DECODER_TEXT + 2;
 const DECODER_REACH: usize = 7;
+const DECODER_BLOCKS: usize = 8;
+const BLOCK_REACH: usize = 7;
+/// Frames to either side that a frame behind the decoder's blocks hangs on.
+const DECODER_CONTEXT: usize = DECODER_BLOCKS * (BLOCK_REACH / 2);
 const PROSODY: usize = 192;
 const DURATION_REACH: usize = 3;
 
@@ -54,7 +59,9 @@ pub(super) struct Decoded {
     pub(super) durations: Vec<usize>,
     /// Pitch of each frame; below 40 where there is none.
     pub(super) f0_hz: Vec<f32>,
-    /// What the last layer reads: `[frames, DECODER]`.
+    /// What the decoder's blocks read, `[frames, DECODER]`, until they have read all.
+    input: Vec<f32>,
+    /// What the last layer reads: `[frames so far, DECODER]`.
     states: Vec<f32>,
     grid: Grid,
 }
@@ -65,7 +72,9 @@ impl Network {
         let file = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         let weights = Weights::open(path, &file)?;
         let blocks = |name: &str, count, width, hidden| -> Result<Vec<Block>, Error> {
-            (0..count).map(|i| Block::load(&weights, &format!("{name}.{i}"), width, hidden, 7)).collect()
+            (0..count)
+                .map(|i| Block::load(&weights, &format!("{name}.{i}"), width, hidden, BLOCK_REACH))
+                .collect()
         };
         Ok(Self {
             decoder_text: TextEncoder::load(&weights, "m.text", DECODER_TEXT, 4)?,
@@ -76,15 +85,15 @@ impl Network {
             prosody: blocks("pn.pro", 6, PROSODY, 2 * PROSODY)?,
             prosody_out: weights.convolution("pn.pro_out", PROSODY, 2 * FRAMES_A_STEP, 1)?,
             decoder_in: weights.convolution("m.dec_in", DECODER_INPUTS, DECODER, DECODER_REACH)?,
-            decoder: blocks("m.dec", 8, DECODER, 3 * DECODER)?,
+            decoder: blocks("m.dec", DECODER_BLOCKS, DECODER, 3 * DECODER)?,
             decoder_norm: weights.norm("m.dec_norm", DECODER)?,
             head: weights.linear("m.head.bias", DECODER, PARTS)?,
         })
     }
 
-    /// Runs all but the last layer. `ids` are below [`TOKENS`].
-    pub(super) fn decode(&self, ids: &[usize], speed: f32, cancel: &CancelFlag) -> Result<Decoded, Error> {
-        let mut scratch = Scratch::default();
+    /// Runs what comes before the decoder's blocks; [`Network::decode`] goes on. `ids` are below [`TOKENS`].
+    pub(super) fn plan(&self, ids: &[usize], speed: f32, cancel: &CancelFlag) -> Result<Decoded, Error> {
+        let mut scratch = SCRATCH.take();
         let prosody_text = self.prosody_text.run(ids, &mut scratch, cancel)?;
         let steps = self.durations(&prosody_text, speed);
         let total: usize = steps.iter().sum();
@@ -99,16 +108,38 @@ impl Network {
 
         let (f0_hz, energy) = self.prosody(&prosody_text, &token_of_step, &mut scratch, cancel)?;
         let decoder_text = self.decoder_text.run(ids, &mut scratch, cancel)?;
-        let mut x = self.decoder_input(&decoder_text, &token_of_step, &f0_hz, &energy);
+        let input = self.decoder_input(&decoder_text, &token_of_step, &f0_hz, &energy);
+        SCRATCH.set(scratch);
+        let durations = steps.iter().map(|count| count * FRAMES_A_STEP).collect();
+        Ok(Decoded { durations, f0_hz, input, states: vec![], grid: Grid::covering(Range::EMPTY) })
+    }
+
+    /// Runs the decoder's blocks over all frames, or over no more than the first `frames` hang on. Those then have inputs
+    /// rounded to a finer grid than the whole has, which nobody hears.
+    pub(super) fn decode(
+        &self,
+        decoded: &mut Decoded,
+        frames: Option<usize>,
+        cancel: &CancelFlag,
+    ) -> Result<(), Error> {
+        let rows = frames.map_or(usize::MAX, |frames| frames + DECODER_CONTEXT);
+        let mut x = if rows.saturating_mul(DECODER) < decoded.input.len() {
+            decoded.input[..rows * DECODER].to_vec()
+        } else {
+            std::mem::take(&mut decoded.input)
+        };
+        if x.is_empty() {
+            return Ok(());
+        }
+        let mut scratch = SCRATCH.take();
         for block in &self.decoder {
             cancel.check()?;
             block.run(&mut x, &mut scratch);
         }
-        let mut states = scratch.normed;
-        states.resize(x.len(), 0.0);
-        let range = self.decoder_norm.apply(&x, &mut states);
-        let durations = steps.iter().map(|count| count * FRAMES_A_STEP).collect();
-        Ok(Decoded { durations, f0_hz, states, grid: Grid::covering(range) })
+        SCRATCH.set(scratch);
+        decoded.states.resize(x.len(), 0.0);
+        decoded.grid = Grid::covering(self.decoder_norm.apply(&x, &mut decoded.states));
+        Ok(())
     }
 
     /// Length of each token in steps of 25 ms, at least one.
@@ -195,6 +226,11 @@ impl Network {
             + self.head.bytes()
             + self.decoder_in.0.bytes()
     }
+}
+
+thread_local! {
+    /// What a sentence needed, the next one needs again.
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
 }
 
 /// Buffers that layers share.

@@ -9,49 +9,76 @@ const LOWEST_HZ: f32 = 40.0;
 /// Harmonics reach up to here.
 const HIGHEST_HZ: f32 = 11_000.0;
 
-/// HOP_LENGTH samples for each frame's pitch: the sum of cosines at the pitch and its multiples up to
-/// [`HIGHEST_HZ`], zero where the pitch is below [`LOWEST_HZ`]. The pitch is interpolated between the frames' middles.
-pub(super) fn pulses(f0_hz: &[f32]) -> Vec<f32> {
-    let mut out = vec![0.0; f0_hz.len() * HOP_LENGTH];
-    let mut phase_turns = 0.0_f64;
-    let mut pitch = [0.0_f32; HOP_LENGTH];
-    // Angles of h + 1/2 and of 1/2 times the phase, h being the number of harmonics.
-    let (mut wide, mut half) = ([0.0_f32; HOP_LENGTH], [0.0_f32; HOP_LENGTH]);
-    let (mut wide_sin, mut half_sin, mut cos) = ([0.0; HOP_LENGTH], [0.0; HOP_LENGTH], [0.0; HOP_LENGTH]);
-    for (frame, out) in out.chunks_exact_mut(HOP_LENGTH).enumerate() {
-        interpolate(f0_hz, frame, &mut pitch);
-        for ((&f0, wide), half) in pitch.iter().zip(&mut wide).zip(&mut half) {
-            let f0 = f0.max(LOWEST_HZ);
-            phase_turns += f64::from(f0) / f64::from(SAMPLE_RATE);
-            phase_turns -= phase_turns.floor();
-            // Whole turns are taken off while there are digits to spare.
-            let angle = (f64::from(harmonics(f0)) + 0.5) * phase_turns;
-            *wide = (angle - angle.floor()) as f32;
-            *half = (0.5 * phase_turns) as f32;
-        }
-        if pitch.iter().all(|&f0| f0 <= LOWEST_HZ) {
-            continue;
-        }
-        sin_cos_turns(&wide, &mut wide_sin, &mut cos);
-        sin_cos_turns(&half, &mut half_sin, &mut cos);
-        for (i, out) in out.iter_mut().enumerate() {
-            // sum_{h=1}^{H} cos(h t) = sin((H + 1/2) t) / (2 sin(t / 2)) - 1/2, and H where t is a multiple of 2 pi.
-            let divisor = 2.0 * half_sin[i];
-            *out = if pitch[i] <= LOWEST_HZ {
-                0.0
-            } else if divisor.abs() <= 2e-3 {
-                harmonics(pitch[i])
-            } else {
-                wide_sin[i] / divisor - 0.5
-            };
+/// The source of an utterance, as far as it was asked for.
+#[derive(Default)]
+pub(super) struct Pulses {
+    samples: Vec<f32>,
+    phase_turns: f64,
+}
+
+impl Pulses {
+    /// Samples made so far.
+    pub(super) fn samples(&self) -> &[f32] {
+        &self.samples
+    }
+
+    /// Goes on to frame `end`, with HOP_LENGTH samples for each frame's pitch: the sum of cosines at the pitch and its
+    /// multiples up to [`HIGHEST_HZ`], zero where the pitch is below [`LOWEST_HZ`]. The pitch is interpolated between
+    /// the frames' middles.
+    pub(super) fn extend(&mut self, f0_hz: &[f32], end: usize) {
+        let mut pitch = [0.0_f32; HOP_LENGTH];
+        let mut phases_turns = [0.0_f64; HOP_LENGTH];
+        // Angles of h + 1/2 and of 1/2 times the phase, h being the number of harmonics.
+        let (mut wide, mut half) = ([0.0_f32; HOP_LENGTH], [0.0_f32; HOP_LENGTH]);
+        let (mut wide_sin, mut half_sin, mut cos) = ([0.0; HOP_LENGTH], [0.0; HOP_LENGTH], [0.0; HOP_LENGTH]);
+        for frame in self.samples.len() / HOP_LENGTH..end {
+            interpolate(f0_hz, frame, &mut pitch);
+            for (phase, f0) in phases_turns.iter_mut().zip(&pitch) {
+                *phase = f64::from(f0.max(LOWEST_HZ)) / f64::from(SAMPLE_RATE);
+            }
+            for phase in &mut phases_turns {
+                self.phase_turns += *phase;
+                *phase = self.phase_turns;
+            }
+            self.phase_turns = within_a_turn(self.phase_turns);
+            let angles = wide.iter_mut().zip(&mut half);
+            for (((wide, half), &phase), f0) in angles.zip(&phases_turns).zip(&pitch) {
+                // Whole turns are taken off while there are digits to spare.
+                *wide = within_a_turn((f64::from(harmonics(f0.max(LOWEST_HZ))) + 0.5) * phase) as f32;
+                *half = within_a_turn(0.5 * phase) as f32;
+            }
+            let first = self.samples.len();
+            self.samples.resize(first + HOP_LENGTH, 0.0);
+            if pitch.iter().all(|&f0| f0 <= LOWEST_HZ) {
+                continue;
+            }
+            sin_cos_turns(&wide, &mut wide_sin, &mut cos);
+            sin_cos_turns(&half, &mut half_sin, &mut cos);
+            for (i, out) in self.samples[first..].iter_mut().enumerate() {
+                // sum_{h=1}^{H} cos(h t) = sin((H + 1/2) t) / (2 sin(t / 2)) - 1/2, and H where t is a multiple of 2 pi.
+                let divisor = 2.0 * half_sin[i];
+                *out = if pitch[i] <= LOWEST_HZ {
+                    0.0
+                } else if divisor.abs() <= 2e-3 {
+                    harmonics(pitch[i])
+                } else {
+                    wide_sin[i] / divisor - 0.5
+                };
+            }
         }
     }
-    out
+}
+
+/// An angle in turns without whole turns, between -1/2 and 1/2.
+fn within_a_turn(turns: f64) -> f64 {
+    /// Adding and taking off 1.5 * 2^52 rounds to the nearest integer, many numbers at a time.
+    const TO_INTEGER: f64 = 6_755_399_441_055_744.0;
+    turns - (turns + TO_INTEGER - TO_INTEGER)
 }
 
 /// Number of harmonics of a pitch.
 fn harmonics(f0_hz: f32) -> f32 {
-    (HIGHEST_HZ / f0_hz).floor()
+    (HIGHEST_HZ / f0_hz) as i32 as f32
 }
 
 /// Pitch at each sample of a frame, on straight lines between the frames' middles, level beyond the first and the last.
@@ -69,6 +96,12 @@ fn interpolate(f0_hz: &[f32], frame: usize, out: &mut [f32; HOP_LENGTH]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pulses(f0_hz: &[f32]) -> Vec<f32> {
+        let mut pulses = Pulses::default();
+        (0..=f0_hz.len()).for_each(|end| pulses.extend(f0_hz, end));
+        pulses.samples
+    }
 
     #[test]
     fn pulses_are_the_sum_of_their_harmonics() {

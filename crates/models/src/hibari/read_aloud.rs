@@ -23,9 +23,17 @@ impl Hibari {
         listener: &mut dyn Listener,
     ) -> Result<TokenCounts, Error> {
         options.check()?;
-        if options.instructions.is_some() {
-            let reason = "the hibari voices cannot follow instructions; leave them out".to_owned();
-            return Err(Error::Option { name: "instructions", reason });
+        let cannot = [
+            ("instructions", options.instructions.is_some(), "follow instructions"),
+            ("prompt_speech", options.recording.is_some(), "copy another voice, as ChatTTS can"),
+            ("refine_text", options.refine, "refine a text"),
+            ("read_out", !options.read_out, "leave numbers as they are written"),
+        ];
+        if let Some((name, _, what)) = cannot.into_iter().find(|(_, asked, _)| *asked) {
+            return Err(Error::Option {
+                name,
+                reason: format!("the hibari voices cannot {what}; leave it out"),
+            });
         }
         let voice = self.voice(options.voice.as_deref())?;
         listener.turn_begins();
@@ -96,7 +104,11 @@ impl<'a> Reading<'a> {
         self.listener.turn_ends();
         self.listener.turn_begins();
         let phonemes = text.phonemes();
-        let mut utterance = hibari.begin(&phonemes, &self.options, self.cancel)?;
+        let mut utterance = if self.counts.output == 0 {
+            hibari.begin_soon(&phonemes, &self.options, self.cancel)?
+        } else {
+            hibari.begin(&phonemes, &self.options, self.cancel)?
+        };
         // Every utterance has its own noise.
         self.options.seed = self.options.seed.wrapping_add(1);
         let mut ready = Vec::new();

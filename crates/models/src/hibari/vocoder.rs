@@ -13,7 +13,7 @@ use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use super::network::{BINS, Decoded, Network, PARTS};
-use super::pulses::pulses;
+use super::pulses::Pulses;
 
 /// Samples a second.
 pub const SAMPLE_RATE: u32 = 24_000;
@@ -29,6 +29,8 @@ const LEAD: usize = OVERLAP / 2;
 const LARGEST_LOG: f32 = 7.0;
 /// Frames made at a time: 0.6 s.
 const BLOCK_FRAMES: usize = 48;
+/// Frames of an utterance's first block, for which somebody may be waiting: 0.2 s.
+pub(super) const FIRST_FRAMES: usize = 16;
 
 /// Transforms and windows, shared by all utterances.
 pub(super) struct Vocoder {
@@ -36,89 +38,85 @@ pub(super) struct Vocoder {
     inverse: Arc<dyn ComplexToReal<f32>>,
     /// A periodic Hann window.
     window: Vec<f32>,
+    /// What a hop that four frames reach is multiplied by: one over the sum of the windows' squares.
+    steady: Vec<f32>,
 }
 
 impl Vocoder {
     pub(super) fn new() -> Self {
         let mut planner = RealFftPlanner::new();
         let step = std::f64::consts::TAU / WINDOW_LENGTH as f64;
+        let window: Vec<f32> =
+            (0..WINDOW_LENGTH).map(|i| (0.5 - 0.5 * (i as f64 * step).cos()) as f32).collect();
+        let squares = |i| window.iter().skip(i).step_by(HOP_LENGTH).map(|w| w * w).sum::<f32>();
         Self {
+            steady: (0..HOP_LENGTH).map(|i| 1.0 / squares(i)).collect(),
             forward: planner.plan_fft_forward(WINDOW_LENGTH),
             inverse: planner.plan_fft_inverse(WINDOW_LENGTH),
-            window: (0..WINDOW_LENGTH).map(|i| (0.5 - 0.5 * (i as f64 * step).cos()) as f32).collect(),
+            window,
         }
     }
 }
 
 /// An utterance on its way into samples.
 pub(super) struct Stream {
-    source: Vec<f32>,
+    source: Pulses,
     seed: u64,
-    /// Frames overlapped so far.
+    /// Windowed samples of frames: the last ones of the block before, which still reach into this one, and this block's.
+    windowed: Vec<f32>,
+    /// Frames done.
     done: usize,
-    /// Sums of windowed frames, and of squared windows, for the hops that the next frame reaches first.
-    sums: [[f32; HOP_LENGTH]; OVERLAP],
-    squares: [[f32; HOP_LENGTH]; OVERLAP],
 }
 
+/// Frames of the block before that reach into a block.
+const CARRIED: usize = OVERLAP - 1;
+
 impl Stream {
-    pub(super) fn new(decoded: &Decoded, seed: u64) -> Self {
-        let empty = [[0.0; HOP_LENGTH]; OVERLAP];
-        Self { source: pulses(&decoded.f0_hz), seed, done: 0, sums: empty, squares: empty }
+    pub(super) fn new(seed: u64) -> Self {
+        Self { source: Pulses::default(), seed, windowed: vec![0.0; CARRIED * WINDOW_LENGTH], done: 0 }
     }
 
-    /// The next samples; `None` at the end.
+    /// Whether there were samples.
+    pub(super) fn has_begun(&self) -> bool {
+        self.done > 0
+    }
+
+    /// The next samples; `None` at the end. The first call needs FIRST_FRAMES frames decoded, others all.
     pub(super) fn next(
         &mut self,
         vocoder: &Vocoder,
         network: &Network,
         decoded: &Decoded,
     ) -> Option<Vec<f32>> {
-        let frames = decoded.f0_hz.len();
-        if self.done == frames {
+        let (frames, first) = (decoded.f0_hz.len(), self.done);
+        if first == frames {
             return None;
         }
-        let count = BLOCK_FRAMES.min(frames - self.done);
-        let mut windowed = vec![0.0; count * WINDOW_LENGTH];
-        let share = count.div_ceil(2 * pool::threads()).max(6);
-        let (first, this) = (self.done, &*self);
-        pool::for_each_chunk(&mut windowed, share * WINDOW_LENGTH, |task, out| {
+        let block = if first == 0 { FIRST_FRAMES } else { BLOCK_FRAMES };
+        let count = block.min(frames - first);
+        self.done += count;
+        // The last frame's window reaches LEAD hops further.
+        self.source.extend(&decoded.f0_hz, (self.done + LEAD).min(frames));
+        let mut windowed = std::mem::take(&mut self.windowed);
+        let carried = windowed.len() - CARRIED * WINDOW_LENGTH;
+        windowed.copy_within(carried.., 0);
+        windowed.resize((CARRIED + count) * WINDOW_LENGTH, 0.0);
+        let share = count.div_ceil(2 * pool::threads()).max(4);
+        let this = &*self;
+        pool::for_each_chunk(&mut windowed[CARRIED * WINDOW_LENGTH..], share * WINDOW_LENGTH, |task, out| {
             this.frames(vocoder, network, decoded, first + task * share, out);
         });
-        let mut samples = Vec::with_capacity((count + LEAD) * HOP_LENGTH);
-        for frame in windowed.chunks_exact(WINDOW_LENGTH) {
-            self.overlap(frame, &vocoder.window);
-            self.shift(&mut samples);
-        }
-        if first == 0 {
-            // Half of the first window lies before the beginning.
-            samples.drain(..LEAD * HOP_LENGTH);
-        }
-        self.done += count;
-        if self.done == frames {
-            // What the last frames reach, up to the end.
-            (0..LEAD).for_each(|_| self.shift(&mut samples));
-        }
+        // Half of the first window lies before the beginning, and the last frames reach up to the end.
+        let hops =
+            if first == 0 { LEAD } else { first }..self.done + if self.done == frames { LEAD } else { 0 };
+        let mut samples = vec![0.0; hops.len() * HOP_LENGTH];
+        pool::for_each_chunk(&mut samples, share * HOP_LENGTH, |task, out| {
+            for (i, out) in out.chunks_exact_mut(HOP_LENGTH).enumerate() {
+                overlap(vocoder, &windowed, first, self.done, hops.start + task * share + i, out);
+            }
+        });
+        self.windowed = windowed;
         Some(samples)
-    }
-
-    /// Adds a frame to the sums.
-    fn overlap(&mut self, frame: &[f32], window: &[f32]) {
-        let hops = frame.chunks_exact(HOP_LENGTH).zip(window.chunks_exact(HOP_LENGTH));
-        for ((sums, squares), (frame, window)) in self.sums.iter_mut().zip(&mut self.squares).zip(hops) {
-            sums.iter_mut().zip(frame).for_each(|(sum, v)| *sum += v);
-            squares.iter_mut().zip(window).for_each(|(square, w)| *square += w * w);
-        }
-    }
-
-    /// Gives out the first hop and moves on by one.
-    fn shift(&mut self, samples: &mut Vec<f32>) {
-        let hop = self.sums[0].iter().zip(&self.squares[0]);
-        samples.extend(hop.map(|(sum, square)| sum / square.max(1e-11)));
-        for hops in [&mut self.sums, &mut self.squares] {
-            hops.rotate_left(1);
-            hops[OVERLAP - 1].fill(0.0);
-        }
     }
 
     /// Makes frames from `first` on, each WINDOW_LENGTH windowed samples, on the calling thread.
@@ -127,21 +125,29 @@ impl Stream {
             static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
         }
         SCRATCH.with_borrow_mut(|scratch| {
-            let count = out.len() / WINDOW_LENGTH;
+            let (count, length) = (out.len() / WINDOW_LENGTH, decoded.f0_hz.len() * HOP_LENGTH);
             let mut parts = std::mem::take(&mut scratch.parts);
             parts.resize(count * PARTS, 0.0);
             network.parts(decoded, first, &mut parts);
             for ((i, parts), out) in
                 parts.chunks_exact_mut(PARTS).enumerate().zip(out.chunks_exact_mut(WINDOW_LENGTH))
             {
-                self.frame(vocoder, first + i, parts, scratch, out);
+                self.frame(vocoder, length, first + i, parts, scratch, out);
             }
             scratch.parts = parts;
         });
     }
 
-    /// Makes one frame; `parts` is overwritten.
-    fn frame(&self, vocoder: &Vocoder, frame: usize, parts: &mut [f32], s: &mut Scratch, out: &mut [f32]) {
+    /// Makes one frame of an utterance of `length` samples; `parts` is overwritten.
+    fn frame(
+        &self,
+        vocoder: &Vocoder,
+        length: usize,
+        frame: usize,
+        parts: &mut [f32],
+        s: &mut Scratch,
+        out: &mut [f32],
+    ) {
         s.resize(vocoder);
         let (pulse, rest) = parts.split_at_mut(2 * BINS);
         let (noise, free) = rest.split_at_mut(BINS);
@@ -164,7 +170,7 @@ impl Stream {
             *to += Complex::new(magnitude * re, magnitude * im);
         }
 
-        if self.source_spectrum(vocoder, frame, s) {
+        if self.source_spectrum(vocoder, length, frame, s) {
             functions::tanh(pulse_turns);
             pulse_turns.iter_mut().for_each(|v| *v *= 0.5);
             functions::sin_cos_turns(pulse_turns, &mut s.im, &mut s.re);
@@ -186,9 +192,9 @@ impl Stream {
 
     /// The pulse train's spectrum around a frame, scaled so that a cosine of amplitude 1 has magnitude 1; `false` where
     /// there are no pulses.
-    fn source_spectrum(&self, vocoder: &Vocoder, frame: usize, s: &mut Scratch) -> bool {
+    fn source_spectrum(&self, vocoder: &Vocoder, length: usize, frame: usize, s: &mut Scratch) -> bool {
         let start = (frame * HOP_LENGTH) as isize - (WINDOW_LENGTH / 2) as isize;
-        let length = self.source.len() as isize;
+        let (length, source) = (length as isize, self.source.samples());
         // Beyond its ends the signal is mirrored.
         let at = |i: isize| {
             if i < 0 {
@@ -201,7 +207,7 @@ impl Stream {
         };
         for (i, (to, w)) in s.segment.iter_mut().zip(&vocoder.window).enumerate() {
             let i = at(start + i as isize);
-            let v = usize::try_from(i).ok().and_then(|i| self.source.get(i)).copied().unwrap_or_default();
+            let v = usize::try_from(i).ok().and_then(|i| source.get(i)).copied().unwrap_or_default();
             *to = v * w * (4.0 / WINDOW_LENGTH as f32);
         }
         if s.segment.iter().all(|&v| v == 0.0) {
@@ -210,6 +216,23 @@ impl Stream {
         let transformed = vocoder.forward.process_with_scratch(&mut s.segment, &mut s.source, &mut s.fft);
         assert!(transformed.is_ok(), "buffers are as long as the transform");
         true
+    }
+}
+
+/// Adds up what frames below `end` give to a hop; `windowed` begins CARRIED frames before frame `first`.
+fn overlap(vocoder: &Vocoder, windowed: &[f32], first: usize, end: usize, hop: usize, out: &mut [f32]) {
+    let reaching = hop.saturating_sub(CARRIED)..end.min(hop + 1);
+    for frame in reaching.clone() {
+        let part = &windowed[(frame + CARRIED - first) * WINDOW_LENGTH + (hop - frame) * HOP_LENGTH..];
+        out.iter_mut().zip(part).for_each(|(out, v)| *out += v);
+    }
+    if reaching.len() == OVERLAP {
+        out.iter_mut().zip(&vocoder.steady).for_each(|(out, factor)| *out *= factor);
+    } else {
+        for (i, out) in out.iter_mut().enumerate() {
+            let square = |frame: usize| vocoder.window[(hop - frame) * HOP_LENGTH + i].powi(2);
+            *out /= reaching.clone().map(square).sum::<f32>().max(1e-11);
+        }
     }
 }
 

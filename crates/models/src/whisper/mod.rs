@@ -32,7 +32,7 @@ pub use step::{Alignment, Network, WindowDecoder};
 pub use transcribe::transcribe;
 
 /// Precision of the weights at run time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Compute {
     /// What is fastest here within 0.2 points of f32's error rate.
     #[default]
@@ -73,6 +73,11 @@ impl Whisper {
     /// Sizes and token lists.
     pub fn config(&self) -> &Config {
         &self.model.config
+    }
+
+    /// Bytes of weights in memory.
+    pub fn weight_bytes(&self) -> usize {
+        self.model.weights.bytes()
     }
 
     /// Vocabulary.

@@ -2,13 +2,21 @@
 
 mod tiny_whisper;
 
+use std::sync::LazyLock;
+
 use flate2::Crc;
 use tempfile::TempDir;
 use tiny_whisper::{Fixture, Variant, fixture};
 
 use super::{Compute, Whisper, encoder};
 use crate::checkpoint::{Checkpoint, Dtype, Format};
-use crate::{CancelFlag, EncoderWindow};
+use crate::{CancelFlag, Control, EncoderWindow};
+
+/// Nobody cancels, nobody waits.
+fn unpaced() -> Control<'static> {
+    static NEVER: LazyLock<CancelFlag> = LazyLock::new(CancelFlag::new);
+    Control::unpaced(&NEVER)
+}
 
 fn folder(variant: &Variant) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -70,15 +78,9 @@ fn weights_are_those_that_the_reference_was_given() {
 fn encoder_states_are_those_of_transformers() {
     each_model(Compute::F32, |fixture, variant, whisper| {
         let mel = variant.mel(fixture.frames);
-        let states = encoder::encode(
-            &whisper.model.weights,
-            &whisper.model.config,
-            &mel,
-            None,
-            None,
-            &CancelFlag::new(),
-        )
-        .unwrap();
+        let states =
+            encoder::encode(&whisper.model.weights, &whisper.model.config, &mel, None, None, unpaced())
+                .unwrap();
         let rows: Vec<f32> = fixture
             .positions
             .iter()
@@ -98,7 +100,7 @@ fn logits_are_those_of_transformers_at_every_precision() {
             let name = format!("{} {compute:?}", variant.name);
             let mut window = whisper
                 .network()
-                .encode(&variant.mel(fixture.frames), EncoderWindow::Full, &CancelFlag::new())
+                .encode(&variant.mel(fixture.frames), EncoderWindow::Full, unpaced())
                 .unwrap();
             let all: Vec<usize> = (0..variant.tokens.len()).collect();
             let logits = window.prefill(&variant.tokens, &all).unwrap();
@@ -119,10 +121,8 @@ fn logits_are_those_of_transformers_at_every_precision() {
 #[test]
 fn steps_give_what_feeding_all_tokens_at_once_gives() {
     each_model(Compute::F32, |fixture, variant, whisper| {
-        let mut window = whisper
-            .network()
-            .encode(&variant.mel(fixture.frames), EncoderWindow::Full, &CancelFlag::new())
-            .unwrap();
+        let mut window =
+            whisper.network().encode(&variant.mel(fixture.frames), EncoderWindow::Full, unpaced()).unwrap();
         let (prompt, rest) = variant.tokens.split_at(3);
         let mut found = sampled(
             &window.prefill(prompt, &[0, 1, 2]).unwrap(),
@@ -150,10 +150,8 @@ fn steps_give_what_feeding_all_tokens_at_once_gives() {
 #[test]
 fn alignment_is_the_attention_of_transformers() {
     each_model(Compute::F32, |fixture, variant, whisper| {
-        let mut window = whisper
-            .network()
-            .encode(&variant.mel(fixture.frames), EncoderWindow::Full, &CancelFlag::new())
-            .unwrap();
+        let mut window =
+            whisper.network().encode(&variant.mel(fixture.frames), EncoderWindow::Full, unpaced()).unwrap();
         let alignment = window.align(&variant.tokens, fixture.alignment_frames).unwrap();
         assert_eq!(
             (alignment.heads, alignment.tokens, alignment.frames),
@@ -167,7 +165,7 @@ fn alignment_is_the_attention_of_transformers() {
 
 /// Logits after a few tokens for the audio `mel`.
 fn logits(whisper: &Whisper, mel: &[f32], window: EncoderWindow, tokens: &[u32]) -> Vec<f32> {
-    let mut decoder = whisper.network().encode(mel, window, &CancelFlag::new()).unwrap();
+    let mut decoder = whisper.network().encode(mel, window, unpaced()).unwrap();
     assert_eq!(decoder.is_fitted(), window == EncoderWindow::Fitted);
     decoder.prefill(tokens, &[tokens.len() - 1]).unwrap()
 }

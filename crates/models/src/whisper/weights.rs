@@ -99,14 +99,8 @@ impl Decoder {
     pub(super) fn bytes(&self) -> usize {
         let layer = |layer: &DecoderLayer| {
             let DecoderLayer { attention, cross, feed_forward } = layer;
-            let products = [
-                &attention.qkv,
-                &attention.out,
-                &cross.q,
-                &cross.out,
-                &feed_forward.fc1,
-                &feed_forward.fc2,
-            ];
+            let products =
+                [&attention.qkv, &attention.out, &cross.q, &cross.out, &feed_forward.fc1, &feed_forward.fc2];
             products.iter().map(|product| product.weight.bytes()).sum::<usize>()
         };
         let output = self.output.as_ref().unwrap_or(&self.embedding);
@@ -120,6 +114,26 @@ pub(super) struct Weights {
     pub(super) decoder: Decoder,
     /// Keep the audio's keys and values in 32 bits instead of 16.
     pub(super) wide_key_values: bool,
+}
+
+impl Weights {
+    /// Bytes of the matrices in memory; the vectors beside them are small.
+    pub(super) fn bytes(&self) -> usize {
+        let feed_forward = |f: &FeedForward| f.fc1.weight.bytes() + f.fc2.weight.bytes();
+        let attention = |a: &SelfAttention| a.qkv.weight.bytes() + a.out.weight.bytes();
+        let cross = |c: &CrossAttention| c.q.weight.bytes() + c.kv.weight.bytes() + c.out.weight.bytes();
+        let Self { encoder, decoder, .. } = self;
+        let heard = encoder.layers.iter().map(|l| attention(&l.attention) + feed_forward(&l.feed_forward));
+        let written = decoder
+            .layers
+            .iter()
+            .map(|l| attention(&l.attention) + cross(&l.cross) + feed_forward(&l.feed_forward));
+        encoder.conv1.weight.bytes()
+            + encoder.conv2.weight.bytes()
+            + decoder.embedding.bytes()
+            + decoder.output.as_ref().map_or(0, Matrix::bytes)
+            + heard.chain(written).sum::<usize>()
+    }
 }
 
 /// What [`Compute`] means for each part.

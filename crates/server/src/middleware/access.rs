@@ -1,11 +1,12 @@
-//! Request ids, and one log line a request, written when its answer is sent or its client has left.
+//! Request ids, and one log line and one count a request, when its answer is sent or its client has left.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -13,19 +14,28 @@ use http_body::{Frame, SizeHint};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::metrics::{Ended, Metrics};
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest request id that is taken over from a client.
 const MAX_ID_BYTES: usize = 128;
 
 /// Middleware.
-pub(crate) async fn log_access(request: Request, next: Next) -> Response {
+pub(crate) async fn log_access(
+    State(metrics): State<Arc<Metrics>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let id = request.headers().get(REQUEST_ID).filter(|id| is_fit(id)).cloned().unwrap_or_else(new_id);
     let mut line = Line {
+        metrics,
         id: id.clone(),
+        route: request.extensions().get::<MatchedPath>().cloned(),
         method: request.method().clone(),
         path: request.uri().path().to_owned(),
         begin: Instant::now(),
+        first_byte: None,
         status: None,
         bytes: 0,
         complete: false,
@@ -35,6 +45,7 @@ pub(crate) async fn log_access(request: Request, next: Next) -> Response {
     let mut response = next.run(request).instrument(span).await;
     response.headers_mut().insert(REQUEST_ID, id);
     line.status = Some(response.status());
+    line.first_byte = Some(line.begin.elapsed());
     response.map(|body| {
         line.complete = body.is_end_stream();
         Body::new(Logged { body, line })
@@ -52,10 +63,13 @@ fn new_id() -> HeaderValue {
 
 /// The log line of a request, written when dropped.
 struct Line {
+    metrics: Arc<Metrics>,
     id: HeaderValue,
+    route: Option<MatchedPath>,
     method: Method,
     path: String,
     begin: Instant,
+    first_byte: Option<Duration>,
     status: Option<StatusCode>,
     bytes: u64,
     complete: bool,
@@ -65,6 +79,15 @@ impl Drop for Line {
     fn drop(&mut self) {
         let id = self.id.to_str().unwrap_or_default();
         let status = self.status.map_or(0, |status| status.as_u16());
+        self.metrics.request(&Ended {
+            route: self.route.as_ref().map(MatchedPath::as_str),
+            method: &self.method,
+            status,
+            bytes: self.bytes,
+            first_byte: self.first_byte,
+            whole: self.begin.elapsed(),
+            complete: self.complete,
+        });
         let outcome = if self.complete { "answered" } else { "client left" };
         let ms = self.begin.elapsed().as_millis() as u64;
         let Self { method, path, bytes, .. } = &*self;

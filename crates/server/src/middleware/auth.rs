@@ -1,44 +1,127 @@
-//! API keys.
+//! Who asks, whether they may, and whether they ask too often.
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use subtle::ConstantTimeEq;
 
+use crate::auth::{Needed, Right, needed};
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// Paths that answer without a key: probes, and the question whether a key is needed.
-const OPEN: [&str; 2] = ["/health", "/v1/cluster/auth"];
-
 /// Middleware.
-pub(crate) async fn require_key(
+pub(crate) async fn authorize(
     State(state): State<Arc<AppState>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let keys = &state.config.api_keys;
-    if keys.is_empty()
-        || OPEN.contains(&request.uri().path())
-        || bearer(request.headers()).is_some_and(|k| known(keys, k))
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let needed = needed(request.method(), route, request.uri().path());
+    let address = address(&request);
+    // Probes do not count; logins do.
+    let counts = needed != Needed::Open || *request.method() == Method::POST;
+    if let (Some(address), Some(per_minute)) = (address, state.limits().requests_per_minute_per_address)
+        && counts
     {
-        return Ok(next.run(request).await);
+        state
+            .rates
+            .addresses
+            .count(address, per_minute)
+            .map_err(|wait| too_many("this address", "requests_per_minute_per_address", per_minute, wait))?;
     }
-    let message = "The API key is missing or wrong. Send it in the header Authorization: Bearer KEY.";
-    Err(ApiError::new(StatusCode::UNAUTHORIZED, message).code("invalid_api_key"))
+    if needed != Needed::Open && state.auth.is_on() {
+        let caller = allowed(&state, needed, request.headers(), address)?;
+        request.extensions_mut().insert(caller);
+    }
+    Ok(next.run(request).await)
 }
 
-/// The key that a request carries.
-pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+/// The caller, if the request's credential gives the right that is needed.
+fn allowed(
+    state: &AppState,
+    needed: Needed,
+    headers: &HeaderMap,
+    address: Option<IpAddr>,
+) -> Result<crate::auth::Caller, ApiError> {
+    let right = match needed {
+        Needed::Right(right) => right,
+        Needed::Open | Needed::Key => Right::List,
+    };
+    let refused = |why: &str| {
+        let message =
+            format!("{why}. Send a valid API key or token in the header Authorization: Bearer KEY.");
+        ApiError::new(StatusCode::UNAUTHORIZED, message).code("invalid_api_key").challenge(right)
+    };
+    let Some(credential) = bearer(headers) else {
+        return Err(refused("Could not validate credentials"));
+    };
+    let caller = state.auth.caller(credential).map_err(|why| {
+        // Guessing is bounded; who holds a key is not kept out by those who guess beside them.
+        match count_failure(state, address) {
+            Ok(()) => refused(why),
+            Err(error) => error,
+        }
+    })?;
+    if matches!(needed, Needed::Right(right) if !caller.rights.include(right)) {
+        let message = format!("Not enough permissions: this key or user lacks the right \"{right}\".");
+        return Err(ApiError::new(StatusCode::FORBIDDEN, message)
+            .code("insufficient_permissions")
+            .challenge(right));
+    }
+    if let Some(per_minute) = caller.requests_per_minute {
+        let counted = state.rates.callers.count(caller.id.clone(), per_minute);
+        counted.map_err(|wait| too_many("this key", "requests_per_minute of the key", per_minute, wait))?;
+    }
+    Ok(caller)
+}
+
+fn too_many(who: &str, setting: &str, per_minute: u32, wait: Duration) -> ApiError {
+    let message = format!("Rate limit reached: {who} may send {per_minute} requests a minute ({setting}).");
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, message).code("rate_limit_exceeded").retry_after(wait)
+}
+
+/// Counts a wrong key or password.
+///
+/// # Errors
+/// It was one too many.
+pub(crate) fn count_failure(state: &AppState, address: Option<IpAddr>) -> Result<(), ApiError> {
+    let (Some(address), Some(per_minute)) = (address, state.limits().failed_logins_per_minute) else {
+        return Ok(());
+    };
+    state.rates.failures.count(address, per_minute).map_err(banned)
+}
+
+/// Refuses an address that has guessed too often already.
+///
+/// # Errors
+/// It has.
+pub(crate) fn refuse_guessing(state: &AppState, address: Option<IpAddr>) -> Result<(), ApiError> {
+    let (Some(address), Some(per_minute)) = (address, state.limits().failed_logins_per_minute) else {
+        return Ok(());
+    };
+    state.rates.failures.wait(&address, per_minute).map_or(Ok(()), |wait| Err(banned(wait)))
+}
+
+fn banned(wait: Duration) -> ApiError {
+    let message = "Too many failed attempts. IP temporarily banned (failed_logins_per_minute).";
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, message).code("rate_limit_exceeded").retry_after(wait)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
+    Some(key.trim()).filter(|key| scheme.eq_ignore_ascii_case("Bearer ") && !key.is_empty())
 }
 
-/// Looks at every byte of every key, so that the time taken tells nothing about how much of a guess is right.
-fn known(keys: &[String], guess: &[u8]) -> bool {
-    keys.iter().fold(subtle::Choice::from(0), |found, key| found | key.as_bytes().ct_eq(guess)).into()
+/// Where a request comes from. Whoever has one address of IPv6 has 2^64 of them, which therefore count as one.
+pub(crate) fn address(request: &Request) -> Option<IpAddr> {
+    let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    Some(match peer.ip().to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        v4 @ IpAddr::V4(_) => v4,
+    })
 }

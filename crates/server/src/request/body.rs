@@ -9,6 +9,7 @@ use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::{Stream, StreamExt, TryStreamExt};
+use serde_json::{Map, Value};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::fields::Fields;
@@ -17,9 +18,12 @@ use super::{json, multipart};
 use crate::config::Limits;
 use crate::error::ApiError;
 
-/// Parameters of a request that carries text alone; a file in it is read and named by a field of its own, so that the
-/// route can refuse it.
-pub(crate) async fn read_without_audio(request: Request, limits: &Limits) -> Result<Fields, ApiError> {
+/// Parameters of a request for speech, and the recording of a voice in it; other files are read and named by a field of
+/// their own, so that the route can refuse them. In a JSON body the recording counts as text.
+pub(crate) async fn read_speech(
+    request: Request,
+    limits: &Limits,
+) -> Result<(Fields, Option<Upload>), ApiError> {
     let kind = media_type(request.headers());
     let too_long = || {
         let message =
@@ -30,19 +34,30 @@ pub(crate) async fn read_without_audio(request: Request, limits: &Limits) -> Res
     let largest = limits.max_text_bytes as u64 + slack;
     let request = request.map(|body| Body::from_stream(Timed::new(body, limits)));
     match kind {
-        MediaType::Multipart => Ok(multipart::read(request, limits).await?.0),
+        MediaType::Multipart => multipart::read(request, "prompt_speech", limits).await,
         MediaType::Json => {
             if announced_length(request.headers()).is_some_and(|length| length > largest) {
                 return Err(too_long());
             }
             let body = collect(request.into_body(), largest, too_long).await?;
-            json::read_object(&body).map(Fields::from_object)
+            json::read(&body, "prompt_speech", limits).await
         }
         MediaType::Other => {
             let message = "Send application/json or multipart/form-data.";
             Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
         }
     }
+}
+
+/// The JSON object that a request of Xinference's own routes carries, whatever content type it names.
+pub(crate) async fn read_object(request: Request, limits: &Limits) -> Result<Map<String, Value>, ApiError> {
+    let largest = limits.max_text_bytes as u64;
+    let too_long = || {
+        let message = format!("The request is larger than {largest} bytes, the bound max_text_bytes.");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    };
+    let body = Body::from_stream(Timed::new(request.into_body(), limits));
+    json::read_object(&collect(body, largest, too_long).await?)
 }
 
 /// Parameters and audio of an audio route's request.
@@ -59,14 +74,14 @@ pub(crate) async fn read(request: Request, limits: &Limits) -> Result<(Fields, U
         }
     };
     if announced_length(request.headers()).is_some_and(|length| length > largest) {
-        return Err(too_large(limits));
+        return Err(too_large("file", limits));
     }
     let request = request.map(|body| Body::from_stream(Timed::new(body, limits)));
     let (fields, upload) = match kind {
-        MediaType::Multipart => multipart::read(request, limits).await?,
+        MediaType::Multipart => multipart::read(request, "file", limits).await?,
         _ => {
-            let body = collect(request.into_body(), largest, || too_large(limits)).await?;
-            json::read(&body, limits).await?
+            let body = collect(request.into_body(), largest, || too_large("file", limits)).await?;
+            json::read(&body, "file", limits).await?
         }
     };
     let upload = upload.ok_or_else(|| ApiError::missing("file", "Send the audio in the parameter file."))?;

@@ -22,13 +22,17 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Bytes of audio that are decoded at once; a multiple of 3, so that their base64 has no padding.
 const PIECE: usize = 48 << 10;
 
-/// Reads parameters and audio out of a JSON object.
-pub(crate) async fn read(body: &[u8], limits: &Limits) -> Result<(Fields, Option<Upload>), ApiError> {
+/// Reads parameters out of a JSON object, and audio out of its member `member`.
+pub(crate) async fn read(
+    body: &[u8],
+    member: &'static str,
+    limits: &Limits,
+) -> Result<(Fields, Option<Upload>), ApiError> {
     let mut object = read_object(body)?;
-    let upload = match object.remove("file") {
+    let upload = match object.remove(member) {
         None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(audio(text, limits).await?),
-        Some(_) => return Err(not_audio()),
+        Some(Value::String(text)) => Some(audio(text, member, limits).await?),
+        Some(_) => return Err(not_audio(member)),
     };
     Ok((Fields::from_object(object), upload))
 }
@@ -77,20 +81,20 @@ fn without_trailing_commas(body: &[u8]) -> Vec<u8> {
     kept
 }
 
-async fn audio(text: String, limits: &Limits) -> Result<Upload, ApiError> {
+async fn audio(text: String, member: &'static str, limits: &Limits) -> Result<Upload, ApiError> {
     let encoded = match text.strip_prefix("data:") {
         Some(url) => match url.split_once(',') {
             Some((head, data)) if head.ends_with(";base64") => data,
-            _ => return Err(not_audio()),
+            _ => return Err(not_audio(member)),
         },
         None if text.contains("://") => {
-            let message = "file must hold the audio itself; the server fetches no addresses.";
-            return Err(ApiError::invalid("file", message));
+            let message = format!("{member} must hold the audio itself; the server fetches no addresses.");
+            return Err(ApiError::invalid(member, message));
         }
         None => &text,
     };
     if encoded.len() as u64 / 4 * 3 > limits.max_upload_bytes.saturating_add(1 << 10) {
-        return Err(too_large(limits));
+        return Err(too_large(member, limits));
     }
     // One alphabet, no line breaks.
     let encoded: Vec<u8> = encoded
@@ -103,17 +107,18 @@ async fn audio(text: String, limits: &Limits) -> Result<Upload, ApiError> {
         })
         .collect();
     drop(text);
-    let mut spool = Spool::new(limits);
+    let mut spool = Spool::new(member, limits);
     for piece in encoded.chunks(PIECE / 3 * 4) {
-        spool.write(&BASE64.decode(piece).map_err(|_| not_audio())?).await?;
+        spool.write(&BASE64.decode(piece).map_err(|_| not_audio(member))?).await?;
     }
     spool.finish().await
 }
 
-fn not_audio() -> ApiError {
-    let message =
-        "In a JSON body, file must be the audio in base64, or a data URL such as data:audio/wav;base64,...";
-    ApiError::invalid("file", message)
+fn not_audio(member: &'static str) -> ApiError {
+    let message = format!(
+        "In a JSON body, {member} must be the audio in base64, or a data URL such as data:audio/wav;base64,..."
+    );
+    ApiError::invalid(member, message)
 }
 
 #[cfg(test)]
@@ -133,7 +138,7 @@ mod tests {
     async fn audio_comes_as_base64_or_as_a_data_url() {
         let limits = Limits::default();
         for text in ["-_8=", "-_8", "+/8=", "+/\n8=", "data:audio/wav;base64,+/8=", "data:;base64,+/8"] {
-            let Upload::Memory(bytes) = audio(text.to_owned(), &limits).await.unwrap() else {
+            let Upload::Memory(bytes) = audio(text.to_owned(), "file", &limits).await.unwrap() else {
                 panic!("{text}")
             };
             assert_eq!(&bytes[..], [0xfb, 0xff], "{text}");
@@ -147,7 +152,7 @@ mod tests {
             "file:///etc/passwd",
             "Zm9=vYmFy",
         ] {
-            assert!(audio(text.to_owned(), &limits).await.is_err(), "{text}");
+            assert!(audio(text.to_owned(), "file", &limits).await.is_err(), "{text}");
         }
     }
 
@@ -155,7 +160,8 @@ mod tests {
     async fn long_audio_is_put_together_from_its_pieces() {
         let audio_bytes: Vec<u8> = (0..200_000_u32).map(|n| (n * 7 % 251) as u8).collect();
         let limits = Limits { spool_bytes: 1000, ..Limits::default() };
-        let upload = audio(base64::prelude::BASE64_STANDARD.encode(&audio_bytes), &limits).await.unwrap();
+        let upload =
+            audio(base64::prelude::BASE64_STANDARD.encode(&audio_bytes), "file", &limits).await.unwrap();
         let Upload::File(path) = upload else { panic!("{upload:?}") };
         assert_eq!(std::fs::read(&path).unwrap(), audio_bytes);
     }

@@ -21,8 +21,13 @@ use crate::error::ApiError;
 /// Bytes that may pass before a part's head is complete.
 const MAX_HEAD_BYTES: u64 = 64 << 10;
 
-/// Reads a whole form. A file under another name than `file` is passed over; its field is an empty object.
-pub(crate) async fn read(request: Request, limits: &Limits) -> Result<(Fields, Option<Upload>), ApiError> {
+/// Reads a whole form, whose audio is in the part `part`. A file under another name is passed over; its field is an empty
+/// object.
+pub(crate) async fn read(
+    request: Request,
+    part: &'static str,
+    limits: &Limits,
+) -> Result<(Fields, Option<Upload>), ApiError> {
     let (parts, body) = request.into_parts();
     let budget = Arc::new(AtomicU64::new(MAX_HEAD_BYTES));
     let paced = Paced { inner: body.into_data_stream(), budget: Arc::clone(&budget), rest: false };
@@ -40,8 +45,8 @@ pub(crate) async fn read(request: Request, limits: &Limits) -> Result<(Fields, O
         };
         budget.store(u64::MAX, Ordering::Relaxed);
         let name = field.name().unwrap_or_default().to_owned();
-        if name == "file" {
-            upload = Some(audio(field, limits).await?);
+        if name == part {
+            upload = Some(audio(field, part, limits).await?);
         } else if field.file_name().is_some() {
             pass_over(field, limits).await?;
             fields.push(&name, Value::Object(Map::new()));
@@ -53,8 +58,8 @@ pub(crate) async fn read(request: Request, limits: &Limits) -> Result<(Fields, O
     Err(ApiError::new(StatusCode::BAD_REQUEST, format!("The form has more than {} parts.", limits.max_parts)))
 }
 
-async fn audio(mut field: Field<'_>, limits: &Limits) -> Result<Upload, ApiError> {
-    let mut spool = Spool::new(limits);
+async fn audio(mut field: Field<'_>, part: &'static str, limits: &Limits) -> Result<Upload, ApiError> {
+    let mut spool = Spool::new(part, limits);
     while let Some(piece) = field.chunk().await.map_err(|error| broken(&error))? {
         spool.write(&piece).await?;
     }
@@ -67,7 +72,7 @@ async fn pass_over(mut field: Field<'_>, limits: &Limits) -> Result<(), ApiError
     while let Some(piece) = field.chunk().await.map_err(|error| broken(&error))? {
         length += piece.len() as u64;
         if length > limits.max_upload_bytes {
-            return Err(too_large(limits));
+            return Err(too_large("file", limits));
         }
     }
     Ok(())

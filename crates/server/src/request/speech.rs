@@ -9,10 +9,18 @@ use super::fields::{Fields, ObjectOrWord};
 use crate::error::ApiError;
 
 /// What `kwargs` may hold.
-const KWARGS: [&str; 4] = ["instructions", "sample_rate", "seed", "timestamp_granularities"];
+const KWARGS: [&str; 7] = [
+    "instructions",
+    "sample_rate",
+    "seed",
+    "timestamp_granularities",
+    "prompt_text",
+    "refine_text",
+    "read_out",
+];
 
-/// Parameters by which other servers' models are shown a voice to copy.
-const REFERENCES: [&str; 5] = ["prompt_speech", "prompt_latent", "prompt_text", "instruct_text", "ref_audio"];
+/// Parameters by which other servers' models are shown a voice to copy, and none here is.
+const REFERENCES: [&str; 3] = ["prompt_latent", "instruct_text", "ref_audio"];
 
 /// One request, checked.
 #[derive(Debug)]
@@ -30,6 +38,8 @@ pub(crate) struct SpeechParams {
     pub(crate) sse: bool,
     /// Times of words in the last event.
     pub(crate) words: bool,
+    /// What is said in the recording of a voice to copy.
+    pub(crate) transcript: Option<String>,
 }
 
 impl SpeechParams {
@@ -55,6 +65,9 @@ impl SpeechParams {
                 instructions: fields.text("instructions")?,
                 speed: fields.number("speed", 0.25..=4.0)?.map_or(1.0, |speed| speed as f32),
                 seed: seed(&fields)?,
+                recording: None,
+                refine: fields.boolean("refine_text")?.unwrap_or(false),
+                read_out: fields.boolean("read_out")?.unwrap_or(true),
             },
             format: format(&fields)?,
             encoding: EncodeOptions {
@@ -63,6 +76,7 @@ impl SpeechParams {
             },
             sse,
             words: words(&fields, sse)?,
+            transcript: fields.text("prompt_text")?,
         })
     }
 }
@@ -90,7 +104,7 @@ fn refuse_references(fields: &Fields) -> Result<(), ApiError> {
         None => Ok(()),
         Some(name) => {
             let message =
-                format!("{name}: no model here copies a voice. GET /v1/audio/voices lists those there are.");
+                format!("{name} is not known here. A voice to copy goes into prompt_speech and prompt_text.");
             Err(ApiError::unsupported(name, message))
         }
     }

@@ -1,5 +1,6 @@
 //! Audio on its way in: a small upload stays in memory, a larger one goes to a temporary file.
 
+use mynah_engine::AudioSource;
 use tempfile::TempPath;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
@@ -16,8 +17,19 @@ pub(crate) enum Upload {
     File(TempPath),
 }
 
+impl From<Upload> for AudioSource {
+    fn from(upload: Upload) -> Self {
+        match upload {
+            Upload::Memory(bytes) => AudioSource::Bytes(bytes),
+            Upload::File(path) => AudioSource::TempFile(path),
+        }
+    }
+}
+
 /// Takes an upload piece by piece.
 pub(crate) struct Spool<'a> {
+    /// Parameter that holds it.
+    name: &'static str,
     limits: &'a Limits,
     memory: Vec<u8>,
     file: Option<(File, TempPath)>,
@@ -25,15 +37,15 @@ pub(crate) struct Spool<'a> {
 }
 
 impl<'a> Spool<'a> {
-    pub(crate) fn new(limits: &'a Limits) -> Self {
-        Self { limits, memory: Vec::new(), file: None, length: 0 }
+    pub(crate) fn new(name: &'static str, limits: &'a Limits) -> Self {
+        Self { name, limits, memory: Vec::new(), file: None, length: 0 }
     }
 
     /// Adds a piece.
     pub(crate) async fn write(&mut self, piece: &[u8]) -> Result<(), ApiError> {
         self.length += piece.len() as u64;
         if self.length > self.limits.max_upload_bytes {
-            return Err(too_large(self.limits));
+            return Err(too_large(self.name, self.limits));
         }
         if self.file.is_none() {
             if self.memory.len() + piece.len() <= self.limits.spool_bytes {
@@ -52,7 +64,9 @@ impl<'a> Spool<'a> {
     /// The end of the upload.
     pub(crate) async fn finish(self) -> Result<Upload, ApiError> {
         match self.file {
-            None if self.memory.is_empty() => Err(ApiError::invalid("file", "The audio in file is empty.")),
+            None if self.memory.is_empty() => {
+                Err(ApiError::invalid(self.name, format!("The audio in {} is empty.", self.name)))
+            }
             None => Ok(Upload::Memory(self.memory)),
             Some((mut file, path)) => {
                 file.flush().await.map_err(disk)?;
@@ -63,12 +77,12 @@ impl<'a> Spool<'a> {
 }
 
 /// The answer to an upload over the bound.
-pub(crate) fn too_large(limits: &Limits) -> ApiError {
+pub(crate) fn too_large(name: &'static str, limits: &Limits) -> ApiError {
     let message = format!(
         "The upload is larger than {} bytes, the bound set by max_upload_bytes (mynah serve --max-upload-bytes).",
         limits.max_upload_bytes
     );
-    ApiError::new(axum::http::StatusCode::PAYLOAD_TOO_LARGE, message).param("file")
+    ApiError::new(axum::http::StatusCode::PAYLOAD_TOO_LARGE, message).param(name)
 }
 
 async fn temporary_file() -> std::io::Result<(File, TempPath)> {

@@ -1,100 +1,102 @@
-//! `GET /v1/models` and `GET /v1/models/{name}`.
+//! `/v1/models`: listing, launching, describing and terminating.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use mynah_api::{Model, ModelList};
-use mynah_engine::{Ability, ModelRef, ModelStatus};
-use mynah_text::languages::LANGUAGES;
+use axum::extract::{Query, Request, State};
+use mynah_api::{Launched, Model, ModelDescription, ModelList};
+use mynah_engine::{Error, LaunchRequest, Phase, Running};
 
+use super::view;
+use crate::dialect::Dialect;
 use crate::error::ApiError;
+use crate::request::{Parameters, read_launch, read_object};
 use crate::state::AppState;
 
-/// All models that requests can name.
-pub(crate) async fn list_models(State(state): State<Arc<AppState>>) -> Result<Json<ModelList>, ApiError> {
-    let mut data: Vec<Model> =
-        state.config.local_models.iter().map(|model| own(&state, &model.name)).collect();
-    let named =
-        catalogue(&state).await?.iter().map(|status| model(&status.entry.name, status)).collect::<Vec<_>>();
-    data.extend(
-        named.into_iter().filter(|model| state.config.local_models.iter().all(|own| own.name != model.id)),
-    );
-    Ok(Json(ModelList { object: "list".to_owned(), data }))
-}
-
-/// One model, under the name that was asked for; names may hold slashes.
-pub(crate) async fn retrieve_model(
+/// `GET /v1/models`: the models that run. OpenAI's clients, and others with `all=true`, get those too that a request may
+/// load.
+pub(crate) async fn list_models(
     State(state): State<Arc<AppState>>,
-    name: Result<Path<String>, PathRejection>,
+    dialect: Dialect,
+    Query(query): Query<Parameters>,
+) -> Result<Json<ModelList>, ApiError> {
+    let all = query.boolean("all", dialect == Dialect::OpenAi)?;
+    let address = state.config.address.to_string();
+    let data = state.blocking("The models cannot be listed", move |engine| {
+        let running = engine.running();
+        let ready = running.iter().filter(|running| matches!(running.phase, Phase::Ready));
+        let mut data: Vec<Model> =
+            ready.map(|running| view::model(&running.uid, view::running(running, &address))).collect();
+        if all {
+            let statuses = engine.models();
+            let others = statuses.iter().filter(|status| running.iter().all(|r| r.uid != status.entry.name));
+            data.extend(others.map(|s| view::model(&s.entry.name, view::catalogued(s, &address))));
+        }
+        data
+    });
+    Ok(Json(ModelList { object: "list".to_owned(), data: data.await? }))
+}
+
+/// `POST /v1/models`: launches a model; answers when it is ready, or at once with `wait_ready=false`.
+pub(crate) async fn launch_model(
+    State(state): State<Arc<AppState>>,
+    Query(query): Query<Parameters>,
+    request: Request,
+) -> Result<Json<Launched>, ApiError> {
+    let waits = query.boolean("wait_ready", true)?;
+    let body = read_object(request, &state.limits()).await?;
+    let request = LaunchRequest { waits, ..read_launch(body)? };
+    let launch = state.blocking("The launch failed", move |engine| engine.launch(request)).await?;
+    let launch = launch.map_err(ApiError::launch)?;
+    let model_uid = launch.uid.clone();
+    if waits {
+        launch.ready().await.map_err(ApiError::launch)?;
+    }
+    Ok(Json(Launched { model_uid }))
+}
+
+/// `GET /v1/models/{uid}`: a model that runs, or one of the catalogue under any of its names.
+pub(super) async fn describe(
+    state: &AppState,
+    dialect: Dialect,
+    uid: String,
 ) -> Result<Json<Model>, ApiError> {
-    let Path(name) = name.map_err(|error| ApiError::new(error.status(), error.body_text()).param("model"))?;
-    let wanted = match state.model(&name)? {
-        ModelRef::Path(_) => return Ok(Json(own(&state, &name))),
-        ModelRef::Named(wanted) => wanted,
-    };
-    let statuses = catalogue(&state).await?;
-    let status = statuses.iter().find(|status| status.entry.name == wanted);
-    let status = status.ok_or_else(|| ApiError::internal(&wanted, "The model has no status"))?;
-    Ok(Json(model(&name, status)))
+    let address = state.config.address.to_string();
+    let found = state.blocking("The model cannot be described", move |engine| {
+        if let Ok(running) = engine.find_running(&uid) {
+            if let Some(loading) = running.phase.loading(&uid) {
+                return Err(ApiError::from(loading));
+            }
+            if matches!(running.phase, Phase::Ready) {
+                return Ok(view::model(&uid, view::running(&running, &address)));
+            }
+        }
+        let status = engine.loadable(&uid).map_err(|e| ApiError::from(e).status(dialect.no_such_model()))?;
+        Ok(view::model(&uid, view::catalogued(&status, &address)))
+    });
+    let mut model: Model = found.await??;
+    model.description.n_worker = Some(1);
+    Ok(Json(model))
 }
 
-/// Looks at the disk, hence off the async threads.
-async fn catalogue(state: &AppState) -> Result<Vec<ModelStatus>, ApiError> {
-    let engine = state.engine.clone();
-    let statuses = tokio::task::spawn_blocking(move || engine.models()).await;
-    statuses.map_err(|error| ApiError::internal(&error, "The models cannot be listed"))
+/// `DELETE /v1/models/{uid}`: terminates a model that runs.
+pub(super) async fn terminate(state: &AppState, dialect: Dialect, uid: String) -> Result<Json<()>, ApiError> {
+    let ended =
+        state.blocking("The model cannot be terminated", move |engine| engine.terminate(&uid)).await?;
+    ended.map_err(|error| match error {
+        Error::NotRunning(_) => ApiError::from(error).status(dialect.no_such_model()),
+        error => error.into(),
+    })?;
+    Ok(Json(()))
 }
 
-fn model(id: &str, status: &ModelStatus) -> Model {
-    let entry = &status.entry;
-    Model {
-        model_name: entry.name.clone(),
-        model_family: entry.family.clone(),
-        model_ability: vec![entry.ability.as_str().to_owned()],
-        model_lang: if entry.languages.is_empty() { all_languages() } else { entry.languages.clone() },
-        multilingual: entry.is_multilingual(),
-        on_disk: status.on_disk.is_some(),
-        ..local(id)
-    }
-}
-
-/// A checkpoint of the operator's; its languages show when it is loaded.
-fn own(state: &AppState, name: &str) -> Model {
-    let abilities = state.config.local_models.iter().zip(&state.local_abilities);
-    let ability = abilities.into_iter().find(|(model, _)| model.name == name).map(|(_, ability)| *ability);
-    match ability {
-        Some(Ability::Text2audio) => Model {
-            model_family: "hibari".to_owned(),
-            model_ability: vec![Ability::Text2audio.as_str().to_owned()],
-            model_lang: vec!["en".to_owned()],
-            multilingual: false,
-            ..local(name)
-        },
-        _ => local(name),
-    }
-}
-
-/// What all models have in common.
-fn local(name: &str) -> Model {
-    Model {
-        id: name.to_owned(),
-        object: "model".to_owned(),
-        created: 0,
-        owned_by: "mynah".to_owned(),
-        model_type: "audio".to_owned(),
-        model_name: name.to_owned(),
-        model_family: "whisper".to_owned(),
-        model_ability: vec!["audio2text".to_owned()],
-        model_lang: all_languages(),
-        multilingual: true,
-        accelerators: Vec::new(),
-        replica: 1,
-        on_disk: true,
-    }
-}
-
-fn all_languages() -> Vec<String> {
-    LANGUAGES.iter().map(|language| language.code.to_owned()).collect()
+/// Descriptions of all running models by the uids of their replicas.
+pub(super) fn by_replica(running: &[Running], address: &str) -> Vec<(String, ModelDescription)> {
+    let ready = running.iter().filter(|running| matches!(running.phase, Phase::Ready));
+    ready
+        .flat_map(|running| {
+            let description = view::running(running, address);
+            (0..running.request.replicas).map(move |id| (view::replica_uid(running, id), description.clone()))
+        })
+        .collect()
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use mynah_engine::{SpeakRequest, SpeechEvent, SpeechJob};
+use mynah_engine::{Lease, Recording, Selected, SpeakRequest, SpeechEvent, SpeechJob};
 
 use crate::error::ApiError;
-use crate::request::{SpeechParams, read_without_audio};
+use crate::request::{SpeechParams, read_speech};
 use crate::routes::Deadline;
 use crate::sound;
 use crate::state::AppState;
@@ -18,20 +18,38 @@ pub(crate) async fn speech(
     request: Request,
 ) -> Result<Response, ApiError> {
     let place = state.place()?;
-    let limits = &state.config.limits;
-    let fields = read_without_audio(request, limits).await?;
-    let SpeechParams { model, text, options, format, encoding, sse, words } =
+    let limits = &state.limits();
+    let (fields, upload) = read_speech(request, limits).await?;
+    let SpeechParams { model, text, options, format, encoding, sse, words, transcript } =
         SpeechParams::from_fields(fields)?;
-    let model = state.model(&model)?;
+    let recording = match (upload, transcript) {
+        (None, None) => None,
+        (Some(upload), Some(transcript)) => Some(Recording { audio: upload.into(), transcript }),
+        (Some(_), None) => {
+            let message = "Send what is said in prompt_speech in the parameter prompt_text.";
+            return Err(ApiError::missing("prompt_text", message));
+        }
+        (None, Some(_)) => {
+            let message =
+                "prompt_text is what is said in the recording of a voice; send that in prompt_speech.";
+            return Err(ApiError::missing("prompt_speech", message));
+        }
+    };
+    let Selected { model, lease } = state.select(&model)?;
     let request = SpeakRequest { model, text, options, format, encoding };
-    let speech =
-        TimedSpeech { job: state.engine.speak(request)?, deadline: Deadline::after(limits.request_time) };
+    let job = match recording {
+        Some(recording) => state.engine.speak_like(request, recording)?,
+        None => state.engine.speak(request)?,
+    };
+    let speech = TimedSpeech { job, lease, deadline: Deadline::after(limits.request_time) };
     if sse { sound::events(speech, words, place).await } else { sound::bytes(speech, format, place).await }
 }
 
 /// A job that may take a while and no longer.
 pub(crate) struct TimedSpeech {
     job: SpeechJob,
+    /// Of the running model; `None` where the request loads one.
+    lease: Option<Lease>,
     deadline: Deadline,
 }
 
@@ -39,7 +57,12 @@ impl TimedSpeech {
     /// The next event that is not a failure.
     pub(crate) async fn next(&mut self) -> Result<SpeechEvent, ApiError> {
         match self.deadline.wait("speech", self.job.next()).await? {
-            SpeechEvent::Failed(error) => Err(error.into()),
+            SpeechEvent::Failed(error) => {
+                if let Some(lease) = &self.lease {
+                    lease.note_failure(&error.to_string());
+                }
+                Err(error.into())
+            }
             event => Ok(event),
         }
     }

@@ -1,24 +1,24 @@
-//! Probes, and what no route answers.
+//! Whether the server lives, and what no route answers.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
-use mynah_api::AuthProbe;
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// `GET /health`: the server takes requests.
+/// `GET /health` and `GET /health/live`: the server answers.
 pub(crate) async fn health() -> Json<Value> {
     Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
 }
 
-/// `GET /v1/cluster/auth`: Xinference's clients send their key only if told to.
-pub(crate) async fn auth_probe(State(state): State<Arc<AppState>>) -> Json<AuthProbe> {
-    Json(AuthProbe { auth: !state.config.api_keys.is_empty() })
+/// `GET /health/ready`: the server would take an audio request now.
+pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Json<Value>, ApiError> {
+    state.place()?;
+    Ok(health().await)
 }
 
 /// Any path that no route has.

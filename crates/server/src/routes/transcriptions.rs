@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use mynah_engine::{AudioSource, Job, JobEvent, TranscribeRequest};
+use mynah_engine::{Job, JobEvent, Lease, Selected, TranscribeRequest};
 use mynah_models::{Task, Transcript};
 
 use crate::client::client;
 use crate::error::ApiError;
 use crate::events;
+use crate::metrics::Metrics;
 use crate::render::render;
-use crate::request::{TranscriptionParams, Upload, read};
+use crate::request::{TranscriptionParams, read};
 use crate::routes::Deadline;
 use crate::state::AppState;
 
@@ -34,18 +35,17 @@ pub(crate) async fn translations(
 /// Where the client leaves, this future or the answer's body is dropped, and with it the job.
 async fn answer(state: &AppState, task: Task, request: Request) -> Result<Response, ApiError> {
     let place = state.place()?;
-    let limits = &state.config.limits;
-    let client = client(&request, !state.config.api_keys.is_empty());
+    let client = client(&request);
+    let limits = &state.limits();
     let (fields, upload) = read(request, limits).await?;
     let TranscriptionParams { model, options, response } = TranscriptionParams::from_fields(fields, task)?;
-    let model = state.model(&model)?;
-    let audio = match upload {
-        Upload::Memory(bytes) => AudioSource::Bytes(bytes),
-        Upload::File(path) => AudioSource::TempFile(path),
-    };
+    let Selected { model, lease } = state.select(&model)?;
+    let audio = upload.into();
     let open_language = options.language.is_none();
     let mut job = TimedJob {
         job: state.engine.transcribe(TranscribeRequest { model, audio, options, client })?,
+        metrics: Arc::clone(&state.metrics),
+        lease,
         deadline: Deadline::after(limits.request_time),
     };
     if response.stream {
@@ -58,6 +58,9 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
 /// A job that may take a while and no longer.
 pub(crate) struct TimedJob {
     job: Job,
+    metrics: Arc<Metrics>,
+    /// Of the running model; `None` where the request loads one.
+    lease: Option<Lease>,
     deadline: Deadline,
 }
 
@@ -65,8 +68,18 @@ impl TimedJob {
     /// The next event that is not a failure.
     pub(crate) async fn next(&mut self) -> Result<JobEvent, ApiError> {
         match self.deadline.wait("transcription", self.job.next()).await? {
-            JobEvent::Failed(error) => Err(error.into()),
-            event => Ok(event),
+            JobEvent::Failed(error) => {
+                if let Some(lease) = &self.lease {
+                    lease.note_failure(&error.to_string());
+                }
+                Err(error.into())
+            }
+            event => {
+                if let JobEvent::Done(transcript) = &event {
+                    self.metrics.heard(transcript.duration_s);
+                }
+                Ok(event)
+            }
         }
     }
 

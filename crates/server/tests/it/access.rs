@@ -4,9 +4,9 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::json;
 
-use crate::support::{Answer, App, TRANSCRIPTIONS, app, app_with, form, sound};
+use crate::support::{Answer, App, TRANSCRIPTIONS, app, app_with, form, keys, sound};
 
-async fn get_with(app: &App, path: &str, header: &str, value: &str) -> Answer {
+pub(crate) async fn get_with(app: &App, path: &str, header: &str, value: &str) -> Answer {
     app.send(Request::get(path).header(header, value).body(Body::empty()).unwrap()).await
 }
 
@@ -26,7 +26,7 @@ async fn every_answer_has_a_request_id() {
 
 #[tokio::test]
 async fn probes_are_open() {
-    let app = app_with(|config| config.api_keys = vec!["sk-secret".into()]);
+    let app = app_with(|config| config.auth = keys(&["sk-secret"]));
     assert_eq!(app.get("/health").await.json()["status"], "ok");
     assert_eq!(app.get("/v1/cluster/auth").await.json(), json!({"auth": true}));
     assert_eq!(crate::support::app().get("/v1/cluster/auth").await.json(), json!({"auth": false}));
@@ -34,7 +34,7 @@ async fn probes_are_open() {
 
 #[tokio::test]
 async fn keys_are_asked_for() {
-    let app = app_with(|config| config.api_keys = vec!["sk-secret".into(), "another".into()]);
+    let app = app_with(|config| config.auth = keys(&["sk-secret", "another"]));
     for right in ["Bearer sk-secret", "bearer another", "Bearer  sk-secret"] {
         assert_eq!(get_with(&app, "/v1/models", "authorization", right).await.status, 200, "{right}");
     }
@@ -43,7 +43,7 @@ async fn keys_are_asked_for() {
     {
         let answer = get_with(&app, "/v1/models", "authorization", wrong).await;
         assert_eq!(answer.error(401)["code"], "invalid_api_key", "{wrong:?}");
-        assert_eq!(answer.header("www-authenticate"), "Bearer");
+        assert_eq!(answer.header("www-authenticate"), "Bearer scope=\"models:list\"");
     }
     app.send(form(TRANSCRIPTIONS, &[("model", "scripted")], Some(&sound()))).await.error(401);
     app.get("/nope").await.error(401);

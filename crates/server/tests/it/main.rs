@@ -1,11 +1,16 @@
 //! The routes as clients see them, on an engine whose model is scripted.
 
 mod access;
+mod auth;
 mod bounds;
+mod documentation;
 mod errors;
 mod formats;
+mod lifecycle;
+mod metrics;
 mod models;
 mod parameters;
+mod replay;
 mod speech;
 mod stream;
 mod support;

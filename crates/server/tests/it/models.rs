@@ -6,7 +6,10 @@ use crate::support::app;
 
 #[tokio::test]
 async fn the_list_has_the_catalogue_and_the_operators_own() {
-    let body = app().get("/v1/models").await.json();
+    let app = app();
+    let listed = app.get_as_openai("/v1/models").await;
+    assert_eq!(app.get("/v1/models?all=true").await.body, listed.body);
+    let body = listed.json();
     assert_eq!(body["object"], "list");
     let ids: Vec<_> =
         body["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
@@ -89,7 +92,8 @@ async fn models_that_do_not_exist() {
     let app = app();
     for path in ["/v1/models/nope", "/v1/models/..%2F..%2Fetc%2Fpasswd", "/v1/models/%00", "/v1/models/a/b/c"]
     {
-        assert_eq!(app.get(path).await.error(404)["code"], "model_not_found", "{path}");
+        assert_eq!(app.get_as_openai(path).await.error(404)["code"], "model_not_found", "{path}");
+        assert_eq!(app.get(path).await.error(400)["code"], "model_not_found", "{path}");
     }
     app.get("/v1/models/%ff").await.error(400);
 }

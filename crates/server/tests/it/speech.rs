@@ -121,7 +121,9 @@ async fn what_cannot_be_honoured_is_refused() {
             json!("timestamp_granularities"),
             "word only",
         ),
-        (json!({"kwargs": {"prompt_text": "x"}}), json!("prompt_text"), "copies a voice"),
+        (json!({"kwargs": {"prompt_text": "x"}}), json!("prompt_speech"), "recording of a voice"),
+        (json!({"ref_audio": "x"}), json!("ref_audio"), "prompt_speech"),
+        (json!({"prompt_speech": "?", "prompt_text": "x"}), json!("prompt_speech"), "base64"),
         (json!({"kwargs": {"magic": 1}}), json!("kwargs"), "magic"),
         (json!({"input": ""}), json!("input"), "input"),
         (json!({"input": "你好"}), json!("input"), "Chinese"),
@@ -140,7 +142,7 @@ async fn what_cannot_be_honoured_is_refused() {
         part("input", None)
     );
     let error = app.send(crate::support::multipart(SPEECH, body.into())).await.error(400);
-    assert_eq!(error["param"], "prompt_speech");
+    assert_eq!(error["param"], "prompt_text");
     let error = app.speak(&json!({"model": "hibary"})).await.error(404);
     assert!(error["message"].as_str().unwrap().contains("hibari"), "{error}");
     assert_eq!(app.speak(&json!({"model": "tts-1"})).await.error(503)["code"], "model_unavailable");

@@ -1,7 +1,7 @@
 //! A scripted model, requests in every form, and answers taken apart.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,9 +11,10 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use mynah_engine::{Engine, Loaders, Settings, Synthesizer, Transcriber};
 use mynah_models::speech_to_text::TokenLogprob;
 use mynah_models::{
-    CancelFlag, Error, Listener, Observer, Segment, SpeechOptions, SpokenWord, Task, TokenCounts,
+    CancelFlag, Control, Error, Listener, Observer, Segment, SpeechOptions, SpokenWord, Task, TokenCounts,
     TranscribeOptions, Transcript, TranscriptEvent, Word,
 };
+use mynah_server::auth::{Auth, AuthConfig};
 use mynah_server::{LocalModel, ServerConfig, router};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -23,6 +24,7 @@ use tower::ServiceExt;
 pub(crate) struct Seen {
     options: Mutex<Option<TranscribeOptions>>,
     speech: Mutex<Option<(String, SpeechOptions)>>,
+    jobs: AtomicUsize,
     cancelled: AtomicBool,
 }
 
@@ -35,6 +37,11 @@ impl Seen {
     /// Text and options of the last speech.
     pub(crate) fn speech(&self) -> (String, SpeechOptions) {
         self.speech.lock().unwrap().clone().expect("nothing was spoken")
+    }
+
+    /// Transcriptions that have begun.
+    pub(crate) fn jobs(&self) -> usize {
+        self.jobs.load(Ordering::Acquire)
     }
 
     /// Whether no job ran.
@@ -54,6 +61,19 @@ impl Seen {
     }
 }
 
+/// In a checkpoint's folder: it is not loaded while there is such a file.
+pub(crate) const HOLD_LOADING: &str = "hold-loading";
+/// In a checkpoint's folder: jobs do not end while there is such a file.
+pub(crate) const HOLD_JOBS: &str = "hold-jobs";
+
+fn wait_while_there_is(path: PathBuf, cancel: &CancelFlag) -> Result<(), Error> {
+    while path.exists() {
+        cancel.check()?;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
 /// Says the same two sentences whatever it hears. Its name tells what else it does.
 struct Scripted {
     name: String,
@@ -65,10 +85,13 @@ impl Transcriber for Scripted {
         &self,
         samples: &[f32],
         options: &TranscribeOptions,
-        cancel: &CancelFlag,
+        control: Control<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Transcript, Error> {
+        let cancel = control.cancel;
         *self.seen.options.lock().unwrap() = Some(options.clone());
+        self.seen.jobs.fetch_add(1, Ordering::AcqRel);
+        wait_while_there_is(Path::new(&self.name).join(HOLD_JOBS), cancel)?;
         if self.name == "english" && options.task == Task::Translate {
             return Err(Error::Unsupported("english does not support translations".into()));
         }
@@ -183,7 +206,7 @@ fn segment(id: usize, text: &str, options: &TranscribeOptions) -> Segment {
 pub(crate) struct App {
     pub(crate) router: Router,
     pub(crate) seen: Arc<Seen>,
-    _home: tempfile::TempDir,
+    pub(crate) home: tempfile::TempDir,
 }
 
 /// A server with default settings.
@@ -194,13 +217,24 @@ pub(crate) fn app() -> App {
 /// A server whose settings are changed by `change`.
 pub(crate) fn app_with(change: impl FnOnce(&mut ServerConfig)) -> App {
     let home = tempfile::tempdir().unwrap();
+    app_at(home, |_| {}, change)
+}
+
+/// A server whose files are in `home`, and whose engine's settings are changed as well.
+pub(crate) fn app_at(
+    home: tempfile::TempDir,
+    change_engine: impl FnOnce(&mut Settings),
+    change: impl FnOnce(&mut ServerConfig),
+) -> App {
     let mut settings = Settings::new(home.path());
     settings.offline = true;
     settings.queue_length = 4;
+    change_engine(&mut settings);
     let seen = Arc::new(Seen::default());
     let load = {
         let seen = Arc::clone(&seen);
         move |path: &Path, _: &Settings| -> Result<Arc<dyn Transcriber>, Error> {
+            wait_while_there_is(path.join(HOLD_LOADING), &CancelFlag::new())?;
             let name = path.to_string_lossy().into_owned();
             if name == "damaged" {
                 return Err(Error::Malformed { path: path.to_owned(), reason: "secret reason".into() });
@@ -224,7 +258,14 @@ pub(crate) fn app_with(change: impl FnOnce(&mut ServerConfig)) -> App {
     let local_models = names.map(|name| LocalModel { name: name.into(), path: name.into() });
     let mut config = ServerConfig { local_models: local_models.into(), ..ServerConfig::default() };
     change(&mut config);
-    App { router: router(engine, config), seen, _home: home }
+    engine.restore();
+    App { router: router(engine, config), seen, home }
+}
+
+/// Keys with all rights, and nothing else.
+pub(crate) fn keys(keys: &[&str]) -> Auth {
+    let api_keys = keys.iter().map(|key| (*key).to_owned()).collect();
+    Auth::new(AuthConfig { api_keys, ..AuthConfig::default() }, None).unwrap()
 }
 
 /// An answer with its whole body.
@@ -269,16 +310,36 @@ impl Answer {
     }
 }
 
+/// Sends a request and waits for the whole answer.
+pub(crate) async fn send(router: Router, request: Request<Body>) -> Answer {
+    let response = router.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
 impl App {
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
-        Answer { status: parts.status, headers: parts.headers, body }
+        send(self.router.clone(), request).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// The same as OpenAI's clients send it.
+    pub(crate) async fn get_as_openai(&self, path: &str) -> Answer {
+        let request = Request::get(path).header("x-stainless-lang", "python");
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Request::delete(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// A JSON body to a path.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(json(path, body.to_string())).await
     }
 
     /// Two seconds of sound and these parameters to `/v1/audio/transcriptions`; the model is `scripted` unless named.
@@ -318,7 +379,7 @@ fn with_model<'a>(fields: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     all
 }
 
-const BOUNDARY: &str = "a-boundary";
+pub(crate) const BOUNDARY: &str = "a-boundary";
 
 /// A multipart request; the file comes last, as Python's clients send it.
 pub(crate) fn form(path: &str, fields: &[(&str, &str)], file: Option<&[u8]>) -> Request<Body> {

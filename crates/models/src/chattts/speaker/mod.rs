@@ -163,7 +163,9 @@ impl Voices {
             let bytes = base64_bytes(text)
                 .filter(|bytes| bytes.len() <= MOST_TENSOR_BYTES)
                 .ok_or_else(|| Error::BadInput("the voice is too long for a name and no base64".into()))?;
-            let vector = lone_tensor("the voice", bytes)?;
+            let vector = lone_tensor("the voice", bytes).map_err(|reason| {
+                Error::BadInput(format!("the voice is too long for a name and no saved tensor: {reason}"))
+            })?;
             if vector.len() != self.width {
                 let reason = format!("the voice's tensor has {} numbers, not {}", vector.len(), self.width);
                 return Err(Error::BadInput(reason));

@@ -1,5 +1,6 @@
 //! Voices that a user saves under a name: one small JSON file each.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -46,7 +47,10 @@ impl SavedVoice {
                 return Err(malformed("it is too large for a voice".into()));
             }
             Ok(_) => {}
-            Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            // Names that no file can have are no saved voices either.
+            Err(reason) if matches!(reason.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => {
+                return Ok(None);
+            }
             Err(source) => return Err(Error::Io { path, source }),
         }
         let text = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;

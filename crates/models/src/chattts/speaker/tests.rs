@@ -26,8 +26,13 @@ fn encoded_speakers_are_read_and_damage_is_told() {
     let text = strings::encode_speaker(&speaker);
     assert_eq!(voices.find(&text).unwrap().speaker.unwrap(), speaker);
     for text in ["x".repeat(401), "好".repeat(401), "!".repeat(500)] {
-        assert!(voices.find(&text).is_err(), "{text:.10}");
+        assert!(matches!(voices.find(&text), Err(Error::BadInput(_))), "{text:.10}");
     }
+    // No file has such a name.
+    let folder = tempfile::tempdir().unwrap();
+    let voices = Voices { saved: Some(folder.path().to_owned()), ..voices };
+    assert!(matches!(voices.find(&"x".repeat(401)), Err(Error::BadInput(_))));
+    assert!(voices.find(&"x".repeat(300)).is_ok());
 }
 
 #[test]

@@ -63,7 +63,13 @@ pub fn transcribe(
         Spoken::Given(code) => (vec![((*code).to_owned(), 1.0)], None),
         Spoken::Among(codes) => {
             let detection = Detection::new(tokenizer, codes, options.language_detection_windows);
-            detect_language(&recording, detection, encoder_window(options), recording.share(options), control)?
+            detect_language(
+                &recording,
+                detection,
+                encoder_window(options),
+                recording.share(options),
+                control,
+            )?
         }
     };
     // No language stands out where nothing was heard.

@@ -1,11 +1,13 @@
 //! Whole transcriptions with a scripted network.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::Task;
 use crate::whisper::decode::scripted::{ScriptedNetwork, Window};
+use crate::{CancelFlag, Pace, Share, Task};
 
 const VOCAB: usize = 51865;
 
@@ -41,33 +43,41 @@ fn options() -> TranscribeOptions {
     }
 }
 
+/// Windows begun and ended.
+#[derive(Default)]
+struct Turns {
+    begun: Cell<usize>,
+    ended: Cell<usize>,
+}
+
+impl Pace for Turns {
+    fn window_begins(&self, _: f64, _: Share) {
+        assert_eq!(self.begun, self.ended);
+        self.begun.set(self.begun.get() + 1);
+    }
+
+    fn window_ends(&self) {
+        self.ended.set(self.ended.get() + 1);
+    }
+}
+
 #[derive(Default)]
 struct Log {
     events: Vec<TranscriptEvent>,
-    begun: usize,
-    ended: usize,
+    turns: Rc<Turns>,
 }
 
 impl Observer for Log {
     fn event(&mut self, event: TranscriptEvent) {
-        assert_eq!(self.begun, self.ended, "events come between windows");
+        assert_eq!(self.turns.begun, self.turns.ended, "events come between windows");
         self.events.push(event);
-    }
-
-    fn window_begins(&mut self) {
-        assert_eq!(self.begun, self.ended);
-        self.begun += 1;
-    }
-
-    fn window_ends(&mut self) {
-        self.ended += 1;
     }
 }
 
 fn run(network: &ScriptedNetwork<'_>, seconds: usize, options: &TranscribeOptions) -> (Transcript, Log) {
     let mut log = Log::default();
     let transcript = transcribe_with(network, seconds, options, &CancelFlag::new(), &mut log).unwrap();
-    assert_eq!(log.begun, log.ended);
+    assert_eq!(log.turns.begun, log.turns.ended);
     (transcript, log)
 }
 
@@ -93,7 +103,9 @@ fn hear(
     cancel: &CancelFlag,
     log: &mut Log,
 ) -> Result<Transcript, Error> {
-    transcribe(network, &config(), &tokenizer(), &LogMel::new(80), samples, options, cancel, log)
+    let turns = Rc::clone(&log.turns);
+    let control = Control { cancel, pace: &*turns };
+    transcribe(network, &config(), &tokenizer(), &LogMel::new(80), samples, options, control, log)
 }
 
 /// `"<|0.00|> text<|2.00|>"` as tokens.
@@ -538,5 +550,5 @@ fn a_raised_flag_stops_between_steps_and_ends_the_turn() {
     let mut log = Log::default();
     let result = transcribe_with(&network, 90, &options(), &cancel, &mut log);
     assert!(matches!(result, Err(Error::Cancelled)));
-    assert_eq!((log.begun, log.ended, network.windows().len()), (2, 2, 2));
+    assert_eq!((log.turns.begun.get(), log.turns.ended.get(), network.windows().len()), (2, 2, 2));
 }

@@ -1,5 +1,10 @@
 //! The program as scripts see it: what goes where, and how it exits. Nothing here needs real weights or a network.
 
+mod client;
+mod live;
+mod scripted;
+mod serve;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -19,6 +24,7 @@ fn mynah(home: &TempDir) -> Command {
         "MYNAH_HOST",
         "MYNAH_PORT",
         "MYNAH_LOG",
+        "XINFERENCE_ENDPOINT",
         "XINFERENCE_HOME",
         "HF_HOME",
     ] {
@@ -47,8 +53,33 @@ fn fails(arguments: &[&str], code: i32, text: &str) {
 #[test]
 fn every_command_explains_itself_with_an_example() {
     let home = TempDir::new().unwrap();
-    for command in ["transcribe", "translate", "speak", "serve", "models", "pull", "rm"] {
-        let output = run(&home, &[command, "--help"]);
+    for command in [
+        "transcribe",
+        "translate",
+        "speak",
+        "serve",
+        "models",
+        "pull",
+        "rm",
+        "launch",
+        "list",
+        "terminate",
+        "registrations",
+        "register",
+        "unregister",
+        "cached",
+        "remove-cache",
+        "engine",
+        "login",
+        "stop-cluster",
+        "keys",
+        "keys add",
+        "users",
+        "users add",
+        "completions",
+    ] {
+        let words: Vec<_> = command.split(' ').chain(["--help"]).collect();
+        let output = run(&home, &words);
         assert!(output.status.success());
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.contains("Example") && text.contains(&format!("mynah {command}")), "{text}");
@@ -56,6 +87,15 @@ fn every_command_explains_itself_with_an_example() {
     let text = String::from_utf8(run(&home, &["--help"]).stdout).unwrap();
     assert!(text.contains("Exit codes:") && text.contains("MYNAH_HOME"), "{text}");
     assert!(run(&home, &["--version"]).stdout.starts_with(b"mynah 0."));
+}
+
+#[test]
+fn shells_are_told_what_there_is() {
+    let home = TempDir::new().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = String::from_utf8(run(&home, &["completions", shell]).stdout).unwrap();
+        assert!(script.contains("remove-cache") && script.contains("print-config"), "{shell}: {script}");
+    }
 }
 
 #[test]
@@ -263,14 +303,19 @@ fn nothing_is_left_behind_in_the_working_folder() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// A checkpoint of ChatTTS with random weights.
+fn write_chattts(folder: &Path) {
+    let vocabulary =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/data/chattts/tokenizer.json");
+    let vocabulary = std::fs::read(vocabulary).unwrap();
+    mynah_testkit::chattts::write(folder, &mynah_testkit::chattts::TINY, &vocabulary).unwrap();
+}
+
 #[test]
 fn chattts_speaks_whole_and_in_pieces() {
     let home = TempDir::new().unwrap();
     let model = home.path().join("chattts");
-    let vocabulary =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/data/chattts/tokenizer.json");
-    let vocabulary = std::fs::read(vocabulary).unwrap();
-    mynah_testkit::chattts::write(&model, &mynah_testkit::chattts::TINY, &vocabulary).unwrap();
+    write_chattts(&model);
     let speak = |more: &[&str]| {
         let model = model.to_str().unwrap();
         let text = "你好，世界。今天 the food is good，我们有3个。";
@@ -290,6 +335,15 @@ fn chattts_speaks_whole_and_in_pieces() {
         whole[44..],
         speak(&["-o", "-", "--format", "wav", "--instructions", "[oral_2][break_6]"])[44..]
     );
+    for other in [
+        &["--sample", "whole.wav", "--sample-text", "你好，世界。"][..],
+        &["--refine"],
+        // The text has a digit.
+        &["--no-read-out"],
+    ] {
+        let spoken = speak(&[&["-o", "-", "--format", "wav"], other].concat());
+        assert!(spoken.len() > 10_000 && spoken[44..] != whole[44..], "{other:?}");
+    }
     let model = model.to_str().unwrap();
     fails(
         &["speak", "你好", "--model-path", model, "--instructions", "cheerfully", "-o", "x.wav"],

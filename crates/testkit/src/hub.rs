@@ -12,33 +12,38 @@ use sha2::{Digest, Sha256};
 
 /// What a client asked.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
+pub struct Request {
     /// Path and query.
-    pub(crate) target: String,
+    pub target: String,
     /// By lower-case name.
-    pub(crate) headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
 }
 
 impl Request {
     /// First byte of the range asked for.
-    pub(crate) fn range_start(&self) -> Option<usize> {
+    pub fn range_start(&self) -> Option<usize> {
         self.headers.get("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     }
 }
 
 /// What the hub does with a request.
 #[derive(Clone, Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: Vec<u8>,
+pub struct Reply {
+    /// 0: none, and nothing after it.
+    pub status: u16,
+    /// Beside the usual ones.
+    pub headers: Vec<(&'static str, String)>,
+    /// What is sent.
+    pub body: Vec<u8>,
     /// Body bytes that are sent before `then`.
-    pub(crate) cut: Option<(usize, Then)>,
+    pub cut: Option<(usize, Then)>,
+    /// Bytes at once, and the pause after them.
+    pub pace: Option<(usize, Duration)>,
 }
 
 /// What happens after a part of a body.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Then {
+pub enum Then {
     /// The connection ends.
     Close,
     /// Nothing.
@@ -46,39 +51,49 @@ pub(crate) enum Then {
 }
 
 impl Reply {
-    pub(crate) fn status(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), cut: None }
+    /// No more than a status.
+    pub fn status(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new(), cut: None, pace: None }
     }
 
-    pub(crate) fn body(body: impl Into<Vec<u8>>) -> Self {
+    /// A body with status 200.
+    pub fn body(body: impl Into<Vec<u8>>) -> Self {
         Self { body: body.into(), ..Self::status(200) }
     }
 
-    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    /// One more header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    pub(crate) fn cut_after(mut self, bytes: usize, then: Then) -> Self {
+    /// See [`Reply::cut`].
+    #[must_use]
+    pub fn cut_after(mut self, bytes: usize, then: Then) -> Self {
         self.cut = Some((bytes, then));
         self
     }
 
     /// Not even a status line.
-    pub(crate) fn silence() -> Self {
+    pub fn silence() -> Self {
         Self { status: 0, ..Self::status(0) }
     }
 }
 
 /// A server whose answers a closure makes.
-pub(crate) struct Hub {
+pub struct Hub {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
     stop: Arc<AtomicBool>,
 }
 
 impl Hub {
-    pub(crate) fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    /// Starts it; it ends when dropped.
+    ///
+    /// # Panics
+    /// Where no port is free.
+    pub fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -106,16 +121,21 @@ impl Hub {
         Self { address, requests, stop }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Its address.
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub(crate) fn requests(&self) -> Vec<Request> {
+    /// What was asked so far.
+    ///
+    /// # Panics
+    /// Where an answer panicked.
+    pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 
     /// Requests whose path ends so.
-    pub(crate) fn requests_for(&self, end: &str) -> Vec<Request> {
+    pub fn requests_for(&self, end: &str) -> Vec<Request> {
         self.requests().into_iter().filter(|request| request.target.ends_with(end)).collect()
     }
 }
@@ -157,6 +177,13 @@ fn write(stream: &mut TcpStream, reply: &Reply, stop: &AtomicBool) -> std::io::R
     }
     stream.write_all(head.as_bytes())?;
     stream.write_all(b"\r\n")?;
+    if let Some((bytes, pause)) = reply.pace {
+        for piece in reply.body.chunks(bytes) {
+            stream.write_all(piece)?;
+            thread::sleep(pause);
+        }
+        return Ok(());
+    }
     let Some((bytes, then)) = reply.cut else { return stream.write_all(&reply.body) };
     stream.write_all(&reply.body[..bytes])?;
     stream.flush()?;
@@ -168,13 +195,15 @@ fn write(stream: &mut TcpStream, reply: &Reply, stop: &AtomicBool) -> std::io::R
 
 /// Files of a repository, as both kinds of hub serve them.
 #[derive(Clone)]
-pub(crate) struct Repository {
-    pub(crate) files: BTreeMap<&'static str, Vec<u8>>,
+pub struct Repository {
+    /// By name.
+    pub files: BTreeMap<&'static str, Vec<u8>>,
 }
 
 impl Repository {
     /// A checkpoint, some files that are no part of it, and a name that must not be followed.
-    pub(crate) fn new() -> Self {
+    #[expect(clippy::new_without_default, reason = "it is no default of anything")]
+    pub fn new() -> Self {
         let weights = (0..300_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         Self {
             files: BTreeMap::from([
@@ -188,12 +217,13 @@ impl Repository {
         }
     }
 
-    pub(crate) fn weights(&self) -> &[u8] {
+    /// The one large file.
+    pub fn weights(&self) -> &[u8] {
         &self.files["model.safetensors"]
     }
 
     /// Bytes of what a pull fetches.
-    pub(crate) fn checkpoint_bytes(&self) -> u64 {
+    pub fn checkpoint_bytes(&self) -> u64 {
         ["model.safetensors", "config.json", "tokenizer.json"]
             .map(|name| self.files[name].len() as u64)
             .iter()
@@ -201,7 +231,10 @@ impl Repository {
     }
 
     /// The right answer to any request.
-    pub(crate) fn answer(&self, request: &Request) -> Reply {
+    ///
+    /// # Panics
+    /// Never: a target has a last part.
+    pub fn answer(&self, request: &Request) -> Reply {
         let target = request.target.as_str();
         if target.starts_with("/api/models/") {
             return Reply::body(self.huggingface_listing(true));
@@ -220,7 +253,7 @@ impl Repository {
     }
 
     /// `details`: with sizes and checksums.
-    pub(crate) fn huggingface_listing(&self, details: bool) -> String {
+    pub fn huggingface_listing(&self, details: bool) -> String {
         let siblings: Vec<serde_json::Value> = self
             .files
             .iter()
@@ -251,7 +284,7 @@ impl Repository {
 }
 
 /// All of `bytes`, or the range that is asked for.
-pub(crate) fn ranged(request: &Request, bytes: &[u8]) -> Reply {
+pub fn ranged(request: &Request, bytes: &[u8]) -> Reply {
     let Some(start) = request.range_start() else { return Reply::body(bytes) };
     if start >= bytes.len() {
         return Reply::status(416);
@@ -260,6 +293,7 @@ pub(crate) fn ranged(request: &Request, bytes: &[u8]) -> Reply {
     Reply { status: 206, ..Reply::body(&bytes[start..]) }.header("Content-Range", range)
 }
 
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+/// Checksum in lower-case hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

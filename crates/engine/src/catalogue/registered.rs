@@ -1,0 +1,282 @@
+//! Models that the user adds to the catalogue, described as Xinference's clients describe them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Ability, Entry, Source};
+use crate::Error;
+use crate::records::Records;
+use crate::sync::lock;
+
+/// Characters that names cannot hold, because they mean something in addresses.
+const NOT_IN_NAMES: &str = "+/?%#&=\\";
+const LONGEST_NAME: usize = 100;
+
+/// A registered model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration {
+    /// The description, as it came.
+    pub definition: Map<String, Value>,
+    /// What it means.
+    pub entry: Arc<Entry>,
+}
+
+/// The models that were registered; those that shall outlive the process have a record each.
+#[derive(Debug, Default)]
+pub(crate) struct Registered {
+    models: Mutex<Vec<Registration>>,
+    records: Option<Records>,
+}
+
+impl Registered {
+    /// Reads the records.
+    pub(crate) fn open(records: Records) -> Self {
+        let mut models = Vec::new();
+        for definition in records.all::<Map<String, Value>>() {
+            match Registration::new(definition) {
+                Ok(registration) => models.push(registration),
+                Err(error) => tracing::warn!(%error, "a registered model is passed over"),
+            }
+        }
+        Self { models: Mutex::new(models), records: Some(records) }
+    }
+
+    /// All of them, in the order in which they came.
+    pub(crate) fn all(&self) -> Vec<Registration> {
+        lock(&self.models).clone()
+    }
+
+    pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
+        lock(&self.models).iter().map(|model| Arc::clone(&model.entry)).collect()
+    }
+
+    pub(super) fn add(&self, registration: Registration, persist: bool) -> Result<(), Error> {
+        let name = &registration.entry.name;
+        let mut models = lock(&self.models);
+        if models.iter().any(|model| model.entry.name.eq_ignore_ascii_case(name)) {
+            return Err(Error::Registration(format!("Model {name} already registered")));
+        }
+        if let Some(records) = self.records.as_ref().filter(|_| persist) {
+            records.put(&name.to_lowercase(), &registration.definition)?;
+        }
+        models.push(registration);
+        Ok(())
+    }
+
+    /// Forgets a model; whether there was one of this name.
+    pub(crate) fn remove(&self, name: &str) -> Result<bool, Error> {
+        let mut models = lock(&self.models);
+        let Some(place) = models.iter().position(|model| model.entry.name == name) else { return Ok(false) };
+        if let Some(records) = &self.records {
+            records.remove(&name.to_lowercase())?;
+        }
+        models.remove(place);
+        Ok(true)
+    }
+}
+
+/// What is read of a description. Everything else in it belongs to other programs and is kept as it came.
+#[derive(Debug, Deserialize, Serialize)]
+struct Definition {
+    model_name: String,
+    model_family: String,
+    #[serde(default)]
+    multilingual: Option<bool>,
+    #[serde(default)]
+    language: Option<String>,
+    #[serde(default)]
+    model_id: Option<String>,
+    #[serde(default)]
+    model_revision: Option<String>,
+    #[serde(default)]
+    model_hub: Option<String>,
+    #[serde(default)]
+    model_uri: Option<String>,
+}
+
+impl Registration {
+    /// Reads a description: the text of a JSON object.
+    ///
+    /// # Errors
+    /// [`Error::Registration`] says what is wrong with it.
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+        match serde_json::from_str(text) {
+            Ok(Value::Object(definition)) => Self::new(definition),
+            Ok(_) => Err(wrong("The model's definition must be a JSON object.")),
+            Err(error) => Err(wrong(&format!("The model's definition is not valid JSON: {error}."))),
+        }
+    }
+
+    fn new(definition: Map<String, Value>) -> Result<Self, Error> {
+        let known: Definition = serde_json::from_value(Value::Object(definition.clone()))
+            .map_err(|error| wrong(&format!("The model's definition cannot be used: {error}.")))?;
+        check_name(&known.model_name)?;
+        let ability = ability(&known.model_family)?;
+        let source = source(&known)?;
+        let languages = match (known.multilingual, known.language) {
+            (Some(false), language) => vec![language.unwrap_or_else(|| "und".to_owned())],
+            _ => Vec::new(),
+        };
+        let entry = Entry {
+            name: known.model_name,
+            aliases: Vec::new(),
+            family: known.model_family,
+            ability,
+            languages,
+            licence: "unknown".to_owned(),
+            notice: None,
+            parameters_m: 0,
+            sources: vec![source],
+            voices: Vec::new(),
+        };
+        Ok(Self { definition, entry: Arc::new(entry) })
+    }
+}
+
+fn wrong(reason: &str) -> Error {
+    Error::Registration(reason.to_owned())
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let odd = |c: char| NOT_IN_NAMES.contains(c) || c.is_whitespace() || c.is_control();
+    if name.is_empty()
+        || name.chars().count() > LONGEST_NAME
+        || name.starts_with('.')
+        || name.chars().any(odd)
+    {
+        let shown: String = name.chars().take(LONGEST_NAME).flat_map(char::escape_debug).collect();
+        return Err(wrong(&format!(
+            "Invalid model name {shown}. A name has 1 to {LONGEST_NAME} characters, does not begin with a point and \
+             holds no white space and none of {NOT_IN_NAMES}"
+        )));
+    }
+    Ok(())
+}
+
+fn ability(family: &str) -> Result<Ability, Error> {
+    match family {
+        "whisper" => Ok(Ability::Audio2text),
+        "ChatTTS" | "hibari" => Ok(Ability::Text2audio),
+        _ => Err(wrong(&format!(
+            "model_family {family:.100} cannot be run here; it can be whisper, ChatTTS or hibari."
+        ))),
+    }
+}
+
+/// A path goes before a repository.
+fn source(known: &Definition) -> Result<Source, Error> {
+    if let Some(uri) = known.model_uri.as_deref().filter(|uri| !uri.is_empty()) {
+        return Ok(Source::Local { path: local_path(uri)? });
+    }
+    let repo = known.model_id.clone().filter(|repo| !repo.is_empty()).ok_or_else(|| {
+        wrong("The definition names no weights: give model_uri (file:///path) or model_id (owner/name).")
+    })?;
+    let is_part =
+        |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(char::is_whitespace);
+    if repo.split('/').count() != 2 || !repo.split('/').all(is_part) {
+        return Err(wrong("model_id must be owner/name."));
+    }
+    let revision = known.model_revision.clone().filter(|revision| !revision.is_empty());
+    match known.model_hub.as_deref() {
+        None | Some("huggingface") => Ok(Source::Huggingface {
+            repo,
+            revision: revision.unwrap_or_else(|| "main".to_owned()),
+            files: Vec::new(),
+        }),
+        Some("modelscope") => Ok(Source::Modelscope {
+            repo,
+            revision: revision.unwrap_or_else(|| "master".to_owned()),
+            files: Vec::new(),
+        }),
+        Some(_) => Err(wrong("model_hub can be huggingface or modelscope.")),
+    }
+}
+
+fn local_path(uri: &str) -> Result<PathBuf, Error> {
+    let path = match uri.split_once("://") {
+        Some(("file", path)) => path,
+        None => uri,
+        Some(_) => return Err(wrong("model_uri must be the address of a file: file:///path.")),
+    };
+    if !Path::new(path).is_absolute() {
+        let shown: String = uri.chars().take(200).flat_map(char::escape_debug).collect();
+        return Err(wrong(&format!("Model URI cannot be a relative path: {shown}")));
+    }
+    Ok(PathBuf::from(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Catalogue;
+
+    const WHISPER: &str = r#"{"model_name": "my-whisper", "model_family": "whisper", "multilingual": true,
+        "model_id": null, "model_revision": null, "model_uri": "file:///weights/mine", "note": "kept"}"#;
+
+    fn catalogue(folder: &Path) -> Catalogue {
+        Catalogue::embedded(Registered::open(Records::new(folder.to_owned()))).unwrap()
+    }
+
+    #[test]
+    fn registered_models_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = catalogue(folder.path());
+        first.register(WHISPER, true).unwrap();
+        first.register(&WHISPER.replace("my-", "passing-"), false).unwrap();
+        let entry = first.find("MY-whisper").unwrap();
+        assert_eq!(entry.sources, [Source::Local { path: "/weights/mine".into() }]);
+        assert!(entry.is_multilingual());
+
+        let second = catalogue(folder.path());
+        let names: Vec<String> = second.registered.all().iter().map(|r| r.entry.name.clone()).collect();
+        assert_eq!(names, ["my-whisper"]);
+        assert_eq!(second.registered.all()[0].definition["note"], "kept");
+        assert!(second.registered.remove("my-whisper").unwrap());
+        assert!(!second.registered.remove("my-whisper").unwrap());
+        assert!(catalogue(folder.path()).registered.all().is_empty());
+    }
+
+    #[test]
+    fn a_repository_is_a_source() {
+        let hub = |more: &str| {
+            let text = format!(
+                r#"{{"model_name": "x", "model_family": "whisper", "multilingual": false, "language": "de",
+                    "model_id": "me/x"{more}}}"#
+            );
+            Registration::parse(&text).unwrap().entry
+        };
+        assert_eq!(hub("").sources[0].label(), "huggingface:me/x");
+        assert_eq!(hub(r#", "model_hub": "modelscope""#).sources[0].label(), "modelscope:me/x");
+        assert_eq!((&hub("").languages[..], hub("").is_multilingual()), (&["de".to_owned()][..], false));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalogue = catalogue(folder.path());
+        catalogue.register(WHISPER, false).unwrap();
+        for (from, to, reason) in [
+            ("\"another\"", "\"My-Whisper\"", "already registered"),
+            ("\"another\"", "\"whisper-base\"", "already registered"),
+            ("\"another\"", "\"whisper-1\"", "already registered"),
+            ("\"another\"", "\"my whisper+\"", "Invalid model name my whisper+."),
+            ("\"another\"", "\"../x\"", "Invalid model name"),
+            ("\"another\"", "\"\"", "Invalid model name"),
+            ("\"another\"", "5", "cannot be used"),
+            ("\"whisper\"", "\"paraformer\"", "model_family"),
+            ("\"model_family\"", "\"family\"", "model_family"),
+            ("file:///weights/mine", "file://rel/dir", "relative path: file://rel/dir"),
+            ("file:///weights/mine", "http://x/y", "model_uri"),
+            ("\"file:///weights/mine\"", "null", "names no weights"),
+            ("{", "{bad", "not valid JSON"),
+        ] {
+            let definition = WHISPER.replace("my-whisper", "another").replacen(from, to, 1);
+            let error = catalogue.register(&definition, false).unwrap_err().to_string();
+            assert!(error.contains(reason), "{definition}: {error}");
+        }
+        assert!(catalogue.register("[]", false).is_err());
+    }
+}

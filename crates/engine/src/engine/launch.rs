@@ -1,0 +1,150 @@
+//! A launch: what is checked before it, its work, and its end.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Inner, ModelRef, Variant, guarded};
+use crate::catalogue::{Ability, Entry, Source};
+use crate::instances::{Instance, LaunchRequest, Phase};
+use crate::journal::Severity;
+use crate::sync::lock;
+use crate::synthesizer::family_of_checkpoint;
+use crate::{Error, LoadProgress, Settings};
+
+/// Longest uid, in characters.
+const LONGEST_UID: usize = 100;
+/// Replicas cost nothing here; the bound keeps lists of them short.
+pub(super) const MOST_REPLICAS: u32 = 1000;
+
+impl Inner {
+    /// The entry and the model that a launch means.
+    pub(super) fn check_launch(
+        &self,
+        request: &LaunchRequest,
+    ) -> Result<(Option<Arc<Entry>>, ModelRef), Error> {
+        if let Some(uid) = &request.uid {
+            check_uid(uid)?;
+        }
+        if !(1..=MOST_REPLICAS).contains(&request.replicas) {
+            return Err(Error::Launch(format!("A model has 1 to {MOST_REPLICAS} replicas.")));
+        }
+        if request.unload_after_s.is_some() && request.unload_after().is_none() {
+            return Err(Error::Launch("unload_after_s must be a number of seconds, 0 or more.".to_owned()));
+        }
+        let entry = self.catalogue.find(&request.model_name)?;
+        let of_registration = match entry.sources.first() {
+            Some(Source::Local { path }) => Some(path),
+            _ => None,
+        };
+        if let Some(path) = request.path.as_ref().or(of_registration) {
+            check_checkpoint(path, &entry)?;
+        }
+        let name = entry.name.clone();
+        let compute = request.compute.filter(|compute| *compute != self.settings.compute);
+        let model = match (&request.path, compute) {
+            (None, None) => ModelRef::Named(name),
+            (path, compute) => ModelRef::Variant(Variant { name, path: path.clone(), compute }),
+        };
+        Ok((Some(entry), model))
+    }
+
+    /// The work of a launch, on a thread of its own.
+    pub(super) fn finish_launch(&self, instance: &Arc<Instance>) {
+        let mut on_progress = |progress: LoadProgress| {
+            instance.phase.send_if_modified(|phase| {
+                let launching = phase.is_launching();
+                if launching {
+                    *phase = progress.into();
+                }
+                launching
+            });
+        };
+        let speaks = instance.entry.as_ref().is_some_and(|entry| entry.ability == Ability::Text2audio);
+        let outcome = guarded(|| {
+            self.pull_for(instance, &mut on_progress)?;
+            if speaks {
+                self.load_synthesizer(&instance.model, &mut on_progress, &instance.cancel).map(|_| ())
+            } else {
+                self.load(&instance.model, &mut on_progress, &instance.cancel).map(|_| ())
+            }
+        });
+        let loaded = outcome.is_ok();
+        if !self.settle(instance, outcome) && loaded {
+            // Somebody stopped the launch while the last byte was read.
+            self.drop_weights(&instance.model);
+        }
+    }
+
+    /// Fetches the weights of a launch that prefers a source of its own.
+    fn pull_for(&self, instance: &Instance, on_progress: &mut dyn FnMut(LoadProgress)) -> Result<(), Error> {
+        let (Some(source), Some(entry), None) =
+            (instance.request.source, &instance.entry, &instance.request.path)
+        else {
+            return Ok(());
+        };
+        let settings = Settings { source, ..self.settings.clone() };
+        let mut on_progress = |progress| on_progress(LoadProgress::Pulling(progress));
+        self.store.pull(entry, &settings, &mut on_progress, &instance.cancel).map(|_| ())
+    }
+
+    /// Ends a launch; whether it was still under way.
+    pub(super) fn settle(&self, instance: &Arc<Instance>, outcome: Result<(), Error>) -> bool {
+        // The launch's own thread and who stops it may come at once.
+        let _alone = lock(&self.settling);
+        if !instance.phase.borrow().is_launching() {
+            return false;
+        }
+        if let Err(error) = &outcome {
+            tracing::warn!(%error, uid = instance.uid, "a launch failed");
+            self.instances.journal.note(&instance.uid, Severity::Error, error.to_string());
+            let stays = instance.request.restored && !matches!(error, Error::Cancelled);
+            if !stays && let Err(error) = self.launches.remove(&instance.uid) {
+                tracing::warn!(%error, uid = instance.uid, "a failed launch cannot be forgotten");
+            }
+            // Who waits is told; for the others the failure stays to be seen.
+            if instance.request.waits {
+                self.instances.remove(instance);
+            }
+        }
+        instance.phase.send_replace(outcome.map_or_else(Phase::Failed, |()| Phase::Ready));
+        true
+    }
+}
+
+fn check_checkpoint(path: &Path, entry: &Entry) -> Result<(), Error> {
+    let refuse =
+        |what: &str| Err(Error::Launch(format!("Invalid input. `model_path`: {} {what}", path.display())));
+    if !path.exists() {
+        return refuse("File or directory does not exist.");
+    }
+    if family_of_checkpoint(path) != entry.family {
+        return refuse(&format!("holds no {} model.", entry.family));
+    }
+    Ok(())
+}
+
+fn check_uid(uid: &str) -> Result<(), Error> {
+    let replica = uid
+        .rsplit_once("-rep")
+        .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
+    let odd = uid.chars().any(char::is_control);
+    if uid.is_empty() || uid.chars().count() > LONGEST_UID || replica || odd {
+        let message = "The model UID is invalid. Please specify the model UID by 0 < length <= 100, not ending with the \
+                       reserved replica suffix '-rep<number>' and without control characters.";
+        return Err(Error::Launch(message.to_owned()));
+    }
+    Ok(())
+}
+
+/// Eight letters and digits.
+pub(super) fn random_letters() -> String {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut bits = RandomState::new().build_hasher().finish();
+    let mut letters = String::new();
+    for _ in 0..8 {
+        letters.push(char::from(LETTERS[(bits % LETTERS.len() as u64) as usize]));
+        bits /= LETTERS.len() as u64;
+    }
+    letters
+}

@@ -1,0 +1,79 @@
+//! What happened to the models that run, for those who ask later.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+use crate::sync::lock;
+
+/// Events kept for one uid.
+const EVENTS: usize = 100;
+/// Uids that events are kept for.
+const UIDS: usize = 1000;
+
+/// How grave an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// As it should be.
+    Info,
+    /// A request or a launch failed.
+    Error,
+}
+
+/// Something that happened to a model that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// How grave it is.
+    pub severity: Severity,
+    /// When.
+    pub time: SystemTime,
+    /// What.
+    pub text: String,
+}
+
+/// The last events of each uid; they outlive the model, so that one can see why it is gone.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    events: Mutex<HashMap<String, VecDeque<Event>>>,
+}
+
+impl Journal {
+    pub(crate) fn note(&self, uid: &str, severity: Severity, text: impl Into<String>) {
+        let mut events = lock(&self.events);
+        if events.len() >= UIDS && !events.contains_key(uid) {
+            let newest = |events: &VecDeque<Event>| events.back().map(|event| event.time);
+            let oldest = events.iter().min_by_key(|(_, events)| newest(events)).map(|(uid, _)| uid.clone());
+            oldest.map(|uid| events.remove(&uid));
+        }
+        let list = events.entry(uid.to_owned()).or_default();
+        if list.len() == EVENTS {
+            list.pop_front();
+        }
+        list.push_back(Event { severity, time: SystemTime::now(), text: text.into() });
+    }
+
+    /// The events of a uid, the oldest first.
+    pub(crate) fn of(&self, uid: &str) -> Vec<Event> {
+        lock(&self.events).get(uid).map(|events| events.iter().cloned().collect()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_events_are_kept() {
+        let journal = Journal::default();
+        for n in 0..EVENTS + 5 {
+            journal.note("a", Severity::Info, n.to_string());
+        }
+        let events = journal.of("a");
+        assert_eq!((events.len(), events[0].text.as_str()), (EVENTS, "5"));
+        for n in 0..UIDS + 5 {
+            journal.note(&format!("uid-{n}"), Severity::Error, "x");
+        }
+        assert!(journal.of("a").is_empty() && journal.of("nobody").is_empty());
+        assert_eq!(lock(&journal.events).len(), UIDS);
+    }
+}

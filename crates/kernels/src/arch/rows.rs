@@ -1,0 +1,183 @@
+//! A vector against rows that lie one after the other: its products with each, and their weighted sum.
+
+use crate::cpu::Isa;
+use crate::panels::Element;
+
+/// Numbers that rows are made of.
+#[cfg(target_arch = "x86_64")]
+pub(crate) trait Number: Element + x86::Load {}
+#[cfg(target_arch = "x86_64")]
+impl<T: Element + x86::Load> Number for T {}
+/// Numbers that rows are made of.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) trait Number: Element {}
+#[cfg(not(target_arch = "x86_64"))]
+impl<T: Element> Number for T {}
+
+/// `out[i] = scale * query . rows[i]`; `rows` is `[out.len(), query.len()]`.
+pub(crate) fn products<T: Number>(isa: Isa, query: &[f32], rows: &[T], scale: f32, out: &mut [f32]) {
+    assert_eq!(rows.len(), out.len() * query.len());
+    match isa {
+        // SAFETY: `isa` was only made because the CPU has it; sizes were checked above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::products(query, rows, scale, out) },
+        _ => {
+            for (out, row) in out.iter_mut().zip(rows.chunks_exact(query.len().max(1))) {
+                *out = scale * query.iter().zip(row).map(|(a, b)| a * b.to_f32()).sum::<f32>();
+            }
+        }
+    }
+}
+
+/// `out += weights[0] rows[0] + weights[1] rows[1] + ...`; `rows` is `[weights.len(), out.len()]`.
+pub(crate) fn add_weighted<T: Number>(isa: Isa, weights: &[f32], rows: &[T], out: &mut [f32]) {
+    assert_eq!(rows.len(), out.len() * weights.len());
+    match isa {
+        // SAFETY: `isa` was only made because the CPU has it; sizes were checked above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::add_weighted(weights, rows, out) },
+        _ => {
+            for (weight, row) in weights.iter().zip(rows.chunks_exact(out.len().max(1))) {
+                out.iter_mut().zip(row).for_each(|(out, v)| *out += weight * v.to_f32());
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use half::f16;
+
+    use crate::panels::Element;
+
+    /// Numbers of a register.
+    const LANES: usize = 8;
+    /// Rows whose products are summed up side by side.
+    const SIDE_BY_SIDE: usize = 4;
+
+    /// Numbers that are widened as they are read.
+    pub(crate) trait Load: Copy {
+        /// # Safety
+        /// The CPU has AVX2 and F16C; `at` can be read at [`LANES`] places.
+        unsafe fn load(at: *const Self) -> __m256;
+    }
+
+    impl Load for f32 {
+        #[inline]
+        #[target_feature(enable = "avx2,fma,f16c")]
+        unsafe fn load(at: *const Self) -> __m256 {
+            // SAFETY: passed on.
+            unsafe { _mm256_loadu_ps(at) }
+        }
+    }
+
+    impl Load for f16 {
+        #[inline]
+        #[target_feature(enable = "avx2,fma,f16c")]
+        unsafe fn load(at: *const Self) -> __m256 {
+            // SAFETY: passed on.
+            unsafe { _mm256_cvtph_ps(_mm_loadu_si128(at.cast())) }
+        }
+    }
+
+    /// # Safety
+    /// The CPU has AVX2, FMA and F16C; `rows` is `[out.len(), query.len()]`.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) unsafe fn products<T: Element + Load>(query: &[f32], rows: &[T], scale: f32, out: &mut [f32]) {
+        let (dim, whole) = (query.len(), query.len() / LANES * LANES);
+        let rest = |row: &[T]| -> f32 {
+            query[whole..].iter().zip(&row[whole..]).map(|(a, b)| a * b.to_f32()).sum()
+        };
+        let mut groups = out.chunks_exact_mut(SIDE_BY_SIDE);
+        let mut first = 0;
+        for out in &mut groups {
+            let mut sums = [_mm256_setzero_ps(); SIDE_BY_SIDE];
+            for k in (0..whole).step_by(LANES) {
+                // SAFETY: k + LANES <= dim, and the group's rows are there.
+                unsafe {
+                    let q = _mm256_loadu_ps(query.as_ptr().add(k));
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        *sum = _mm256_fmadd_ps(q, T::load(rows.as_ptr().add((first + i) * dim + k)), *sum);
+                    }
+                }
+            }
+            let [a, b, c, d] = sums;
+            let pairs = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+            let total = _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps::<1>(pairs));
+            // SAFETY: the group has four places.
+            unsafe { _mm_storeu_ps(out.as_mut_ptr(), total) };
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = scale * (*out + rest(&rows[(first + i) * dim..][..dim]));
+            }
+            first += SIDE_BY_SIDE;
+        }
+        for (out, row) in groups.into_remainder().iter_mut().zip(rows[first * dim..].chunks_exact(dim.max(1)))
+        {
+            let mut sum = _mm256_setzero_ps();
+            for k in (0..whole).step_by(LANES) {
+                // SAFETY: k + LANES <= dim, the length of both.
+                unsafe {
+                    let q = _mm256_loadu_ps(query.as_ptr().add(k));
+                    sum = _mm256_fmadd_ps(q, T::load(row.as_ptr().add(k)), sum);
+                }
+            }
+            let mut lanes = [0.0_f32; LANES];
+            // SAFETY: `lanes` has eight places.
+            unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), sum) };
+            *out = scale * (lanes.iter().sum::<f32>() + rest(row));
+        }
+    }
+
+    /// # Safety
+    /// The CPU has AVX2, FMA and F16C; `rows` is `[weights.len(), out.len()]`.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) unsafe fn add_weighted<T: Element + Load>(weights: &[f32], rows: &[T], out: &mut [f32]) {
+        let (dim, mut column) = (out.len(), 0);
+        // SAFETY: each call's columns are within the rows and `out`.
+        unsafe {
+            while column + 8 * LANES <= dim {
+                add_columns::<T, 8>(weights, rows, column, out);
+                column += 8 * LANES;
+            }
+            while column + LANES <= dim {
+                add_columns::<T, 1>(weights, rows, column, out);
+                column += LANES;
+            }
+        }
+        for (weight, row) in weights.iter().zip(rows.chunks_exact(dim.max(1))) {
+            out[column..].iter_mut().zip(&row[column..]).for_each(|(out, v)| *out += weight * v.to_f32());
+        }
+    }
+
+    /// The columns from `column` on, which stay in `REGISTERS` registers.
+    ///
+    /// # Safety
+    /// As [`add_weighted`], and `REGISTERS * LANES` columns are there.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn add_columns<T: Load, const REGISTERS: usize>(
+        weights: &[f32],
+        rows: &[T],
+        column: usize,
+        out: &mut [f32],
+    ) {
+        let dim = out.len();
+        // SAFETY: by the contract, here and below.
+        let mut sums: [__m256; REGISTERS] =
+            std::array::from_fn(|i| unsafe { _mm256_loadu_ps(out.as_ptr().add(column + i * LANES)) });
+        for (r, &weight) in weights.iter().enumerate() {
+            let weight = _mm256_set1_ps(weight);
+            for (i, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: as above.
+                let row = unsafe { T::load(rows.as_ptr().add(r * dim + column + i * LANES)) };
+                *sum = _mm256_fmadd_ps(weight, row, *sum);
+            }
+        }
+        for (i, sum) in sums.into_iter().enumerate() {
+            // SAFETY: as above.
+            unsafe { _mm256_storeu_ps(out.as_mut_ptr().add(column + i * LANES), sum) };
+        }
+    }
+}

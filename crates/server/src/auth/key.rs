@@ -1,0 +1,191 @@
+//! API keys. What is kept of a key is its SHA-256: keys that are made here are far too long to be guessed, so that no
+//! slow hash is needed, and a request costs one fast one.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::random;
+use super::rights::Rights;
+use super::time::format_moment;
+
+/// Characters of a key's beginning that are kept in clear, so that people know which one it is.
+const SHOWN_CHARS: usize = 7;
+
+/// Shortest key of somebody's own that is kept; its hash must not be guessable from a file that got out.
+pub const MIN_KEY_CHARS: usize = 16;
+
+/// The SHA-256 of a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct KeyHash([u8; 32]);
+
+impl KeyHash {
+    /// Of this key.
+    pub fn of(key: &[u8]) -> Self {
+        Self(Sha256::digest(key).into())
+    }
+
+    /// Equality in constant time.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Display for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for KeyHash {
+    type Err = &'static str;
+
+    fn from_str(hex: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "a hash must be 64 hexadecimal digits";
+        if hex.len() != 64 || !hex.is_ascii() {
+            return Err(WRONG);
+        }
+        let mut hash = [0; 32];
+        for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&hex[at..at + 2], 16).map_err(|_| WRONG)?;
+        }
+        Ok(Self(hash))
+    }
+}
+
+impl Serialize for KeyHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// A key as it is kept.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct StoredKey {
+    /// Number by which it is named; never given twice.
+    pub id: u64,
+    /// What its maker calls it.
+    pub name: String,
+    /// How it begins.
+    pub prefix: String,
+    /// What is kept of it.
+    pub sha256: KeyHash,
+    /// What it may do.
+    pub rights: Rights,
+    /// Unix seconds.
+    pub created_at: u64,
+    /// Unix seconds from which on it is refused.
+    #[serde(default)]
+    pub expires_at: Option<u64>,
+    /// Requests a minute, at most.
+    #[serde(default)]
+    pub requests_per_minute: Option<u32>,
+}
+
+impl StoredKey {
+    /// As lists show it.
+    pub fn shown(&self) -> mynah_api::Key {
+        mynah_api::Key {
+            id: self.id,
+            key_prefix: self.prefix.clone(),
+            name: self.name.clone(),
+            description: None,
+            enabled: true,
+            rights: self.rights.iter().map(|right| right.as_str().to_owned()).collect(),
+            requests_per_minute: self.requests_per_minute,
+            expires_at: self.expires_at.map(format_moment),
+            created_at: format_moment(self.created_at),
+        }
+    }
+}
+
+/// A key to be made.
+pub struct NewKey {
+    /// What it is called.
+    pub name: String,
+    /// The key itself, where it is chosen by its maker.
+    pub key: Option<String>,
+    /// What it may do.
+    pub rights: Rights,
+    /// Unix seconds from which on it is refused.
+    pub expires_at: Option<u64>,
+    /// Requests a minute, at most.
+    pub requests_per_minute: Option<u32>,
+}
+
+/// A key of Xinference's form: `xf-` and 48 letters and digits, 285 bits.
+pub(super) fn generate() -> io::Result<String> {
+    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    const LETTERS: usize = 48;
+    let mut key = "xf-".to_owned();
+    while key.len() < "xf-".len() + LETTERS {
+        let bytes = random::<64>()?;
+        // Four times the alphabet fits into a byte; what lies above would favour some letters.
+        let letters = bytes.iter().filter(|byte| usize::from(**byte) < 4 * ALPHABET.len());
+        let missing = "xf-".len() + LETTERS - key.len();
+        key.extend(
+            letters.take(missing).map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])),
+        );
+    }
+    Ok(key)
+}
+
+/// The beginning of a key that may be shown: less than half of it.
+pub(super) fn prefix(key: &str) -> String {
+    key.chars().take(SHOWN_CHARS.min(key.chars().count() / 2)).collect()
+}
+
+/// Whether a header can carry the key.
+pub(super) fn check_own(key: &str) -> Result<(), String> {
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("a key must be of visible ASCII characters without spaces".to_owned());
+    }
+    if key.len() < MIN_KEY_CHARS {
+        return Err(format!("a key that is kept must have {MIN_KEY_CHARS} characters at least"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_xinferences_form_and_differ() {
+        let (one, two) = (generate().unwrap(), generate().unwrap());
+        assert_ne!(one, two);
+        let letters = one.strip_prefix("xf-").unwrap();
+        assert!(letters.len() == 48 && letters.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        assert_eq!(prefix(&one), one[..7]);
+        assert_eq!(prefix("short"), "sh");
+    }
+
+    #[test]
+    fn hashes_are_written_and_read() {
+        // FIPS 180-4, the example of one block.
+        let hash = KeyHash::of(b"abc");
+        assert_eq!(hash.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert!(hash.to_string().parse::<KeyHash>().unwrap().is(&hash));
+        for wrong in ["", "ab", &"g".repeat(64), &"ä".repeat(32)] {
+            assert!(wrong.parse::<KeyHash>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn weak_keys_are_not_kept() {
+        assert!(check_own("sk-72tkvudyGLPMi").is_ok());
+        for wrong in ["", "short", "with a space in it", "schlüssel-mit-umlaut"] {
+            assert!(check_own(wrong).is_err(), "{wrong}");
+        }
+    }
+}

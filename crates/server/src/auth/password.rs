@@ -1,0 +1,50 @@
+//! Passwords: kept as Argon2id (RFC 9106) with the crate's parameters, which are those of OWASP's advice.
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+
+/// Shortest password that is kept, as in Xinference.
+pub const MIN_PASSWORD_CHARS: usize = 8;
+
+/// Longest password that is looked at.
+const MAX_PASSWORD_BYTES: usize = 1024;
+
+/// What is kept of a password, as a PHC string. Takes some ten milliseconds of a core.
+pub(super) fn hash(password: &str) -> Result<String, String> {
+    if password.len() > MAX_PASSWORD_BYTES {
+        return Err(format!("a password may have {MAX_PASSWORD_BYTES} bytes at most"));
+    }
+    let hash = Argon2::default().hash_password(password.as_bytes());
+    hash.map(|hash| hash.to_string()).map_err(|error| format!("the password cannot be hashed: {error}"))
+}
+
+/// Whether it is the password; takes the same time where there is none to compare with, so that an answer's time tells
+/// nobody which names exist.
+pub(super) fn verify(password: &str, hash: Option<&str>) -> bool {
+    /// A password that nobody knows, with the same parameters.
+    const NOBODY: &str =
+        "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5LWlzLWhlcmU$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    if password.len() > MAX_PASSWORD_BYTES {
+        return false;
+    }
+    let Ok(parsed) = PasswordHash::new(hash.unwrap_or(NOBODY)) else { return false };
+    Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok() && hash.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_recognised_and_not_kept() {
+        let kept = hash("secret-pass").unwrap();
+        assert!(kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && !kept.contains("secret"), "{kept}");
+        assert_ne!(kept, hash("secret-pass").unwrap(), "the salt differs");
+        assert!(verify("secret-pass", Some(&kept)));
+        assert!(!verify("secret-pasS", Some(&kept)));
+        assert!(!verify("secret-pass", Some("nonsense")));
+        assert!(!verify("secret-pass", None));
+        assert!(!verify(&"x".repeat(2000), Some(&kept)) && hash(&"x".repeat(2000)).is_err());
+    }
+}

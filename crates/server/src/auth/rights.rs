@@ -1,0 +1,226 @@
+//! What a key or a user may do, and what each route asks for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use axum::http::Method;
+use serde::{Deserialize, Serialize};
+
+/// One kind of thing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Right {
+    /// See models, voices and figures.
+    List,
+    /// Have audio transcribed and text spoken.
+    Use,
+    /// Launch, terminate, register and delete models.
+    Launch,
+    /// Everything, keys included.
+    Admin,
+}
+
+impl Right {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::List, Self::Use, Self::Launch, Self::Admin];
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Use => "use",
+            Self::Launch => "launch",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The name that Xinference's clients know: in tokens and in the header `WWW-Authenticate`.
+    pub fn scope(self) -> &'static str {
+        match self {
+            Self::List => "models:list",
+            Self::Use => "models:read",
+            Self::Launch => "models:write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Right {
+    type Err = String;
+
+    /// Our names and Xinference's, of all its eras.
+    fn from_str(name: &str) -> Result<Self, String> {
+        Ok(match name {
+            "list" | "models:list" | "cache:list" => Self::List,
+            "use" | "models:read" => Self::Use,
+            "launch" | "models:write" | "models:start" | "models:stop" | "models:add" | "models:register"
+            | "models:unregister" | "cache:delete" => Self::Launch,
+            "admin" | "keys:create" | "keys:manage" | "users:manage" => Self::Admin,
+            _ => return Err(format!("{name:?} is no right; use list, use, launch or admin")),
+        })
+    }
+}
+
+/// Rights together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Rights(Vec<Right>);
+
+impl Rights {
+    /// What a key has where nothing else is said: to see models and to use them.
+    pub fn of_a_client() -> Self {
+        Self(vec![Right::List, Right::Use])
+    }
+
+    /// Everything.
+    pub fn all() -> Self {
+        Self(vec![Right::Admin])
+    }
+
+    /// Whether `right` is among them; an administrator has all.
+    pub fn include(&self, right: Right) -> bool {
+        self.0.iter().any(|has| *has == right || *has == Right::Admin)
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = Right> {
+        self.0.iter().copied()
+    }
+}
+
+impl FromIterator<Right> for Rights {
+    fn from_iter<I: IntoIterator<Item = Right>>(rights: I) -> Self {
+        let mut distinct = Vec::new();
+        for right in rights {
+            if !distinct.contains(&right) {
+                distinct.push(right);
+            }
+        }
+        Self(distinct)
+    }
+}
+
+/// What must be shown for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needed {
+    /// Nothing.
+    Open,
+    /// Any valid key; the request will be told that there is no such path.
+    Key,
+    Right(Right),
+}
+
+/// Paths that answer without a key: probes, the question whether keys are wanted, and the exchange of other secrets for
+/// a token.
+const OPEN: [&str; 7] =
+    ["/health", "/health/live", "/health/ready", "/status", "/v1/cluster/auth", "/token", "/v1/auth/refresh"];
+
+/// What a request for `path` needs; `route` is the pattern of the route that it has met, if any. A new route is for
+/// administrators until it is listed here.
+pub(crate) fn needed(method: &Method, route: Option<&str>, path: &str) -> Needed {
+    let Some(route) = route else { return Needed::Key };
+    if OPEN.contains(&route) {
+        return Needed::Open;
+    }
+    let below =
+        |root: &str| route.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let reads = [Method::GET, Method::HEAD].contains(method);
+    let seen = ["/v1/models", "/v1/model_registrations", "/v1/cache"].into_iter().any(below);
+    let right = if seen && *method == Method::POST && is_abort(path) {
+        Right::Use
+    } else if seen {
+        if reads { Right::List } else { Right::Launch }
+    } else if below("/v1/audio") || below("/v1/realtime") {
+        if reads && route != "/v1/realtime" { Right::List } else { Right::Use }
+    } else if reads && is_for_reading(route) {
+        Right::List
+    } else if route == "/v1/auth/logout" {
+        return Needed::Key;
+    } else {
+        Right::Admin
+    };
+    Needed::Right(right)
+}
+
+/// `POST /v1/models/{uid}/requests/{id}/abort` takes back what was asked for.
+fn is_abort(path: &str) -> bool {
+    let mut parts = path.rsplit('/');
+    parts.next() == Some("abort") && parts.nth(1) == Some("requests")
+}
+
+/// Other paths that tell what there is and nothing about the machine or its users.
+fn is_for_reading(route: &str) -> bool {
+    const ROOTS: [&str; 2] = ["/v1/engines/", "/v1/requests/"];
+    const PATHS: [&str; 8] = [
+        "/",
+        "/docs",
+        "/openapi.json",
+        "/metrics",
+        "/v1/address",
+        "/v1/cluster/devices",
+        "/v1/cluster/ui_config",
+        "/v1/cluster/version",
+    ];
+    PATHS.contains(&route) || ROOTS.iter().any(|root| route.starts_with(root))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_ask_for_what_they_do() {
+        let get = |route| needed(&Method::GET, Some(route), route);
+        let post = |route| needed(&Method::POST, Some(route), route);
+        for route in OPEN {
+            assert_eq!(get(route), Needed::Open, "{route}");
+        }
+        assert_eq!(needed(&Method::GET, None, "/nope"), Needed::Key);
+        for route in ["/v1/models", "/v1/models/{uid}/progress", "/v1/cache/models", "/v1/engines/{name}"] {
+            assert_eq!(get(route), Needed::Right(Right::List), "{route}");
+        }
+        for route in ["/v1/models", "/v1/models/{uid}/cancel", "/v1/model_registrations/{kind}"] {
+            assert_eq!(post(route), Needed::Right(Right::Launch), "{route}");
+        }
+        assert_eq!(
+            needed(&Method::DELETE, Some("/v1/models/{*path}"), "/v1/models/a/requests/b/abort"),
+            Needed::Right(Right::Launch)
+        );
+        for route in ["/v1/audio/speech", "/v1/models/{uid}/requests/{rid}/abort"] {
+            assert_eq!(post(route), Needed::Right(Right::Use), "{route}");
+        }
+        assert_eq!(get("/v1/audio/voices"), Needed::Right(Right::List));
+        for route in ["/v1/cluster/info", "/v1/workers", "/v1/admin/keys", "/v1/modelsandmore", "/new"] {
+            assert_eq!(get(route), Needed::Right(Right::Admin), "{route}");
+        }
+        assert_eq!(
+            needed(&Method::DELETE, Some("/v1/clusters"), "/v1/clusters"),
+            Needed::Right(Right::Admin)
+        );
+    }
+
+    #[test]
+    fn names_of_all_eras_are_read() {
+        for (name, right) in [("use", Right::Use), ("models:start", Right::Launch), ("admin", Right::Admin)] {
+            assert_eq!(name.parse(), Ok(right));
+        }
+        assert!("models:eat".parse::<Right>().is_err());
+        for right in Right::ALL {
+            assert_eq!(right.as_str().parse(), Ok(right));
+            assert_eq!(right.scope().parse(), Ok(right));
+        }
+    }
+
+    #[test]
+    fn administrators_may_everything() {
+        assert!(Rights::all().include(Right::Launch));
+        assert!(!Rights::of_a_client().include(Right::Launch));
+        assert!(!Rights::default().include(Right::List));
+    }
+}

@@ -1,0 +1,340 @@
+//! The file of keys and users, shared by the server and the command line. Who changes it holds a lock, reads it anew and
+//! replaces it as a whole; who reads it looks for a new one once a second, so that a revoked key is refused without a
+//! restart.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::key::{self, KeyHash, NewKey, StoredKey};
+use super::password::{self, MIN_PASSWORD_CHARS};
+use super::rights::Rights;
+use super::time::unix_now;
+use super::{AuthError, random};
+
+/// How long a look at the file is good for.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Longest name of a key or a user.
+const MAX_NAME_CHARS: usize = 100;
+
+/// What is in the file.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Contents {
+    /// The next key's number.
+    next_id: u64,
+    /// What tokens are signed with, base64.
+    token_secret: Option<String>,
+    users: Vec<StoredUser>,
+    keys: Vec<StoredKey>,
+}
+
+/// A user as they are kept.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct StoredUser {
+    /// Name to log in by.
+    pub name: String,
+    /// The password's PHC string.
+    pub password: String,
+    /// What they may do.
+    pub rights: Rights,
+    /// Unix seconds.
+    pub created_at: u64,
+}
+
+impl Contents {
+    /// All keys, oldest first.
+    pub fn keys(&self) -> &[StoredKey] {
+        &self.keys
+    }
+
+    /// All users, oldest first.
+    pub fn users(&self) -> &[StoredUser] {
+        &self.users
+    }
+
+    pub(super) fn token_secret(&self) -> Option<Vec<u8>> {
+        URL_SAFE_NO_PAD.decode(self.token_secret.as_ref()?).ok()
+    }
+}
+
+/// The file. It comes into being with the first key or user.
+pub struct Store {
+    path: PathBuf,
+    seen: Mutex<Seen>,
+}
+
+struct Seen {
+    contents: Option<Arc<Contents>>,
+    /// What tells one file from the next: time of change in seconds and nanoseconds, size, number.
+    stamp: Option<(i64, i64, u64, u64)>,
+    looked: Instant,
+}
+
+impl Store {
+    /// The store in this file, which need not be there.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, AuthError> {
+        let path = path.into();
+        let (contents, stamp) = read(&path)?;
+        let seen = Seen { contents: contents.map(Arc::new), stamp, looked: Instant::now() };
+        Ok(Self { path, seen: Mutex::new(seen) })
+    }
+
+    /// What is in it; `None` as long as there was never a key or a user.
+    pub fn contents(&self) -> Option<Arc<Contents>> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.looked.elapsed() >= FRESH {
+            self.look(&mut seen);
+        }
+        seen.contents.clone()
+    }
+
+    /// Looks at the file at once.
+    pub(super) fn refresh(&self) {
+        self.look(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A file that cannot be read, or is gone, leaves everything as it was: nobody gets in by it.
+    fn look(&self, seen: &mut Seen) {
+        seen.looked = Instant::now();
+        let stamp = fs::metadata(&self.path).ok().map(|found| stamp(&found));
+        if stamp == seen.stamp {
+            return;
+        }
+        match read(&self.path) {
+            Ok((Some(contents), stamp)) => {
+                (seen.contents, seen.stamp) = (Some(Arc::new(contents)), stamp);
+                tracing::info!("keys were read anew from {}", self.path.display());
+            }
+            Ok((None, _)) => {
+                seen.stamp = None;
+                tracing::error!(
+                    "{} is gone; its keys stay valid until the server is stopped",
+                    self.path.display()
+                );
+            }
+            Err(error) => {
+                seen.stamp = stamp;
+                tracing::error!("{error}; the keys of before stay valid");
+            }
+        }
+    }
+
+    /// Makes a key and returns it as it is kept and, the only time, in clear.
+    ///
+    /// # Errors
+    /// Name or key will not do, or the file cannot be written.
+    pub fn add_key(&self, new: NewKey) -> Result<(StoredKey, String), AuthError> {
+        check_name(&new.name)?;
+        let key = match new.key {
+            Some(key) => {
+                key::check_own(&key).map_err(AuthError::Refused)?;
+                key
+            }
+            None => key::generate().map_err(|error| AuthError::Io { path: self.path.clone(), error })?,
+        };
+        let sha256 = KeyHash::of(key.as_bytes());
+        let stored = self.change(|contents| {
+            if contents.keys.iter().any(|other| other.sha256.is(&sha256)) {
+                return Err(AuthError::Refused("this key is there already".to_owned()));
+            }
+            let stored = StoredKey {
+                id: contents.next_id.max(1),
+                name: new.name,
+                prefix: key::prefix(&key),
+                sha256,
+                rights: new.rights,
+                created_at: unix_now(),
+                expires_at: new.expires_at,
+                requests_per_minute: new.requests_per_minute,
+            };
+            contents.next_id = stored.id + 1;
+            contents.keys.push(stored.clone());
+            Ok(stored)
+        })?;
+        Ok((stored, key))
+    }
+
+    /// Takes a key away.
+    ///
+    /// # Errors
+    /// There is no such key, or the file cannot be written.
+    pub fn revoke_key(&self, id: u64) -> Result<StoredKey, AuthError> {
+        self.change(|contents| {
+            let at = contents.keys.iter().position(|key| key.id == id);
+            Ok(contents.keys.remove(at.ok_or_else(|| AuthError::Unknown(format!("there is no key {id}")))?))
+        })
+    }
+
+    /// Adds a user, or gives one another password and other rights.
+    ///
+    /// # Errors
+    /// Name or password will not do, or the file cannot be written.
+    pub fn set_user(&self, name: &str, password: &str, rights: Rights) -> Result<(), AuthError> {
+        check_name(name)?;
+        if password.chars().count() < MIN_PASSWORD_CHARS {
+            let message = format!("Password must be at least {MIN_PASSWORD_CHARS} characters");
+            return Err(AuthError::Refused(message));
+        }
+        let password = password::hash(password).map_err(AuthError::Refused)?;
+        let user = StoredUser { name: name.to_owned(), password, rights, created_at: unix_now() };
+        self.change(|contents| {
+            match contents.users.iter_mut().find(|user| user.name == name) {
+                Some(known) => *known = user,
+                None => contents.users.push(user),
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes a user away.
+    ///
+    /// # Errors
+    /// There is no such user, or the file cannot be written.
+    pub fn remove_user(&self, name: &str) -> Result<(), AuthError> {
+        self.change(|contents| {
+            let at = contents.users.iter().position(|user| user.name == name);
+            contents
+                .users
+                .remove(at.ok_or_else(|| AuthError::Unknown(format!("there is no user {name:?}")))?);
+            Ok(())
+        })
+    }
+
+    /// One change, alone and as a whole.
+    fn change<T>(&self, change: impl FnOnce(&mut Contents) -> Result<T, AuthError>) -> Result<T, AuthError> {
+        let fault = |error| AuthError::Io { path: self.path.clone(), error };
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fault)?;
+        let lock = File::create(self.path.with_extension("lock")).map_err(fault)?;
+        lock.lock().map_err(fault)?;
+
+        let mut contents = read(&self.path)?.0.unwrap_or_default();
+        let outcome = change(&mut contents)?;
+        if contents.token_secret.is_none() {
+            contents.token_secret = Some(URL_SAFE_NO_PAD.encode(random::<32>().map_err(fault)?));
+        }
+        // Temporary files are for their owner alone.
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fault)?;
+        serde_json::to_writer_pretty(&mut file, &contents).map_err(|error| fault(error.into()))?;
+        file.write_all(b"\n").and_then(|()| file.as_file().sync_all()).map_err(fault)?;
+        file.persist(&self.path).map_err(|error| fault(error.error))?;
+        self.refresh();
+        Ok(outcome)
+    }
+}
+
+fn check_name(name: &str) -> Result<(), AuthError> {
+    if name.trim().is_empty() || name.chars().count() > MAX_NAME_CHARS || name.chars().any(char::is_control) {
+        let message = format!("a name must have 1 to {MAX_NAME_CHARS} visible characters");
+        return Err(AuthError::Refused(message));
+    }
+    Ok(())
+}
+
+type Stamp = (i64, i64, u64, u64);
+
+fn stamp(file: &fs::Metadata) -> Stamp {
+    (file.mtime(), file.mtime_nsec(), file.size(), file.ino())
+}
+
+/// Contents and stamp, where there is a file.
+fn read(path: &Path) -> Result<(Option<Contents>, Option<Stamp>), AuthError> {
+    let open = || -> io::Result<(File, Stamp)> {
+        let file = File::open(path)?;
+        let stamp = stamp(&file.metadata()?);
+        Ok((file, stamp))
+    };
+    match open() {
+        Ok((file, stamp)) => match serde_json::from_reader(io::BufReader::new(file)) {
+            Ok(contents) => Ok((Some(contents), Some(stamp))),
+            Err(error) => Err(AuthError::Malformed { path: path.to_owned(), reason: error.to_string() }),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((None, None)),
+        Err(error) => Err(AuthError::Io { path: path.to_owned(), error }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn new(name: &str) -> NewKey {
+        NewKey {
+            name: name.to_owned(),
+            key: None,
+            rights: Rights::of_a_client(),
+            expires_at: None,
+            requests_per_minute: None,
+        }
+    }
+
+    #[test]
+    fn keys_are_kept_as_hashes_for_their_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/keys.json");
+        let store = Store::open(&path).unwrap();
+        assert!(store.contents().is_none());
+        let (kept, key) = store.add_key(new("one")).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(&kept.sha256.to_string()) && !text.contains(&key));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(kept.sha256.is(&KeyHash::of(key.as_bytes())));
+
+        assert_eq!(Store::open(&path).unwrap().contents().unwrap().keys()[0].name, "one");
+        store.revoke_key(kept.id).unwrap();
+        assert!(matches!(store.revoke_key(kept.id), Err(AuthError::Unknown(_))));
+        assert_eq!(store.add_key(new("two")).unwrap().0.id, 2, "numbers are not given twice");
+        assert!(store.contents().is_some(), "an empty store is still one");
+    }
+
+    #[test]
+    fn what_another_process_changes_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        let (here, there) = (Store::open(&path).unwrap(), Store::open(&path).unwrap());
+        there.add_key(new("one")).unwrap();
+        here.refresh();
+        assert_eq!(here.contents().unwrap().keys().len(), 1);
+        fs::write(&path, "{").unwrap();
+        here.refresh();
+        fs::remove_file(&path).unwrap();
+        here.refresh();
+        assert_eq!(here.contents().unwrap().keys().len(), 1, "a damaged file opens nothing");
+    }
+
+    #[test]
+    fn damaged_files_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        fs::write(&path, "{\"keys\": 7}").unwrap();
+        let error = Store::open(&path).err().unwrap().to_string();
+        assert!(error.contains("keys.json"), "{error}");
+    }
+
+    #[test]
+    fn names_passwords_and_keys_are_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("keys.json")).unwrap();
+        for name in ["", " ", "a\nb", &"x".repeat(101)] {
+            assert!(matches!(store.add_key(new(name)), Err(AuthError::Refused(_))), "{name:?}");
+        }
+        assert!(matches!(store.set_user("ann", "short", Rights::all()), Err(AuthError::Refused(_))));
+        let own = || NewKey { key: Some("sk-72tkvudyGLPMi".to_owned()), ..new("own") };
+        store.add_key(own()).unwrap();
+        assert!(matches!(store.add_key(own()), Err(AuthError::Refused(_))), "the same key twice");
+        assert!(store.contents().unwrap().users().is_empty());
+    }
+}

@@ -1,0 +1,36 @@
+//! Which of the two APIs a client speaks, where they disagree about the same path.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+
+/// The API that a client expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// OpenAI's: the list of models has all that can be asked for, and an unknown one is 404.
+    OpenAi,
+    /// Xinference's: the list of models has those that run, and an unknown one is 400.
+    Xinference,
+}
+
+impl Dialect {
+    /// Status of the answer to a model that is not there.
+    pub(crate) fn no_such_model(self) -> StatusCode {
+        match self {
+            Dialect::OpenAi => StatusCode::NOT_FOUND,
+            Dialect::Xinference => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Dialect {
+    type Rejection = Infallible;
+
+    /// OpenAI's clients name their language in a header of their own; nobody else sends it.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let known = parts.headers.contains_key("x-stainless-lang");
+        Ok(if known { Dialect::OpenAi } else { Dialect::Xinference })
+    }
+}

@@ -1,0 +1,75 @@
+//! What there is to launch, beyond the registrations: versions, engines, and lists of models of other kinds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use mynah_api::ModelVersion;
+use mynah_engine::Engine;
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::state::AppState;
+
+/// `GET /v1/models/{type}/{name}/versions`. Unknown models have none.
+pub(super) async fn versions(
+    state: &AppState,
+    kind: &str,
+    name: String,
+) -> Result<Json<Vec<ModelVersion>>, ApiError> {
+    if kind != "audio" {
+        return Ok(Json(Vec::new()));
+    }
+    let statuses = state.blocking("The versions cannot be listed", Engine::models).await?;
+    let address = state.config.address.to_string();
+    let version = statuses.into_iter().find(|status| status.entry.name == name).map(|status| {
+        let at = |path: String| BTreeMap::from([(address, path)]);
+        ModelVersion {
+            cache_status: status.on_disk.is_some(),
+            model_file_location: status.on_disk.map(|found| at(found.path.display().to_string())),
+            model_version: name,
+            model_type: "audio".to_owned(),
+        }
+    });
+    Ok(Json(version.into_iter().collect()))
+}
+
+/// `GET /v1/engines/{type}/{name}`: null where there is no choice of engines.
+pub(crate) async fn engines(
+    State(state): State<Arc<AppState>>,
+    Path((kind, name)): Path<(String, String)>,
+) -> Result<Json<Value>, ApiError> {
+    let statuses = state.blocking("The engines cannot be listed", Engine::models).await?;
+    let known = statuses.iter().find(|status| status.entry.name == name && status.entry.family == "whisper");
+    Ok(Json(match known {
+        // The names that Xinference's clients choose among. Whatever they choose, the same code runs.
+        Some(_) if kind == "audio" => json!({
+            "transformers": [{"model_name": name, "model_format": "pytorch"}],
+            "MLX": "Models run on the CPU here, whatever engine is asked for",
+        }),
+        _ => Value::Null,
+    }))
+}
+
+/// `GET /v1/engines/{name}`: knows language models only, of which there are none.
+pub(crate) async fn engines_of_language_model() -> Json<Value> {
+    Json(Value::Null)
+}
+
+/// `GET /v1/models/prompts`.
+pub(crate) async fn prompts() -> Json<Value> {
+    Json(json!({}))
+}
+
+/// `GET /v1/models/families`: families of language models.
+pub(crate) async fn families() -> Json<Value> {
+    Json(json!({
+        "chat": [], "generate": [], "tools": [], "vision": [], "reasoning": [], "audio": [], "omni": [], "hybrid": [],
+    }))
+}
+
+/// `GET /v1/models/vllm-supported`.
+pub(crate) async fn vllm_supported() -> Json<Value> {
+    Json(json!({"chat": [], "generate": []}))
+}

@@ -1,0 +1,124 @@
+//! The one machine, for clients that expect a cluster: status, addresses, versions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use mynah_api::{
+    AuthProbe, ClusterNode, ClusterNodeDetails, ClusterStatus, ClusterVersion, Done, Supervisor, Worker,
+    WorkerStatus,
+};
+use mynah_engine::Engine;
+use serde_json::{Value, json};
+
+use super::models;
+use crate::error::ApiError;
+use crate::machine;
+use crate::request::Parameters;
+use crate::state::AppState;
+
+/// `GET /v1/cluster/auth`: Xinference's clients send their key only if told to.
+pub(crate) async fn auth_probe(State(state): State<Arc<AppState>>) -> Json<AuthProbe> {
+    Json(AuthProbe { auth: state.auth.is_on() })
+}
+
+/// `GET /status`.
+pub(crate) async fn status(State(state): State<Arc<AppState>>) -> Json<ClusterStatus> {
+    let update_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let status = BTreeMap::from([("cpu".to_owned(), machine::look())]);
+    let worker = WorkerStatus { update_time, failure_remaining_count: 5, status };
+    Json(ClusterStatus {
+        uptime: state.started.elapsed().as_secs(),
+        workers: BTreeMap::from([(address(&state), worker)]),
+    })
+}
+
+/// `GET /v1/address`.
+pub(crate) async fn supervisor_address(State(state): State<Arc<AppState>>) -> Json<String> {
+    Json(address(&state))
+}
+
+/// `GET /v1/supervisor`.
+pub(crate) async fn supervisor(State(state): State<Arc<AppState>>) -> Json<Supervisor> {
+    Json(Supervisor { supervisor_ip: address(&state) })
+}
+
+/// `GET /v1/workers`.
+pub(crate) async fn workers(State(state): State<Arc<AppState>>) -> Result<Json<Vec<Worker>>, ApiError> {
+    let running = state.blocking("The models cannot be listed", Engine::running).await?;
+    let work_ip = address(&state);
+    let models = models::by_replica(&running, &work_ip).into_iter().collect();
+    Ok(Json(vec![Worker { work_ip, models }]))
+}
+
+/// `GET /v1/cluster/info`.
+pub(crate) async fn cluster_info(
+    State(state): State<Arc<AppState>>,
+    Query(query): Query<Parameters>,
+) -> Result<Json<Vec<ClusterNode>>, ApiError> {
+    let details = query.boolean("detailed", false)?.then(|| {
+        let cpu = machine::look();
+        ClusterNodeDetails {
+            gpu_vram_available: 0,
+            gpu_utilization: None,
+            cpu_available: cpu.total as f64 * (1.0 - cpu.usage),
+            cpu_count: cpu.total,
+            mem_used: cpu.memory_used,
+            mem_available: cpu.memory_available,
+            mem_total: cpu.memory_total,
+        }
+    });
+    let node = |node_type: &str| ClusterNode {
+        node_type: node_type.to_owned(),
+        ip_address: address(&state),
+        gpu_count: 0,
+        gpu_vram_total: 0,
+        details: details.clone(),
+    };
+    Ok(Json(vec![node("Supervisor"), node("Worker")]))
+}
+
+/// `GET /v1/cluster/version`.
+pub(crate) async fn cluster_version() -> Json<ClusterVersion> {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    Json(ClusterVersion { full_revision_id: version.clone(), version })
+}
+
+/// `GET /v1/cluster/devices`: the number of GPUs.
+pub(crate) async fn cluster_devices() -> Json<u32> {
+    Json(0)
+}
+
+/// `GET /v1/cluster/ui_config`: what Xinference's web page asks for before it shows itself.
+pub(crate) async fn ui_config(State(state): State<Arc<AppState>>) -> Json<Value> {
+    Json(json!({
+        "grafana_url": "",
+        "grafana_datasource": "",
+        "grafana_alert_datasource": "",
+        "grafana_dashboard_uid": "",
+        "grafana_dashboards": {},
+        "grafana_dashboards_configured": [],
+        "cluster_name": "",
+        "es_enabled": false,
+        "auth_advanced": state.auth.is_on(),
+        "oidc_enabled": false,
+        "token_router_enabled": false,
+    }))
+}
+
+/// `DELETE /v1/clusters`: the server stops, as by a signal.
+pub(crate) async fn stop(State(state): State<Arc<AppState>>) -> Json<Done> {
+    state.config.stop.notify_one();
+    Json(Done { result: true })
+}
+
+/// `GET /v1/requests/{id}/progress`: of image and video models only, so no request has any.
+pub(crate) async fn request_progress(Path(id): Path<String>) -> ApiError {
+    ApiError::invalid("request_id", format!("No request with the id {id:.100} reports its progress."))
+}
+
+fn address(state: &AppState) -> String {
+    state.config.address.to_string()
+}

@@ -1,0 +1,115 @@
+//! `/v1/admin/keys`: keys listed, made and revoked, in Xinference's shapes.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use mynah_api::{Key, NewKey as Made};
+use serde_json::{Value, json};
+
+use crate::auth::{AuthError, NewKey, Right, Rights, Store, StoredKey, parse_moment};
+use crate::error::ApiError;
+use crate::request::read_object;
+use crate::state::AppState;
+
+/// All keys of the store; never a key in clear.
+pub(crate) async fn list_keys(State(state): State<Arc<AppState>>) -> Result<Json<Vec<Key>>, ApiError> {
+    let contents = store(&state)?.contents();
+    let keys = contents.as_deref().map_or(&[][..], |contents| contents.keys());
+    Ok(Json(keys.iter().map(StoredKey::shown).collect()))
+}
+
+/// Makes a key, which only this answer tells in clear.
+pub(crate) async fn make_key(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+) -> Result<(StatusCode, Json<Made>), ApiError> {
+    store(&state)?;
+    let new = new_key(&Value::Object(read_object(request, &state.limits()).await?))?;
+    let (kept, key) = changed(&state, move |store| store.add_key(new)).await?;
+    tracing::info!(id = kept.id, name = kept.name, "a key was made");
+    Ok((StatusCode::CREATED, Json(Made { id: kept.id, key, prefix: kept.prefix, name: kept.name })))
+}
+
+/// Revokes a key.
+pub(crate) async fn revoke_key(
+    State(state): State<Arc<AppState>>,
+    id: Result<Path<u64>, PathRejection>,
+) -> Result<Json<Value>, ApiError> {
+    store(&state)?;
+    let Path(id) = id.map_err(|error| ApiError::invalid("id", error.body_text()))?;
+    let key = changed(&state, move |store| store.revoke_key(id)).await?;
+    tracing::info!(id = key.id, name = key.name, "a key was revoked");
+    Ok(Json(json!({"ok": true})))
+}
+
+/// The store, where keys are asked for at all: otherwise anybody could lock everybody out.
+fn store(state: &AppState) -> Result<&Store, ApiError> {
+    state.auth.store().filter(|_| state.auth.is_on()).ok_or_else(|| {
+        let message = "Not Found: this server asks for no keys. `mynah keys add` makes the first one.";
+        ApiError::new(StatusCode::NOT_FOUND, message).code("not_found")
+    })
+}
+
+/// Changes the store's file, off the async threads.
+async fn changed<T: Send + 'static>(
+    state: &Arc<AppState>,
+    change: impl FnOnce(&Store) -> Result<T, AuthError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let state = Arc::clone(state);
+    let outcome = tokio::task::spawn_blocking(move || change(store(&state)?).map_err(refusal)).await;
+    outcome.map_err(|error| ApiError::internal(&error, "The keys cannot be changed"))?
+}
+
+fn refusal(error: AuthError) -> ApiError {
+    match error {
+        AuthError::Unknown(what) => {
+            ApiError::new(StatusCode::NOT_FOUND, format!("Not Found: {what}.")).code("not_found")
+        }
+        AuthError::Refused(why) => {
+            ApiError::new(StatusCode::BAD_REQUEST, format!("{why}.")).code("invalid_value")
+        }
+        error => ApiError::internal(&error, "The keys cannot be changed"),
+    }
+}
+
+/// The request's members, of which `name` alone is Xinference's and all others may be missing.
+fn new_key(body: &Value) -> Result<NewKey, ApiError> {
+    let Some(name) = body["name"].as_str() else {
+        return Err(ApiError::missing("name", "The key needs a name."));
+    };
+    let rights = match &body["rights"] {
+        Value::Null => Rights::of_a_client(),
+        Value::Array(names) => names.iter().map(right).collect::<Result<_, _>>()?,
+        _ => {
+            return Err(ApiError::invalid("rights", "rights must be a list of list, use, launch and admin."));
+        }
+    };
+    let expires_at = match &body["expires_at"] {
+        Value::Null => None,
+        Value::String(text) => {
+            Some(parse_moment(text).map_err(|error| ApiError::invalid("expires_at", format!("{error}.")))?)
+        }
+        number => Some(number.as_u64().ok_or_else(|| {
+            ApiError::invalid("expires_at", "expires_at must be a date and a time, or seconds since 1970.")
+        })?),
+    };
+    let requests_per_minute = match &body["requests_per_minute"] {
+        Value::Null => None,
+        number => {
+            let number = number.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|n| *n > 0);
+            Some(number.ok_or_else(|| {
+                ApiError::invalid("requests_per_minute", "requests_per_minute must be a positive number.")
+            })?)
+        }
+    };
+    let key = body["key"].as_str().map(str::to_owned);
+    Ok(NewKey { name: name.to_owned(), key, rights, expires_at, requests_per_minute })
+}
+
+fn right(name: &Value) -> Result<Right, ApiError> {
+    let name = name.as_str().unwrap_or_default();
+    name.parse().map_err(|error: String| ApiError::invalid("rights", format!("{error}.")))
+}

@@ -1,0 +1,74 @@
+//! `GET /metrics`, for Prometheus.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use mynah_engine::Phase;
+
+use crate::error::ApiError;
+use crate::metrics::Page;
+use crate::state::AppState;
+
+/// All figures.
+pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
+    let running = state.blocking("The models cannot be listed", mynah_engine::Engine::running).await?;
+    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    for model in running {
+        *states.entry(name(&model.phase)).or_default() += 1;
+    }
+    let mut page = Page(state.metrics.text());
+    page.head("mynah_models", "gauge", "Running models by state.");
+    for (name, count) in &states {
+        page.line("mynah_models", &[("state", *name)], count);
+    }
+    let limits = state.limits();
+    let uptime_s = state.started.elapsed().as_secs_f64();
+    page.figure("mynah_audio_requests", "gauge", "Audio requests under way.", &state.places.taken());
+    page.figure("mynah_audio_requests_bound", "gauge", "Those that may be.", &limits.max_requests);
+    page.figure("mynah_connections", "gauge", "Connections.", &state.connections.taken());
+    page.figure("mynah_uptime_seconds", "gauge", "Time since the server was started.", &uptime_s);
+    if let Some(process) = Process::look() {
+        let help = "Memory of the process that is in use.";
+        page.figure("process_resident_memory_bytes", "gauge", help, &process.resident_bytes);
+        page.figure("process_threads", "gauge", "Threads of the process.", &process.threads);
+        page.figure("process_open_fds", "gauge", "Open files and sockets.", &process.open_files);
+    }
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    Ok(([(header::CONTENT_TYPE, kind)], page.0).into_response())
+}
+
+fn name(phase: &Phase) -> &'static str {
+    match phase {
+        Phase::Starting => "starting",
+        Phase::Downloading(_) => "downloading",
+        Phase::Loading => "loading",
+        Phase::Ready => "ready",
+        Phase::Failed(_) => "failed",
+        Phase::Unloading => "unloading",
+    }
+}
+
+/// What Linux tells of this process; see proc(5).
+struct Process {
+    resident_bytes: u64,
+    threads: u64,
+    open_files: usize,
+}
+
+impl Process {
+    fn look() -> Option<Self> {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let number = |name: &str| -> Option<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next()?.parse().ok()
+        };
+        Some(Self {
+            resident_bytes: number("VmRSS:")? * 1024,
+            threads: number("Threads:")?,
+            open_files: std::fs::read_dir("/proc/self/fd").ok()?.count(),
+        })
+    }
+}
