@@ -21,6 +21,7 @@ use clap::{CommandFactory, Parser};
 use args::{Cli, Command};
 
 fn main() -> ExitCode {
+    mynah_kernels::heap::share();
     let (name, arguments) = program::command_line(std::env::args_os());
     let cli = Cli::parse_from(arguments);
     let bars = progress::Bars::default();

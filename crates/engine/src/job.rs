@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mynah_models::{
-    CancelFlag, Observer, Pace, Segment, Share, TranscribeOptions, Transcript, TranscriptEvent,
+    CancelFlag, Claim, Observer, Pace, Segment, Share, TranscribeOptions, Transcript, TranscriptEvent,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use crate::turnstile::{Claim, Turn, Turnstile};
+use crate::turnstile::{Presence, Turn, Turnstile};
 use crate::windows::{ClientId, Window, Windows};
 use crate::{Error, LoadProgress, ModelRef};
 
@@ -119,7 +119,7 @@ pub(crate) struct Paced<'a> {
     client: ClientId,
     cancel: &'a CancelFlag,
     claim: Cell<Claim>,
-    window: RefCell<Option<Window>>,
+    window: RefCell<Option<(Window, Presence)>>,
     turn: RefCell<Option<Turn>>,
 }
 
@@ -147,7 +147,12 @@ impl Pace for Paced<'_> {
     fn window_begins(&self, start_s: f64, share: Share) {
         self.window_ends();
         self.claim.set(if start_s < FIRST_WINDOW_S { Claim::First } else { Claim::Rest });
-        self.window.replace(self.windows.enter(self.client, self.claim.get(), share, self.cancel));
+        let place = self.windows.enter(self.client, self.claim.get(), share, self.cancel);
+        self.window.replace(place.map(|place| (place, self.turnstile.begin(self.claim.get()))));
+    }
+
+    fn claim(&self) -> Claim {
+        self.claim.get()
     }
 
     fn window_ends(&self) {

@@ -1,26 +1,20 @@
 //! Who computes next. Jobs compute piece by piece: a layer of the encoder, a step of the decoder, a sentence of speech; one
 //! at a time, as each spreads over all threads. First come first served, but the rest of a long recording gives way to
-//! whoever waits for a first answer: it has the turns that nobody else wants and a fifth of the others' time.
+//! whoever waits for a first answer: it has a fifth of the time while there is such a window, and all of it otherwise. It
+//! must not slip in between two pieces of that window: its own pieces are often longer than what it would fill.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
-use crate::sync::{lock, wait};
+use mynah_models::Claim;
 
-/// What somebody waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Claim {
-    /// The first words, of a clip, a recording or a text.
-    First,
-    /// What comes after the first window of a recording.
-    Rest,
-}
+use crate::sync::{lock, wait};
 
 /// Time that the rest of long recordings gets for a second of first answers, while both wait.
 const SHARE_OF_REST: f64 = 0.25;
 /// Seconds that it can have coming to it, at most.
-const MOST_CREDIT_S: f64 = 0.5;
+const MOST_CREDIT_S: f64 = 0.1;
 
 /// The line in front of the processor.
 #[derive(Default)]
@@ -34,6 +28,8 @@ struct Line {
     first: VecDeque<u64>,
     rest: VecDeque<u64>,
     next_ticket: u64,
+    /// Windows under way with the first claim, whether they wait for a turn or not.
+    first_windows: usize,
     /// Whether somebody computes.
     taken: bool,
     /// Seconds that the rest has coming to it; less than none where a piece of it took more.
@@ -52,9 +48,14 @@ impl Line {
 
     /// The ticket whose turn it is.
     fn next(&self) -> Option<u64> {
-        let rest_is_due = self.credit_s > 0.0 && self.credit_s >= self.piece_of_rest_s.min(MOST_CREDIT_S);
-        let (one, other) = if rest_is_due { (&self.rest, &self.first) } else { (&self.first, &self.rest) };
-        one.front().or(other.front()).copied()
+        let is_due = self.credit_s > 0.0 && self.credit_s >= self.piece_of_rest_s.min(MOST_CREDIT_S);
+        let rest = self.rest.front();
+        let next = match self.first.front() {
+            first if is_due => rest.or(first),
+            None if self.first_windows == 0 => rest,
+            first => first,
+        };
+        next.copied()
     }
 
     /// Puts down what a piece took.
@@ -66,7 +67,7 @@ impl Line {
             Claim::First => {}
             Claim::Rest => {
                 self.piece_of_rest_s = seconds;
-                if !self.first.is_empty() {
+                if self.first_windows > 0 || !self.first.is_empty() {
                     self.credit_s -= seconds;
                 }
             }
@@ -81,7 +82,30 @@ pub(crate) struct Turn {
     since: Instant,
 }
 
+/// Says that a window with a claim is under way, until dropped.
+pub(crate) struct Presence {
+    turnstile: Arc<Turnstile>,
+    claim: Claim,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        if self.claim == Claim::First {
+            lock(&self.turnstile.line).first_windows -= 1;
+            self.turnstile.moved.notify_all();
+        }
+    }
+}
+
 impl Turnstile {
+    /// A window begins, of which pieces will come.
+    pub(crate) fn begin(self: &Arc<Self>, claim: Claim) -> Presence {
+        if claim == Claim::First {
+            lock(&self.line).first_windows += 1;
+        }
+        Presence { turnstile: Arc::clone(self), claim }
+    }
+
     /// Waits for its turn; `None` if it is not wanted any more.
     pub(crate) fn enter(self: &Arc<Self>, claim: Claim, is_needless: &dyn Fn() -> bool) -> Option<Turn> {
         let mut line = lock(&self.line);
@@ -181,6 +205,23 @@ mod tests {
         let credit_s = line.credit_s;
         line.account(Claim::Rest, 5.0);
         assert_eq!(line.credit_s, credit_s);
+    }
+
+    #[test]
+    fn the_rest_does_not_slip_in_between_pieces_of_a_first_window() {
+        let turnstile = Arc::new(Turnstile::default());
+        let window = turnstile.begin(Claim::First);
+        thread::scope(|scope| {
+            let rest = scope.spawn(|| turnstile.enter(Claim::Rest, &|| false).is_some());
+            until(|| waiting(&turnstile) == 1);
+            // A window's pieces have their turns at once; after many the rest has one, too.
+            for _ in 0..10 {
+                drop(turnstile.enter(Claim::First, &|| false));
+                assert_eq!(lock(&turnstile.line).rest.len(), 1);
+            }
+            drop(window);
+            assert!(rest.join().unwrap());
+        });
     }
 
     #[test]

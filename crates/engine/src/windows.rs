@@ -8,10 +8,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex};
 
-use mynah_models::{CancelFlag, Share};
+use mynah_models::{CancelFlag, Claim, Share};
 
 use crate::sync::{lock, wait};
-use crate::turnstile::Claim;
 
 /// Windows under way at once with equal claims, however small their shares: each keeps some megabytes.
 const MOST_WINDOWS: usize = 4;

@@ -158,20 +158,17 @@ impl<'a> From<&'a KeyValues<f16>> for AnyKeyValues<'a> {
 pub struct Span<'a> {
     /// The keys and values.
     pub kv: AnyKeyValues<'a>,
-    /// The positions that are attended to; the first is a multiple of [`Span::STEP`].
+    /// The positions that are attended to.
     pub positions: Range<usize>,
-}
-
-impl Span<'_> {
-    /// What a span's first position is a multiple of.
-    pub const STEP: usize = PANEL;
+    /// How many alike each of them stands for: its weight is that of so many.
+    pub count: usize,
 }
 
 /// `out = softmax(scale q k^T) v` per head; `out` is `[rows, heads * head_dim]`.
 pub fn attend<'a>(queries: Queries<'_>, scale: f32, kv: impl Into<AnyKeyValues<'a>>, out: &mut [f32]) {
     let kv = kv.into();
     let (_, _, positions) = kv.shape();
-    attend_spans(queries, scale, &[Span { kv, positions: 0..positions }], out);
+    attend_spans(queries, scale, &[Span { kv, positions: 0..positions, count: 1 }], out);
 }
 
 /// [`attend`] to the positions of several spans, one after the other.
@@ -197,7 +194,6 @@ fn attend_with(isa: Isa, q: Queries<'_>, scale: f32, spans: &[Span<'_>], out: &m
         let (span_heads, span_dim, positions) = span.kv.shape();
         assert!(span_heads == heads && span_dim == dim, "spans of different shapes");
         assert!(span.positions.end <= positions, "{:?} of {positions} positions", span.positions);
-        assert!(span.positions.start.is_multiple_of(Span::STEP), "a span begins inside a panel");
     }
     assert!(spans.iter().any(|span| !span.positions.is_empty()), "no position to attend to");
     assert!(q.rows == 0 || q.data.len() >= (q.rows - 1) * q.stride + width, "queries are too short");
@@ -222,11 +218,20 @@ fn attend_with(isa: Isa, q: Queries<'_>, scale: f32, spans: &[Span<'_>], out: &m
             let output = Output { out: &out, at: first * width + head * dim, width };
             let mut begun = false;
             for span in spans {
-                for key in span.positions.clone().step_by(BLOCK_KEYS) {
-                    let keys = key..span.positions.end.min(key + BLOCK_KEYS);
+                let Range { start, end } = span.positions;
+                // Keys lie in panels; those of the first panel that are not wanted are weighed with nothing.
+                let begin = if start < end { start - start % PANEL } else { end };
+                for first in (begin..end).step_by(BLOCK_KEYS) {
+                    let keys = Keys {
+                        head,
+                        first,
+                        count: BLOCK_KEYS.min(end - first),
+                        unwanted: start.saturating_sub(first),
+                        bias: (span.count as f32).ln(),
+                    };
                     match span.kv {
-                        AnyKeyValues::F32(kv) => fold(isa, s, rows, kv, head, keys, begun, &output),
-                        AnyKeyValues::F16(kv) => fold(isa, s, rows, kv, head, keys, begun, &output),
+                        AnyKeyValues::F32(kv) => fold(isa, s, rows, kv, &keys, begun, &output),
+                        AnyKeyValues::F16(kv) => fold(isa, s, rows, kv, &keys, begun, &output),
                     }
                     begun = true;
                 }
@@ -250,25 +255,38 @@ struct Output<'a> {
     width: usize,
 }
 
+/// A block of a head's keys.
+struct Keys {
+    head: usize,
+    /// First position, at the beginning of a panel.
+    first: usize,
+    count: usize,
+    /// How many of them get no weight, from the first on.
+    unwanted: usize,
+    /// Added to their scores.
+    bias: f32,
+}
+
 /// Folds a block of keys and values into the output, which holds sums of values by weights so far if anything has
 /// `begun`.
-#[expect(clippy::too_many_arguments, reason = "the body of the block loop, for either width")]
 fn fold<T: Float>(
     isa: Isa,
     s: &mut Scratch,
     rows: usize,
     kv: &KeyValues<T>,
-    head: usize,
-    keys: Range<usize>,
+    keys: &Keys,
     begun: bool,
     output: &Output<'_>,
 ) {
     let dim = kv.head_dim;
-    let Range { start: key, end } = keys;
-    let keys = end - key;
+    let Keys { head, first: key, count: keys, unwanted, bias } = *keys;
     multiply_keys(isa, &s.queries, rows, kv, head, key, keys, &mut s.scores);
     for r in 0..rows {
         let row = &mut s.scores[r * BLOCK_KEYS..][..keys];
+        row[..unwanted].fill(f32::NEG_INFINITY);
+        if bias != 0.0 {
+            row.iter_mut().for_each(|score| *score += bias);
+        }
         let largest = elementwise::max(row).max(s.largest[r]);
         let kept = (s.largest[r] - largest).exp();
         s.sums[r] = s.sums[r] * kept + arch::exp_sum(isa, row, largest);
@@ -448,7 +466,7 @@ mod tests {
         let scale = (dim as f32).sqrt().recip();
         for isa in Isa::available() {
             let mut out = vec![9.0; rows * width];
-            let spans = [Span { kv: (&kv).into(), positions: 0..positions }];
+            let spans = [Span { kv: (&kv).into(), positions: 0..positions, count: 1 }];
             attend_with(isa, Queries { data: &q, rows, stride }, scale, &spans, &mut out);
             for head in 0..heads {
                 let part = |x: &[f32], i: usize| x[i * stride + head * dim..][..dim].to_vec();
@@ -484,17 +502,39 @@ mod tests {
         let whole = KeyValues::<f32>::pack(heads, dim, positions, &k, &v, width);
         let mut expected = vec![0.0; rows * width];
         attend(queries, 0.2, &whole, &mut expected);
-        for own in [16, 304, 688] {
+        for own in [16, 303, 690] {
             let first = KeyValues::<f32>::pack(heads, dim, own, &k, &v, width);
             let rest = KeyValues::<f16>::pack(heads, dim, positions, &k, &v, width);
             let spans = [
-                Span { kv: (&first).into(), positions: 0..own },
-                Span { kv: (&rest).into(), positions: own..positions },
+                Span { kv: (&first).into(), positions: 0..own, count: 1 },
+                Span { kv: (&rest).into(), positions: own..positions, count: 1 },
             ];
             let mut out = vec![0.0; rows * width];
             attend_spans(queries, 0.2, &spans, &mut out);
             for (got, want) in out.iter().zip(&expected) {
                 assert!((got - want).abs() < 4e-3, "{own} of its own: {got}, expected {want}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_position_weighs_as_many_as_it_stands_for() {
+        let (heads, dim, rows, count) = (2, 24, 7, 5);
+        let width = heads * dim;
+        let (q, k, v) = (noise(rows * width, 12), noise(40 * width, 13), noise(40 * width, 14));
+        let repeated = |x: &[f32]| -> Vec<f32> {
+            x.chunks(width).flat_map(|row| std::iter::repeat_n(row, count)).flatten().copied().collect()
+        };
+        let queries = Queries { data: &q, rows, stride: width };
+        let many = KeyValues::<f32>::pack(heads, dim, 40 * count, &repeated(&k), &repeated(&v), width);
+        let few = KeyValues::<f32>::pack(heads, dim, 40, &k, &v, width);
+        for first in [0, 7, 39] {
+            let (mut expected, mut out) = (vec![0.0; rows * width], vec![0.0; rows * width]);
+            let span = Span { kv: (&many).into(), positions: first * count..40 * count, count: 1 };
+            attend_spans(queries, 0.2, &[span], &mut expected);
+            attend_spans(queries, 0.2, &[Span { kv: (&few).into(), positions: first..40, count }], &mut out);
+            for (got, want) in out.iter().zip(&expected) {
+                assert!((got - want).abs() < 1e-5, "from {first}: {got}, expected {want}");
             }
         }
     }

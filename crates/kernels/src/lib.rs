@@ -14,6 +14,7 @@ pub mod cpu;
 pub mod elementwise;
 pub mod functions;
 mod gemm;
+pub mod heap;
 mod matrix;
 mod norm;
 mod panels;

@@ -17,7 +17,7 @@ pub use cancel::CancelFlag;
 pub use chattts::ChatTts;
 pub use error::Error;
 pub use hibari::Hibari;
-pub use pace::{Control, Pace, Share, Unpaced};
+pub use pace::{Claim, Control, Pace, Share, Unpaced};
 pub use speech_to_text::{
     EncoderWindow, Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent, VadOptions, Word,
 };

@@ -3,6 +3,15 @@
 
 use crate::{CancelFlag, Error};
 
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The first words, of a clip, a recording or a text.
+    First,
+    /// What comes after the first window of a recording.
+    Rest,
+}
+
 /// Paces a job. Called on the job's thread.
 pub trait Pace {
     /// A window of at most 30 s, `start_s` seconds into the recording, is about to be computed. May block until there is
@@ -10,6 +19,12 @@ pub trait Pace {
     /// computed together than one after the other.
     fn window_begins(&self, start_s: f64, share: Share) {
         let _ = (start_s, share);
+    }
+
+    /// What the window that has begun is computed for. Only windows with equal claims share their steps: a step is computed in
+    /// somebody's turn, and the others' part of it would be at their expense.
+    fn claim(&self) -> Claim {
+        Claim::First
     }
 
     /// The window that [`Pace::window_begins`] announced is done, also when it failed.

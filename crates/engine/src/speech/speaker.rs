@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use mynah_audio::Encoder;
-use mynah_models::{CancelFlag, Error as ModelError, Listener, SpokenWord, TokenCounts};
+use mynah_models::{CancelFlag, Claim, Error as ModelError, Listener, SpokenWord, TokenCounts};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
-use crate::turnstile::{Claim, Turn, Turnstile};
+use crate::turnstile::{Turn, Turnstile};
 use crate::{Error, SpeechEvent, Spoken};
 
 /// The listener of a job.

@@ -6,6 +6,7 @@ use mynah_kernels::attention::{self, Queries, Span};
 
 use super::Config;
 use super::key_values::{AudioKeyValues, Layout};
+use super::padding;
 use super::weights::{CrossAttention, Decoder, Weights};
 
 /// The audio's keys and values for every decoder layer.
@@ -22,18 +23,24 @@ impl Cross<'_> {
         let own = &self.own[layer];
         let computed = own.positions();
         let behind = self.behind.map(|behind| &behind[layer]);
-        let behind = behind.map(|kv| kv.span(computed..kv.positions()));
-        let spans: Vec<Span<'_>> = iter::once(own.span(0..computed)).chain(behind).collect();
+        let behind = behind.map(|kv| padding::behind(kv, computed));
+        let spans: Vec<Span<'_>> = iter::once(own.span(0..computed, 1)).chain(behind).collect();
         attention::attend_spans(queries, scale, &spans, out);
     }
 }
 
 /// Keys and values for every decoder layer of encoder states, `[positions, width]`.
-pub(super) fn cross_key_values(weights: &Weights, config: &Config, states: &[f32]) -> Vec<AudioKeyValues> {
+/// `alike`: see [`Layout`].
+pub(super) fn cross_key_values(
+    weights: &Weights,
+    config: &Config,
+    states: &[f32],
+    alike: usize,
+) -> Vec<AudioKeyValues> {
     let width = config.width;
     let (heads, head_dim) = (config.decoder_heads, width / config.decoder_heads);
     let positions = states.len() / width;
-    let layout = Layout { heads, head_dim, positions, stride: 2 * width };
+    let layout = Layout { heads, head_dim, positions, stride: 2 * width, alike };
     let mut kv = vec![0.0; positions * 2 * width];
     let pack = |cross: &CrossAttention| {
         cross.kv.apply(states, positions, &mut kv);

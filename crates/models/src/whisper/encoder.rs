@@ -7,11 +7,12 @@ use mynah_kernels::attention::{KeyValues, Queries, Span, attend_spans};
 
 use super::Config;
 use super::key_values::{AudioKeyValues, Layout};
+use super::padding;
 use super::weights::{EncoderLayer, Linear, Weights};
 use crate::{Control, Error};
 
 /// Takes each layer's keys and values, in order.
-pub(super) type OnKeyValues<'a> = &'a mut dyn FnMut(AudioKeyValues);
+pub(super) type OnKeyValues<'a> = &'a mut dyn FnMut(Layout, &[f32], &[f32]);
 
 /// States of a window, `[frames / 2, width]`: a position for every 20 ms.
 ///
@@ -59,9 +60,10 @@ pub(super) fn encode(
         run_layer(layer, config, positions, behind.map(|b| &b[l]), &mut x, &mut buffers);
         if let Some(keep) = &mut keep {
             let head_dim = width / config.encoder_heads;
-            let layout = Layout { heads: config.encoder_heads, head_dim, positions, stride: 3 * width };
+            let layout =
+                Layout { heads: config.encoder_heads, head_dim, positions, stride: 3 * width, alike: 1 };
             let (keys, values) = (&buffers.qkv[width..], &buffers.qkv[2 * width..]);
-            keep(AudioKeyValues::pack(weights.wide_key_values, layout, keys, values));
+            keep(layout, keys, values);
         }
     }
     encoder.norm.apply(&x, &mut buffers.normed);
@@ -95,8 +97,8 @@ fn run_layer(
     layer.attention.qkv.apply(normed, positions, qkv);
     let kv = KeyValues::<f32>::pack(heads, head_dim, positions, &qkv[width..], &qkv[2 * width..], 3 * width);
     let queries = Queries { data: qkv, rows: positions, stride: 3 * width };
-    let own = Span { kv: (&kv).into(), positions: 0..positions };
-    let behind = behind.map(|kv| kv.span(positions..config.audio_positions));
+    let own = Span { kv: (&kv).into(), positions: 0..positions, count: 1 };
+    let behind = behind.map(|kv| padding::behind(kv, positions));
     let spans: Vec<Span<'_>> = iter::once(own).chain(behind).collect();
     attend_spans(queries, (head_dim as f32).sqrt().recip(), &spans, normed);
     layer.attention.out.apply_add(normed, positions, x);

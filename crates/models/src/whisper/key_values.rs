@@ -19,12 +19,20 @@ pub(super) struct Layout {
     pub(super) positions: usize,
     /// Numbers from one position to the next.
     pub(super) stride: usize,
+    /// So many positions in a row are packed as one, their mean.
+    pub(super) alike: usize,
 }
 
 impl AudioKeyValues {
     /// `wide`: in 32 bits.
     pub(super) fn pack(wide: bool, layout: Layout, keys: &[f32], values: &[f32]) -> Self {
-        let Layout { heads, head_dim, positions, stride } = layout;
+        let Layout { heads, head_dim, positions, stride, alike } = layout;
+        if alike > 1 {
+            let width = heads * head_dim;
+            let mean = |x: &[f32]| means(x, positions, stride, width, alike);
+            let layout = Layout { positions: positions.div_ceil(alike), stride: width, alike: 1, ..layout };
+            return Self::pack(wide, layout, &mean(keys), &mean(values));
+        }
         if wide {
             Self::F32(KeyValues::pack(heads, head_dim, positions, keys, values, stride))
         } else {
@@ -39,12 +47,13 @@ impl AudioKeyValues {
         }
     }
 
-    pub(super) fn span(&self, positions: Range<usize>) -> Span<'_> {
+    /// `count`: see [`Span`].
+    pub(super) fn span(&self, positions: Range<usize>, count: usize) -> Span<'_> {
         let kv = match self {
             Self::F32(kv) => kv.into(),
             Self::F16(kv) => kv.into(),
         };
-        Span { kv, positions }
+        Span { kv, positions, count }
     }
 
     /// See [`attention::head_scores`].
@@ -61,4 +70,19 @@ impl AudioKeyValues {
             Self::F16(kv) => attention::head_scores(queries, scale, kv, head, positions, out),
         }
     }
+}
+
+/// The mean of each `count` of the `rows` rows of `width` numbers, which lie `stride` apart.
+fn means(x: &[f32], rows: usize, stride: usize, width: usize, count: usize) -> Vec<f32> {
+    let mut means = vec![0.0; rows.div_ceil(count) * width];
+    for (mean, first) in means.chunks_exact_mut(width).zip((0..rows).step_by(count)) {
+        let rows = first..rows.min(first + count);
+        let share = (rows.len() as f32).recip();
+        for row in rows {
+            for (mean, x) in mean.iter_mut().zip(&x[row * stride..][..width]) {
+                *mean += share * x;
+            }
+        }
+    }
+    means
 }

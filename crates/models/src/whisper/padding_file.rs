@@ -15,11 +15,11 @@ use mynah_kernels::attention::KeyValues;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::key_values::AudioKeyValues;
-use super::padding::Padding;
+use super::padding::{ALIKE, Padding};
 use super::{Compute, Config};
 
 /// Counts changes of what is stored: of the packing, the padding or the arithmetic.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Where a checkpoint's padding is kept, and for which state of its files.
 pub(super) struct PaddingFile {
@@ -64,7 +64,7 @@ impl PaddingFile {
             let layer = |l: usize| {
                 let keys = tensors.tensor(&format!("{side}.{l}.keys")).ok()?;
                 let values = tensors.tensor(&format!("{side}.{l}.values")).ok()?;
-                unpack(heads, config.width / heads, config.audio_positions, &keys, &values)
+                unpack(heads, config.width / heads, config.audio_positions.div_ceil(ALIKE), &keys, &values)
             };
             (0..layers).map(layer).collect::<Option<Vec<_>>>()
         };

@@ -23,12 +23,13 @@ pub(super) struct Model {
     padding: OnceLock<Padding>,
     /// Where it is kept for the next process.
     pub(super) padding_file: Option<PaddingFile>,
-    steps: Steps,
+    /// Of windows with each claim.
+    steps: [Steps; 2],
 }
 
 impl Model {
     pub(super) fn new(config: Config, weights: Weights) -> Self {
-        Self { config, weights, padding: OnceLock::new(), padding_file: None, steps: Steps::default() }
+        Self { config, weights, padding: OnceLock::new(), padding_file: None, steps: Default::default() }
     }
 
     fn padding(&self, control: Control<'_>) -> Result<&Padding, Error> {
@@ -91,14 +92,15 @@ impl Network for Model {
         let states = encoder::encode(&self.weights, &self.config, &padded, behind, None, control)?;
         let _turn = control.piece()?;
         let state = State {
-            cross: decoder::cross_key_values(&self.weights, &self.config, &states),
+            cross: decoder::cross_key_values(&self.weights, &self.config, &states, 1),
             is_fitted: padding.is_some(),
             cache: Cache::new(self.config.decoder_layers, self.config.width),
             rows: Vec::new(),
             tokens: Vec::new(),
             logits: Vec::new(),
         };
-        Ok(Box::new(Session { model: self, control, member: self.steps.join(), state: Some(state) }))
+        let member = self.steps[control.pace.claim() as usize].join();
+        Ok(Box::new(Session { model: self, control, member, state: Some(state) }))
     }
 }
 

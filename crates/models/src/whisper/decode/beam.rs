@@ -95,6 +95,15 @@ impl<'a> BeamSearch<'a> {
         candidates
     }
 
+    pub(super) fn live(&self) -> &[Hypothesis] {
+        &self.live
+    }
+
+    /// Has the live hypotheses count as finished.
+    pub(super) fn give_up(&mut self) {
+        self.finished.append(&mut self.live);
+    }
+
     /// The best finished hypothesis, or the best live one if none could finish.
     pub(crate) fn into_best(self) -> Hypothesis {
         let penalty = self.options.length_penalty;

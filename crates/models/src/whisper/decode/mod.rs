@@ -66,6 +66,9 @@ pub(super) struct Next {
     pub(super) tokens: Vec<u32>,
 }
 
+/// Tokens after which a search is asked again whether it leads anywhere.
+const ASK_EVERY: usize = 32;
+
 /// A search through one window's hypotheses.
 #[derive(Debug)]
 pub(super) enum Search<'a> {
@@ -92,6 +95,14 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Takes hypotheses as they are.
+    fn give_up(&mut self) {
+        match self {
+            Self::Beam(search) => search.give_up(),
+            Self::Sampling(_) => {}
+        }
+    }
+
     /// The hypothesis that was searched for.
     pub(super) fn into_best(self) -> Hypothesis {
         match self {
@@ -100,16 +111,33 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Runs the search to its end, on `decoder`, from the logits that follow the prompt.
+    /// The hypotheses that go on.
+    fn live(&self) -> impl Iterator<Item = &Hypothesis> {
+        let (beams, samples) = match self {
+            Self::Beam(search) => (search.live(), [].as_slice()),
+            Self::Sampling(search) => ([].as_slice(), search.live()),
+        };
+        beams.iter().chain(samples.iter().map(|(hypothesis, _)| hypothesis))
+    }
+
+    /// Runs the search on `decoder`, from the logits that follow the prompt, to its end, or until all hypotheses that go on
+    /// `lead_nowhere`, which is asked now and then.
     pub(super) fn run(
         mut self,
         decoder: &mut dyn WindowDecoder,
         prompt_logits: &[f32],
         cancel: &CancelFlag,
+        lead_nowhere: &dyn Fn(&[u32]) -> bool,
     ) -> Result<Hypothesis, Error> {
         let mut next = self.feed(prompt_logits);
+        let mut length = 0;
         while let Some(Next { sources, tokens }) = next {
             cancel.check()?;
+            length += 1;
+            if length % ASK_EVERY == 0 && self.live().all(|hypothesis| lead_nowhere(&hypothesis.tokens)) {
+                self.give_up();
+                break;
+            }
             decoder.reorder(&sources);
             next = self.feed(decoder.step(&tokens)?);
         }

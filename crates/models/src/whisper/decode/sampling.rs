@@ -72,6 +72,10 @@ impl<'a> Sampling<'a> {
         (!self.live.is_empty()).then_some(next)
     }
 
+    pub(super) fn live(&self) -> &[(Hypothesis, Random)] {
+        &self.live
+    }
+
     /// The best hypothesis.
     pub(crate) fn into_best(self) -> Hypothesis {
         let penalty = self.options.length_penalty;

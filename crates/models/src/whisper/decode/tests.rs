@@ -30,7 +30,7 @@ fn ln(probability: f32) -> f32 {
 fn run(search: Search<'_>, script: &Script<'_>) -> (Hypothesis, usize) {
     let mut decoder = ScriptedDecoder::new(VOCAB, script, Window { index: 0, content_frames: 0 });
     let logits = decoder.prefill(&[0], &[0]).unwrap();
-    let best = search.run(&mut decoder, &logits, &CancelFlag::new()).unwrap();
+    let best = search.run(&mut decoder, &logits, &CancelFlag::new(), &|_| false).unwrap();
     (best, decoder.steps)
 }
 
@@ -146,7 +146,23 @@ fn a_raised_flag_stops_the_search() {
     let logits = decoder.prefill(&[0], &[0]).unwrap();
     let cancel = CancelFlag::new();
     cancel.cancel();
-    let result = Search::beam(&rules, beam_options(2)).run(&mut decoder, &logits, &cancel);
+    let result = Search::beam(&rules, beam_options(2)).run(&mut decoder, &logits, &cancel, &|_| false);
     assert!(matches!(result, Err(Error::Cancelled)));
     assert_eq!(decoder.steps, 0);
+}
+
+#[test]
+fn a_search_that_leads_nowhere_is_given_up() {
+    let rules = free_rules();
+    let endless = |_: &Window, _: &[u32]| vec![(1, ln(0.9)), (2, ln(0.1))];
+    let long = BeamOptions { max_tokens: 1000, ..beam_options(2) };
+    let sampling = SamplingOptions { max_tokens: 1000, ..sampling_options(1) };
+    for search in [|r, b, _| Search::beam(r, b), |r, _, s| Search::sampling(r, s)] {
+        let search: Search<'_> = search(&rules, long, sampling);
+        let mut decoder = ScriptedDecoder::new(VOCAB, &endless, Window { index: 0, content_frames: 0 });
+        let logits = decoder.prefill(&[0], &[0]).unwrap();
+        let is_long = |tokens: &[u32]| tokens.len() > ASK_EVERY;
+        let best = search.run(&mut decoder, &logits, &CancelFlag::new(), &is_long).unwrap();
+        assert_eq!((best.tokens.len(), best.tokens[0]), (2 * ASK_EVERY, 1));
+    }
 }

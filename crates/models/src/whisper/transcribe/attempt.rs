@@ -128,7 +128,12 @@ impl Attempts<'_> {
         } else {
             Search::beam(self.rules, BeamOptions { beam_size, patience, length_penalty, max_tokens })
         };
-        let hypothesis = search.run(decoder, at_end, self.cancel)?;
+        // Once all of it repeats itself more text will not make it better.
+        let lead_nowhere = |tokens: &[u32]| {
+            let limit = self.options.compression_ratio_threshold;
+            limit.is_some_and(|limit| compression_ratio(self.tokenizer.decode(tokens).trim()) > limit)
+        };
+        let hypothesis = search.run(decoder, at_end, self.cancel, &lead_nowhere)?;
         let text = self.tokenizer.decode(&hypothesis.tokens);
         Ok(Attempt {
             avg_logprob: hypothesis.avg_logprob(),
