@@ -209,19 +209,14 @@ mod tests {
 
     #[test]
     fn the_rest_does_not_slip_in_between_pieces_of_a_first_window() {
-        let turnstile = Arc::new(Turnstile::default());
-        let window = turnstile.begin(Claim::First);
-        thread::scope(|scope| {
-            let rest = scope.spawn(|| turnstile.enter(Claim::Rest, &|| false).is_some());
-            until(|| waiting(&turnstile) == 1);
-            // A window's pieces have their turns at once; after many the rest has one, too.
-            for _ in 0..10 {
-                drop(turnstile.enter(Claim::First, &|| false));
-                assert_eq!(lock(&turnstile.line).rest.len(), 1);
-            }
-            drop(window);
-            assert!(rest.join().unwrap());
-        });
+        let mut line = Line { rest: [1].into(), first_windows: 1, ..Line::default() };
+        assert_eq!(line.next(), None);
+        line.account(Claim::First, 0.01);
+        assert_eq!(line.next(), Some(1), "its share has come");
+        line.account(Claim::Rest, 0.01);
+        assert_eq!(line.next(), None);
+        line.first_windows = 0;
+        assert_eq!(line.next(), Some(1));
     }
 
     #[test]
