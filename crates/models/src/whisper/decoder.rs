@@ -23,7 +23,7 @@ impl Cross<'_> {
         let own = &self.own[layer];
         let computed = own.positions();
         let behind = self.behind.map(|behind| &behind[layer]);
-        let behind = behind.map(|kv| padding::behind(kv, computed));
+        let behind = behind.map(|kv| padding::behind(kv, computed, padding::ALIKE_CROSS));
         let spans: Vec<Span<'_>> = iter::once(own.span(0..computed, 1)).chain(behind).collect();
         attention::attend_spans(queries, scale, &spans, out);
     }

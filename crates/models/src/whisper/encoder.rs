@@ -98,7 +98,7 @@ fn run_layer(
     let kv = KeyValues::<f32>::pack(heads, head_dim, positions, &qkv[width..], &qkv[2 * width..], 3 * width);
     let queries = Queries { data: qkv, rows: positions, stride: 3 * width };
     let own = Span { kv: (&kv).into(), positions: 0..positions, count: 1 };
-    let behind = behind.map(|kv| padding::behind(kv, positions));
+    let behind = behind.map(|kv| padding::behind(kv, positions, padding::ALIKE_ENCODER));
     let spans: Vec<Span<'_>> = iter::once(own).chain(behind).collect();
     attend_spans(queries, (head_dim as f32).sqrt().recip(), &spans, normed);
     layer.attention.out.apply_add(normed, positions, x);

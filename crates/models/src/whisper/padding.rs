@@ -20,10 +20,12 @@ pub(super) const PADDING: f32 = 0.0;
 /// Positions of 20 ms behind the audio that are computed in its company: 1 s. With less, the last words suffer.
 const MARGIN: usize = 50;
 
-/// Positions of padding in a row that are stored as one, their mean, and weigh as many: 0.2 s. One position of silence is so
-/// much like the next that this costs no accuracy, and otherwise a short clip spends most of its attention on padding. The
-/// 1500 positions of Whisper's models are a multiple.
-pub(super) const ALIKE: usize = 10;
+/// Positions of padding in a row that are stored as one for the encoder, their mean, and weigh as many. One position of
+/// silence is so much like the next that this costs no accuracy, and otherwise a short clip spends most of its attention on
+/// padding. The 1500 positions of Whisper's models are a multiple of both numbers.
+pub(super) const ALIKE_ENCODER: usize = 12;
+/// The same for the decoder, which looks more closely: with ten, Japanese and Korean lose three points.
+pub(super) const ALIKE_CROSS: usize = 4;
 
 /// Keys and values of a window of nothing but padding.
 pub(super) struct Padding {
@@ -39,21 +41,21 @@ impl Padding {
         let mel = vec![PADDING; config.n_mels * 2 * config.audio_positions];
         let mut encoder = Vec::with_capacity(config.encoder_layers);
         let keep: encoder::OnKeyValues<'_> = &mut |layout, keys, values| {
-            let layout = Layout { alike: ALIKE, ..layout };
+            let layout = Layout { alike: ALIKE_ENCODER, ..layout };
             encoder.push(AudioKeyValues::pack(weights.wide_key_values, layout, keys, values));
         };
         let states = encoder::encode(weights, config, &mel, None, Some(keep), control)?;
-        Ok(Self { encoder, cross: decoder::cross_key_values(weights, config, &states, ALIKE) })
+        Ok(Self { encoder, cross: decoder::cross_key_values(weights, config, &states, ALIKE_CROSS) })
     }
 }
 
 /// Positions to compute for so many frames of audio, if that is worth it: less than the whole window.
 pub(super) fn fitted_positions(content_frames: usize, audio_positions: usize) -> Option<usize> {
-    let positions = (content_frames.div_ceil(2) + MARGIN).next_multiple_of(ALIKE);
+    let positions = (content_frames.div_ceil(2) + MARGIN).next_multiple_of(ALIKE_ENCODER);
     (positions < audio_positions).then_some(positions)
 }
 
-/// What stands for the positions behind the `computed` ones.
-pub(super) fn behind(padding: &AudioKeyValues, computed: usize) -> Span<'_> {
-    padding.span(computed / ALIKE..padding.positions(), ALIKE)
+/// What stands for the positions behind the `computed` ones, stored so many `alike` as one.
+pub(super) fn behind(padding: &AudioKeyValues, computed: usize, alike: usize) -> Span<'_> {
+    padding.span(computed / alike..padding.positions(), alike)
 }

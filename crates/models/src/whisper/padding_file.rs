@@ -15,7 +15,7 @@ use mynah_kernels::attention::KeyValues;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::key_values::AudioKeyValues;
-use super::padding::{ALIKE, Padding};
+use super::padding::{ALIKE_CROSS, ALIKE_ENCODER, Padding};
 use super::{Compute, Config};
 
 /// Counts changes of what is stored: of the packing, the padding or the arithmetic.
@@ -60,17 +60,17 @@ impl PaddingFile {
             return None;
         }
         let tensors = SafeTensors::deserialize(&bytes).ok()?;
-        let layers = |side: &str, layers: usize, heads: usize| {
+        let layers = |side: &str, layers: usize, heads: usize, alike: usize| {
             let layer = |l: usize| {
                 let keys = tensors.tensor(&format!("{side}.{l}.keys")).ok()?;
                 let values = tensors.tensor(&format!("{side}.{l}.values")).ok()?;
-                unpack(heads, config.width / heads, config.audio_positions.div_ceil(ALIKE), &keys, &values)
+                unpack(heads, config.width / heads, config.audio_positions.div_ceil(alike), &keys, &values)
             };
             (0..layers).map(layer).collect::<Option<Vec<_>>>()
         };
         Some(Padding {
-            encoder: layers("encoder", config.encoder_layers, config.encoder_heads)?,
-            cross: layers("cross", config.decoder_layers, config.decoder_heads)?,
+            encoder: layers("encoder", config.encoder_layers, config.encoder_heads, ALIKE_ENCODER)?,
+            cross: layers("cross", config.decoder_layers, config.decoder_heads, ALIKE_CROSS)?,
         })
     }
 
