@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::auth::Auth;
+use crate::middleware::Origins;
+use crate::tls::Tls;
 
 /// Settings of the HTTP side; [`Default`] suits one machine. Holds secrets, hence no `Debug`.
 #[derive(Clone)]
@@ -18,6 +20,10 @@ pub struct ServerConfig {
     pub stop: Arc<Notify>,
     /// Who may do what; by default everybody everything.
     pub auth: Auth,
+    /// Origins whose pages may call; by default none.
+    pub cors_origins: Origins,
+    /// The certificate to show; `None`: plain HTTP.
+    pub tls: Option<Tls>,
     /// Whether a request that names a model which is not in memory waits until it is; else it is answered 503 at once, with
     /// the time to come again.
     pub wait_for_models: bool,
@@ -33,6 +39,8 @@ impl Default for ServerConfig {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9997)),
             stop: Arc::default(),
             auth: Auth::default(),
+            cors_origins: Origins::default(),
+            tls: None,
             wait_for_models: true,
             local_models: Vec::new(),
             limits: Limits::default(),
@@ -70,6 +78,10 @@ pub struct Limits {
     pub upload_idle: Duration,
     /// Longest time for a whole upload.
     pub upload_time: Duration,
+    /// Bytes a second that an upload must have on the whole, once `upload_idle` has passed.
+    pub upload_bytes_per_s: u32,
+    /// Longest time in which a client takes nothing of its answer.
+    pub answer_idle: Duration,
     /// Longest time from the upload's end to that of the transcript or the speech, waiting included.
     pub request_time: Duration,
     /// Requests a minute from one address; `None`: as many as it likes.
@@ -92,6 +104,8 @@ impl Default for Limits {
             idle_time: Duration::from_secs(60),
             upload_idle: Duration::from_secs(30),
             upload_time: Duration::from_secs(600),
+            upload_bytes_per_s: 1024,
+            answer_idle: Duration::from_secs(60),
             request_time: Duration::from_secs(3600),
             requests_per_minute_per_address: None,
             failed_logins_per_minute: Some(30),

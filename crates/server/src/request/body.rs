@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use serde_json::{Map, Value};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::fields::Fields;
 use super::upload::{Upload, too_large};
@@ -126,43 +126,67 @@ async fn collect(body: Body, largest: u64, too_large: impl Fn() -> ApiError) -> 
 
 /// The upload came too slowly.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the upload came too slowly")]
+#[error("The upload came too slowly: {name} is {bound}.")]
 struct TooSlow {
     name: &'static str,
-    bound: Duration,
+    bound: f64,
 }
 
 /// The answer, where `error` goes back to an upload that came too slowly.
 pub(crate) fn interrupted(error: &(dyn Error + 'static)) -> Option<ApiError> {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(TooSlow { name, bound }) = error.downcast_ref() {
-            let message = format!("The upload came too slowly: {name} is {} s.", bound.as_secs());
-            return Some(ApiError::new(StatusCode::REQUEST_TIMEOUT, message).param("file"));
+        if let Some(slow) = error.downcast_ref::<TooSlow>() {
+            return Some(ApiError::new(StatusCode::REQUEST_TIMEOUT, slow.to_string()).param("file"));
         }
         cause = error.source();
     }
     None
 }
 
-/// A body that fails where it pauses too long or takes too long as a whole.
+/// A body that fails where it pauses too long, comes too slowly or takes too long as a whole.
 struct Timed {
     inner: BodyDataStream,
     idle: Duration,
-    pause: Pin<Box<Sleep>>,
     total: Duration,
+    bytes_per_s: u32,
+    begin: Instant,
+    received: u64,
     end: Pin<Box<Sleep>>,
+    /// What it runs into at `end`.
+    reason: TooSlow,
 }
 
 impl Timed {
     fn new(body: Body, limits: &Limits) -> Self {
-        Self {
+        let mut timed = Self {
             inner: body.into_data_stream(),
             idle: limits.upload_idle,
-            pause: Box::pin(sleep(limits.upload_idle)),
             total: limits.upload_time,
-            end: Box::pin(sleep_until(Instant::now() + limits.upload_time)),
-        }
+            bytes_per_s: limits.upload_bytes_per_s,
+            begin: Instant::now(),
+            received: 0,
+            end: Box::pin(sleep(limits.upload_idle)),
+            reason: TooSlow { name: "upload_idle", bound: 0.0 },
+        };
+        timed.wait_anew();
+        timed
+    }
+
+    /// Finds which bound comes first.
+    fn wait_anew(&mut self) {
+        let lag = match self.bytes_per_s {
+            0 => self.total,
+            rate => self.idle.saturating_add(Duration::from_secs(self.received / u64::from(rate))),
+        };
+        let bounds = [
+            (Instant::now() + self.idle, "upload_idle", self.idle.as_secs_f64()),
+            (self.begin + lag, "upload_bytes_per_s", f64::from(self.bytes_per_s)),
+            (self.begin + self.total, "upload_time", self.total.as_secs_f64()),
+        ];
+        let Some(&(at, name, bound)) = bounds.iter().min_by_key(|(at, ..)| *at) else { return };
+        self.reason = TooSlow { name, bound };
+        self.end.as_mut().reset(at);
     }
 }
 
@@ -171,20 +195,13 @@ impl Stream for Timed {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.end.as_mut().poll(context).is_ready() {
-            let slow = TooSlow { name: "upload_time", bound: self.total };
-            return Poll::Ready(Some(Err(slow.into())));
+            return Poll::Ready(Some(Err(self.reason.into())));
         }
-        match self.inner.try_poll_next_unpin(context) {
-            Poll::Ready(piece) => {
-                let next = Instant::now() + self.idle;
-                self.pause.as_mut().reset(next);
-                Poll::Ready(piece.map(|piece| piece.map_err(Into::into)))
-            }
-            Poll::Pending if self.pause.as_mut().poll(context).is_ready() => {
-                let slow = TooSlow { name: "upload_idle", bound: self.idle };
-                Poll::Ready(Some(Err(slow.into())))
-            }
-            Poll::Pending => Poll::Pending,
+        let piece = std::task::ready!(self.inner.try_poll_next_unpin(context));
+        if let Some(Ok(piece)) = &piece {
+            self.received += piece.len() as u64;
         }
+        self.wait_anew();
+        Poll::Ready(piece.map(|piece| piece.map_err(Into::into)))
     }
 }
