@@ -64,6 +64,8 @@ pub struct Limits {
     pub max_upload_bytes: u64,
     /// Bytes of an upload that stay in memory; a larger one goes to a temporary file.
     pub spool_bytes: usize,
+    /// Bytes of memory for uploads, decoded audio and texts of all requests together; what finds no room is answered 503.
+    pub max_request_memory_bytes: u64,
     /// Bytes of all the text parts of one form together, and of a text to speak.
     pub max_text_bytes: usize,
     /// Parts of one form.
@@ -78,7 +80,7 @@ pub struct Limits {
     pub upload_idle: Duration,
     /// Longest time for a whole upload.
     pub upload_time: Duration,
-    /// Bytes a second that an upload must have on the whole, once `upload_idle` has passed.
+    /// Bytes a second that an upload must have on the whole, once twice `upload_idle` has passed; 0: as few as it likes.
     pub upload_bytes_per_s: u32,
     /// Longest time in which a client takes nothing of its answer.
     pub answer_idle: Duration,
@@ -97,6 +99,7 @@ impl Default for Limits {
         Self {
             max_upload_bytes: 512 << 20,
             spool_bytes: 1 << 20,
+            max_request_memory_bytes: 2 << 30,
             max_text_bytes: 1 << 20,
             max_parts: 1000,
             max_requests: 64,

@@ -21,11 +21,7 @@ impl<S> Impatient<S> {
         Self { inner, idle, end: None }
     }
 
-    fn watch<T>(
-        &mut self,
-        context: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+    fn watch<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.end = None;
             return written;
@@ -95,7 +91,7 @@ mod tests {
         let reading = tokio::spawn(async move {
             let mut two = [0; 2];
             for _ in 0..4 {
-                tokio::time::sleep(Duration::from_secs(50)).await;
+                sleep(Duration::from_secs(50)).await;
                 theirs.read_exact(&mut two).await.unwrap();
             }
             theirs

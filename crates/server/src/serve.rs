@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::{BoxError, Router};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
+use axum::{BoxError, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;

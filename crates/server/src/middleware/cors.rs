@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, Any, CorsLayer};
@@ -30,7 +30,8 @@ impl Origins {
             let is_origin = || {
                 let uri: Uri = origin.parse().ok()?;
                 let spelt = format!("{}://{}", uri.scheme_str()?, uri.authority()?);
-                (spelt.eq_ignore_ascii_case(origin)).then(|| HeaderValue::try_from(spelt.to_ascii_lowercase()))
+                (spelt.eq_ignore_ascii_case(origin))
+                    .then(|| HeaderValue::try_from(spelt.to_ascii_lowercase()))
             };
             match (origin, is_origin()) {
                 ("*", _) => all.any = true,
@@ -44,11 +45,13 @@ impl Origins {
     /// Answers preflights, and has browsers show answers to pages of these origins.
     pub(crate) fn layer(&self) -> CorsLayer {
         let layer = CorsLayer::new().max_age(Duration::from_secs(600));
+        let shown = ["x-request-id", "x-mynah-voice", "retry-after"].map(HeaderName::from_static);
+        let layer = layer.expose_headers(shown);
+        if self.listed.is_empty() && !self.any {
+            return CorsLayer::new();
+        }
         if self.any {
             return layer.allow_origin(Any).allow_methods(AllowMethods::mirror_request()).allow_headers(Any);
-        }
-        if self.listed.is_empty() {
-            return layer;
         }
         layer
             .allow_origin(AllowOrigin::list(self.listed.clone()))
@@ -75,7 +78,8 @@ pub(crate) async fn refuse_foreign_pages(
         && !state.config.cors_origins.include(origin)
         && !is_own(origin, headers.get(header::HOST))
     {
-        let message = "Pages of other origins may not call this server; the setting cors_origins names those that may.";
+        let message =
+            "Pages of other origins may not call this server; the setting cors_origins names those that may.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, message).code("foreign_origin"));
     }
     Ok(next.run(request).await)
@@ -103,7 +107,9 @@ mod tests {
         assert!(!two.include(&HeaderValue::from_static("http://example.com")));
         assert!(!Origins::default().include(&HeaderValue::from_static("null")));
         assert!(origins(&["*"]).unwrap().include(&HeaderValue::from_static("null")));
-        for wrong in ["example.com", "https://example.com/", "https://example.com/a", "null", "https://", "a b"] {
+        for wrong in
+            ["example.com", "https://example.com/", "https://example.com/a", "null", "https://", "a b"]
+        {
             assert!(origins(&[wrong]).is_err(), "{wrong}");
         }
     }

@@ -9,6 +9,7 @@ use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::{Stream, StreamExt, TryStreamExt};
+use mynah_engine::Reservation;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -17,12 +18,14 @@ use super::upload::{Upload, too_large};
 use super::{json, multipart};
 use crate::config::Limits;
 use crate::error::ApiError;
+use crate::state::AppState;
 
 /// Parameters of a request for speech, and the recording of a voice in it; other files are read and named by a field of
 /// their own, so that the route can refuse them. In a JSON body the recording counts as text.
 pub(crate) async fn read_speech(
     request: Request,
     limits: &Limits,
+    memory: &mut Reservation,
 ) -> Result<(Fields, Option<Upload>), ApiError> {
     let kind = media_type(request.headers());
     let too_long = || {
@@ -33,35 +36,44 @@ pub(crate) async fn read_speech(
     let slack = 64 << 10;
     let largest = limits.max_text_bytes as u64 + slack;
     let request = request.map(|body| Body::from_stream(Timed::new(body, limits)));
-    match kind {
-        MediaType::Multipart => multipart::read(request, "prompt_speech", limits).await,
+    let (fields, upload) = match kind {
+        MediaType::Multipart => multipart::read(request, "prompt_speech", limits, memory).await?,
         MediaType::Json => {
             if announced_length(request.headers()).is_some_and(|length| length > largest) {
                 return Err(too_long());
             }
-            let body = collect(request.into_body(), largest, too_long).await?;
-            json::read(&body, "prompt_speech", limits).await
+            let body = collect(request, largest, memory, too_long).await?;
+            json::read(&body, "prompt_speech", limits, memory).await?
         }
         MediaType::Other => {
             let message = "Send application/json or multipart/form-data.";
-            Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
+            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
-    }
+    };
+    // The text is the job's from here on.
+    memory.shrink_to(upload.as_ref().map_or(0, Upload::bytes_in_memory));
+    Ok((fields, upload))
 }
 
 /// The JSON object that a request of Xinference's own routes carries, whatever content type it names.
-pub(crate) async fn read_object(request: Request, limits: &Limits) -> Result<Map<String, Value>, ApiError> {
+pub(crate) async fn read_object(request: Request, state: &AppState) -> Result<Map<String, Value>, ApiError> {
+    let limits = &state.limits();
+    let memory = &mut state.memory()?;
     let largest = limits.max_text_bytes as u64;
     let too_long = || {
         let message = format!("The request is larger than {largest} bytes, the bound max_text_bytes.");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     };
-    let body = Body::from_stream(Timed::new(request.into_body(), limits));
-    json::read_object(&collect(body, largest, too_long).await?)
+    let request = request.map(|body| Body::from_stream(Timed::new(body, limits)));
+    json::read_object(&collect(request, largest, memory, too_long).await?)
 }
 
 /// Parameters and audio of an audio route's request.
-pub(crate) async fn read(request: Request, limits: &Limits) -> Result<(Fields, Upload), ApiError> {
+pub(crate) async fn read(
+    request: Request,
+    limits: &Limits,
+    memory: &mut Reservation,
+) -> Result<(Fields, Upload), ApiError> {
     let kind = media_type(request.headers());
     let slack = limits.max_text_bytes as u64;
     let largest = match kind {
@@ -78,13 +90,14 @@ pub(crate) async fn read(request: Request, limits: &Limits) -> Result<(Fields, U
     }
     let request = request.map(|body| Body::from_stream(Timed::new(body, limits)));
     let (fields, upload) = match kind {
-        MediaType::Multipart => multipart::read(request, "file", limits).await?,
+        MediaType::Multipart => multipart::read(request, "file", limits, memory).await?,
         _ => {
-            let body = collect(request.into_body(), largest, || too_large("file", limits)).await?;
-            json::read(&body, "file", limits).await?
+            let body = collect(request, largest, memory, || too_large("file", limits)).await?;
+            json::read(&body, "file", limits, memory).await?
         }
     };
     let upload = upload.ok_or_else(|| ApiError::missing("file", "Send the audio in the parameter file."))?;
+    memory.shrink_to(upload.bytes_in_memory());
     Ok((fields, upload))
 }
 
@@ -107,8 +120,19 @@ fn announced_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn collect(body: Body, largest: u64, too_large: impl Fn() -> ApiError) -> Result<Vec<u8>, ApiError> {
-    let mut pieces = body.into_data_stream();
+/// What stands in memory while a JSON body is read: the body, its texts, and audio without white space.
+const COPIES_OF_BODY: u64 = 3;
+
+/// Reads a whole body. The memory for one of announced length is taken before any of it is read.
+async fn collect(
+    request: Request,
+    largest: u64,
+    memory: &mut Reservation,
+    too_large: impl Fn() -> ApiError,
+) -> Result<Vec<u8>, ApiError> {
+    let mut held = announced_length(request.headers()).unwrap_or(0).min(largest);
+    memory.grow(held.saturating_mul(COPIES_OF_BODY))?;
+    let mut pieces = request.into_body().into_data_stream();
     let mut whole = Vec::new();
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| {
@@ -116,8 +140,13 @@ async fn collect(body: Body, largest: u64, too_large: impl Fn() -> ApiError) -> 
                 ApiError::new(StatusCode::BAD_REQUEST, "The body ended before it was complete.")
             })
         })?;
-        if (whole.len() + piece.len()) as u64 > largest {
+        let length = (whole.len() + piece.len()) as u64;
+        if length > largest {
             return Err(too_large());
+        }
+        if length > held {
+            memory.grow((length - held) * COPIES_OF_BODY)?;
+            held = length;
         }
         whole.extend_from_slice(&piece);
     }
@@ -177,7 +206,8 @@ impl Timed {
     fn wait_anew(&mut self) {
         let lag = match self.bytes_per_s {
             0 => self.total,
-            rate => self.idle.saturating_add(Duration::from_secs(self.received / u64::from(rate))),
+            // A pause that is allowed, and as long again for the bytes behind it.
+            rate => (self.idle * 2).saturating_add(Duration::from_secs(self.received / u64::from(rate))),
         };
         let bounds = [
             (Instant::now() + self.idle, "upload_idle", self.idle.as_secs_f64()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use mynah_engine::{Job, JobEvent, Lease, Selected, TranscribeRequest};
+use mynah_engine::{Job, JobEvent, Lease, Reservation, Selected, TranscribeRequest};
 use mynah_models::{Task, Transcript};
 
 use crate::error::ApiError;
@@ -35,7 +35,8 @@ pub(crate) async fn translations(
 async fn answer(state: &AppState, task: Task, request: Request) -> Result<Response, ApiError> {
     let place = state.place()?;
     let limits = &state.limits();
-    let (fields, upload) = read(request, limits).await?;
+    let mut memory = state.memory()?;
+    let (fields, upload) = read(request, limits, &mut memory).await?;
     let TranscriptionParams { model, options, response } = TranscriptionParams::from_fields(fields, task)?;
     let Selected { model, lease } = state.select(&model)?;
     let audio = upload.into();
@@ -45,6 +46,7 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
         metrics: Arc::clone(&state.metrics),
         lease,
         deadline: Deadline::after(limits.request_time),
+        _memory: memory,
     };
     if response.stream {
         return events::answer(job, response.logprobs, open_language, place).await;
@@ -60,6 +62,8 @@ pub(crate) struct TimedJob {
     /// Of the running model; `None` where the request loads one.
     lease: Option<Lease>,
     deadline: Deadline,
+    /// Of the upload.
+    _memory: Reservation,
 }
 
 impl TimedJob {
