@@ -78,7 +78,7 @@ pub enum Error {
     },
     /// The model does not fit into the memory for models beside those in use.
     #[error(
-        "no memory for {model}: it needs about {}, and {} of {} are taken by models in use or pinned",
+        "no memory for {model}: it needs about {}, and {} of {} (memory_budget_bytes) are taken by models in use or pinned",
         megabytes(*.needed_bytes), megabytes(*.taken_bytes), megabytes(*.budget_bytes)
     )]
     NoMemory {
@@ -119,7 +119,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// As many jobs as are allowed are under way.
-    #[error("the server is busy: queue_length jobs are under way; try again in {retry_after_s} s")]
+    #[error("the server is busy: as many jobs are under way as queue_length allows; try again in {retry_after_s} s")]
     Busy {
         /// When a place is likely to be free, whole seconds.
         retry_after_s: u64,
