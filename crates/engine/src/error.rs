@@ -119,7 +119,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// As many jobs as are allowed are under way.
-    #[error("the server is busy: as many jobs are under way as queue_length allows; try again in {retry_after_s} s")]
+    #[error(
+        "the server is busy: as many jobs are under way as queue_length allows; try again in {retry_after_s} s"
+    )]
     Busy {
         /// When a place is likely to be free, whole seconds.
         retry_after_s: u64,

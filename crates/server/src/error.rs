@@ -254,7 +254,9 @@ impl From<mynah_engine::Error> for ApiError {
             }
             E::Encode(_) => Self::internal(&error, "The speech cannot be encoded"),
             E::Audio(audio) => Self::undecodable(audio),
-            E::NoSpace { .. } => Self::internal(&error, "The server's disk is full"),
+            E::NoSpace { .. } => {
+                Self::internal(&error, "The server's disk is full").status(StatusCode::INSUFFICIENT_STORAGE)
+            }
             _ => Self::internal(&error, "The server failed"),
         }
     }

@@ -202,7 +202,23 @@ async fn a_full_house_is_told_before_the_upload_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_asked_to_stop_finishes_or_cuts_off() {
+async fn who_is_asked_to_stop_finishes() {
+    let served = serve(|limits| limits.shutdown_grace = Duration::from_secs(60)).await;
+    let members = serde_json::json!({"input": "word ".repeat(500), "response_format": "wav"});
+    let mut stream = served.connect().await;
+    stream.write_all(&bytes(json(SPEECH, speech_body(&members).to_string())).await).await.unwrap();
+    stream.read_u8().await.unwrap();
+    served.stop.send(()).unwrap();
+    while TcpStream::connect(served.address).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let answer = all(stream).await;
+    assert!(answer.len() > 10_000_000 && answer.ends_with("0\r\n\r\n"), "{} bytes", answer.len());
+    tokio::time::timeout(Duration::from_secs(20), served.ended).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_asked_to_stop_cuts_off_what_does_not_end() {
     let served = serve(|_| {}).await;
     let mut endless = served.connect().await;
     endless.write_all(&transcription("slow", true).await).await.unwrap();
