@@ -85,6 +85,17 @@ impl Reservation {
         }
     }
 
+    /// Whether it could take more now.
+    ///
+    /// # Errors
+    /// As [`Reservation::grow`].
+    pub fn check(&mut self, bytes: u64) -> Result<(), Error> {
+        let before = self.bytes;
+        self.grow(bytes)?;
+        self.shrink_to(before);
+        Ok(())
+    }
+
     /// Gives back all but `bytes`.
     pub fn shrink_to(&mut self, bytes: u64) {
         let back = self.bytes.saturating_sub(bytes);

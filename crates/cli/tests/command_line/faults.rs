@@ -196,8 +196,11 @@ fn a_home_that_cannot_be_written_to_serves_all_the_same() {
     let body = json!({"model": "voice", "input": "你好。"}).to_string();
     let url = server.endpoint() + "/v1/audio/speech";
     assert_eq!(curl(&["-o", "/dev/null", "-w", "%{http_code}", "--json", &body, &url]), "200");
-    let (status, answer) = server.send("POST /v1/admin/keys", "{\"name\": \"x\"}");
-    assert_eq!(status, 500, "{answer}");
+    let weights = home.path().join("weights").display().to_string();
+    let model = json!({"model_name": "own", "model_family": "ChatTTS", "model_uri": weights}).to_string();
+    let register = json!({"model": model, "persist": true}).to_string();
+    let (status, answer) = server.send("POST /v1/model_registrations/audio", &register);
+    assert_eq!(status, 500, "a promise that cannot be kept: {answer}");
     assert_eq!(curl(&["-o", "/dev/null", "-w", "%{http_code}", "--json", &body, &url]), "200");
     server.end();
 }

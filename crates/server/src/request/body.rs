@@ -123,15 +123,16 @@ fn announced_length(headers: &HeaderMap) -> Option<u64> {
 /// What stands in memory while a JSON body is read: the body, its texts, and audio without white space.
 const COPIES_OF_BODY: u64 = 3;
 
-/// Reads a whole body. The memory for one of announced length is taken before any of it is read.
+/// Reads a whole body. One whose announced length finds no memory is refused before any of it is read; but memory is taken
+/// as bytes come, so that nobody keeps others out by mere announcements.
 async fn collect(
     request: Request,
     largest: u64,
     memory: &mut Reservation,
     too_large: impl Fn() -> ApiError,
 ) -> Result<Vec<u8>, ApiError> {
-    let mut held = announced_length(request.headers()).unwrap_or(0).min(largest);
-    memory.grow(held.saturating_mul(COPIES_OF_BODY))?;
+    let announced = announced_length(request.headers()).unwrap_or(0).min(largest);
+    memory.check(announced.saturating_mul(COPIES_OF_BODY))?;
     let mut pieces = request.into_body().into_data_stream();
     let mut whole = Vec::new();
     while let Some(piece) = pieces.next().await {
@@ -144,10 +145,7 @@ async fn collect(
         if length > largest {
             return Err(too_large());
         }
-        if length > held {
-            memory.grow((length - held) * COPIES_OF_BODY)?;
-            held = length;
-        }
+        memory.grow(piece.len() as u64 * COPIES_OF_BODY)?;
         whole.extend_from_slice(&piece);
     }
     Ok(whole)
