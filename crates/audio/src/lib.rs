@@ -12,8 +12,8 @@ mod resample;
 pub mod vad;
 
 pub use decode::{
-    AudioInfo, DecodeError, DecodeLimits, Decoded, Limit, SUPPORTED_FORMATS, decode, decode_at, decode_bytes,
-    decode_file,
+    AudioInfo, DecodeError, DecodeLimits, Decoded, Limit, SUPPORTED_FORMATS, Watch, decode, decode_at,
+    decode_bytes, decode_file,
 };
 pub use encode::{EncodeError, EncodeOptions, Encoder, OutputFormat, encode};
 

@@ -61,7 +61,8 @@ pub(crate) enum Command {
         http://127.0.0.1:9997/v1/audio/transcriptions")]
     Serve(Box<ServeArgs>),
     /// List the models and what of them is on this disk
-    #[command(after_help = "Example:\n  mynah models --json | jq -r '.[] | select(.on_disk) | .name'")]
+    #[command(after_help = "Examples:\n  mynah models --json | jq -r '.[] | select(.on_disk) | .name'\n  \
+        mynah models --check")]
     Models(ModelsArgs),
     /// Fetch models and print where they are
     #[command(after_help = "Example:\n  mynah pull whisper-base")]
@@ -345,6 +346,10 @@ pub(crate) struct ModelsArgs {
     /// One JSON array
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Compare all files that were fetched with their checksums
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) check: bool,
 }
 
 #[derive(Args, Debug)]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use mynah_engine::{Engine, ModelStatus, Settings};
+use mynah_engine::{Engine, Error, ModelStatus, Settings};
 use serde::Serialize;
 
 use crate::args::{ModelsArgs, NamesArgs};
@@ -11,8 +11,11 @@ use crate::interrupt::interruptible;
 use crate::output;
 use crate::progress::Bars;
 
-/// The catalogue as a table or as JSON.
+/// The catalogue as a table or as JSON, or whether what is here of it is sound.
 pub(crate) fn list(args: &ModelsArgs) -> Result<(), Failure> {
+    if args.check {
+        return check();
+    }
     let models = Engine::open(Settings::from_env()?)?.models();
     let text = if args.json {
         output::line(&models.iter().map(Row::new).collect::<Vec<_>>())?
@@ -20,6 +23,32 @@ pub(crate) fn list(args: &ModelsArgs) -> Result<(), Failure> {
         table(&models)
     };
     Ok(io::stdout().lock().write_all(text.as_bytes())?)
+}
+
+/// Reads every file that was fetched.
+fn check() -> Result<(), Failure> {
+    let engine = Engine::open(Settings::from_env()?)?;
+    let mut failed = false;
+    for model in engine.models() {
+        let (engine, name) = (engine.clone(), model.entry.name);
+        let checked = interruptible({
+            let name = name.clone();
+            move |cancel| match engine.check(&name, cancel) {
+                Err(Error::Cancelled) => Err(Error::Cancelled.into()),
+                outcome => Ok(outcome),
+            }
+        })?;
+        match checked {
+            Ok(_) => writeln!(io::stdout(), "{name}: sound")?,
+            // Nothing of ours to compare.
+            Err(Error::NotOnDisk(_) | Error::NotOurs { .. }) => {}
+            Err(error) => {
+                failed = true;
+                complain(&error.to_string());
+            }
+        }
+    }
+    if failed { Err(Failure::Failed(None)) } else { Ok(()) }
 }
 
 /// Fetches models and prints their folders.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use mynah_engine::{Engine, Settings as EngineSettings};
 use mynah_server::auth::{Auth, AuthConfig, MIN_KEY_CHARS, Store};
-use mynah_server::{Control, Limits, LocalModel, ServerConfig};
+use mynah_server::{Control, Limits, LocalModel, Origins, ServerConfig, Tls};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -67,8 +67,9 @@ async fn serve(
     let asked_to_stop = Arc::clone(&config.stop);
     engine.restore();
     let auth = config.auth.clone();
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
     let (router, control) = mynah_server::router_and_control(engine, config);
-    ready(address)?;
+    ready(scheme, address)?;
     let reloading = tokio::spawn(reload.whenever(hang_up, control.clone(), auth));
     let stop = async move {
         tokio::select! {
@@ -93,9 +94,9 @@ fn warn_of_openness(address: SocketAddr, auth: &Auth) {
 }
 
 /// The one line on standard output.
-fn ready(address: SocketAddr) -> Result<(), Failure> {
+fn ready(scheme: &str, address: SocketAddr) -> Result<(), Failure> {
     let mut out = io::stdout();
-    writeln!(out, "mynah {} listens on http://{address}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "mynah {} listens on {scheme}://{address}", env!("CARGO_PKG_VERSION"))?;
     Ok(out.flush()?)
 }
 
@@ -121,6 +122,9 @@ impl Reload {
             match read.await {
                 Ok(Ok((limits, log_level))) => {
                     control.set_limits(limits);
+                    if let Err(error) = control.reload_tls() {
+                        tracing::error!(%error, "the certificate stays as it was");
+                    }
                     if !self.level_is_fixed {
                         self.level.set(&log_level);
                     }
@@ -176,6 +180,8 @@ fn read(args: &ServeArgs) -> Result<Settings, Failure> {
         ("host", args.host.clone()),
         ("compute", args.compute.and_then(|c| c.to_possible_value()).map(|c| c.get_name().to_owned())),
         ("auth_config", args.auth_config.as_ref().map(path)),
+        ("tls_cert", args.tls_cert.as_ref().map(path)),
+        ("tls_key", args.tls_key.as_ref().map(path)),
         ("log_level", args.log_level.clone()),
         ("log_format", args.log_format.clone()),
         ("auth", args.auth.clone()),
@@ -187,6 +193,9 @@ fn read(args: &ServeArgs) -> Result<Settings, Failure> {
     }
     if !args.api_key.is_empty() {
         sources.put("api_keys", args.api_key.clone());
+    }
+    if !args.cors_origin.is_empty() {
+        sources.put("cors_origins", args.cors_origin.clone());
     }
     let settings = sources.settings()?;
     if logging::level_name(&settings.log_level).is_none() {
@@ -272,12 +281,24 @@ impl Plan {
         let address = address.ok_or_else(|| {
             Failure::Usage(format!("host: {:?} is no address of this machine", settings.host))
         })?;
+        let tls = match (settings.tls_cert, settings.tls_key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some(
+                Tls::open(certificate, key)
+                    .map_err(|error| Failure::Usage(format!("tls_cert and tls_key: {error}")))?,
+            ),
+            _ => return Err(Failure::Usage("tls_cert and tls_key go together".to_owned())),
+        };
+        let cors_origins = Origins::new(&settings.cors_origins)
+            .map_err(|error| Failure::Usage(format!("cors_origins: {error}")))?;
         local_models.extend(settings.models.into_iter().map(|(name, path)| LocalModel { name, path }));
         Ok(Self {
             address,
             engine,
             server: ServerConfig {
                 auth,
+                cors_origins,
+                tls,
                 wait_for_models: !settings.no_wait,
                 local_models,
                 limits,

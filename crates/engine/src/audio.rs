@@ -3,29 +3,51 @@
 use std::fs::File;
 use std::io::Cursor;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use mynah_audio::{DecodeError, DecodeLimits, Decoded, decode_at};
+use mynah_audio::{DecodeError, DecodeLimits, Decoded, Watch, decode_at};
 use mynah_models::CancelFlag;
 
+use crate::request_memory::Reservation;
+use crate::sync::lock;
 use crate::{AudioSource, Error};
 
-/// Decodes to mono at `rate_hz`. A temporary file is deleted afterwards.
+/// Decodes to mono at `rate_hz`, taking the memory of the samples from `memory`. A temporary file is deleted afterwards.
 pub(crate) fn decode(
     audio: AudioSource,
     rate_hz: u32,
     limits: &DecodeLimits,
+    memory: &mut Reservation,
     cancel: &CancelFlag,
 ) -> Result<Decoded, Error> {
-    let cancelled = || cancel.is_cancelled();
-    let from_file = |path: &Path| decode_at(rate_hz, File::open(path)?, limits, &cancelled);
+    let watch = Accounted { cancel, memory: Mutex::new((memory, None)) };
+    let from_file = |path: &Path| decode_at(rate_hz, File::open(path)?, limits, &watch);
     let decoded = match audio {
         AudioSource::Path(path) => from_file(&path),
-        AudioSource::Bytes(bytes) => decode_at(rate_hz, Cursor::new(bytes), limits, &cancelled),
+        AudioSource::Bytes(bytes) => decode_at(rate_hz, Cursor::new(bytes), limits, &watch),
         AudioSource::TempFile(path) => from_file(&path),
     };
-    decoded.map_err(|error| match error {
-        DecodeError::Cancelled => Error::Cancelled,
-        other => Error::Audio(Arc::new(other)),
+    let refused = lock(&watch.memory).1.take();
+    decoded.map_err(|error| match (error, refused) {
+        (DecodeError::Cancelled, _) => Error::Cancelled,
+        (DecodeError::NoMemory, Some(refused)) => refused,
+        (other, _) => Error::Audio(Arc::new(other)),
     })
+}
+
+/// Asks for the memory of a request's samples, and keeps why there was no more.
+struct Accounted<'a> {
+    cancel: &'a CancelFlag,
+    memory: Mutex<(&'a mut Reservation, Option<Error>)>,
+}
+
+impl Watch for Accounted<'_> {
+    fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    fn may_take(&self, bytes: usize) -> bool {
+        let (memory, refused) = &mut *lock(&self.memory);
+        memory.grow(bytes as u64).map_err(|error| *refused = Some(error)).is_ok()
+    }
 }

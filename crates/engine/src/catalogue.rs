@@ -9,8 +9,8 @@ use crate::Error;
 
 mod registered;
 
-pub(crate) use registered::Registered;
 pub use registered::Registration;
+pub(crate) use registered::{Registered, is_invisible};
 
 const EMBEDDED: &str = include_str!("../data/catalogue.toml");
 

@@ -19,6 +19,7 @@ use crate::instances::Instances;
 use crate::job::{Paced, Told};
 use crate::loaded::Loaded;
 use crate::records::Records;
+use crate::request_memory::RequestMemory;
 use crate::speech::Cache;
 use crate::store::Store;
 use crate::sync::lock;
@@ -118,6 +119,7 @@ struct Inner {
     transcribers: Loaded<dyn Transcriber>,
     synthesizers: Loaded<dyn Synthesizer>,
     loaders: Loaders,
+    memory: RequestMemory,
     speeches: Mutex<Cache>,
     /// When a voice could not be fetched for a name that it merely stands for.
     missed_voice: Mutex<Option<Instant>>,
@@ -165,6 +167,7 @@ impl Engine {
             transcribers: Loaded::default(),
             synthesizers: Loaded::default(),
             loaders,
+            memory: RequestMemory::default(),
             speeches: Mutex::new(Cache::new(settings.speech_cache_bytes)),
             missed_voice: Mutex::new(None),
             turnstile: Arc::default(),
@@ -235,6 +238,15 @@ impl Engine {
         Ok(folder)
     }
 
+    /// Compares the files of a model, and its voices, with their checksums; returns the model's folder. Blocks while it
+    /// reads all of them.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], unknown name, not on disk, or in a cache that belongs to another program.
+    pub fn check(&self, name: &str, cancel: &CancelFlag) -> Result<PathBuf, Error> {
+        self.inner.store.check(&*self.inner.catalogue.find(name)?, cancel)
+    }
+
     /// Deletes a model from disk and memory; jobs that use it go on. Returns the bytes freed.
     ///
     /// # Errors
@@ -293,6 +305,19 @@ impl Engine {
             })
             .map_err(|_| self.inner.busy())?;
         Ok(job)
+    }
+
+    /// The memory of requests, for what they take before they become jobs.
+    pub fn request_memory(&self) -> &RequestMemory {
+        &self.inner.memory
+    }
+
+    /// Whether one more job would be taken now.
+    ///
+    /// # Errors
+    /// [`Error::Busy`].
+    pub fn has_room(&self) -> Result<(), Error> {
+        if self.jobs() < self.inner.settings.queue_length { Ok(()) } else { Err(self.inner.busy()) }
     }
 
     /// Jobs under way.
@@ -382,9 +407,19 @@ impl Inner {
         events: &UnboundedSender<JobEvent>,
     ) -> Result<Transcript, Error> {
         let TranscribeRequest { model, audio, options, client } = request;
+        let mut memory = self.memory.reserve(0)?;
         // Audio first: a file that cannot be read must not cost a download.
-        let Decoded { samples, info } =
-            audio::decode(audio, mynah_audio::SAMPLE_RATE, &self.settings.decode_limits, cancel)?;
+        let Decoded { samples, info } = audio::decode(
+            audio,
+            mynah_audio::SAMPLE_RATE,
+            &self.settings.decode_limits,
+            &mut memory,
+            cancel,
+        )?;
+        if options.vad.is_some() {
+            // The speech is cut out into samples of its own.
+            memory.grow(size_of_val(samples.as_slice()) as u64)?;
+        }
         let tell = |event| {
             // Fails once nobody listens; then the job is cancelled already.
             let _ = events.send(event);
@@ -396,7 +431,18 @@ impl Inner {
         let client = client.unwrap_or_else(|| ClientId(self.strangers.fetch_add(1, Ordering::Relaxed)));
         let pace = Paced::new(&self.windows, &self.turnstile, client, cancel);
         let control = Control { cancel, pace: &pace };
-        Ok(transcriber.transcribe(&samples, &options, control, &mut Told(events))?)
+        self.using(&model, || Ok(transcriber.transcribe(&samples, &options, control, &mut Told(events))?))
+    }
+
+    /// Lets a model work. One that panics may have left anything behind, so the next job loads it anew; those that use it
+    /// go on.
+    fn using<T>(&self, model: &ModelRef, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            let reason = panic_text(panic.as_ref());
+            tracing::error!(%model, reason, "a model panicked and is loaded anew");
+            self.forget(model);
+            Err(Error::Internal(reason.to_owned()))
+        })
     }
 
     fn busy(&self) -> Error {

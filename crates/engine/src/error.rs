@@ -78,7 +78,7 @@ pub enum Error {
     },
     /// The model does not fit into the memory for models beside those in use.
     #[error(
-        "no memory for {model}: it needs about {}, and {} of {} are taken by models in use or pinned",
+        "no memory for {model}: it needs about {}, and {} of {} (memory_budget_bytes) are taken by models in use or pinned",
         megabytes(*.needed_bytes), megabytes(*.taken_bytes), megabytes(*.budget_bytes)
     )]
     NoMemory {
@@ -90,6 +90,19 @@ pub enum Error {
         taken_bytes: u64,
         /// The bound, [`Settings::memory_budget_bytes`](crate::Settings::memory_budget_bytes).
         budget_bytes: u64,
+    },
+    /// Requests under way leave too little memory for this one, or it would need more than all of them may have.
+    #[error(
+        "the request needs {} of memory; all requests together may take {} (max_request_memory_bytes), and others have {}",
+        megabytes(*.needed_bytes), megabytes(*.bound_bytes), megabytes(*.others_bytes)
+    )]
+    RequestMemory {
+        /// What it would have then.
+        needed_bytes: u64,
+        /// What others have.
+        others_bytes: u64,
+        /// The bound, [`RequestMemory::set_bound`](crate::RequestMemory::set_bound).
+        bound_bytes: u64,
     },
     /// A description of a model cannot be registered.
     #[error("{0}")]
@@ -106,7 +119,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// As many jobs as are allowed are under way.
-    #[error("the server is busy; try again in {retry_after_s} s")]
+    #[error(
+        "the server is busy: as many jobs are under way as queue_length allows; try again in {retry_after_s} s"
+    )]
     Busy {
         /// When a place is likely to be free, whole seconds.
         retry_after_s: u64,
@@ -131,6 +146,31 @@ pub enum Error {
         model: String,
         /// One line a source: its name and what happened.
         attempts: Vec<String>,
+    },
+    /// Our copy of the model is not what was fetched.
+    #[error(
+        "the weights of {model} are damaged: {reason}; `mynah rm {model}` and `mynah pull {model}` fetch them anew"
+    )]
+    Damaged {
+        /// Catalogue name.
+        model: String,
+        /// Which file, and what is wrong with it.
+        reason: String,
+    },
+    /// The machine has too little memory for the model.
+    #[error(
+        "no memory for {model}: it needs about {}, and {} are left by {bound}",
+        megabytes(*.needed_bytes), megabytes(*.available_bytes)
+    )]
+    OutOfMemory {
+        /// Name of the model.
+        model: String,
+        /// What it needs.
+        needed_bytes: u64,
+        /// What is left.
+        available_bytes: u64,
+        /// Who bounds it: the machine or the control group.
+        bound: &'static str,
     },
     /// The disk is full, or would be.
     #[error("no space in {path}: {}", space(*.needed_bytes, *.available_bytes))]
@@ -175,7 +215,7 @@ impl Error {
     pub(crate) fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                 Error::NoSpace { path, needed_bytes: None, available_bytes: None }
             }
             _ => Error::Io { path, source: Arc::new(source) },

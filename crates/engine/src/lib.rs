@@ -8,6 +8,7 @@
 //! names, whether it runs or has yet to be loaded.
 
 mod audio;
+mod available_memory;
 mod catalogue;
 mod engine;
 mod error;
@@ -17,6 +18,7 @@ mod journal;
 mod loaded;
 mod pull;
 mod records;
+mod request_memory;
 mod settings;
 mod speech;
 mod store;
@@ -34,6 +36,7 @@ pub use job::{AudioSource, Job, JobEvent, TranscribeRequest};
 pub use journal::{Event, Severity};
 pub use loaded::LoadProgress;
 pub use pull::PullProgress;
+pub use request_memory::{RequestMemory, Reservation};
 pub use settings::{Patience, Settings, SourcePreference};
 pub use speech::{Recording, SpeakRequest, SpeechEvent, SpeechJob, Spoken};
 pub use store::{OnDisk, Origin};

@@ -81,6 +81,8 @@ pub struct Settings {
     /// Bytes of weights in memory at once; models that are not in use make room, the longest unused first. `None`: no
     /// bound.
     pub memory_budget_bytes: Option<u64>,
+    /// Where `proc` and `sys` tell how much memory is left; `/`, except for tests.
+    pub system_root: PathBuf,
     /// Whether models that were running when the last process ended are launched again.
     pub restore_running: bool,
     /// Bytes of finished speech that are kept for requests that ask for the same again; 0 keeps none.
@@ -109,6 +111,7 @@ impl Settings {
             load_on_request: true,
             unload_after: None,
             memory_budget_bytes: None,
+            system_root: PathBuf::from("/"),
             restore_running: false,
             speech_cache_bytes: 16 << 20,
             decode_limits: DecodeLimits::default(),

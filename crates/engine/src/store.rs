@@ -10,7 +10,10 @@
 //! A model appears and disappears by the rename of its folder, so a process that is killed leaves no half of one.
 //! Checkpoints that other programs keep in their caches are used where they lie.
 
-use std::fs::{self, File, TryLockError};
+use std::collections::BTreeMap;
+use std::fs::{self, File, Permissions, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -20,6 +23,8 @@ use serde::{Deserialize, Serialize};
 use crate::pull::{self, checkpoint};
 use crate::sync::CANCEL_POLL;
 use crate::{Entry, Error, PullProgress, Settings, Source, Voice};
+
+mod integrity;
 
 const MANIFEST: &str = "mynah.json";
 
@@ -63,6 +68,9 @@ pub(crate) struct Manifest {
     pub(crate) source: String,
     pub(crate) revision: String,
     pub(crate) files: Vec<StoredFile>,
+    /// When each file was last seen to hold what its sha256 says: its time of change then, nanoseconds since 1970.
+    #[serde(default)]
+    pub(crate) sound: BTreeMap<String, u64>,
 }
 
 /// The folders that models are looked for in.
@@ -93,20 +101,51 @@ impl Store {
     }
 
     fn locate_own(&self, entry: &Entry) -> Option<OnDisk> {
-        let path = self.models.join(&entry.name);
-        let manifest: Manifest = serde_json::from_slice(&fs::read(path.join(MANIFEST)).ok()?).ok()?;
-        let whole =
-            |file: &StoredFile| fs::metadata(path.join(&file.name)).is_ok_and(|m| m.len() == file.bytes);
-        if let Some(file) = manifest.files.iter().find(|file| !whole(file)) {
-            tracing::warn!(
-                model = entry.name,
-                file = file.name,
-                "a file is damaged; the model counts as absent"
-            );
+        let (path, manifest) = self.manifest(entry)?;
+        if let Some(damage) = integrity::missing_bytes(&path, &manifest) {
+            tracing::warn!(model = entry.name, damage, "a file is damaged; the model counts as absent");
             return None;
         }
         let bytes = manifest.files.iter().map(|file| file.bytes).sum();
         Some(OnDisk { path, bytes, origin: Origin::Store })
+    }
+
+    fn manifest(&self, entry: &Entry) -> Option<(PathBuf, Manifest)> {
+        let path = self.models.join(&entry.name);
+        let manifest = serde_json::from_slice(&fs::read(path.join(MANIFEST)).ok()?).ok()?;
+        Some((path, manifest))
+    }
+
+    /// What is wrong with our copy of a model, if there is one: first its sizes, then the checksums of files that were
+    /// changed since they were last seen to be sound, or with `thorough` of all.
+    fn damage(&self, entry: &Entry, thorough: bool, cancel: &CancelFlag) -> Result<Option<String>, Error> {
+        let Some((path, mut manifest)) = self.manifest(entry) else { return Ok(None) };
+        if let Some(damage) = integrity::missing_bytes(&path, &manifest) {
+            return Ok(Some(damage));
+        }
+        let before = manifest.sound.clone();
+        let damage = integrity::wrong_bytes(&path, &mut manifest, thorough, cancel)?;
+        if manifest.sound != before
+            && let Err(error) = save(&path, &manifest)
+        {
+            tracing::info!(%error, "checksums will be looked at again next time");
+        }
+        Ok(damage)
+    }
+
+    /// Compares all of a model's files with their checksums.
+    pub(crate) fn check(&self, entry: &Entry, cancel: &CancelFlag) -> Result<PathBuf, Error> {
+        let Some((path, _)) = self.manifest(entry) else {
+            return Err(match self.locate(entry) {
+                Some(found) => Error::NotOurs { name: entry.name.clone(), path: found.path },
+                None => Error::NotOnDisk(entry.name.clone()),
+            });
+        };
+        let damage = match self.damage(entry, true, cancel)? {
+            Some(damage) => Some(damage),
+            None => integrity::wrong_voice(&self.voices(entry), entry, cancel)?,
+        };
+        damage.map_or(Ok(path), |reason| Err(Error::Damaged { model: entry.name.clone(), reason }))
     }
 
     fn locate_in_hub_caches(&self, entry: &Entry) -> Option<OnDisk> {
@@ -154,9 +193,31 @@ impl Store {
         on_progress: &mut dyn FnMut(PullProgress),
         cancel: &CancelFlag,
     ) -> Result<PathBuf, Error> {
-        if let Some(found) = self.locate(entry) {
+        let damage = self.damage(entry, false, cancel)?;
+        if damage.is_none()
+            && let Some(found) = self.locate(entry)
+        {
             return Ok(found.path);
         }
+        let Some(reason) = damage else { return self.fetch(entry, settings, on_progress, cancel) };
+        tracing::warn!(model = entry.name, reason, "a model is damaged and is fetched again");
+        self.fetch(entry, settings, on_progress, cancel).map_err(|error| match error {
+            Error::Offline(_) => Error::Damaged { model: entry.name.clone(), reason },
+            Error::NoNetwork { .. } | Error::Download { .. } => {
+                Error::Damaged { model: entry.name.clone(), reason: format!("{reason}; {error}") }
+            }
+            other => other,
+        })
+    }
+
+    /// Fetches what is not here, or not sound.
+    fn fetch(
+        &self,
+        entry: &Entry,
+        settings: &Settings,
+        on_progress: &mut dyn FnMut(PullProgress),
+        cancel: &CancelFlag,
+    ) -> Result<PathBuf, Error> {
         if let Some(Source::Local { path }) = entry.sources.first() {
             let attempts = vec![format!("there is no {}", path.display())];
             return Err(Error::Download { model: entry.name.clone(), attempts });
@@ -165,11 +226,14 @@ impl Store {
             return Err(Error::Offline(entry.name.clone()));
         }
         let _lock = self.lock(entry, on_progress, cancel)?;
-        if let Some(found) = self.locate(entry) {
+        if let Some(found) = self.locate(entry)
+            && self.damage(entry, false, cancel)?.is_none()
+        {
             return Ok(found.path);
         }
         let partial = self.models.join(".partial").join(&entry.name);
-        let (folder, manifest) = pull::fetch(entry, settings, &partial, on_progress, cancel)?;
+        let (folder, mut manifest) = pull::fetch(entry, settings, &partial, on_progress, cancel)?;
+        manifest.sound = integrity::times(&folder, &manifest);
         let path = self.finish(entry, &folder, &manifest)?;
         // What other sources left behind; it is of no use any more.
         let _ = fs::remove_dir_all(&partial);
@@ -217,11 +281,7 @@ impl Store {
 
     /// Makes a fetched folder the model.
     fn finish(&self, entry: &Entry, folder: &Path, manifest: &Manifest) -> Result<PathBuf, Error> {
-        let file = folder.join(MANIFEST);
-        let text = serde_json::to_vec_pretty(manifest).map_err(|e| Error::Internal(e.to_string()))?;
-        fs::write(&file, text)
-            .and_then(|()| File::open(&file)?.sync_all())
-            .map_err(|e| Error::io(&file, e))?;
+        save(folder, manifest)?;
         let path = self.models.join(&entry.name);
         if path.exists() {
             self.trash(&path)?;
@@ -293,6 +353,17 @@ impl Store {
         fs::create_dir_all(&path).map_err(|e| Error::io(&path, e))?;
         Ok(path)
     }
+}
+
+/// Writes the manifest of a model in `folder`, whole or not at all.
+fn save(folder: &Path, manifest: &Manifest) -> Result<(), Error> {
+    let io = |error| Error::io(folder, error);
+    let text = serde_json::to_vec_pretty(manifest).map_err(|e| Error::Internal(e.to_string()))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    file.write_all(&text).and_then(|()| file.as_file().sync_all()).map_err(io)?;
+    // Temporary files are their owner's alone; a model may be read by other users.
+    file.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(io)?;
+    file.persist(folder.join(MANIFEST)).map(drop).map_err(|error| io(error.error))
 }
 
 /// The checkpoint that a registered model names by its path.

@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::auth::Auth;
+use crate::middleware::Origins;
+use crate::tls::Tls;
 
 /// Settings of the HTTP side; [`Default`] suits one machine. Holds secrets, hence no `Debug`.
 #[derive(Clone)]
@@ -18,6 +20,10 @@ pub struct ServerConfig {
     pub stop: Arc<Notify>,
     /// Who may do what; by default everybody everything.
     pub auth: Auth,
+    /// Origins whose pages may call; by default none.
+    pub cors_origins: Origins,
+    /// The certificate to show; `None`: plain HTTP.
+    pub tls: Option<Tls>,
     /// Whether a request that names a model which is not in memory waits until it is; else it is answered 503 at once, with
     /// the time to come again.
     pub wait_for_models: bool,
@@ -33,6 +39,8 @@ impl Default for ServerConfig {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9997)),
             stop: Arc::default(),
             auth: Auth::default(),
+            cors_origins: Origins::default(),
+            tls: None,
             wait_for_models: true,
             local_models: Vec::new(),
             limits: Limits::default(),
@@ -56,6 +64,8 @@ pub struct Limits {
     pub max_upload_bytes: u64,
     /// Bytes of an upload that stay in memory; a larger one goes to a temporary file.
     pub spool_bytes: usize,
+    /// Bytes of memory for uploads, decoded audio and texts of all requests together; what finds no room is answered 503.
+    pub max_request_memory_bytes: u64,
     /// Bytes of all the text parts of one form together, and of a text to speak.
     pub max_text_bytes: usize,
     /// Parts of one form.
@@ -70,6 +80,10 @@ pub struct Limits {
     pub upload_idle: Duration,
     /// Longest time for a whole upload.
     pub upload_time: Duration,
+    /// Bytes a second that an upload must have on the whole, once twice `upload_idle` has passed; 0: as few as it likes.
+    pub upload_bytes_per_s: u32,
+    /// Longest time in which a client takes nothing of its answer.
+    pub answer_idle: Duration,
     /// Longest time from the upload's end to that of the transcript or the speech, waiting included.
     pub request_time: Duration,
     /// Requests a minute from one address; `None`: as many as it likes.
@@ -85,6 +99,7 @@ impl Default for Limits {
         Self {
             max_upload_bytes: 512 << 20,
             spool_bytes: 1 << 20,
+            max_request_memory_bytes: 2 << 30,
             max_text_bytes: 1 << 20,
             max_parts: 1000,
             max_requests: 64,
@@ -92,6 +107,8 @@ impl Default for Limits {
             idle_time: Duration::from_secs(60),
             upload_idle: Duration::from_secs(30),
             upload_time: Duration::from_secs(600),
+            upload_bytes_per_s: 1024,
+            answer_idle: Duration::from_secs(60),
             request_time: Duration::from_secs(3600),
             requests_per_minute_per_address: None,
             failed_logins_per_minute: Some(30),

@@ -206,10 +206,20 @@ impl From<mynah_engine::Error> for ApiError {
                 .param("model")
                 .code("rate_limit_exceeded")
                 .retry_after(Duration::from_secs(1)),
-            E::NoMemory { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error}."))
-                .param("model")
-                .code("model_unavailable")
-                .retry_after(RETRY),
+            E::NoMemory { .. } | E::OutOfMemory { .. } | E::Damaged { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error}."))
+                    .param("model")
+                    .code("model_unavailable")
+                    .retry_after(RETRY)
+            }
+            E::RequestMemory { needed_bytes, bound_bytes, .. } => {
+                let status = match needed_bytes > bound_bytes {
+                    true => StatusCode::PAYLOAD_TOO_LARGE,
+                    false => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                let error = Self::new(status, format!("No memory: {error}.")).code("out_of_memory");
+                if status == StatusCode::PAYLOAD_TOO_LARGE { error } else { error.retry_after(RETRY) }
+            }
             E::Busy { retry_after_s } => Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
                 .code("rate_limit_exceeded")
                 .retry_after(Duration::from_secs(*retry_after_s)),
@@ -244,7 +254,9 @@ impl From<mynah_engine::Error> for ApiError {
             }
             E::Encode(_) => Self::internal(&error, "The speech cannot be encoded"),
             E::Audio(audio) => Self::undecodable(audio),
-            E::NoSpace { .. } => Self::internal(&error, "The server's disk is full"),
+            E::NoSpace { .. } => {
+                Self::internal(&error, "The server's disk is full").status(StatusCode::INSUFFICIENT_STORAGE)
+            }
             _ => Self::internal(&error, "The server failed"),
         }
     }

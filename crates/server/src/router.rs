@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -11,11 +10,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, post};
 use mynah_engine::Engine;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
 use crate::config::ServerConfig;
 use crate::error::ApiError;
-use crate::middleware::{authorize, linger, log_access, secure};
+use crate::middleware::{authorize, linger, log_access, refuse_foreign_pages, secure};
 use crate::openapi::{docs, openapi};
 use crate::routes;
 use crate::state::{AppState, Control};
@@ -85,21 +83,12 @@ fn routes(state: Arc<AppState>) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(Arc::clone(&state), authorize))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(open_to_all_origins())
+        .layer(from_fn_with_state(Arc::clone(&state), refuse_foreign_pages))
+        .layer(state.config.cors_origins.layer())
         .layer(from_fn(linger))
         .layer(from_fn(secure))
         .layer(from_fn_with_state(Arc::clone(&state.metrics), log_access))
         .with_state(state)
-}
-
-/// Pages of any origin may call, as with Xinference's server; keys are what keeps strangers out.
-fn open_to_all_origins() -> CorsLayer {
-    CorsLayer::new()
-        .allow_origin(AllowOrigin::mirror_request())
-        .allow_methods(AllowMethods::mirror_request())
-        .allow_headers(AllowHeaders::mirror_request())
-        .allow_credentials(true)
-        .max_age(Duration::from_secs(600))
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {

@@ -1,21 +1,23 @@
-//! The loop that takes connections and serves them, within bounds of number and time.
+//! The loop that takes connections, with or without TLS, and serves them within bounds of number and time.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
+use axum::{BoxError, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
+use crate::patience::Impatient;
 use crate::places::Place;
 use crate::state::Control;
 
@@ -79,13 +81,39 @@ fn attend(
     peer: SocketAddr,
     router: Router,
     control: &Control,
-    mut stopped: watch::Receiver<()>,
+    stopped: watch::Receiver<()>,
     place: Place,
 ) {
     // Events are small and must not wait for more.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    let (limits, tls) = (control.0.limits(), control.0.config.tls.clone());
+    let socket = Impatient::new(socket, limits.answer_idle);
+    tokio::spawn(async move {
+        let ended = match tls {
+            None => converse(socket, peer, router, limits.idle_time, stopped).await,
+            Some(tls) => match tokio::time::timeout(limits.idle_time, tls.acceptor().accept(socket)).await {
+                Ok(Ok(socket)) => converse(socket, peer, router, limits.idle_time, stopped).await,
+                Ok(Err(error)) => Err(error.into()),
+                Err(_) => Err("no TLS within idle_time".into()),
+            },
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "a connection ended");
+        }
+        drop(place);
+    });
+}
+
+/// Answers the requests of a connection, one after the other.
+async fn converse(
+    socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    peer: SocketAddr,
+    router: Router,
+    idle: Duration,
+    mut stopped: watch::Receiver<()>,
+) -> Result<(), BoxError> {
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -94,21 +122,13 @@ fn attend(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // Counts from the end of the answer before, so that idle connections end by it too.
-        .header_read_timeout(control.0.limits().idle_time)
+        .header_read_timeout(idle)
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
-    tokio::spawn(async move {
-        let mut connection = pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            _ = stopped.changed() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%peer, %error, "a connection ended");
-        }
-        drop((place, stopped));
-    });
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return Ok(ended?),
+        _ = stopped.changed() => connection.as_mut().graceful_shutdown(),
+    }
+    Ok(connection.await?)
 }

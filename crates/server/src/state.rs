@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use mynah_engine::{Engine, Error, LaunchRequest, ModelRef, Selected};
+use mynah_engine::{Engine, Error, LaunchRequest, ModelRef, Reservation, Selected};
 use tokio::sync::Semaphore;
 
 use crate::auth::{Auth, CallerId};
@@ -22,7 +22,16 @@ pub struct Control(pub(crate) Arc<AppState>);
 impl Control {
     /// Sets the bounds for all requests to come.
     pub fn set_limits(&self, limits: Limits) {
+        self.0.engine.request_memory().set_bound(limits.max_request_memory_bytes);
         *self.0.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
+    }
+
+    /// Reads the certificate anew, if there is one, for the connections to come.
+    ///
+    /// # Errors
+    /// Those of [`Tls::reload`](crate::Tls::reload).
+    pub fn reload_tls(&self) -> std::io::Result<()> {
+        self.0.config.tls.as_ref().map_or(Ok(()), crate::Tls::reload)
     }
 }
 
@@ -57,6 +66,7 @@ impl AppState {
                 tracing::warn!(%error, path = %local.path.display(), "a checkpoint is not served");
             }
         }
+        engine.request_memory().set_bound(config.limits.max_request_memory_bytes);
         let (auth, limits) = (config.auth.clone(), RwLock::new(Arc::new(config.limits.clone())));
         Self {
             engine,
@@ -77,8 +87,9 @@ impl AppState {
         Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A place for one audio request, held until it is answered.
+    /// A place for one audio request, held until it is answered. Where there is none, none of the upload is read.
     pub(crate) fn place(&self) -> Result<Place, ApiError> {
+        self.engine.has_room()?;
         let max_requests = self.limits().max_requests;
         self.places.take(max_requests).ok_or_else(|| {
             let message = format!("The server is busy: max_requests is {max_requests}. Try again.");
@@ -86,6 +97,13 @@ impl AppState {
                 .code("rate_limit_exceeded")
                 .retry_after(Duration::from_secs(1))
         })
+    }
+
+    /// Memory for a request whose body is about to be read.
+    pub(crate) fn memory(&self) -> Result<Reservation, ApiError> {
+        // What the form's reader holds at once.
+        const PIECE_BYTES: u64 = 64 << 10;
+        Ok(self.engine.request_memory().reserve(PIECE_BYTES)?)
     }
 
     /// The model that a request names.

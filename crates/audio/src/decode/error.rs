@@ -7,7 +7,7 @@ pub const SUPPORTED_FORMATS: &str = "wav (PCM, float, mu-law, A-law, ADPCM; RF64
 
 /// Why a recording gave no samples.
 ///
-/// The text of each says what to do. All but [`DecodeError::Io`] and [`DecodeError::Cancelled`] are about the
+/// The text of each says what to do. All but [`DecodeError::Io`], [`DecodeError::NoMemory`] and [`DecodeError::Cancelled`] are about the
 /// file: sending it again will not help.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -38,6 +38,9 @@ pub enum DecodeError {
         /// What the file has instead.
         detail: String,
     },
+    /// The caller gave no more memory for the samples.
+    #[error("there is no memory for the sound")]
+    NoMemory,
     /// The caller asked to stop.
     #[error("decoding was cancelled")]
     Cancelled,

@@ -13,7 +13,7 @@ use super::demux::Format;
 use super::sink::{Shape, Sink};
 use super::sniff::{self, Container};
 use super::source::Section;
-use super::{DecodeError, DecodeLimits, Heard};
+use super::{DecodeError, DecodeLimits, Heard, Watch};
 
 /// No new samples for this long means that it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,7 +26,7 @@ pub(super) fn decode(
     source: &Section,
     what: &str,
     limits: &DecodeLimits,
-    cancelled: &dyn Fn() -> bool,
+    watch: &dyn Watch,
     sink: &mut Sink<'_>,
 ) -> Result<Heard, DecodeError> {
     let (container, start) = sniff::sniff(source)?;
@@ -52,7 +52,7 @@ pub(super) fn decode(
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
-    receive(Killed(child), cancelled, sink)
+    receive(Killed(child), watch, sink)
         .map(|()| Heard { container: name, codec: "decoded by ffmpeg" })
         .map_err(|error| match error {
             DecodeError::Malformed { .. } if sink.is_empty() => {
@@ -106,7 +106,7 @@ impl Drop for Killed {
     }
 }
 
-fn receive(mut child: Killed, cancelled: &dyn Fn() -> bool, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
+fn receive(mut child: Killed, watch: &dyn Watch, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
     let broken = |detail: &str| DecodeError::malformed("ffmpeg", detail);
     let mut pipe = child.0.stdout.take().ok_or_else(|| broken("it has no output"))?;
     let (sender, blocks) = sync_channel::<io::Result<Vec<u8>>>(4);
@@ -127,7 +127,7 @@ fn receive(mut child: Killed, cancelled: &dyn Fn() -> bool, sink: &mut Sink<'_>)
         loop {
             let block = match blocks.recv_timeout(TICK) {
                 Ok(block) => block?,
-                Err(RecvTimeoutError::Timeout) if cancelled() => return Err(DecodeError::Cancelled),
+                Err(RecvTimeoutError::Timeout) if watch.is_cancelled() => return Err(DecodeError::Cancelled),
                 Err(RecvTimeoutError::Timeout) if heard.elapsed() > PATIENCE => {
                     return Err(broken("it fell silent"));
                 }

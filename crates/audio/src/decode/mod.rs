@@ -22,6 +22,7 @@ mod pcm;
 mod sink;
 mod sniff;
 mod source;
+mod watch;
 mod wav;
 
 use std::fs::File;
@@ -30,6 +31,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 pub use error::{DecodeError, Limit, SUPPORTED_FORMATS};
+pub use watch::Watch;
 
 use crate::SAMPLE_RATE;
 use chunks::Content;
@@ -89,7 +91,7 @@ struct Heard {
 
 /// Decodes a recording to samples at [`SAMPLE_RATE`].
 ///
-/// `cancelled` is asked before every block, several times a second of work at least.
+/// `watch` says when to stop, and how much memory the samples may take.
 ///
 /// # Errors
 ///
@@ -97,9 +99,9 @@ struct Heard {
 pub fn decode(
     source: impl Read + Seek + Send + 'static,
     limits: &DecodeLimits,
-    cancelled: &dyn Fn() -> bool,
+    watch: &dyn Watch,
 ) -> Result<Decoded, DecodeError> {
-    decode_at(SAMPLE_RATE, source, limits, cancelled)
+    decode_at(SAMPLE_RATE, source, limits, watch)
 }
 
 /// [`decode`] to samples at another rate, such as a voice sample's.
@@ -111,19 +113,19 @@ pub fn decode_at(
     rate_hz: u32,
     source: impl Read + Seek + Send + 'static,
     limits: &DecodeLimits,
-    cancelled: &dyn Fn() -> bool,
+    watch: &dyn Watch,
 ) -> Result<Decoded, DecodeError> {
     let source = Section::whole(Box::new(source))?;
     if source.len() > limits.max_bytes {
         return Err(DecodeError::TooLarge { limit: Limit::Bytes(limits.max_bytes) });
     }
-    let mut sink = Sink::new(rate_hz, limits, cancelled);
+    let mut sink = Sink::new(rate_hz, limits, watch);
     // Codec crates see bytes from strangers; one that panics on them must not take the caller along.
     let outcome = catch_unwind(AssertUnwindSafe(|| run(&source, &mut sink)))
         .unwrap_or_else(|_| Err(DecodeError::malformed("audio", "its decoder failed on it")));
     let heard = match outcome {
         Err(DecodeError::Unsupported { what }) if sink.is_empty() => {
-            ffmpeg::decode(&source, &what, limits, cancelled, &mut sink)?
+            ffmpeg::decode(&source, &what, limits, watch, &mut sink)?
         }
         outcome => outcome?,
     };
@@ -148,9 +150,9 @@ pub fn decode_at(
 pub fn decode_file(
     path: impl AsRef<Path>,
     limits: &DecodeLimits,
-    cancelled: &dyn Fn() -> bool,
+    watch: &dyn Watch,
 ) -> Result<Decoded, DecodeError> {
-    decode(File::open(path)?, limits, cancelled)
+    decode(File::open(path)?, limits, watch)
 }
 
 /// Decodes a file in memory.
@@ -161,9 +163,9 @@ pub fn decode_file(
 pub fn decode_bytes(
     bytes: impl AsRef<[u8]> + Send + 'static,
     limits: &DecodeLimits,
-    cancelled: &dyn Fn() -> bool,
+    watch: &dyn Watch,
 ) -> Result<Decoded, DecodeError> {
-    decode(Cursor::new(bytes), limits, cancelled)
+    decode(Cursor::new(bytes), limits, watch)
 }
 
 fn run(source: &Section, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {

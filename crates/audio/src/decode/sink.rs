@@ -3,7 +3,7 @@
 use symphonia::core::audio::{Channels, layouts};
 
 use super::downmix::{self, Downmix};
-use super::{DecodeError, DecodeLimits, Limit};
+use super::{DecodeError, DecodeLimits, Limit, Watch};
 use crate::resample::Resampler;
 
 /// Sample rates taken for real, in Hz.
@@ -12,6 +12,8 @@ const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 const WILD: f32 = 2_147_483_648.0;
 /// Interleaved samples handled at a time: bounds the scratch memory and how long a cancel waits.
 const STRIDE: usize = 1 << 16;
+/// Samples that a resampler may hold back and give later.
+const SLACK: usize = 1 << 14;
 
 /// Rate and channels of a run of blocks.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +38,7 @@ impl Shape {
 pub(super) struct Sink<'a> {
     rate_hz: u32,
     limits: &'a DecodeLimits,
-    cancelled: &'a dyn Fn() -> bool,
+    watch: &'a dyn Watch,
     stage: Option<Stage>,
     clean: Vec<f32>,
     mono: Vec<f32>,
@@ -53,11 +55,11 @@ struct Stage {
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(rate_hz: u32, limits: &'a DecodeLimits, cancelled: &'a dyn Fn() -> bool) -> Self {
+    pub(super) fn new(rate_hz: u32, limits: &'a DecodeLimits, watch: &'a dyn Watch) -> Self {
         Self {
             rate_hz,
             limits,
-            cancelled,
+            watch,
             stage: None,
             clean: Vec::new(),
             mono: Vec::new(),
@@ -68,7 +70,7 @@ impl<'a> Sink<'a> {
 
     /// Fails when the caller asked to stop.
     pub(super) fn check_cancelled(&self) -> Result<(), DecodeError> {
-        if (self.cancelled)() { Err(DecodeError::Cancelled) } else { Ok(()) }
+        if self.watch.is_cancelled() { Err(DecodeError::Cancelled) } else { Ok(()) }
     }
 
     /// Fails when a stream of this shape cannot be taken; for decoders that would allocate by it.
@@ -108,6 +110,9 @@ impl<'a> Sink<'a> {
             self.clean.clear();
             self.clean.extend(part.iter().map(|&x| if x.is_finite() { x.clamp(-WILD, WILD) } else { 0.0 }));
             self.mono.clear();
+            let frames = part.len() / stage.width;
+            let coming = frames * self.rate_hz as usize / stage.shape.rate as usize + SLACK;
+            make_room(&mut self.samples, coming, most, self.watch)?;
             stage.downmix.mix(&self.clean, &mut self.mono);
             match &mut stage.resampler {
                 Some(resampler) => resampler.push(&self.mono, &mut self.samples),
@@ -134,6 +139,25 @@ impl<'a> Sink<'a> {
         tame(&mut self.samples);
         (!self.samples.is_empty()).then_some((self.samples, first))
     }
+}
+
+/// Makes room for `coming` samples, by half of what is there, and hardly more than the `most` that there may be.
+fn make_room(
+    samples: &mut Vec<f32>,
+    coming: usize,
+    most: usize,
+    watch: &dyn Watch,
+) -> Result<(), DecodeError> {
+    if samples.capacity() - samples.len() >= coming {
+        return Ok(());
+    }
+    let half_more = (samples.len() + samples.len() / 2).min(most);
+    let wanted = half_more.max(samples.len() + coming);
+    if !watch.may_take((wanted - samples.capacity()) * size_of::<f32>()) {
+        return Err(DecodeError::NoMemory);
+    }
+    samples.reserve_exact(wanted - samples.len());
+    Ok(())
 }
 
 impl Stage {

@@ -28,6 +28,18 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) auth_config: Option<PathBuf>,
 
+    /// Chain of certificates for HTTPS, PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Origin whose pages may call, such as https://example.com, or *; may be given several times [default: none]
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    pub(crate) cors_origin: Vec<String>,
+
     /// Settings as TOML; --print-config shows them all
     #[arg(long, value_name = "FILE", env = "MYNAH_CONFIG")]
     pub(crate) config: Option<PathBuf>,

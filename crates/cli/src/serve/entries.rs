@@ -26,7 +26,7 @@ const fn entry(name: &'static str, kind: Kind, what: &'static str) -> Entry {
 }
 
 /// All but `[models]`, in the order of the file.
-pub(super) const ENTRIES: [Entry; 31] = [
+pub(super) const ENTRIES: [Entry; 37] = [
     entry("host", Kind::Text, "Address or name to listen on."),
     entry("port", Kind::Number, "Port to listen on; 0 takes a free one."),
     entry(
@@ -45,6 +45,13 @@ pub(super) const ENTRIES: [Entry; 31] = [
         "Users, passwords and keys in a JSON file of Xinference's --auth-config. Reloaded.",
     ),
     entry("token_minutes", Kind::Number, "How long a token of a login is good for. Default: 30. Reloaded."),
+    entry(
+        "cors_origins",
+        Kind::Texts,
+        "Origins such as https://example.com whose pages may call; * is every origin. Default: none.",
+    ),
+    entry("tls_cert", Kind::Text, "Chain of certificates for HTTPS, a PEM file. Its contents are reloaded."),
+    entry("tls_key", Kind::Text, "The certificate's private key, a PEM file. Its contents are reloaded."),
     entry("compute", Kind::Text, "Precision of the weights at run time: auto, f32, f16 or int8."),
     entry("threads", Kind::Number, "Threads to compute with. Default: one per physical core."),
     entry("queue_length", Kind::Number, "Jobs at once in the engine, waiting ones included."),
@@ -88,6 +95,11 @@ pub(super) const ENTRIES: [Entry; 31] = [
         "Bytes of an upload that stay in memory; a larger one goes to a file.",
     ),
     entry(
+        "limits.max_request_memory_bytes",
+        Kind::Number,
+        "Memory for uploads, decoded audio and texts of all requests together; what finds no room is answered 503.",
+    ),
+    entry(
         "limits.max_text_bytes",
         Kind::Number,
         "Bytes of all text parts of a form, and of a text to speak.",
@@ -102,6 +114,16 @@ pub(super) const ENTRIES: [Entry; 31] = [
     ),
     entry("limits.upload_idle", Kind::Number, "Longest pause in an upload, seconds."),
     entry("limits.upload_time", Kind::Number, "Longest time for an upload, seconds."),
+    entry(
+        "limits.upload_bytes_per_s",
+        Kind::Number,
+        "Slowest upload, bytes a second on the whole once twice upload_idle has passed; 0: as slow as it likes.",
+    ),
+    entry(
+        "limits.answer_idle",
+        Kind::Number,
+        "Longest time in which a client takes nothing of its answer, seconds.",
+    ),
     entry(
         "limits.request_time",
         Kind::Number,

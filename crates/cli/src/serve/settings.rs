@@ -24,6 +24,9 @@ pub(super) struct Settings {
     pub(super) api_keys: Vec<String>,
     pub(super) auth_config: Option<PathBuf>,
     pub(super) token_minutes: Option<f64>,
+    pub(super) cors_origins: Vec<String>,
+    pub(super) tls_cert: Option<PathBuf>,
+    pub(super) tls_key: Option<PathBuf>,
     pub(super) compute: String,
     pub(super) threads: Option<u16>,
     pub(super) queue_length: usize,
@@ -63,6 +66,7 @@ pub(super) struct LimitSettings {
     pub(super) max_upload_bytes: u64,
     pub(super) max_audio_s: f64,
     spool_bytes: usize,
+    max_request_memory_bytes: u64,
     max_text_bytes: usize,
     max_parts: usize,
     max_requests: usize,
@@ -70,6 +74,8 @@ pub(super) struct LimitSettings {
     pub(super) idle_time: f64,
     upload_idle: f64,
     upload_time: f64,
+    upload_bytes_per_s: u32,
+    answer_idle: f64,
     request_time: f64,
     requests_per_minute_per_address: Option<u32>,
     failed_logins_per_minute: Option<u32>,
@@ -86,6 +92,9 @@ impl Default for Settings {
             api_keys: Vec::new(),
             auth_config: None,
             token_minutes: None,
+            cors_origins: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
             compute: "auto".to_owned(),
             threads: None,
             queue_length: engine.queue_length,
@@ -110,6 +119,7 @@ impl Default for LimitSettings {
             max_upload_bytes: limits.max_upload_bytes,
             max_audio_s: EngineSettings::new("").decode_limits.max_duration_s,
             spool_bytes: limits.spool_bytes,
+            max_request_memory_bytes: limits.max_request_memory_bytes,
             max_text_bytes: limits.max_text_bytes,
             max_parts: limits.max_parts,
             max_requests: limits.max_requests,
@@ -117,6 +127,8 @@ impl Default for LimitSettings {
             idle_time: limits.idle_time.as_secs_f64(),
             upload_idle: limits.upload_idle.as_secs_f64(),
             upload_time: limits.upload_time.as_secs_f64(),
+            upload_bytes_per_s: limits.upload_bytes_per_s,
+            answer_idle: limits.answer_idle.as_secs_f64(),
             request_time: limits.request_time.as_secs_f64(),
             requests_per_minute_per_address: limits.requests_per_minute_per_address,
             failed_logins_per_minute: limits.failed_logins_per_minute,
@@ -129,12 +141,14 @@ impl LimitSettings {
     /// As the server takes them; 0 lifts the bounds on rates.
     pub(super) fn limits(&self) -> Result<Limits, Failure> {
         let duration = |name: &str, seconds: f64| {
-            Duration::try_from_secs_f64(seconds)
+            // Longer than a decade is for ever, and still a time that clocks can tell.
+            Duration::try_from_secs_f64(seconds.min(3600.0 * 24.0 * 3650.0))
                 .map_err(|_| Failure::Usage(format!("limits.{name}: {seconds} is no number of seconds")))
         };
         Ok(Limits {
             max_upload_bytes: self.max_upload_bytes,
             spool_bytes: self.spool_bytes,
+            max_request_memory_bytes: self.max_request_memory_bytes,
             max_text_bytes: self.max_text_bytes,
             max_parts: self.max_parts,
             max_requests: self.max_requests,
@@ -142,6 +156,8 @@ impl LimitSettings {
             idle_time: duration("idle_time", self.idle_time)?,
             upload_idle: duration("upload_idle", self.upload_idle)?,
             upload_time: duration("upload_time", self.upload_time)?,
+            upload_bytes_per_s: self.upload_bytes_per_s,
+            answer_idle: duration("answer_idle", self.answer_idle)?,
             request_time: duration("request_time", self.request_time)?,
             requests_per_minute_per_address: self.requests_per_minute_per_address.filter(|n| *n > 0),
             failed_logins_per_minute: self.failed_logins_per_minute.filter(|n| *n > 0),
@@ -266,6 +282,8 @@ mod tests {
 
         let full = Settings {
             auth_config: Some("a".into()),
+            tls_cert: Some("a".into()),
+            tls_key: Some("a".into()),
             token_minutes: Some(1.0),
             threads: Some(1),
             unload_after_s: Some(1.0),

@@ -1,6 +1,7 @@
 //! The program as scripts see it: what goes where, and how it exits. Nothing here needs real weights or a network.
 
 mod client;
+mod faults;
 mod live;
 mod scripted;
 mod serve;

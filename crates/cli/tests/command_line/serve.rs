@@ -22,7 +22,7 @@ impl Server {
         Self::spawn(mynah(home).arg("serve"), options)
     }
 
-    fn spawn(command: &mut Command, options: &[&str]) -> Self {
+    pub(crate) fn spawn(command: &mut Command, options: &[&str]) -> Self {
         let mut child = command
             .args(["--port", "0"])
             .args(options)
@@ -32,16 +32,21 @@ impl Server {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim_end().rsplit("http://").next().unwrap().to_owned();
+        let address = line.trim_end().rsplit("://").next().unwrap().to_owned();
         assert!(address.contains(':'), "no address in {line:?}");
         Self { child: Some(child), address }
+    }
+
+    /// Host and port.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
@@ -59,7 +64,7 @@ impl Server {
         String::from_utf8(output.stderr).unwrap()
     }
 
-    fn send(&self, head: &str, body: &str) -> (u16, String) {
+    pub(crate) fn send(&self, head: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
         write!(stream, "{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n")
@@ -69,7 +74,7 @@ impl Server {
     }
 
     /// Status of a request with this key.
-    fn get(&self, path: &str, key: &str) -> u16 {
+    pub(crate) fn get(&self, path: &str, key: &str) -> u16 {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let head = format!(
             "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
@@ -80,7 +85,7 @@ impl Server {
 
     /// Waits until a request with this key is answered with `status`.
     #[track_caller]
-    fn wait_for(&self, path: &str, key: &str, status: u16) {
+    pub(crate) fn wait_for(&self, path: &str, key: &str, status: u16) {
         let begin = Instant::now();
         while self.get(path, key) != status {
             assert!(begin.elapsed() < Duration::from_secs(20), "{path} is never answered with {status}");

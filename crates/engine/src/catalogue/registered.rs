@@ -140,8 +140,14 @@ fn wrong(reason: &str) -> Error {
     Error::Registration(reason.to_owned())
 }
 
+/// Characters that show nothing, or change how others are shown.
+pub(crate) fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 fn check_name(name: &str) -> Result<(), Error> {
-    let odd = |c: char| NOT_IN_NAMES.contains(c) || c.is_whitespace() || c.is_control();
+    let odd = |c: char| NOT_IN_NAMES.contains(c) || c.is_whitespace() || is_invisible(c);
     if name.is_empty()
         || name.chars().count() > LONGEST_NAME
         || name.starts_with('.')

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Inner, ModelRef, Variant, guarded};
-use crate::catalogue::{Ability, Entry, Source};
+use crate::catalogue::{Ability, Entry, Source, is_invisible};
 use crate::instances::{Instance, LaunchRequest, Phase};
 use crate::journal::Severity;
 use crate::sync::lock;
@@ -128,7 +128,7 @@ fn check_uid(uid: &str) -> Result<(), Error> {
     let replica = uid
         .rsplit_once("-rep")
         .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
-    let odd = uid.chars().any(char::is_control);
+    let odd = uid.chars().any(is_invisible);
     if uid.is_empty() || uid.chars().count() > LONGEST_UID || replica || odd {
         let message = "The model UID is invalid. Please specify the model UID by 0 < length <= 100, not ending with the \
                        reserved replica suffix '-rep<number>' and without control characters.";

@@ -28,8 +28,7 @@ impl Engine {
     /// Launches a model under a uid. Returns when it is clear that it can be tried; it is fetched and loaded meanwhile.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`], [`Error::UidTaken`], [`Error::Launch`] for what cannot be; the state folder cannot be
-    /// written. Everything else comes out of [`Launch::ready`].
+    /// [`Error::UnknownModel`], [`Error::UidTaken`], [`Error::Launch`] for what cannot be. Everything else comes out of [`Launch::ready`].
     pub fn launch(&self, request: LaunchRequest) -> Result<Launch, Error> {
         let inner = &self.inner;
         let (entry, model) = inner.check_launch(&request)?;
@@ -42,8 +41,8 @@ impl Engine {
             Instance::new(uid, entry, request, model, Phase::Starting)
         })?;
         if let Err(error) = inner.launches.put(&instance.uid, &instance.request) {
-            inner.instances.remove(&instance);
-            return Err(error);
+            // A home that cannot be written to, in a container say, is no reason not to run.
+            tracing::warn!(%error, uid = instance.uid, "a launch is not recorded; --restore will not know of it");
         }
         inner.instances.journal.note(&instance.uid, Severity::Info, "Launch model");
         if instance.request.unload_after_s.is_some() {
@@ -185,7 +184,9 @@ impl Engine {
             }
             _ => {}
         }
-        inner.launches.remove(uid)?;
+        if let Err(error) = inner.launches.remove(uid) {
+            tracing::warn!(%error, uid, "a launch that was recorded cannot be forgotten; --restore will repeat it");
+        }
         inner.instances.journal.note(uid, Severity::Info, "Terminate model");
         inner.instances.unload(&instance);
         inner.drop_weights(&instance.model);

@@ -7,7 +7,10 @@ use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Inner, ModelRef};
+use mynah_models::whisper::Compute;
+
+use super::{Inner, ModelRef, Variant};
+use crate::available_memory::{Available, available};
 use crate::instances::Phase;
 use crate::loaded::Resident;
 use crate::pull::bytes_of;
@@ -30,14 +33,15 @@ impl Inner {
     /// is dropped, nobody else takes the room.
     ///
     /// # Errors
-    /// [`Error::NoMemory`] where those that stay leave too little.
+    /// [`Error::NoMemory`] where those that stay leave too little, [`Error::OutOfMemory`] where the machine has too little.
     pub(super) fn make_room(
         &self,
         model: &ModelRef,
         path: &Path,
     ) -> Result<Option<MutexGuard<'_, ()>>, Error> {
-        let Some(budget_bytes) = self.settings.memory_budget_bytes else { return Ok(None) };
         let guard = lock(&self.loading);
+        self.make_room_on_machine(model, path)?;
+        let Some(budget_bytes) = self.settings.memory_budget_bytes else { return Ok(None) };
         // Weights take about what they take on disk: as much at the same precision, less at a lower one.
         let needed_bytes = bytes_of(path);
         let mut residents = self.residents();
@@ -57,6 +61,48 @@ impl Inner {
             return Err(Error::NoMemory { model, needed_bytes, taken_bytes, budget_bytes });
         }
         Ok(Some(guard))
+    }
+
+    /// Looks whether the machine, or the control group that bounds this process, has memory for a model; where it has
+    /// not, models that nobody uses go. A process that takes more is killed by the system.
+    fn make_room_on_machine(&self, model: &ModelRef, path: &Path) -> Result<(), Error> {
+        let needed_bytes = self.least_bytes(model, path);
+        let lacking =
+            || available(&self.settings.system_root).filter(|available| available.bytes < needed_bytes);
+        if lacking().is_none() {
+            return Ok(());
+        }
+        let mut residents = self.residents();
+        residents.sort_by_key(|resident| resident.used);
+        for resident in residents.iter().filter(|resident| !self.is_pinned(&resident.model)) {
+            if self.evict(&resident.model) {
+                tracing::info!(model = ?resident.model, "unloaded to make room");
+            }
+        }
+        lacking().map_or(Ok(()), |Available { bytes, bound }| {
+            let model = model.to_string();
+            Err(Error::OutOfMemory { model, needed_bytes, available_bytes: bytes, bound })
+        })
+    }
+
+    /// What weights take in memory at least. Where the number of parameters is not known, the file is taken for one of
+    /// 32-bit floats.
+    fn least_bytes(&self, model: &ModelRef, path: &Path) -> u64 {
+        let bytes_each = match self.settings_of(model).compute {
+            Compute::F32 => 4,
+            Compute::F16 => 2,
+            Compute::Auto | Compute::Int8 => 1,
+        };
+        let own = match model {
+            ModelRef::Named(_) | ModelRef::Variant(Variant { path: None, .. }) => {
+                self.entry(model).ok().flatten()
+            }
+            _ => None,
+        };
+        match own.map_or(0, |entry| entry.parameters_m) {
+            0 => bytes_of(path) / 4 * bytes_each,
+            millions => u64::from(millions) * 1_000_000 * bytes_each,
+        }
     }
 
     fn evict(&self, model: &ModelRef) -> bool {

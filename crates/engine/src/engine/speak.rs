@@ -23,6 +23,12 @@ const MISSED_VOICE_PAUSE: Duration = Duration::from_secs(600);
 /// Longest recording of a voice to copy.
 const LONGEST_RECORDING_S: f64 = 60.0;
 
+/// Sentences, phonemes and the words of the answer, in bytes for each byte of the text.
+const COPIES_OF_TEXT: usize = 8;
+
+/// Pieces of audio ahead of their reader.
+const AHEAD_BYTES: usize = 1 << 20;
+
 impl Engine {
     /// Starts a job that speaks. Its model and voice are fetched and loaded where necessary, as part of the job.
     ///
@@ -98,19 +104,23 @@ impl Inner {
             return Ok(spoken);
         }
 
+        // The text and what is made of it, and audio that waits for its reader or for the cache.
+        let copy_limit = if key.is_some() { lock(&self.speeches).largest() } else { 0 };
+        let text_bytes = request.text.len().saturating_mul(COPIES_OF_TEXT);
+        let mut memory = self.memory.reserve((text_bytes + copy_limit + AHEAD_BYTES) as u64)?;
         if let Some(Recording { audio, transcript }) = recording {
             let limits =
                 DecodeLimits { max_duration_s: LONGEST_RECORDING_S, ..self.settings.decode_limits.clone() };
-            let samples = audio::decode(audio, rate_hz, &limits, cancel)?.samples.into();
+            let samples = audio::decode(audio, rate_hz, &limits, &mut memory, cancel)?.samples.into();
             request.options.recording = Some(VoiceRecording { samples, transcript });
         }
         let encoder = encoder(request.format, rate_hz, &request.encoding)?;
         tell(SpeechEvent::Started { voice: voice.clone() })?;
-        let copy_limit = if key.is_some() { lock(&self.speeches).largest() } else { 0 };
         let mut speaker = Speaker::new(encoder, rate_hz, &self.turnstile, cancel, events, copy_limit);
         let SpeakRequest { model, text, mut options, .. } = request;
         options.voice.clone_from(&voice);
-        let outcome = synthesizer.synthesize(&text, &options, cancel, &mut speaker);
+        let outcome =
+            self.using(&model, || Ok(synthesizer.synthesize(&text, &options, cancel, &mut speaker)))?;
         let (spoken, copy) = speaker.finish(outcome).map_err(|error| self.with_alternative(error, &model))?;
         if let (Some(key), Some(audio)) = (key, copy) {
             let kept = Kept { voice, audio: Bytes::from(audio), spoken: spoken.clone() };

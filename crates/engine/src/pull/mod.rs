@@ -1,5 +1,6 @@
 //! Fetching weights: the sources of a model are asked one after the other until one gives it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -98,7 +99,11 @@ pub(crate) fn fetch(
         };
         let reason = match fetched {
             Ok(Fetched { folder, revision, files }) => {
-                return Ok((folder, Manifest { model: entry.name.clone(), source: label, revision, files }));
+                let model = entry.name.clone();
+                return Ok((
+                    folder,
+                    Manifest { model, source: label, revision, files, sound: BTreeMap::new() },
+                ));
             }
             Err(Failure::Stop(error)) => return Err(error),
             Err(Failure::Unreachable(reason)) => reason,
@@ -244,13 +249,14 @@ pub(crate) fn bytes_below(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     let bytes = |entry: fs::DirEntry| match entry.file_type() {
         Ok(kind) if kind.is_dir() => bytes_below(&entry.path()),
-        Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |metadata| metadata.len()),
-        _ => 0,
+        // The caches of others hold links to files.
+        Ok(_) => fs::metadata(entry.path()).map_or(0, |found| if found.is_file() { found.len() } else { 0 }),
+        Err(_) => 0,
     };
     entries.flatten().map(bytes).sum()
 }
 
 /// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,6 +2,7 @@
 
 mod chattts;
 mod download;
+mod faults;
 mod jobs;
 mod lifecycle;
 mod on_disk;

@@ -96,9 +96,9 @@ fn engine_with(change: impl FnOnce(&mut Settings)) -> (Engine, Arc<Stage>, TempD
     let folder = home.path().join("models/hibari");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("hibari.onnx"), b"0123").unwrap();
-    let manifest = r#"{"model": "hibari", "source": "test", "revision": "1",
-        "files": [{"name": "hibari.onnx", "bytes": 4, "sha256": ""}]}"#;
-    fs::write(folder.join("mynah.json"), manifest).unwrap();
+    let manifest = serde_json::json!({"model": "hibari", "source": "test", "revision": "1",
+        "files": [{"name": "hibari.onnx", "bytes": 4, "sha256": mynah_testkit::hub::sha256(b"0123")}]});
+    fs::write(folder.join("mynah.json"), manifest.to_string()).unwrap();
     let mut settings = Settings::new(home.path());
     settings.offline = true;
     change(&mut settings);

@@ -4,8 +4,8 @@
 //! Names and layouts are those of Hugging Face (`model.encoder.layers.0.self_attn.q_proj.weight`, `[out, in]`
 //! row-major; convolutions `[out, in, width]`), whatever the file says.
 //!
-//! Files are mapped, not read: opening looks at names and shapes alone, and a tensor's pages come in when it is asked
-//! for. Files are not trusted: all lengths are checked before anything is allocated, and nothing in them is executed.
+//! Opening looks at names and shapes alone, and a tensor is read when it is asked for. A file that is cut short or written
+//! to meanwhile is an error. Files are not trusted: all lengths are checked before anything is allocated, and nothing in them is executed.
 
 mod alignment_heads;
 mod archive;
@@ -21,6 +21,7 @@ mod settings;
 mod source;
 mod torch;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -58,6 +59,9 @@ pub enum Format {
     OpenaiPt,
 }
 
+/// A tensor's numbers as they are stored, and how that is.
+pub type Raw<'a> = (Dtype, Cow<'a, [u8]>);
+
 /// Where tensors come from.
 ///
 /// A checkpoint has `model.encoder.*` and `model.decoder.*`; it has `proj_out.weight` only if that differs from
@@ -73,14 +77,16 @@ pub trait TensorSource: Send + Sync {
     fn dtype(&self, name: &str) -> Option<Dtype>;
 
     /// The tensor's numbers as they are stored, little endian, row-major, at any alignment; `None` if it is missing or
-    /// quantised. The bytes are mapped from the file: nothing is copied.
-    fn raw(&self, name: &str) -> Option<(Dtype, &[u8])>;
+    /// quantised. They are read from the file at each call.
+    ///
+    /// # Errors
+    /// The file cannot be read, or was written to since it was opened.
+    fn raw(&self, name: &str) -> Result<Option<Raw<'_>>, Error>;
 
-    /// Gives back the memory that a mapped tensor takes, once what [`raw`](Self::raw) gave has been copied or packed.
-    /// The tensor can be read again.
-    fn release(&self, name: &str);
-
-    /// The tensor's numbers as f32, row-major, in its canonical shape. Its mapped memory is given back.
+    /// The tensor's numbers as f32, row-major, in its canonical shape.
+    ///
+    /// # Errors
+    /// As [`raw`](Self::raw), or the checkpoint has no such tensor.
     fn read_f32(&self, name: &str) -> Result<Vec<f32>, Error>;
 }
 
@@ -121,7 +127,7 @@ impl Checkpoint {
         };
         // A ggml or OpenAI file has all in itself; what lies beside it may belong to another model.
         let folder = folder.filter(|_| !matches!(format, Format::Ggml | Format::OpenaiPt));
-        complete(&mut contents.tensors);
+        complete(&mut contents.tensors)?;
         let (config, tokenizer) = settings::configure(path, folder, &mut contents)?;
         Ok(Self { format, config, tokenizer, tensors: Box::new(contents.tensors) })
     }
@@ -230,10 +236,10 @@ fn read_shards(index: &Path) -> Result<(Format, Contents), Error> {
 }
 
 /// Drops an output projection that says the same as the embedding, and computes positions that are not stored.
-fn complete(tensors: &mut Tensors) {
+fn complete(tensors: &mut Tensors) -> Result<(), Error> {
     const EMBEDDING: &str = "model.decoder.embed_tokens.weight";
     const POSITIONS: &str = "model.encoder.embed_positions.weight";
-    if tensors.same("proj_out.weight", EMBEDDING) {
+    if tensors.same("proj_out.weight", EMBEDDING)? {
         tensors.remove("proj_out.weight");
     }
     if tensors.shape(POSITIONS).is_none()
@@ -243,6 +249,7 @@ fn complete(tensors: &mut Tensors) {
         let values = sinusoids(AUDIO_POSITIONS, *width);
         tensors.insert_f32(POSITIONS.into(), vec![AUDIO_POSITIONS, *width], &values);
     }
+    Ok(())
 }
 
 /// Encoder positions of every Whisper model: 30 s of 20 ms.

@@ -1,30 +1,74 @@
-//! Tensors in mapped files: where each lies, how it is stored, and how it becomes f32.
+//! Tensors in files: where each lies, how it is stored, and how it becomes f32.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
-use memmap2::{Mmap, UncheckedAdvice};
+use memmap2::Mmap;
 
 use super::blocks::Block;
-use super::{Dtype, TensorSource};
+use super::{Dtype, Raw, TensorSource};
 use crate::Error;
 
 /// Bounds memory: the largest model has about 1300.
 const MAX_TENSORS: usize = 100_000;
 
-/// A file mapped into memory, or bytes that came otherwise.
+/// A file whose table of contents is being read, mapped into memory for that time alone, or bytes that came otherwise.
 pub(super) struct Mapped {
-    path: PathBuf,
-    contents: Contents,
+    origin: Arc<Origin>,
+    map: Option<Mmap>,
 }
 
-enum Contents {
-    Map(Mmap),
+/// Where the numbers of tensors are read from.
+struct Origin {
+    path: PathBuf,
+    kept: Kept,
+}
+
+enum Kept {
+    /// An open file, and what it was when it was opened.
+    File(File, Version),
     Memory(Vec<u8>),
+}
+
+/// Tells a file from one that was written to since.
+type Version = (u64, Option<SystemTime>);
+
+fn version(file: &File) -> io::Result<Version> {
+    let metadata = file.metadata()?;
+    Ok((metadata.len(), metadata.modified().ok()))
+}
+
+impl Origin {
+    /// A range that lies within it. Numbers are read, not mapped: whoever cuts a mapped file short ends its reader with
+    /// a bus error, whoever does so here gives it an error.
+    fn read(&self, range: Range<usize>) -> Result<Cow<'_, [u8]>, Error> {
+        let (file, opened) = match &self.kept {
+            Kept::Memory(bytes) => return Ok(Cow::Borrowed(&bytes[range])),
+            Kept::File(file, opened) => (file, opened),
+        };
+        let mut bytes = vec![0; range.len()];
+        let read = file.read_exact_at(&mut bytes, range.start as u64);
+        match read.and_then(|()| version(file)) {
+            Ok(now) if now == *opened => Ok(Cow::Owned(bytes)),
+            Err(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
+                Err(Error::Io { path: self.path.clone(), source })
+            }
+            _ => {
+                let reason =
+                    "it was written to while it was read; replace checkpoints by renaming".to_owned();
+                Err(Error::Malformed { path: self.path.clone(), reason })
+            }
+        }
+    }
 }
 
 impl Mapped {
@@ -32,36 +76,30 @@ impl Mapped {
         let io = |source| Error::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(io)?;
         // SAFETY: the map is read-only and private to us. If somebody cuts the file short while it is mapped, reading
-        // it ends the process with a bus error; checkpoints are replaced by renaming, which leaves the old file whole.
+        // it ends the process with a bus error; so it is mapped for the milliseconds that the table of contents takes.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-        Ok(Arc::new(Self { path: path.to_owned(), contents: Contents::Map(map) }))
+        let version = version(&file).map_err(io)?;
+        let origin = Origin { path: path.to_owned(), kept: Kept::File(file, version) };
+        Ok(Arc::new(Self { origin: Arc::new(origin), map: Some(map) }))
     }
 
     /// Bytes as if they were the contents of a file called `name`.
     pub(super) fn from_bytes(name: &str, bytes: Vec<u8>) -> Arc<Self> {
-        Arc::new(Self { path: name.into(), contents: Contents::Memory(bytes) })
+        let origin = Origin { path: name.into(), kept: Kept::Memory(bytes) };
+        Arc::new(Self { origin: Arc::new(origin), map: None })
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        match &self.contents {
-            Contents::Map(map) => map,
-            Contents::Memory(bytes) => bytes,
-        }
-    }
-
-    /// Gives the memory of a range back to the system; the range stays readable, at the price of mapping it again.
-    fn release(&self, offset: usize, length: usize) {
-        #[cfg(unix)]
-        if let Contents::Map(map) = &self.contents {
-            // SAFETY: the map is read-only and backed by the file, so dropped pages come back with the same contents.
-            // Failing is harmless: the pages then stay.
-            let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, length) };
+        match (&self.map, &self.origin.kept) {
+            (Some(map), _) => map,
+            (None, Kept::Memory(bytes)) => bytes,
+            (None, Kept::File(..)) => &[],
         }
     }
 
     /// The error of a file that is damaged.
     pub(super) fn malformed(&self, reason: impl Into<String>) -> Error {
-        Error::Malformed { path: self.path.clone(), reason: reason.into() }
+        Error::Malformed { path: self.origin.path.clone(), reason: reason.into() }
     }
 }
 
@@ -99,7 +137,7 @@ pub(super) fn element_count(shape: &[usize]) -> Option<usize> {
 }
 
 enum Place {
-    File { file: Arc<Mapped>, offset: usize },
+    File { origin: Arc<Origin>, offset: usize },
     Memory(Vec<u8>),
 }
 
@@ -111,10 +149,20 @@ struct Stored {
 }
 
 impl Stored {
-    fn bytes(&self) -> &[u8] {
+    fn bytes(&self) -> Result<Cow<'_, [u8]>, Error> {
         match &self.place {
-            Place::File { file, offset } => &file.bytes()[*offset..*offset + self.length],
-            Place::Memory(bytes) => bytes,
+            Place::File { origin, offset } => origin.read(*offset..*offset + self.length),
+            Place::Memory(bytes) => Ok(Cow::Borrowed(bytes)),
+        }
+    }
+
+    /// Whether another tensor is the same part of the same file.
+    fn is_at(&self, other: &Self) -> bool {
+        match (&self.place, &other.place) {
+            (Place::File { origin, offset }, Place::File { origin: other, offset: at }) => {
+                Arc::ptr_eq(origin, other) && offset == at
+            }
+            _ => false,
         }
     }
 }
@@ -142,7 +190,7 @@ impl Tensors {
         let end = length.and_then(|length| offset.checked_add(length));
         match (length, end) {
             (Some(length), Some(end)) if end <= file.bytes().len() => {
-                let place = Place::File { file: Arc::clone(file), offset };
+                let place = Place::File { origin: Arc::clone(&file.origin), offset };
                 self.stored.insert(name, Stored { place, length, shape, encoding });
                 Ok(())
             }
@@ -171,17 +219,15 @@ impl Tensors {
     }
 
     /// Whether two tensors hold the same bytes in the same encoding.
-    pub(super) fn same(&self, one: &str, other: &str) -> bool {
-        match (self.stored.get(one), self.stored.get(other)) {
-            (Some(one), Some(other)) => {
-                // Looking at the place first spares reading a tensor that is stored once under two names.
-                let (one_bytes, other_bytes) = (one.bytes(), other.bytes());
-                one.shape == other.shape
-                    && one.encoding == other.encoding
-                    && (std::ptr::eq(one_bytes, other_bytes) || one_bytes == other_bytes)
-            }
-            _ => false,
+    pub(super) fn same(&self, one: &str, other: &str) -> Result<bool, Error> {
+        let (Some(one), Some(other)) = (self.stored.get(one), self.stored.get(other)) else {
+            return Ok(false);
+        };
+        if one.shape != other.shape || one.encoding != other.encoding {
+            return Ok(false);
         }
+        // Looking at the place first spares reading a tensor that is stored once under two names.
+        Ok(one.is_at(other) || one.bytes()? == other.bytes()?)
     }
 
     /// Name of an encoding that cannot be read, if the tensor has one.
@@ -209,17 +255,12 @@ impl TensorSource for Tensors {
         }
     }
 
-    fn raw(&self, name: &str) -> Option<(Dtype, &[u8])> {
-        let stored = self.stored.get(name)?;
-        match stored.encoding {
-            Encoding::Float(dtype) => Some((dtype, stored.bytes())),
-            _ => None,
-        }
-    }
-
-    fn release(&self, name: &str) {
-        if let Some(Stored { place: Place::File { file, offset }, length, .. }) = self.stored.get(name) {
-            file.release(*offset, *length);
+    fn raw(&self, name: &str) -> Result<Option<Raw<'_>>, Error> {
+        match self.stored.get(name) {
+            Some(stored @ Stored { encoding: Encoding::Float(dtype), .. }) => {
+                Ok(Some((*dtype, stored.bytes()?)))
+            }
+            _ => Ok(None),
         }
     }
 
@@ -227,16 +268,14 @@ impl TensorSource for Tensors {
         let refuse = |reason: String| Error::Tensor { name: name.to_owned(), reason };
         let stored =
             self.stored.get(name).ok_or_else(|| refuse("the checkpoint has no such tensor".into()))?;
-        let bytes = stored.bytes();
-        let values = match &stored.encoding {
+        let bytes = &*stored.bytes()?;
+        Ok(match &stored.encoding {
             Encoding::Float(dtype) => floats(*dtype, bytes),
             Encoding::Int8(scales) => scaled(bytes, scales, |[byte]| f32::from(byte as i8)),
             Encoding::Int16(scales) => scaled(bytes, scales, |pair| f32::from(i16::from_le_bytes(pair))),
             Encoding::Block(block) => block.expand(bytes),
             Encoding::Other(what) => return Err(refuse(format!("its numbers are stored as {what}"))),
-        };
-        self.release(name);
-        Ok(values)
+        })
     }
 }
 

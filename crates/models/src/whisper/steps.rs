@@ -77,7 +77,8 @@ impl Member<'_> {
         let mut queue = steps.lock();
         loop {
             if let Some(done) = queue.done.remove(&number) {
-                return done.ok_or_else(|| Error::Unsupported("a step of the decoder failed".to_owned()));
+                // Its thread has panicked, and this one's state is lost with it.
+                return Ok(done.expect("a shared step of the decoder panicked"));
             }
             // Where it does not wait another has it, who had the turn before.
             let wait = match queue.waiting.iter().position(|(member, _)| *member == number) {

@@ -1,5 +1,7 @@
 //! A checkpoint's tensors, packed for the kernels.
 
+use std::borrow::Cow;
+
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use mynah_kernels::{Epilogue, Matrix, Precision};
@@ -254,7 +256,6 @@ impl Reader<'_> {
         let matrix = Matrix::pack(precision, names.len() * outputs, inputs, |o, row| {
             parts[o / outputs].read(o % outputs, row);
         });
-        names.iter().for_each(|name| self.tensors.release(name));
         Ok(matrix)
     }
 
@@ -351,16 +352,16 @@ impl Reader<'_> {
     }
 }
 
-/// A tensor that is read row by row: mapped where it is stored as floats, otherwise expanded once.
+/// A tensor that is read row by row: as it is stored where that is as floats, otherwise expanded once.
 enum Rows<'a> {
-    Mapped { dtype: Dtype, bytes: &'a [u8], inputs: usize },
+    Stored { dtype: Dtype, bytes: Cow<'a, [u8]>, inputs: usize },
     Expanded { values: Vec<f32>, inputs: usize },
 }
 
 impl<'a> Rows<'a> {
     fn open(tensors: &'a dyn TensorSource, name: &str, inputs: usize) -> Result<Self, Error> {
-        Ok(match tensors.raw(name) {
-            Some((dtype, bytes)) => Rows::Mapped { dtype, bytes, inputs },
+        Ok(match tensors.raw(name)? {
+            Some((dtype, bytes)) => Rows::Stored { dtype, bytes, inputs },
             None => Rows::Expanded { values: tensors.read_f32(name)?, inputs },
         })
     }
@@ -370,13 +371,13 @@ impl<'a> Rows<'a> {
             Rows::Expanded { values, inputs } => {
                 to.copy_from_slice(&values[row * inputs..(row + 1) * inputs]);
             }
-            Rows::Mapped { dtype: Dtype::F32, bytes, inputs } => {
+            Rows::Stored { dtype: Dtype::F32, bytes, inputs } => {
                 let bytes = &bytes[row * inputs * 4..(row + 1) * inputs * 4];
                 for (to, b) in to.iter_mut().zip(bytes.as_chunks::<4>().0) {
                     *to = f32::from_le_bytes(*b);
                 }
             }
-            Rows::Mapped { dtype, bytes, inputs } => {
+            Rows::Stored { dtype, bytes, inputs } => {
                 let bytes = &bytes[row * inputs * 2..(row + 1) * inputs * 2];
                 let words = bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
                 // The file gives no alignment, so the words are copied before they are widened together.

@@ -2,10 +2,13 @@
 
 mod access;
 mod auth;
+mod cors;
 mod linger;
 mod security;
 
 pub(crate) use access::log_access;
 pub(crate) use auth::{address, authorize, count_failure, refuse_guessing};
+pub use cors::Origins;
+pub(crate) use cors::refuse_foreign_pages;
 pub(crate) use linger::linger;
 pub(crate) use security::secure;

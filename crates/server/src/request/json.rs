@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use mynah_engine::Reservation;
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
@@ -27,11 +28,12 @@ pub(crate) async fn read(
     body: &[u8],
     member: &'static str,
     limits: &Limits,
+    memory: &mut Reservation,
 ) -> Result<(Fields, Option<Upload>), ApiError> {
     let mut object = read_object(body)?;
     let upload = match object.remove(member) {
         None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(audio(text, member, limits).await?),
+        Some(Value::String(text)) => Some(audio(text, member, limits, memory).await?),
         Some(_) => return Err(not_audio(member)),
     };
     Ok((Fields::from_object(object), upload))
@@ -81,7 +83,12 @@ fn without_trailing_commas(body: &[u8]) -> Vec<u8> {
     kept
 }
 
-async fn audio(text: String, member: &'static str, limits: &Limits) -> Result<Upload, ApiError> {
+async fn audio(
+    text: String,
+    member: &'static str,
+    limits: &Limits,
+    memory: &mut Reservation,
+) -> Result<Upload, ApiError> {
     let encoded = match text.strip_prefix("data:") {
         Some(url) => match url.split_once(',') {
             Some((head, data)) if head.ends_with(";base64") => data,
@@ -107,7 +114,7 @@ async fn audio(text: String, member: &'static str, limits: &Limits) -> Result<Up
         })
         .collect();
     drop(text);
-    let mut spool = Spool::new(member, limits);
+    let mut spool = Spool::new(member, limits, memory);
     for piece in encoded.chunks(PIECE / 3 * 4) {
         spool.write(&BASE64.decode(piece).map_err(|_| not_audio(member))?).await?;
     }
@@ -123,7 +130,13 @@ fn not_audio(member: &'static str) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use mynah_engine::RequestMemory;
+
     use super::*;
+
+    fn memory() -> Reservation {
+        RequestMemory::default().reserve(0).unwrap()
+    }
 
     #[test]
     fn commas_before_a_closing_bracket_are_forgiven() {
@@ -138,7 +151,8 @@ mod tests {
     async fn audio_comes_as_base64_or_as_a_data_url() {
         let limits = Limits::default();
         for text in ["-_8=", "-_8", "+/8=", "+/\n8=", "data:audio/wav;base64,+/8=", "data:;base64,+/8"] {
-            let Upload::Memory(bytes) = audio(text.to_owned(), "file", &limits).await.unwrap() else {
+            let Upload::Memory(bytes) = audio(text.to_owned(), "file", &limits, &mut memory()).await.unwrap()
+            else {
                 panic!("{text}")
             };
             assert_eq!(&bytes[..], [0xfb, 0xff], "{text}");
@@ -152,7 +166,7 @@ mod tests {
             "file:///etc/passwd",
             "Zm9=vYmFy",
         ] {
-            assert!(audio(text.to_owned(), "file", &limits).await.is_err(), "{text}");
+            assert!(audio(text.to_owned(), "file", &limits, &mut memory()).await.is_err(), "{text}");
         }
     }
 
@@ -161,7 +175,9 @@ mod tests {
         let audio_bytes: Vec<u8> = (0..200_000_u32).map(|n| (n * 7 % 251) as u8).collect();
         let limits = Limits { spool_bytes: 1000, ..Limits::default() };
         let upload =
-            audio(base64::prelude::BASE64_STANDARD.encode(&audio_bytes), "file", &limits).await.unwrap();
+            audio(base64::prelude::BASE64_STANDARD.encode(&audio_bytes), "file", &limits, &mut memory())
+                .await
+                .unwrap();
         let Upload::File(path) = upload else { panic!("{upload:?}") };
         assert_eq!(std::fs::read(&path).unwrap(), audio_bytes);
     }

@@ -11,6 +11,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
+use mynah_engine::Reservation;
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
@@ -27,6 +28,7 @@ pub(crate) async fn read(
     request: Request,
     part: &'static str,
     limits: &Limits,
+    memory: &mut Reservation,
 ) -> Result<(Fields, Option<Upload>), ApiError> {
     let (parts, body) = request.into_parts();
     let budget = Arc::new(AtomicU64::new(MAX_HEAD_BYTES));
@@ -46,20 +48,29 @@ pub(crate) async fn read(
         budget.store(u64::MAX, Ordering::Relaxed);
         let name = field.name().unwrap_or_default().to_owned();
         if name == part {
-            upload = Some(audio(field, part, limits).await?);
+            upload = Some(audio(field, part, limits, memory).await?);
         } else if field.file_name().is_some() {
             pass_over(field, limits).await?;
             fields.push(&name, Value::Object(Map::new()));
         } else {
             let value = text(field, &mut text_left, limits).await?;
+            memory.grow(value.len() as u64)?;
             fields.push_text(&name, value);
         }
     }
-    Err(ApiError::new(StatusCode::BAD_REQUEST, format!("The form has more than {} parts.", limits.max_parts)))
+    Err(ApiError::new(
+        StatusCode::BAD_REQUEST,
+        format!("The form has more than {} parts, the bound max_parts.", limits.max_parts),
+    ))
 }
 
-async fn audio(mut field: Field<'_>, part: &'static str, limits: &Limits) -> Result<Upload, ApiError> {
-    let mut spool = Spool::new(part, limits);
+async fn audio(
+    mut field: Field<'_>,
+    part: &'static str,
+    limits: &Limits,
+    memory: &mut Reservation,
+) -> Result<Upload, ApiError> {
+    let mut spool = Spool::new(part, limits, memory);
     while let Some(piece) = field.chunk().await.map_err(|error| broken(&error))? {
         spool.write(&piece).await?;
     }

@@ -1,6 +1,6 @@
 //! Audio on its way in: a small upload stays in memory, a larger one goes to a temporary file.
 
-use mynah_engine::AudioSource;
+use mynah_engine::{AudioSource, Reservation};
 use tempfile::TempPath;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
@@ -17,6 +17,15 @@ pub(crate) enum Upload {
     File(TempPath),
 }
 
+impl Upload {
+    pub(crate) fn bytes_in_memory(&self) -> u64 {
+        match self {
+            Upload::Memory(bytes) => bytes.len() as u64,
+            Upload::File(_) => 0,
+        }
+    }
+}
+
 impl From<Upload> for AudioSource {
     fn from(upload: Upload) -> Self {
         match upload {
@@ -31,14 +40,15 @@ pub(crate) struct Spool<'a> {
     /// Parameter that holds it.
     name: &'static str,
     limits: &'a Limits,
+    reservation: &'a mut Reservation,
     memory: Vec<u8>,
     file: Option<(File, TempPath)>,
     length: u64,
 }
 
 impl<'a> Spool<'a> {
-    pub(crate) fn new(name: &'static str, limits: &'a Limits) -> Self {
-        Self { name, limits, memory: Vec::new(), file: None, length: 0 }
+    pub(crate) fn new(name: &'static str, limits: &'a Limits, reservation: &'a mut Reservation) -> Self {
+        Self { name, limits, reservation, memory: Vec::new(), file: None, length: 0 }
     }
 
     /// Adds a piece.
@@ -49,6 +59,7 @@ impl<'a> Spool<'a> {
         }
         if self.file.is_none() {
             if self.memory.len() + piece.len() <= self.limits.spool_bytes {
+                self.reservation.grow(piece.len() as u64)?;
                 self.memory.extend_from_slice(piece);
                 return Ok(());
             }

@@ -61,7 +61,7 @@ pub(super) async fn add_replicas(
     uid: &str,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let more = match read_object(request, &state.limits()).await?.get("replica") {
+    let more = match read_object(request, state).await?.get("replica") {
         None | Some(Value::Null) => 1,
         Some(value) => {
             value.as_u64().and_then(|more| u32::try_from(more).ok()).filter(|more| *more > 0).ok_or_else(

@@ -27,7 +27,7 @@ pub(crate) async fn make_key(
     request: Request,
 ) -> Result<(StatusCode, Json<Made>), ApiError> {
     store(&state)?;
-    let new = new_key(&Value::Object(read_object(request, &state.limits()).await?))?;
+    let new = new_key(&Value::Object(read_object(request, &state).await?))?;
     let (kept, key) = changed(&state, move |store| store.add_key(new)).await?;
     tracing::info!(id = kept.id, name = kept.name, "a key was made");
     Ok((StatusCode::CREATED, Json(Made { id: kept.id, key, prefix: kept.prefix, name: kept.name })))

@@ -28,6 +28,11 @@ pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
     let uptime_s = state.started.elapsed().as_secs_f64();
     page.figure("mynah_audio_requests", "gauge", "Audio requests under way.", &state.places.taken());
     page.figure("mynah_audio_requests_bound", "gauge", "Those that may be.", &limits.max_requests);
+    let memory = state.engine.request_memory();
+    let help = "Memory of uploads, decoded audio and texts.";
+    page.figure("mynah_request_memory_bytes", "gauge", help, &memory.taken_bytes());
+    let help = "That which there may be.";
+    page.figure("mynah_request_memory_bytes_bound", "gauge", help, &memory.bound_bytes());
     page.figure("mynah_connections", "gauge", "Connections.", &state.connections.taken());
     page.figure("mynah_uptime_seconds", "gauge", "Time since the server was started.", &uptime_s);
     if let Some(process) = Process::look() {

@@ -44,7 +44,7 @@ pub(crate) async fn launch_model(
     request: Request,
 ) -> Result<Json<Launched>, ApiError> {
     let waits = query.boolean("wait_ready", true)?;
-    let body = read_object(request, &state.limits()).await?;
+    let body = read_object(request, &state).await?;
     let request = LaunchRequest { waits, ..read_launch(body)? };
     let launch = state.blocking("The launch failed", move |engine| engine.launch(request)).await?;
     let launch = launch.map_err(ApiError::launch)?;

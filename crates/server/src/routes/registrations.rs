@@ -64,7 +64,7 @@ pub(crate) async fn register_model(
     request: Request,
 ) -> Result<Json<()>, ApiError> {
     require_audio(&kind)?;
-    let body = read_object(request, &state.limits()).await?;
+    let body = read_object(request, &state).await?;
     let definition = match body.get("model") {
         Some(Value::String(text)) => text.clone(),
         // People send the definition itself, too.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use mynah_engine::{Lease, Recording, Selected, SpeakRequest, SpeechEvent, SpeechJob};
+use mynah_engine::{Lease, Recording, Reservation, Selected, SpeakRequest, SpeechEvent, SpeechJob};
 
 use crate::error::ApiError;
 use crate::request::{SpeechParams, read_speech};
@@ -19,7 +19,8 @@ pub(crate) async fn speech(
 ) -> Result<Response, ApiError> {
     let place = state.place()?;
     let limits = &state.limits();
-    let (fields, upload) = read_speech(request, limits).await?;
+    let mut memory = state.memory()?;
+    let (fields, upload) = read_speech(request, limits, &mut memory).await?;
     let SpeechParams { model, text, options, format, encoding, sse, words, transcript } =
         SpeechParams::from_fields(fields)?;
     let recording = match (upload, transcript) {
@@ -41,7 +42,7 @@ pub(crate) async fn speech(
         Some(recording) => state.engine.speak_like(request, recording)?,
         None => state.engine.speak(request)?,
     };
-    let speech = TimedSpeech { job, lease, deadline: Deadline::after(limits.request_time) };
+    let speech = TimedSpeech { job, lease, deadline: Deadline::after(limits.request_time), _memory: memory };
     if sse { sound::events(speech, words, place).await } else { sound::bytes(speech, format, place).await }
 }
 
@@ -51,6 +52,8 @@ pub(crate) struct TimedSpeech {
     /// Of the running model; `None` where the request loads one.
     lease: Option<Lease>,
     deadline: Deadline,
+    /// Of the upload.
+    _memory: Reservation,
 }
 
 impl TimedSpeech {

@@ -26,7 +26,7 @@ pub(crate) async fn log_in(
     }
     let address = address(&request);
     refuse_guessing(&state, address)?;
-    let body = Value::Object(read_object(request, &state.limits()).await?);
+    let body = Value::Object(read_object(request, &state).await?);
     let (name, password) = (text(&body, "username"), text(&body, "password"));
     // One at a time: a password costs a core ten milliseconds and 19 MB on purpose.
     let turn = state.logins.acquire().await;
@@ -51,7 +51,7 @@ pub(crate) async fn refresh(
 ) -> Result<Json<TokenPair>, ApiError> {
     let address = address(&request);
     refuse_guessing(&state, address)?;
-    let body = Value::Object(read_object(request, &state.limits()).await?);
+    let body = Value::Object(read_object(request, &state).await?);
     let Some(token) = body["refresh_token"].as_str() else {
         return Err(ApiError::missing("refresh_token", "refresh_token required"));
     };
@@ -71,7 +71,7 @@ pub(crate) async fn log_out(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let body = Value::Object(read_object(request, &state.limits()).await?);
+    let body = Value::Object(read_object(request, &state).await?);
     if let Some(token) = body["refresh_token"].as_str() {
         state.auth.log_out(token);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use mynah_engine::{Job, JobEvent, Lease, Selected, TranscribeRequest};
+use mynah_engine::{Job, JobEvent, Lease, Reservation, Selected, TranscribeRequest};
 use mynah_models::{Task, Transcript};
 
 use crate::client::client;
@@ -37,7 +37,8 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
     let place = state.place()?;
     let client = client(&request);
     let limits = &state.limits();
-    let (fields, upload) = read(request, limits).await?;
+    let mut memory = state.memory()?;
+    let (fields, upload) = read(request, limits, &mut memory).await?;
     let TranscriptionParams { model, options, response } = TranscriptionParams::from_fields(fields, task)?;
     let Selected { model, lease } = state.select(&model)?;
     let audio = upload.into();
@@ -47,6 +48,7 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
         metrics: Arc::clone(&state.metrics),
         lease,
         deadline: Deadline::after(limits.request_time),
+        _memory: memory,
     };
     if response.stream {
         return events::answer(job, response.logprobs, open_language, place).await;
@@ -62,6 +64,8 @@ pub(crate) struct TimedJob {
     /// Of the running model; `None` where the request loads one.
     lease: Option<Lease>,
     deadline: Deadline,
+    /// Of the upload.
+    _memory: Reservation,
 }
 
 impl TimedJob {

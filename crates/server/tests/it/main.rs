@@ -3,9 +3,11 @@
 mod access;
 mod auth;
 mod bounds;
+mod connections;
 mod documentation;
 mod errors;
 mod formats;
+mod hostile;
 mod lifecycle;
 mod metrics;
 mod models;
@@ -14,3 +16,4 @@ mod replay;
 mod speech;
 mod stream;
 mod support;
+mod web;

@@ -15,7 +15,7 @@ use mynah_models::{
     TranscribeOptions, Transcript, TranscriptEvent, Word,
 };
 use mynah_server::auth::{Auth, AuthConfig};
-use mynah_server::{LocalModel, ServerConfig, router};
+use mynah_server::{Control, LocalModel, ServerConfig, router_and_control};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -205,6 +205,8 @@ fn segment(id: usize, text: &str, options: &TranscribeOptions) -> Segment {
 /// A server with scripted models.
 pub(crate) struct App {
     pub(crate) router: Router,
+    pub(crate) control: Control,
+    pub(crate) engine: Engine,
     pub(crate) seen: Arc<Seen>,
     pub(crate) home: tempfile::TempDir,
 }
@@ -259,7 +261,8 @@ pub(crate) fn app_at(
     let mut config = ServerConfig { local_models: local_models.into(), ..ServerConfig::default() };
     change(&mut config);
     engine.restore();
-    App { router: router(engine, config), seen, home }
+    let (router, control) = router_and_control(engine.clone(), config);
+    App { router, control, engine, seen, home }
 }
 
 /// Keys with all rights, and nothing else.

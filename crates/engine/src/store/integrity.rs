@@ -1,0 +1,88 @@
+//! Whether a model's files are what was fetched. Sizes are looked at whenever a model is loaded. Reading gigabytes to
+//! compare checksums is left to files whose time of change says that somebody wrote to them, and to `mynah models --check`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use mynah_models::CancelFlag;
+use sha2::{Digest, Sha256};
+
+use super::{Manifest, StoredFile};
+use crate::pull::hex;
+use crate::{Entry, Error};
+
+/// A file that is not there or has another size.
+pub(super) fn missing_bytes(folder: &Path, manifest: &Manifest) -> Option<String> {
+    manifest.files.iter().find_map(|StoredFile { name, bytes, .. }| {
+        let found = fs::metadata(folder.join(name)).map_or(0, |metadata| metadata.len());
+        (found != *bytes).then(|| format!("{name} has {found} bytes in place of {bytes}"))
+    })
+}
+
+/// A file whose checksum is not that of the download. Those that were not changed since they were sound are taken as they
+/// are unless all is to be read; the manifest is told what is sound.
+pub(super) fn wrong_bytes(
+    folder: &Path,
+    manifest: &mut Manifest,
+    thorough: bool,
+    cancel: &CancelFlag,
+) -> Result<Option<String>, Error> {
+    for StoredFile { name, sha256, .. } in &manifest.files {
+        let path = folder.join(name);
+        let changed = time(&path);
+        if !thorough && changed.is_some() && manifest.sound.get(name).copied() == changed {
+            continue;
+        }
+        if !sha256_of(&path, cancel)?.eq_ignore_ascii_case(sha256) {
+            manifest.sound.remove(name);
+            return Ok(Some(format!("the sha256 of {name} is not that of what was fetched")));
+        }
+        manifest.sound.extend(changed.map(|changed| (name.clone(), changed)));
+    }
+    Ok(None)
+}
+
+/// A voice that was fetched and is not what the catalogue says.
+pub(super) fn wrong_voice(
+    folder: &Path,
+    entry: &Entry,
+    cancel: &CancelFlag,
+) -> Result<Option<String>, Error> {
+    for file in entry.voices.iter().filter_map(|voice| voice.file.as_ref()) {
+        let path = folder.join(file.name());
+        if path.exists() && !sha256_of(&path, cancel)?.eq_ignore_ascii_case(&file.sha256) {
+            return Ok(Some(format!("the sha256 of voices/{} is not the catalogue's", file.name())));
+        }
+    }
+    Ok(None)
+}
+
+/// When each of the files was changed.
+pub(super) fn times(folder: &Path, manifest: &Manifest) -> BTreeMap<String, u64> {
+    let files = manifest.files.iter();
+    files.filter_map(|file| Some((file.name.clone(), time(&folder.join(&file.name))?))).collect()
+}
+
+fn time(path: &Path) -> Option<u64> {
+    let changed = fs::metadata(path).ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(changed.as_nanos()).ok()
+}
+
+fn sha256_of(path: &Path, cancel: &CancelFlag) -> Result<String, Error> {
+    let io = |error| Error::io(path, error);
+    let mut file = File::open(path).map_err(io)?;
+    let mut sha256 = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        if cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        match file.read(&mut buffer).map_err(io)? {
+            0 => return Ok(hex(&sha256.finalize())),
+            read => sha256.update(&buffer[..read]),
+        }
+    }
+}
