@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use mynah_engine::{Engine, Loaders, Settings, Synthesizer, Transcriber};
 use mynah_models::speech_to_text::TokenLogprob;
 use mynah_models::{
-    CancelFlag, Control, Error, Listener, Observer, Segment, SpeechOptions, SpokenWord, Task, TokenCounts,
+    CancelFlag, Error, Listener, Observer, Segment, SpeechOptions, SpokenWord, Task, TokenCounts,
     TranscribeOptions, Transcript, TranscriptEvent, Word,
 };
 use mynah_server::auth::{Auth, AuthConfig};
@@ -85,7 +85,7 @@ impl Transcriber for Scripted {
         &self,
         samples: &[f32],
         options: &TranscribeOptions,
-        control: Control<'_>,
+        control: mynah_models::Control<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Transcript, Error> {
         let cancel = control.cancel;
