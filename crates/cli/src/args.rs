@@ -85,7 +85,9 @@ pub(crate) enum Command {
     )]
     Completions(CompletionsArgs),
     /// Print the manual page, or write one for each command
-    #[command(after_help = "Examples:\n  mynah man | man -l -\n  mynah man --output-dir ~/.local/share/man/man1")]
+    #[command(
+        after_help = "Examples:\n  mynah man | man -l -\n  mynah man --output-dir ~/.local/share/man/man1"
+    )]
     Man(ManArgs),
     #[command(flatten)]
     Client(ClientCommand),

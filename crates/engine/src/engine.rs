@@ -293,6 +293,16 @@ impl Engine {
     pub fn jobs(&self) -> usize {
         self.inner.jobs.load(Ordering::Acquire)
     }
+
+    /// Jobs that may be under way at once.
+    pub fn queue_length(&self) -> usize {
+        self.inner.settings.queue_length
+    }
+
+    /// Bytes of weights in memory.
+    pub fn weight_bytes(&self) -> u64 {
+        self.inner.residents().iter().map(|resident| resident.bytes).sum()
+    }
 }
 
 impl Inner {
@@ -385,7 +395,7 @@ impl Inner {
         };
         let transcriber = self.load(&model, &mut |progress| tell(JobEvent::Waiting(progress)), cancel)?;
         tell(JobEvent::Started { duration_s: info.duration_s });
-        let mut observer = Paced { turnstile: &self.turnstile, cancel, events, turn: None };
+        let mut observer = Paced { turnstile: &self.turnstile, cancel, events, turn: None, begun: false };
         Ok(transcriber.transcribe(&samples, &options, cancel, &mut observer)?)
     }
 

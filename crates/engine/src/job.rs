@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use mynah_models::{CancelFlag, Observer, Segment, TranscribeOptions, Transcript, TranscriptEvent};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -40,6 +41,11 @@ pub enum JobEvent {
     Started {
         /// Length of the audio, seconds.
         duration_s: f64,
+    },
+    /// Its first turn to compute has come.
+    Turn {
+        /// Time in the line, seconds.
+        waited_s: f64,
     },
     /// The language is known: code and probability.
     Language(String, f32),
@@ -94,6 +100,8 @@ pub(crate) struct Paced<'a> {
     pub(crate) cancel: &'a CancelFlag,
     pub(crate) events: &'a UnboundedSender<JobEvent>,
     pub(crate) turn: Option<Turn>,
+    /// Whether it had a turn before.
+    pub(crate) begun: bool,
 }
 
 impl Observer for Paced<'_> {
@@ -109,7 +117,11 @@ impl Observer for Paced<'_> {
 
     fn window_begins(&mut self) {
         self.turn = None;
+        let since = Instant::now();
         self.turn = self.turnstile.enter(self.cancel);
+        if !std::mem::replace(&mut self.begun, true) {
+            let _ = self.events.send(JobEvent::Turn { waited_s: since.elapsed().as_secs_f64() });
+        }
     }
 
     fn window_ends(&mut self) {
