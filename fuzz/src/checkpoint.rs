@@ -29,7 +29,8 @@ pub fn run(input: &[u8]) {
     drop(checkpoint);
     let compute = [Compute::Int8, Compute::F16, Compute::F32][input.len() % 3];
     let Ok(whisper) = Whisper::load(folder.path(), compute) else { return };
-    let noise: Vec<f32> = (0..1600_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as f32 / 4096.0 - 0.5).collect();
+    let noise: Vec<f32> =
+        (0..1600_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as f32 / 4096.0 - 0.5).collect();
     let options = TranscribeOptions { temperatures: vec![0.0], beam_size: 2, ..TranscribeOptions::default() };
     let _ = whisper.transcribe(&noise, &options, &CancelFlag::new(), &mut Deaf);
 }

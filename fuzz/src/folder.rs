@@ -74,9 +74,8 @@ fn filled(mut content: &[u8], left: &mut usize) -> Vec<u8> {
     };
     while let Some(at) = find(content, OPENS) {
         let number = &content[at + OPENS.len()..];
-        let count = find(&number[..number.len().min(12)], CLOSES).and_then(|end| {
-            Some((str::from_utf8(&number[..end]).ok()?.parse::<usize>().ok()?, end))
-        });
+        let count = find(&number[..number.len().min(12)], CLOSES)
+            .and_then(|end| Some((str::from_utf8(&number[..end]).ok()?.parse::<usize>().ok()?, end)));
         let (zeros, end) = match count {
             Some((zeros, end)) => (zeros, at + OPENS.len() + end + CLOSES.len()),
             None => (0, at + OPENS.len()),

@@ -65,7 +65,8 @@ fn server() -> (Router, TempDir) {
     };
     let engine = Engine::open_with(settings, loaders).expect("an engine");
     let model = LocalModel { name: "m".into(), path: home.path().to_owned() };
-    let limits = Limits { max_upload_bytes: 1 << 20, spool_bytes: 1 << 10, max_parts: 50, ..Limits::default() };
+    let limits =
+        Limits { max_upload_bytes: 1 << 20, spool_bytes: 1 << 10, max_parts: 50, ..Limits::default() };
     (router(engine, ServerConfig { local_models: vec![model], limits, ..ServerConfig::default() }), home)
 }
 

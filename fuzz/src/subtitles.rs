@@ -6,7 +6,11 @@ use mynah_text::subtitles::{Cue, Layout, cues_of_words, srt, vtt};
 pub fn run(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else { return };
     let words: Vec<Cue> = text.lines().map(word).collect();
-    for layout in [Layout::default(), Layout { line_chars: 5, lines: 1, pause_s: 0.5 }, Layout { line_chars: 0, lines: 0, pause_s: 0.0 }] {
+    for layout in [
+        Layout::default(),
+        Layout { line_chars: 5, lines: 1, pause_s: 0.5 },
+        Layout { line_chars: 0, lines: 0, pause_s: 0.0 },
+    ] {
         check(&cues_of_words(&words, &layout));
     }
     check(&words);

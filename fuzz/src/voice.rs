@@ -3,14 +3,17 @@
 
 use std::sync::LazyLock;
 
-use mynah_models::chattts::{ChatTts, LoadOptions, SpeakOptions, decode_sample, encode_sample, encode_speaker};
 use mynah_models::CancelFlag;
+use mynah_models::chattts::{
+    ChatTts, LoadOptions, SpeakOptions, decode_sample, encode_sample, encode_speaker,
+};
 
 /// A tiny model with random weights.
 static MODEL: LazyLock<ChatTts> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a folder");
     let vocabulary = include_bytes!("../../crates/models/tests/data/chattts/tokenizer.json");
-    mynah_testkit::chattts::write(folder.path(), &mynah_testkit::chattts::TINY, vocabulary).expect("a checkpoint");
+    mynah_testkit::chattts::write(folder.path(), &mynah_testkit::chattts::TINY, vocabulary)
+        .expect("a checkpoint");
     ChatTts::load(folder.path(), &LoadOptions::default()).expect("the model loads")
 });
 

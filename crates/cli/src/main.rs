@@ -12,6 +12,8 @@ mod program;
 mod progress;
 mod serve;
 mod speak;
+#[cfg(feature = "otel")]
+mod traces;
 mod transcribe;
 
 use std::path::Path;
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
         _ => Some("trace"),
     };
     if !matches!(cli.command, Command::Serve(_)) {
-        logging::start(level.unwrap_or("warn"), serve::LogFormat::Text, &bars);
+        logging::start(level.unwrap_or("warn"), serve::LogFormat::Text, &bars, None);
     }
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(*args, level, &bars),

@@ -260,8 +260,8 @@ impl Stopwatch {
     }
 }
 
-/// Anybody can make up methods.
-fn method_name(method: &Method) -> &'static str {
+/// The method's name; anybody can make up others.
+pub(crate) fn method_name(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",

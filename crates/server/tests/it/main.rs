@@ -3,6 +3,7 @@
 mod access;
 mod auth;
 mod bounds;
+mod corpus;
 mod documentation;
 mod errors;
 mod formats;
