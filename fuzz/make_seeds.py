@@ -271,21 +271,21 @@ def tokenizer():
 def chattts():
     """Checkpoints that stop being one somewhere: whole ones are too large for a fuzzer's input."""
     vocabulary = (CRATES / "models/tests/data/chattts/tokenizer.json").read_bytes()
-    config = {"hidden_size": 4, "num_attention_heads": 1, "num_hidden_layers": 1, "num_key_value_heads": 1, "rms_norm_eps": 1e-6, "rope_theta": 10000.0}
-    layer = [("norm.weight", [4])]
-    layer += [(f"layers.0.self_attn.{p}_proj.weight", [4, 4]) for p in "qkvo"]
-    layer += [("layers.0.mlp.gate_proj.weight", [8, 4]), ("layers.0.mlp.up_proj.weight", [8, 4]), ("layers.0.mlp.down_proj.weight", [4, 8])]
-    layer += [("layers.0.input_layernorm.weight", [4]), ("layers.0.post_attention_layernorm.weight", [4])]
-    embed = [("emb_text.weight", [562, 4])] + [(f"emb_code.{k}.weight", [626, 4]) for k in range(4)]
+    config = {"hidden_size": 16, "num_attention_heads": 1, "num_hidden_layers": 1, "num_key_value_heads": 1, "rms_norm_eps": 1e-6, "rope_theta": 10000.0}
+    layer = [("norm.weight", [16])]
+    layer += [(f"layers.0.self_attn.{p}_proj.weight", [16, 16]) for p in "qkvo"]
+    layer += [("layers.0.mlp.gate_proj.weight", [8, 16]), ("layers.0.mlp.up_proj.weight", [8, 16]), ("layers.0.mlp.down_proj.weight", [16, 8])]
+    layer += [("layers.0.input_layernorm.weight", [16]), ("layers.0.post_attention_layernorm.weight", [16])]
+    embed = [("emb_text.weight", [562, 16])] + [(f"emb_code.{k}.weight", [626, 16]) for k in range(4)]
     for head, rows in [(f"head_code.{k}", 626) for k in range(4)] + [("head_text", 562)]:
-        embed += [(f"{head}.parametrizations.weight.original0", [rows, 1]), (f"{head}.parametrizations.weight.original1", [rows, 4])]
+        embed += [(f"{head}.parametrizations.weight.original0", [rows, 1]), (f"{head}.parametrizations.weight.original1", [rows, 16])]
 
     def block(name, scale, width, hidden):
         parts = {scale: [width], "dwconv.weight": [width, 1, 7], "dwconv.bias": [width], "norm.weight": [width], "norm.bias": [width],
                  "pwconv1.weight": [hidden, width], "pwconv1.bias": [hidden], "pwconv2.weight": [width, hidden], "pwconv2.bias": [width]}
         return [(f"{name}.{part}", shape) for part, shape in parts.items()]
 
-    decoder = [("coef", [1, 100, 1]), ("decoder.conv_in.0.weight", [2, 2, 3]), ("decoder.conv_in.0.bias", [2]), ("decoder.conv_in.2.weight", [4, 2, 3]),
+    decoder = [("coef", [1, 100, 1]), ("decoder.conv_in.0.weight", [2, 8, 3]), ("decoder.conv_in.0.bias", [2]), ("decoder.conv_in.2.weight", [4, 2, 3]),
                ("decoder.conv_in.2.bias", [4]), ("decoder.conv_out.weight", [2, 4, 1]), *block("decoder.decoder_block.0", "weight", 4, 16),
                ("out_conv.weight", [100, 2, 3])]
     vocos = [("feature_extractor.mel_spec.spectrogram.window", [1024]), ("feature_extractor.mel_spec.mel_scale.fb", [513, 100]),
@@ -304,9 +304,27 @@ def chattts():
     seed("chattts", "older", folder(older))
 
 
+def base16384(data):
+    """Fourteen bits a character from U+4E00 on; the last character tells the number of bytes modulo 7."""
+    bits = "".join(f"{byte:08b}" for byte in data)
+    text = "".join(chr(0x4E00 + int(bits[at:at + 14].ljust(14, "0"), 2)) for at in range(0, len(bits), 14))
+    return text + (chr(0x3D00 + len(data) % 7) if len(data) % 7 else "")
+
+
+def lzma2(data, chunk):
+    """A raw stream of chunks as they are."""
+    pieces = [data[at:at + chunk] for at in range(0, len(data), chunk)]
+    return b"".join(bytes([2 if at else 1]) + struct.pack(">H", len(piece) - 1) + piece for at, piece in enumerate(pieces)) + b"\0"
+
+
 def voice():
-    strings = {"name": "Ann", "seed": "seed:42", "sample": "倀㸂一一", "tags": "Hello [laugh] [uv_break]3 times, 你好[break_3] 50%。",
-               "zeros": "一" * 80, "base64": "gAJjdG9yY2guX3V0aWxzCl9yZWJ1aWxkX3RlbnNvcl92MgooKFUHc3RvcmFnZQ==" * 2}
+    import base64
+    lone = (CRATES / "models/tests/data/torch/lone.pt").read_bytes()
+    strings = {"name": "Ann", "seed": "seed:42", "tags": "Hello [laugh] [uv_break]3 times, 你好[break_3] 50%。",
+               # 64 numbers, in chunks of one byte: only text longer than a name is an encoded speaker.
+               "speaker": base16384(lzma2(bytes(range(128)), 1) + bytes(300)), "zeros": "一" * 404,
+               "sample": base16384(struct.pack("<HH", 4, 3) + lzma2(bytes(24), 24)),
+               "tensor": base64.b64encode(lone).decode(), "base64": base64.b64encode(bytes(400)).decode()}
     for name, text in strings.items():
         seed("voice", name, text)
 
@@ -323,7 +341,7 @@ def speech_text():
         "mixed": "我有3个apple, and these are 3 words that follow 你好 5kg A股 CO2 U盘",
         "scripts": "Привет ありがとう 안녕 مرحبا Γειά नमस्ते é ß ﬁ Ⅷ ㊗ 👩‍👩‍👧 \u200b\u202e",
         "abbreviations": "Dr. O'Neil vs. St. John St., e.g. the U.S.A.'s Ph.D. etc. a.m. Mr. & Mrs. Smith's Jan. 5th",
-        "long": "flurbington" * 30 + " " + "a " * 60,
+        "long": "flurbington" * 8 + " " + "a " * 60,
     }
     for name, text in texts.items():
         seed("speech_text", name, text)

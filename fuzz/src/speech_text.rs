@@ -3,14 +3,15 @@
 use mynah_text::chinese::{self, Dominant};
 use mynah_text::english::{self, Dialect, Error, G2p};
 
-/// Longest text: work grows with it, and long ones find nothing that short ones do not.
-const MOST_BYTES: usize = 4096;
+/// Longest text: work grows with it.
+const MOST_BYTES: usize = 300;
 /// Phonemes that an utterance may have; few, so that cutting is tried too.
 const MOST_PHONEMES: usize = 60;
 
-/// Reads the text aloud, as far as phonemes.
+/// Reads the text aloud, as far as phonemes, with one of the voices.
 pub fn run(input: &[u8], voices: &[&G2p]) {
     let Ok(text) = str::from_utf8(&input[..input.len().min(MOST_BYTES)]) else { return };
+    let voice = voices.get(input.len() % voices.len().max(1));
     for dialect in [Dialect::American, Dialect::British] {
         let _ = english::normalise(text, dialect);
     }
@@ -25,7 +26,7 @@ pub fn run(input: &[u8], voices: &[&G2p]) {
             end = sentence.range.end;
         }
     }
-    for g2p in voices {
+    if let Some(g2p) = voice {
         match g2p.utterances(text, MOST_PHONEMES) {
             Ok(utterances) => {
                 for utterance in utterances {

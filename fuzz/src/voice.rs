@@ -8,6 +8,9 @@ use mynah_models::chattts::{
     ChatTts, LoadOptions, SpeakOptions, decode_sample, encode_sample, encode_speaker,
 };
 
+/// Longer text is an encoded speaker.
+const LONGEST_NAME: usize = 400;
+
 /// A tiny model with random weights.
 static MODEL: LazyLock<ChatTts> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a folder");
@@ -25,10 +28,12 @@ pub fn run(input: &[u8]) {
     }
     let voice = MODEL.voice(text).ok();
     if let Some(speaker) = voice.as_ref().and_then(|voice| voice.speaker.as_ref()) {
-        let again = MODEL.voice(&encode_speaker(speaker)).expect("what is written can be read");
-        // Numbers that are none differ from themselves.
-        let bits = |speaker: &[_]| encode_speaker(speaker);
-        assert_eq!(again.speaker.as_deref().map(bits), Some(bits(speaker)));
+        // Numbers that are none differ from themselves, hence strings.
+        let written = encode_speaker(speaker);
+        if written.chars().count() > LONGEST_NAME {
+            let again = MODEL.voice(&written).expect("what is written can be read");
+            assert_eq!(again.speaker.as_deref().map(encode_speaker), Some(written));
+        }
     }
     let options = SpeakOptions { voice: voice.unwrap_or_default(), ..SpeakOptions::default() };
     match MODEL.begin(text, options, &CancelFlag::new()) {
