@@ -14,4 +14,10 @@ static VOICES: LazyLock<[G2p; 2]> = LazyLock::new(|| {
     [open(Dialect::American), open(Dialect::British)]
 });
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| mynah_fuzz::speech_text::run(input, &[&VOICES[0], &VOICES[1]]));
+libfuzzer_sys::fuzz_target!(
+    // Reading the dictionaries takes longer than an input may.
+    init: {
+        LazyLock::force(&VOICES);
+    },
+    |input: &[u8]| mynah_fuzz::speech_text::run(input, &[&VOICES[0], &VOICES[1]])
+);

@@ -60,7 +60,8 @@ fn filter(level: &str) -> EnvFilter {
         .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into());
     match std::env::var_os("MYNAH_LOG") {
         Some(_) => filter.from_env_lossy(),
-        None => filter.parse_lossy(format!("warn,mynah={level},{}", crates(level))),
+        // Demuxers warn of every damaged packet of a recording, so that its sender could fill the log.
+        None => filter.parse_lossy(format!("warn,symphonia=error,mynah={level},{}", crates(level))),
     }
 }
 
