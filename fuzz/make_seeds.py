@@ -238,7 +238,9 @@ def checkpoint():
         seed("checkpoint", f"sharded-{name}", folder({index: json.dumps({"metadata": {}, "weight_map": place}), **shards, **words}))
     seed("checkpoint", "pytorch-bin", folder({"pytorch_model.bin": torch(table), **settings, **words}))
     seed("checkpoint", "pytorch-deflated", folder({"pytorch_model.bin": torch(table[:4], deflated=True), **words}))
-    seed("checkpoint", "openai-pt", folder({"tiny.pt": torch(table, openai=True)}))
+    # Beside such a file no vocabulary is looked for.
+    english = [(name, [51864, WIDTH] if "embed_tokens" in name else shape) for name, shape in table]
+    seed("checkpoint", "openai-pt", folder({"tiny.pt": torch(english, openai=True)}))
     for kind in (0, 1):
         seed("checkpoint", f"ggml-{kind}", folder({"ggml-tiny.bin": ggml(table, kind)}))
     for version, kind in ((6, 0), (6, 4), (6, 1), (3, 1)):
@@ -297,9 +299,9 @@ def chattts():
              "asset/Vocos.safetensors": safetensors(vocos, "F32"), "asset/tokenizer/tokenizer.json": vocabulary}
     seed("chattts", "published", folder(files))
     voices = {"voices/ann.json": json.dumps({"speaker": "seed:3"}), "voices/bob.json": json.dumps({"sample": "一一一一", "sample_text": "x"})}
-    side = {"asset/homophones_map.json": json.dumps({"妳": "你"}, ensure_ascii=False), "asset/spk_stat.txt": "一一一一"}
+    side = {"asset/homophones_map.json": json.dumps({"妳": "你"}, ensure_ascii=False), "asset/spk_stat.txt": base16384(bytes(64))}
     seed("chattts", "with-side-files", folder({**files, **side, **voices}))
-    older = {"asset/GPT.pt": torch(layer + embed), "asset/Decoder.pt": torch(decoder), "asset/Vocos.pt": torch(vocos),
+    older = {"asset/GPT.pt": torch([(f"gpt.{name}", shape) for name, shape in layer] + embed), "asset/Decoder.pt": torch(decoder), "asset/Vocos.pt": torch(vocos),
              "asset/tokenizer.pt": b"\x80\x02X\x10\0\0\0" + vocabulary + b"."}
     seed("chattts", "older", folder(older))
 
