@@ -191,8 +191,8 @@ fn a_job_tells_what_happens_in_order() {
         [
             "Loading",
             "started 45",
-            "turn",
             "language en 0.9",
+            "turn",
             "progress 30",
             "segment 0 30",
             "progress 45",
