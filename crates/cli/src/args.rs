@@ -85,6 +85,11 @@ pub(crate) enum Command {
         after_help = "Example:\n  mynah completions bash > ~/.local/share/bash-completion/completions/mynah"
     )]
     Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    #[command(
+        after_help = "Examples:\n  mynah man | man -l -\n  mynah man --output-dir ~/.local/share/man/man1"
+    )]
+    Man(ManArgs),
     #[command(flatten)]
     Client(ClientCommand),
 }
@@ -357,6 +362,13 @@ pub(crate) struct CompletionsArgs {
     /// Whose script
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ManArgs {
+    /// Folder for mynah.1 and a page of each command
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output_dir: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

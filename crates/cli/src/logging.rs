@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
@@ -22,8 +22,12 @@ impl Level {
     }
 }
 
-/// Starts logging from this level on. `MYNAH_LOG` goes before the command line's choice.
-pub(crate) fn start(level: &str, format: LogFormat, bars: &Bars) -> Level {
+/// What passed the filter goes to.
+pub(crate) type Sink = Box<dyn Layer<Layered<reload::Layer<EnvFilter, Registry>, Registry>> + Send + Sync>;
+
+/// Starts logging from this level on, to standard error and to `traces` too. `MYNAH_LOG` goes before the command line's
+/// choice.
+pub(crate) fn start(level: &str, format: LogFormat, bars: &Bars, traces: Option<Sink>) -> Level {
     let (filter, handle) = reload::Layer::new(filter(level));
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(io::stderr().is_terminal() && format == LogFormat::Text)
@@ -33,7 +37,7 @@ pub(crate) fn start(level: &str, format: LogFormat, bars: &Bars) -> Level {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    tracing_subscriber::registry().with(filter).with(lines).init();
+    tracing_subscriber::registry().with(filter).with(lines.and_then(traces)).init();
     Level(handle)
 }
 
@@ -56,7 +60,8 @@ fn filter(level: &str) -> EnvFilter {
         .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into());
     match std::env::var_os("MYNAH_LOG") {
         Some(_) => filter.from_env_lossy(),
-        None => filter.parse_lossy(format!("warn,mynah={level},{}", crates(level))),
+        // Demuxers warn of every damaged packet of a recording, so that its sender could fill the log.
+        None => filter.parse_lossy(format!("warn,symphonia=error,mynah={level},{}", crates(level))),
     }
 }
 

@@ -12,8 +12,11 @@ mod program;
 mod progress;
 mod serve;
 mod speak;
+#[cfg(feature = "otel")]
+mod traces;
 mod transcribe;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -35,7 +38,7 @@ fn main() -> ExitCode {
         _ => Some("trace"),
     };
     if !matches!(cli.command, Command::Serve(_)) {
-        logging::start(level.unwrap_or("warn"), serve::LogFormat::Text, &bars);
+        logging::start(level.unwrap_or("warn"), serve::LogFormat::Text, &bars, None);
     }
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(*args, level, &bars),
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Keys(command) => keys::run(command),
         Command::Users(command) => keys::users(command),
         Command::Completions(args) => completions(args.shell),
+        Command::Man(args) => manual(args.output_dir.as_deref()),
         Command::Client(command) => client::run(command, name, &bars),
     };
     match outcome {
@@ -61,4 +65,16 @@ fn completions(shell: clap_complete::Shell) -> Result<(), exit::Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "mynah", &mut script);
     client::print(&String::from_utf8_lossy(&script))
+}
+
+/// The program's manual page, on standard output; or that of every command, in a folder.
+fn manual(folder: Option<&Path>) -> Result<(), exit::Failure> {
+    let command = Cli::command();
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder)?;
+        return Ok(clap_mangen::generate_to(command, folder)?);
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page)?;
+    client::print(&String::from_utf8_lossy(&page))
 }

@@ -32,7 +32,13 @@ pub(crate) fn run(args: ServeArgs, own_level: Option<&str>, bars: &Bars) -> Resu
     if args.print_config {
         return crate::client::print(&settings::print(&settings)?);
     }
-    let level = logging::start(own_level.unwrap_or(&settings.log_level), settings.log_format, bars);
+    #[cfg(feature = "otel")]
+    let exporter = crate::traces::Exporter::from_env()?;
+    #[cfg(feature = "otel")]
+    let traces = exporter.layer();
+    #[cfg(not(feature = "otel"))]
+    let traces = None;
+    let level = logging::start(own_level.unwrap_or(&settings.log_level), settings.log_format, bars, traces);
     let reload = Reload { args, level, level_is_fixed: own_level.is_some() };
     let plan = Plan::new(settings, &reload.args)?;
     if reload.args.metrics_exporter_host.is_some() || reload.args.metrics_exporter_port.is_some() {
@@ -46,6 +52,9 @@ pub(crate) fn run(args: ServeArgs, own_level: Option<&str>, bars: &Bars) -> Resu
     let outcome = runtime.block_on(serve(engine, plan.address, plan.server, reload));
     // Jobs that were cut off stop at their next step; nobody waits for them.
     runtime.shutdown_background();
+    // Waits for the collector, hence outside of the runtime and last.
+    #[cfg(feature = "otel")]
+    drop(exporter);
     outcome
 }
 

@@ -207,7 +207,7 @@ async fn watch(
                 }
             }
             Some(JobEvent::Segment(segment)) if live => print(&format!("{}\n", segment.text.trim()))?,
-            Some(JobEvent::Segment(_) | JobEvent::Language(..)) => {}
+            Some(JobEvent::Segment(_) | JobEvent::Language(..) | JobEvent::Turn { .. }) => {}
             Some(JobEvent::Done(transcript)) => return Ok(Ok(transcript)),
             Some(JobEvent::Failed(error)) => {
                 return match signal {

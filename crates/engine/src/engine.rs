@@ -324,6 +324,16 @@ impl Engine {
     pub fn jobs(&self) -> usize {
         self.inner.jobs.load(Ordering::Acquire)
     }
+
+    /// Jobs that may be under way at once.
+    pub fn queue_length(&self) -> usize {
+        self.inner.settings.queue_length
+    }
+
+    /// Bytes of weights in memory.
+    pub fn weight_bytes(&self) -> u64 {
+        self.inner.residents().iter().map(|resident| resident.bytes).sum()
+    }
 }
 
 impl Inner {
@@ -429,7 +439,7 @@ impl Inner {
         // Numbers of clients are spread over all 64 bits; a stranger shares none with them but by a rare accident, which
         // costs one of both a place in the line.
         let client = client.unwrap_or_else(|| ClientId(self.strangers.fetch_add(1, Ordering::Relaxed)));
-        let pace = Paced::new(&self.windows, &self.turnstile, client, cancel);
+        let pace = Paced::new(&self.windows, &self.turnstile, client, cancel, events);
         let control = Control { cancel, pace: &pace };
         self.using(&model, || Ok(transcriber.transcribe(&samples, &options, control, &mut Told(events))?))
     }

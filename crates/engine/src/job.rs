@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use mynah_models::{
     CancelFlag, Claim, Observer, Pace, Segment, Share, TranscribeOptions, Transcript, TranscriptEvent,
@@ -46,6 +47,11 @@ pub enum JobEvent {
     Started {
         /// Length of the audio, seconds.
         duration_s: f64,
+    },
+    /// Its first turn to compute has come.
+    Turn {
+        /// Time in the line, seconds.
+        waited_s: f64,
     },
     /// The language is known: code and probability.
     Language(String, f32),
@@ -118,6 +124,9 @@ pub(crate) struct Paced<'a> {
     turnstile: &'a Arc<Turnstile>,
     client: ClientId,
     cancel: &'a CancelFlag,
+    events: &'a UnboundedSender<JobEvent>,
+    /// Since when it waits for its first turn, until it has had it.
+    waits_since: Cell<Option<Instant>>,
     claim: Cell<Claim>,
     window: RefCell<Option<(Window, Presence)>>,
     turn: RefCell<Option<Turn>>,
@@ -129,13 +138,17 @@ impl<'a> Paced<'a> {
         turnstile: &'a Arc<Turnstile>,
         client: ClientId,
         cancel: &'a CancelFlag,
+        events: &'a UnboundedSender<JobEvent>,
     ) -> Self {
         let claim = Cell::new(Claim::First);
+        let waits_since = Cell::new(Some(Instant::now()));
         Self {
             windows,
             turnstile,
             client,
             cancel,
+            events,
+            waits_since,
             claim,
             window: RefCell::default(),
             turn: RefCell::default(),
@@ -163,6 +176,9 @@ impl Pace for Paced<'_> {
         self.piece_ends();
         let is_needless = || self.cancel.is_cancelled() || is_needless();
         self.turn.replace(self.turnstile.enter(self.claim.get(), &is_needless));
+        if let Some(since) = self.waits_since.take() {
+            let _ = self.events.send(JobEvent::Turn { waited_s: since.elapsed().as_secs_f64() });
+        }
     }
 
     fn piece_ends(&self) {

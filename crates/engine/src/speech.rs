@@ -50,6 +50,11 @@ pub enum SpeechEvent {
         /// Name of the voice that speaks.
         voice: Option<String>,
     },
+    /// Its first turn to compute has come.
+    Turn {
+        /// Time in the line, seconds.
+        waited_s: f64,
+    },
     /// The next bytes of the audio.
     Audio(Bytes),
     /// Bytes of the text spoken so far.

@@ -3,14 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::http::Method;
 
-/// Upper ends of the histograms' ranges, seconds.
-const BUCKETS_S: [f64; 14] =
-    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+/// Upper ends of ranges of time, seconds.
+const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// Upper ends of ranges of seconds of work for a second of sound.
+const REAL_TIMES: [f64; 14] =
+    [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.0, 5.0, 20.0];
 
 /// All that is counted.
 #[derive(Default)]
@@ -23,21 +26,53 @@ struct Counts {
     bytes: BTreeMap<String, u64>,
     first_byte: BTreeMap<String, Histogram>,
     whole: BTreeMap<String, Histogram>,
-    heard_s: f64,
+    tasks: BTreeMap<&'static str, Work>,
 }
 
-#[derive(Default)]
+/// What the jobs of one task came to.
+struct Work {
+    queued: Histogram,
+    first_result: Histogram,
+    real_time: Histogram,
+    audio_s: f64,
+    tokens: u64,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        let seconds = || Histogram::new(&SECONDS);
+        Self {
+            queued: seconds(),
+            first_result: seconds(),
+            real_time: Histogram::new(&REAL_TIMES),
+            audio_s: 0.0,
+            tokens: 0,
+        }
+    }
+}
+
 struct Histogram {
+    /// Upper ends of the ranges.
+    ends: &'static [f64],
     /// Values in each range, and in that above all.
-    counts: [u64; BUCKETS_S.len() + 1],
-    sum_s: f64,
+    counts: Vec<u64>,
+    sum: f64,
 }
 
 impl Histogram {
-    fn add(&mut self, value: Duration) {
-        let value_s = value.as_secs_f64();
-        self.counts[BUCKETS_S.partition_point(|end| *end < value_s)] += 1;
-        self.sum_s += value_s;
+    fn new(ends: &'static [f64]) -> Self {
+        Self { ends, counts: vec![0; ends.len() + 1], sum: 0.0 }
+    }
+
+    fn add(&mut self, value: f64) {
+        self.counts[self.ends.partition_point(|end| *end < value)] += 1;
+        self.sum += value;
+    }
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::new(&SECONDS)
     }
 }
 
@@ -63,17 +98,12 @@ impl Metrics {
         *counts.requests.entry((route.clone(), method_name(ended.method), ended.status)).or_default() += 1;
         *counts.bytes.entry(route.clone()).or_default() += ended.bytes;
         if let Some(first_byte) = ended.first_byte {
-            counts.first_byte.entry(route.clone()).or_default().add(first_byte);
+            counts.first_byte.entry(route.clone()).or_default().add(first_byte.as_secs_f64());
         }
-        counts.whole.entry(route.clone()).or_default().add(ended.whole);
+        counts.whole.entry(route.clone()).or_default().add(ended.whole.as_secs_f64());
         if !ended.complete {
             *counts.left.entry(route).or_default() += 1;
         }
-    }
-
-    /// Counts audio that was transcribed or translated.
-    pub(crate) fn heard(&self, seconds: f64) {
-        self.counts().heard_s += seconds;
     }
 
     /// In Prometheus' text format, version 0.0.4.
@@ -104,22 +134,35 @@ impl Metrics {
         for (route, bytes) in &counts.bytes {
             page.line("mynah_response_bytes_total", &[("route", route)], bytes);
         }
-        page.head(
-            "mynah_first_byte_seconds",
-            "histogram",
-            "Time until an answer began: first word, first audio.",
+        let by_route = [
+            ("mynah_first_byte_seconds", "Time until an answer began.", &counts.first_byte),
+            ("mynah_request_seconds", "Time until an answer was sent.", &counts.whole),
+        ];
+        for (name, help, histograms) in by_route {
+            page.head(name, "histogram", help);
+            for (route, histogram) in histograms {
+                page.histogram(name, ("route", route), histogram);
+            }
+        }
+        page.by_task(
+            "mynah_queue_seconds",
+            "Time that jobs stood in line before their first turn.",
+            &counts,
+            |work| &work.queued,
         );
-        counts
-            .first_byte
-            .iter()
-            .for_each(|(route, histogram)| page.histogram("mynah_first_byte_seconds", route, histogram));
-        page.head("mynah_request_seconds", "histogram", "Time until an answer was sent.");
-        counts
-            .whole
-            .iter()
-            .for_each(|(route, histogram)| page.histogram("mynah_request_seconds", route, histogram));
-        page.head("mynah_audio_heard_seconds_total", "counter", "Audio that was transcribed or translated.");
-        page.line("mynah_audio_heard_seconds_total", &[], &counts.heard_s);
+        let help = "Time from an upload's end to the first words or the first audio.";
+        page.by_task("mynah_first_result_seconds", help, &counts, |work| &work.first_result);
+        let help = "Seconds from a job's first turn to its end, for each second of its sound.";
+        page.by_task("mynah_real_time_factor", help, &counts, |work| &work.real_time);
+        page.head("mynah_audio_seconds_total", "counter", "Sound that was heard or spoken.");
+        for (task, work) in &counts.tasks {
+            page.line("mynah_audio_seconds_total", &[("task", task)], &work.audio_s);
+        }
+        let help = "Tokens of transcripts; of speech, the steps of its model.";
+        page.head("mynah_tokens_total", "counter", help);
+        for (task, work) in &counts.tasks {
+            page.line("mynah_tokens_total", &[("task", task)], &work.tokens);
+        }
         page.0
     }
 
@@ -151,20 +194,74 @@ impl Page {
         self.line(name, &[], value);
     }
 
-    fn histogram(&mut self, name: &str, route: &str, histogram: &Histogram) {
-        let mut sum = 0;
-        let ends = BUCKETS_S.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
-        for (end, count) in ends.zip(histogram.counts) {
-            sum += count;
-            self.line(&format!("{name}_bucket"), &[("route", route), ("le", &end)], &sum);
+    fn by_task(&mut self, name: &str, help: &str, counts: &Counts, of: impl Fn(&Work) -> &Histogram) {
+        self.head(name, "histogram", help);
+        for (task, work) in &counts.tasks {
+            self.histogram(name, ("task", task), of(work));
         }
-        self.line(&format!("{name}_sum"), &[("route", route)], &histogram.sum_s);
-        self.line(&format!("{name}_count"), &[("route", route)], &sum);
+    }
+
+    fn histogram(&mut self, name: &str, label: (&str, &str), histogram: &Histogram) {
+        let mut sum = 0;
+        let ends = histogram.ends.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
+        for (end, count) in ends.zip(&histogram.counts) {
+            sum += count;
+            self.line(&format!("{name}_bucket"), &[label, ("le", &end)], &sum);
+        }
+        self.line(&format!("{name}_sum"), &[label], &histogram.sum);
+        self.line(&format!("{name}_count"), &[label], &sum);
     }
 }
 
-/// Anybody can make up methods.
-fn method_name(method: &Method) -> &'static str {
+/// Takes the times of one job.
+pub(crate) struct Stopwatch {
+    metrics: Arc<Metrics>,
+    task: &'static str,
+    begin: Instant,
+    /// When its first turn came.
+    turn: Option<Instant>,
+    has_result: bool,
+}
+
+impl Stopwatch {
+    /// Starts for a job of this task.
+    pub(crate) fn start(metrics: &Arc<Metrics>, task: &'static str) -> Self {
+        Self { metrics: Arc::clone(metrics), task, begin: Instant::now(), turn: None, has_result: false }
+    }
+
+    /// The job has its first turn.
+    pub(crate) fn turn(&mut self, waited_s: f64) {
+        self.turn = Some(Instant::now());
+        self.count(|work| work.queued.add(waited_s));
+    }
+
+    /// There are words or audio; only the first count.
+    pub(crate) fn result(&mut self) {
+        if !std::mem::replace(&mut self.has_result, true) {
+            let elapsed_s = self.begin.elapsed().as_secs_f64();
+            self.count(|work| work.first_result.add(elapsed_s));
+        }
+    }
+
+    /// All of the job is done.
+    pub(crate) fn done(&self, audio_s: f64, tokens: u64) {
+        self.count(|work| {
+            work.audio_s += audio_s;
+            work.tokens += tokens;
+            // What came out of the cache had no turn.
+            if let Some(turn) = self.turn.filter(|_| audio_s > 0.0) {
+                work.real_time.add(turn.elapsed().as_secs_f64() / audio_s);
+            }
+        });
+    }
+
+    fn count(&self, add: impl FnOnce(&mut Work)) {
+        add(self.metrics.counts().tasks.entry(self.task).or_default());
+    }
+}
+
+/// The method's name; anybody can make up others.
+pub(crate) fn method_name(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",
@@ -183,7 +280,7 @@ mod tests {
 
     #[test]
     fn requests_are_counted_in_ranges_that_add_up() {
-        let metrics = Metrics::default();
+        let metrics = Arc::new(Metrics::default());
         let made_up = Method::from_bytes(b"MADEUP").unwrap();
         for (method, ms, complete) in
             [(&Method::GET, 5, true), (&Method::GET, 6, true), (&made_up, 400_000, false)]
@@ -198,8 +295,13 @@ mod tests {
                 complete,
             });
         }
-        metrics.heard(1.5);
-        metrics.heard(2.0);
+        let mut watch = Stopwatch::start(&metrics, "speech");
+        watch.turn(0.3);
+        watch.result();
+        watch.result();
+        watch.done(1e9, 7);
+        // Out of the cache.
+        Stopwatch::start(&metrics, "speech").done(1.5, 2);
         let text = metrics.text();
         for line in [
             "mynah_requests_total{route=\"/v1/models/{*path}\",method=\"GET\",status=\"200\"} 2",
@@ -211,7 +313,12 @@ mod tests {
             "mynah_request_seconds_bucket{route=\"/v1/models/{*path}\",le=\"300\"} 2",
             "mynah_request_seconds_bucket{route=\"/v1/models/{*path}\",le=\"+Inf\"} 3",
             "mynah_request_seconds_count{route=\"/v1/models/{*path}\"} 3",
-            "mynah_audio_heard_seconds_total 3.5",
+            "mynah_queue_seconds_bucket{task=\"speech\",le=\"0.25\"} 0",
+            "mynah_queue_seconds_bucket{task=\"speech\",le=\"0.5\"} 1",
+            "mynah_first_result_seconds_count{task=\"speech\"} 1",
+            "mynah_real_time_factor_bucket{task=\"speech\",le=\"0.002\"} 1",
+            "mynah_audio_seconds_total{task=\"speech\"} 1000000001.5",
+            "mynah_tokens_total{task=\"speech\"} 9",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

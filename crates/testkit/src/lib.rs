@@ -1,5 +1,6 @@
-//! Random models and a stand-in hub for tests and benchmarks. Never part of the program.
+//! Random models, a stand-in hub and the fuzz corpus for tests and benchmarks. Never part of the program.
 
 pub mod chattts;
+pub mod corpus;
 pub mod hub;
 mod normal;

@@ -17,9 +17,20 @@ pub struct Cue {
 pub fn srt(cues: &[Cue]) -> String {
     let mut out = String::new();
     for (number, (times, text)) in (1..).zip(shown(cues, ',')) {
-        // The arrow is what readers look for to tell times from text.
-        let text = text.replace("-->", "->");
+        let text = without_arrows(&text);
         let _ = write!(out, "{number}\n{times}\n{text}\n\n");
+    }
+    out
+}
+
+/// The text with every arrow shortened to one dash: arrows are what readers look for to tell times from text.
+fn without_arrows(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '>' && out.ends_with("--") {
+            out.truncate(out.trim_end_matches('-').len() + 1);
+        }
+        out.push(c);
     }
     out
 }
@@ -131,6 +142,12 @@ mod tests {
              00:00:07.000 --> 00:00:07.000\nback\n\n"
         );
         assert_eq!((srt(&[]), vtt(&[])), (String::new(), "WEBVTT\n\n".to_owned()));
+    }
+
+    #[test]
+    fn no_arrow_is_left_in_the_text() {
+        let text = "a --> b ---> c -----> d ->> - -> >";
+        assert_eq!(without_arrows(text), "a -> b -> c -> d ->> - -> >");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod compressed;
 mod convert;
+mod corpus;
 mod files;
 mod hostile;
 mod limits;

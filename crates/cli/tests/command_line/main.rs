@@ -78,6 +78,7 @@ fn every_command_explains_itself_with_an_example() {
         "users",
         "users add",
         "completions",
+        "man",
     ] {
         let words: Vec<_> = command.split(' ').chain(["--help"]).collect();
         let output = run(&home, &words);
@@ -97,6 +98,18 @@ fn shells_are_told_what_there_is() {
         let script = String::from_utf8(run(&home, &["completions", shell]).stdout).unwrap();
         assert!(script.contains("remove-cache") && script.contains("print-config"), "{shell}: {script}");
     }
+}
+
+#[test]
+fn there_is_a_manual_page_of_every_command() {
+    let home = TempDir::new().unwrap();
+    let page = String::from_utf8(run(&home, &["man"]).stdout).unwrap();
+    assert!(page.contains(".TH mynah 1") && page.contains("MYNAH_HOME"), "{page}");
+    let folder = home.path().join("man1");
+    assert!(run(&home, &["man", "--output-dir", folder.to_str().unwrap()]).status.success());
+    let serve = std::fs::read_to_string(folder.join("mynah-serve.1")).unwrap();
+    assert!(serve.contains("print\\-config"), "{serve}");
+    assert!(folder.join("mynah-keys-add.1").is_file() && folder.join("mynah.1").is_file());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! while the reader is slow.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use mynah_audio::Encoder;
 use mynah_models::{CancelFlag, Claim, Error as ModelError, Listener, SpokenWord, TokenCounts};
@@ -17,6 +18,8 @@ pub(crate) struct Speaker<'a> {
     sample_rate_hz: u32,
     turnstile: &'a Arc<Turnstile>,
     turn: Option<Turn>,
+    /// Whether it had a turn before.
+    begun: bool,
     cancel: &'a CancelFlag,
     events: &'a Sender<SpeechEvent>,
     samples: u64,
@@ -42,6 +45,7 @@ impl<'a> Speaker<'a> {
             sample_rate_hz,
             turnstile,
             turn: None,
+            begun: false,
             cancel,
             events,
             samples: 0,
@@ -124,9 +128,14 @@ impl Listener for Speaker<'_> {
 
     fn turn_begins(&mut self) {
         self.turn = None;
+        let since = Instant::now();
         // Who hears nothing yet waits most.
         let claim = if self.samples == 0 { Claim::First } else { Claim::Rest };
         self.turn = self.turnstile.enter(claim, &|| self.cancel.is_cancelled());
+        if !std::mem::replace(&mut self.begun, true) {
+            // Nothing was handed over yet but a notice, so there is room.
+            let _ = self.events.try_send(SpeechEvent::Turn { waited_s: since.elapsed().as_secs_f64() });
+        }
     }
 
     fn turn_ends(&mut self) {

@@ -183,6 +183,7 @@ fn a_job_tells_what_happens_in_order() {
         told.push(match event {
             JobEvent::Waiting(progress) => format!("{progress:?}"),
             JobEvent::Started { duration_s } => format!("started {duration_s}"),
+            JobEvent::Turn { .. } => "turn".to_owned(),
             JobEvent::Language(code, probability) => format!("language {code} {probability}"),
             JobEvent::Progress(done_s) => format!("progress {done_s}"),
             JobEvent::Segment(segment) => format!("segment {} {}", segment.id, segment.end_s),
@@ -196,6 +197,7 @@ fn a_job_tells_what_happens_in_order() {
             "Loading",
             "started 45",
             "language en 0.9",
+            "turn",
             "progress 30",
             "segment 0 30",
             "progress 45",

@@ -1,6 +1,7 @@
 //! The engine from outside: downloads from a stand-in hub, models on disk, jobs on a stand-in model.
 
 mod chattts;
+mod corpus;
 mod download;
 mod faults;
 mod jobs;

@@ -70,6 +70,10 @@ impl Config {
                 settings.hidden_size
             ));
         }
+        // Voices are drawn in blocks of sixteen numbers (random.rs).
+        if width == 0 || !width.is_multiple_of(16) {
+            return refuse(format!("has embeddings of {width} numbers, which is no multiple of 16"));
+        }
         if layers == 0 || gpt.count("layers.") != layers {
             return refuse(format!("has {} layers, its configuration says {layers}", gpt.count("layers.")));
         }

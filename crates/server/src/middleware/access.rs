@@ -14,7 +14,7 @@ use http_body::{Frame, SizeHint};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::metrics::{Ended, Metrics};
+use crate::metrics::{Ended, Metrics, method_name};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -41,8 +41,15 @@ pub(crate) async fn log_access(
         complete: false,
     };
     // What is logged while the request is handled carries its id.
-    let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
-    let mut response = next.run(request).instrument(span).await;
+    let span = tracing::info_span!(
+        "request",
+        id = id.to_str().unwrap_or_default(),
+        method = method_name(&line.method),
+        route = line.route.as_ref().map_or("none", MatchedPath::as_str),
+        status = tracing::field::Empty,
+    );
+    let mut response = next.run(request).instrument(span.clone()).await;
+    span.record("status", response.status().as_u16());
     response.headers_mut().insert(REQUEST_ID, id);
     line.status = Some(response.status());
     line.first_byte = Some(line.begin.elapsed());

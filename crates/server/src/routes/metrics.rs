@@ -24,6 +24,15 @@ pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
     for (name, count) in &states {
         page.line("mynah_models", &[("state", *name)], count);
     }
+    let weights = state.blocking("The weights cannot be counted", mynah_engine::Engine::weight_bytes).await?;
+    page.figure("mynah_weight_bytes", "gauge", "Weights in memory.", &weights);
+    page.figure(
+        "mynah_jobs",
+        "gauge",
+        "Jobs under way in the engine, waiting ones included.",
+        &state.engine.jobs(),
+    );
+    page.figure("mynah_jobs_bound", "gauge", "Those that may be.", &state.engine.queue_length());
     let limits = state.limits();
     let uptime_s = state.started.elapsed().as_secs_f64();
     page.figure("mynah_audio_requests", "gauge", "Audio requests under way.", &state.places.taken());

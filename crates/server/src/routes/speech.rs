@@ -7,6 +7,7 @@ use axum::response::Response;
 use mynah_engine::{Lease, Recording, Reservation, Selected, SpeakRequest, SpeechEvent, SpeechJob};
 
 use crate::error::ApiError;
+use crate::metrics::Stopwatch;
 use crate::request::{SpeechParams, read_speech};
 use crate::routes::Deadline;
 use crate::sound;
@@ -38,17 +39,20 @@ pub(crate) async fn speech(
     };
     let Selected { model, lease } = state.select(&model)?;
     let request = SpeakRequest { model, text, options, format, encoding };
+    let stopwatch = Stopwatch::start(&state.metrics, "speech");
     let job = match recording {
         Some(recording) => state.engine.speak_like(request, recording)?,
         None => state.engine.speak(request)?,
     };
-    let speech = TimedSpeech { job, lease, deadline: Deadline::after(limits.request_time), _memory: memory };
+    let deadline = Deadline::after(limits.request_time);
+    let speech = TimedSpeech { job, stopwatch, lease, deadline, _memory: memory };
     if sse { sound::events(speech, words, place).await } else { sound::bytes(speech, format, place).await }
 }
 
 /// A job that may take a while and no longer.
 pub(crate) struct TimedSpeech {
     job: SpeechJob,
+    stopwatch: Stopwatch,
     /// Of the running model; `None` where the request loads one.
     lease: Option<Lease>,
     deadline: Deadline,
@@ -66,7 +70,17 @@ impl TimedSpeech {
                 }
                 Err(error.into())
             }
-            event => Ok(event),
+            event => {
+                match &event {
+                    SpeechEvent::Turn { waited_s } => self.stopwatch.turn(*waited_s),
+                    SpeechEvent::Audio(_) => self.stopwatch.result(),
+                    SpeechEvent::Done(spoken) => {
+                        self.stopwatch.done(spoken.duration_s, spoken.tokens.output);
+                    }
+                    _ => {}
+                }
+                Ok(event)
+            }
         }
     }
 }

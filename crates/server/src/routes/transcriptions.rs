@@ -10,7 +10,7 @@ use mynah_models::{Task, Transcript};
 use crate::client::client;
 use crate::error::ApiError;
 use crate::events;
-use crate::metrics::Metrics;
+use crate::metrics::Stopwatch;
 use crate::render::render;
 use crate::request::{TranscriptionParams, read};
 use crate::routes::Deadline;
@@ -43,9 +43,14 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
     let Selected { model, lease } = state.select(&model)?;
     let audio = upload.into();
     let open_language = options.language.is_none();
+    let name = match task {
+        Task::Transcribe => "transcription",
+        Task::Translate => "translation",
+    };
+    let stopwatch = Stopwatch::start(&state.metrics, name);
     let mut job = TimedJob {
         job: state.engine.transcribe(TranscribeRequest { model, audio, options, client })?,
-        metrics: Arc::clone(&state.metrics),
+        stopwatch,
         lease,
         deadline: Deadline::after(limits.request_time),
         _memory: memory,
@@ -60,7 +65,7 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
 /// A job that may take a while and no longer.
 pub(crate) struct TimedJob {
     job: Job,
-    metrics: Arc<Metrics>,
+    stopwatch: Stopwatch,
     /// Of the running model; `None` where the request loads one.
     lease: Option<Lease>,
     deadline: Deadline,
@@ -79,8 +84,15 @@ impl TimedJob {
                 Err(error.into())
             }
             event => {
-                if let JobEvent::Done(transcript) = &event {
-                    self.metrics.heard(transcript.duration_s);
+                match &event {
+                    JobEvent::Turn { waited_s } => self.stopwatch.turn(*waited_s),
+                    JobEvent::Segment(_) => self.stopwatch.result(),
+                    JobEvent::Done(transcript) => {
+                        let tokens =
+                            transcript.segments.iter().map(|segment| segment.tokens.len() as u64).sum();
+                        self.stopwatch.done(transcript.duration_s, tokens);
+                    }
+                    _ => {}
                 }
                 Ok(event)
             }

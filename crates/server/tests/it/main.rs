@@ -4,6 +4,7 @@ mod access;
 mod auth;
 mod bounds;
 mod connections;
+mod corpus;
 mod documentation;
 mod errors;
 mod formats;

@@ -7,6 +7,7 @@ use crate::support::{app, app_with, keys};
 async fn what_is_asked_is_counted() {
     let app = app();
     app.transcribe(&[]).await;
+    app.speak(&serde_json::json!({})).await;
     app.get("/v1/models/some-secret-text").await;
     app.get("/nope/some-secret-text").await;
     let answer = app.get("/metrics").await;
@@ -18,7 +19,16 @@ async fn what_is_asked_is_counted() {
         "mynah_requests_total{route=\"none\",method=\"GET\",status=\"404\"} 1",
         "mynah_request_seconds_count{route=\"/v1/audio/transcriptions\"} 1",
         "mynah_first_byte_seconds_count{route=\"/v1/audio/transcriptions\"} 1",
-        "mynah_audio_heard_seconds_total 2",
+        "mynah_first_result_seconds_count{task=\"transcription\"} 1",
+        "mynah_audio_seconds_total{task=\"transcription\"} 2",
+        "mynah_tokens_total{task=\"transcription\"} 6",
+        "mynah_queue_seconds_count{task=\"speech\"} 1",
+        "mynah_first_result_seconds_count{task=\"speech\"} 1",
+        "mynah_real_time_factor_count{task=\"speech\"} 1",
+        "mynah_audio_seconds_total{task=\"speech\"} 1.5",
+        "mynah_tokens_total{task=\"speech\"} 7",
+        "mynah_jobs 0",
+        "mynah_jobs_bound 4",
         "mynah_audio_requests 0",
         "mynah_audio_requests_bound 64",
     ] {

@@ -1,0 +1,10 @@
+//! The corpus of the fuzz targets, inputs that once failed among it; `fuzz/README.md` tells more.
+
+#[path = "../../../../fuzz/src/registration.rs"]
+#[allow(unreachable_pub, reason = "the file belongs to the fuzz crate")]
+mod registration;
+
+#[test]
+fn registration() {
+    mynah_testkit::corpus::replay("registration", registration::run);
+}

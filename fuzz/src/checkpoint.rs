@@ -1,0 +1,36 @@
+//! A folder as a Whisper checkpoint of any format, sharded or not, with the vocabulary beside it.
+
+use mynah_models::checkpoint::Checkpoint;
+use mynah_models::whisper::{Compute, Whisper};
+use mynah_models::{CancelFlag, Control, Observer, TranscribeOptions, TranscriptEvent};
+
+/// Tensors of which the numbers are read.
+const MOST_TENSORS: usize = 40;
+
+struct Deaf;
+
+impl Observer for Deaf {
+    fn event(&mut self, _: TranscriptEvent) {}
+}
+
+/// Opens the folder, reads tensors, and hears a moment of noise with what loads.
+pub fn run(input: &[u8]) {
+    let folder = super::folder::unpack(input);
+    let checkpoint = match Checkpoint::open(folder.path()) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => return assert!(!error.to_string().is_empty()),
+    };
+    for name in checkpoint.tensors.names().iter().take(MOST_TENSORS) {
+        let shape = checkpoint.tensors.shape(name).expect("a tensor that is listed has a shape");
+        if let Ok(values) = checkpoint.tensors.read_f32(name) {
+            assert_eq!(values.len(), shape.iter().product::<usize>(), "{name} {shape:?}");
+        }
+    }
+    drop(checkpoint);
+    let compute = [Compute::Int8, Compute::F16, Compute::F32][input.len() % 3];
+    let Ok(whisper) = Whisper::load(folder.path(), compute) else { return };
+    let noise: Vec<f32> =
+        (0..1600_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as f32 / 4096.0 - 0.5).collect();
+    let options = TranscribeOptions { temperatures: vec![0.0], beam_size: 2, ..TranscribeOptions::default() };
+    let _ = whisper.transcribe(&noise, &options, Control::unpaced(&CancelFlag::new()), &mut Deaf);
+}
