@@ -13,6 +13,7 @@ import time
 import urllib.parse
 
 from common import ROOT, audio_seconds, faster_whisper_python, mynah, recordings, whisper_base
+from serving import form, percentile
 
 # Each client calls from an address of its own, as clients of a network do.
 CLIENT_ADDRESS = "127.0.{}.{}"
@@ -34,17 +35,6 @@ class Server:
         self.process.wait()
 
 
-def form(fields, file):
-    """Content type and body of a multipart form."""
-    boundary = "mynah-load"
-    parts = [f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-             for name, value in fields.items()]
-    name = pathlib.Path(file).name
-    parts.append(f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode())
-    parts += [pathlib.Path(file).read_bytes(), f"\r\n--{boundary}--\r\n".encode()]
-    return f"multipart/form-data; boundary={boundary}", b"".join(parts)
-
-
 class Client:
     """Somebody who sends one request after the other."""
 
@@ -52,7 +42,7 @@ class Client:
         self.server = address
         self.source = CLIENT_ADDRESS.format(1 + number // 200, 1 + number % 200)
 
-    def ask(self, content_type, body):
+    def ask(self, body, content_type):
         """The status; the answer is read to its end."""
         connection = http.client.HTTPConnection(
             self.server.hostname, self.server.port, timeout=600, source_address=(self.source, 0))
@@ -115,7 +105,7 @@ def load(server, clips, clients, seconds, long_form):
         "requests_per_s": len(done) / seconds,
         "audio_per_s": sum(audio for _, audio in done) / seconds,
         "p50_s": statistics.median(latencies),
-        "p95_s": latencies[min(len(latencies) - 1, int(0.95 * len(latencies)))],
+        "p95_s": percentile(latencies, 0.95),
         "answers": len(done),
         "refused": len(refused),
         "long_files": len(long_done),
@@ -148,11 +138,11 @@ def main():
     args = parser.parse_args()
 
     fields = {"model": "base", **({"language": args.language} if args.language else {})}
-    clips = [{"seconds": s, "form": form(fields, file)}
+    clips = [{"seconds": s, "form": form(fields.items(), pathlib.Path(file).read_bytes())}
              for file in recordings(args.audio) if (s := audio_seconds(file)) and s < args.shorter_than]
     lengths = sorted(clip["seconds"] for clip in clips)
     print(f"{len(clips)} clips of {lengths[0]:.1f} to {lengths[-1]:.1f} s, median {statistics.median(lengths):.1f} s")
-    long_form = form({**fields, "stream": "true"}, args.long) if args.long else None
+    long_form = form({**fields, "stream": "true"}.items(), pathlib.Path(args.long).read_bytes()) if args.long else None
     results = []
     for clients in args.clients:
         for name, command in contestants(args).items():
