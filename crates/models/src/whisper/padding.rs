@@ -18,7 +18,9 @@ use crate::{Control, Error};
 pub(super) const PADDING: f32 = 0.0;
 
 /// Positions of 20 ms behind the audio that are computed in its company: 1 s. With less, the last words suffer.
-const MARGIN: usize = 50;
+pub(super) const MARGIN: usize = 50;
+/// The same where the text leaves doubts: 4 s, with which it comes out as well as with all of the 30 s.
+pub(super) const WIDE_MARGIN: usize = 200;
 
 /// Positions of padding in a row that are stored as one for the encoder, their mean, and weigh as many. One position of
 /// silence is so much like the next that this costs no accuracy, and otherwise a short clip spends most of its attention on
@@ -49,9 +51,13 @@ impl Padding {
     }
 }
 
-/// Positions to compute for so many frames of audio, if that is worth it: less than the whole window.
-pub(super) fn fitted_positions(content_frames: usize, audio_positions: usize) -> Option<usize> {
-    let positions = (content_frames.div_ceil(2) + MARGIN).next_multiple_of(ALIKE_ENCODER);
+/// Positions to compute for so many frames of audio and a margin, if that is worth it: less than the whole window.
+pub(super) fn fitted_positions(
+    content_frames: usize,
+    margin: usize,
+    audio_positions: usize,
+) -> Option<usize> {
+    let positions = (content_frames.div_ceil(2) + margin).next_multiple_of(ALIKE_ENCODER);
     (positions < audio_positions).then_some(positions)
 }
 

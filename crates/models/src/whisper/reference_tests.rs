@@ -166,22 +166,29 @@ fn alignment_is_the_attention_of_transformers() {
 /// Logits after a few tokens for the audio `mel`.
 fn logits(whisper: &Whisper, mel: &[f32], window: EncoderWindow, tokens: &[u32]) -> Vec<f32> {
     let mut decoder = whisper.network().encode(mel, window, unpaced()).unwrap();
-    assert_eq!(decoder.is_fitted(), window == EncoderWindow::Fitted);
+    assert_eq!(decoder.is_fitted(), window != EncoderWindow::Full);
     decoder.prefill(tokens, &[tokens.len() - 1]).unwrap()
 }
 
 #[test]
 fn a_fitted_window_of_padding_is_the_full_one() {
-    for (compute, tolerance) in [(Compute::F32, 1e-4), (Compute::F16, 5e-3)] {
-        each_model(compute, |_, variant, whisper| {
-            // What is stored was computed behind padding, so behind audio that is padding it is exact.
-            for frames in [1, 333, 1000] {
-                let mel = vec![super::padding::PADDING; variant.n_mels * frames];
-                let [full, fitted] = [EncoderWindow::Full, EncoderWindow::Fitted]
-                    .map(|window| logits(whisper, &mel, window, &variant.tokens));
-                assert_close(&format!("{} with {frames} frames", variant.name), &fitted, &full, tolerance);
+    for variant in &fixture().variants {
+        let mut whisper = Whisper::load(folder(variant).path(), Compute::F32).unwrap();
+        // What is stored was computed behind padding, so behind audio that is padding it is exact, as far as neighbours are
+        // alike; positions in random places are not.
+        let positions = &mut whisper.model.weights.encoder.positions;
+        for row in 1..positions.len() / variant.width {
+            positions.copy_within(..variant.width, row * variant.width);
+        }
+        for frames in [1, 333, 1000] {
+            let mel = vec![super::padding::PADDING; variant.n_mels * frames];
+            let [full, fitted, wide] = [EncoderWindow::Full, EncoderWindow::Fitted, EncoderWindow::Wide]
+                .map(|window| logits(&whisper, &mel, window, &variant.tokens));
+            for part in [fitted, wide] {
+                // At the end of the window the convolutions see zeros, so that its last position is unlike the others.
+                assert_close(&format!("{} with {frames} frames", variant.name), &part, &full, 2e-3);
             }
-        });
+        }
     }
 }
 

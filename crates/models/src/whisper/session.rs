@@ -79,7 +79,8 @@ impl Network for Model {
             return Err(Error::BadInput(reason));
         }
         let fitted = match window {
-            EncoderWindow::Fitted => padding::fitted_positions(frames, audio_positions),
+            EncoderWindow::Fitted => padding::fitted_positions(frames, padding::MARGIN, audio_positions),
+            EncoderWindow::Wide => padding::fitted_positions(frames, padding::WIDE_MARGIN, audio_positions),
             EncoderWindow::Full => None,
         };
         let padding = fitted.map(|_| self.padding(control)).transpose()?;

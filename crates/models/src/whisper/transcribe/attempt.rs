@@ -36,11 +36,11 @@ pub(super) struct Attempts<'a> {
 }
 
 /// A fitted window's text is believed from this mean log probability on. Below it are the windows that come out worse
-/// than full ones: hard speech, and most of what is less than three seconds long.
+/// than wider ones: hard speech, and most of what is less than three seconds long.
 const FITTED_AVG_LOGPROB: f32 = -0.7;
 
 impl Attempts<'_> {
-    /// The attempt at the first temperature on a fitted window; `None` if the full window should be heard.
+    /// The attempt at the first temperature on a fitted window; `None` if a wider window should be heard.
     pub(super) fn fitted(
         &self,
         decoder: &mut dyn WindowDecoder,

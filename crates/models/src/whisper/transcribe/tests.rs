@@ -228,7 +228,7 @@ fn the_text_so_far_is_the_next_prompt_until_a_warm_window() {
 }
 
 #[test]
-fn a_fitted_window_that_leaves_doubts_is_heard_in_full() {
+fn a_fitted_window_that_leaves_doubts_is_heard_again_on_a_wider_one() {
     let good = tokens("<|0.00|> Good.<|5.00|>");
     // Two equal letters at each place: a mean log probability of about -0.7 and below.
     let doubtful = |chosen: &[u32]| {
@@ -258,7 +258,7 @@ fn text_behind_the_audio_is_not_believed() {
     let network = writer(&[behind, "<|0.00|> Heard.<|5.00|>"]).fitting();
     let options = TranscribeOptions { no_speech_threshold: None, ..options() };
     let (transcript, _) = run(&network, 5, &options);
-    assert_eq!((transcript.text().as_str(), network.windows().len()), ("Heard.", 2), "heard again in full");
+    assert_eq!((transcript.text().as_str(), network.windows().len()), ("Heard.", 2), "heard again");
 
     let (transcript, _) = run(&writer(&[behind]), 5, &options);
     assert_eq!(transcript.text(), "Said. Said again.", "dropped where the window was full already");

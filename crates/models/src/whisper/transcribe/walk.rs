@@ -208,7 +208,7 @@ impl<'a> Walk<'a> {
         Ok(Outcome { segments, resume_frame })
     }
 
-    /// The best attempt at the window that begins at `frame`. A fitted window that leaves doubts is replaced by the full
+    /// The best attempt at the window that begins at `frame`. A fitted window that leaves doubts is replaced by a wide
     /// one.
     fn best(
         &self,
@@ -222,7 +222,7 @@ impl<'a> Walk<'a> {
             if let Some(attempt) = attempts.fitted(&mut **decoder, prompt, seed)? {
                 return Ok(attempt);
             }
-            *decoder = self.recording.encode(frame, EncoderWindow::Full)?;
+            *decoder = self.recording.encode(frame, EncoderWindow::Wide)?;
         }
         attempts.best(&mut **decoder, prompt, seed)
     }
