@@ -160,8 +160,10 @@ impl Pace for Paced<'_> {
     fn window_begins(&self, start_s: f64, share: Share) {
         self.window_ends();
         self.claim.set(if start_s < FIRST_WINDOW_S { Claim::First } else { Claim::Rest });
+        // Who waits for room counts already: the rest must not slip in between two windows either.
+        let presence = self.turnstile.begin(self.claim.get());
         let place = self.windows.enter(self.client, self.claim.get(), share, self.cancel);
-        self.window.replace(place.map(|place| (place, self.turnstile.begin(self.claim.get()))));
+        self.window.replace(place.map(|place| (place, presence)));
     }
 
     fn claim(&self) -> Claim {

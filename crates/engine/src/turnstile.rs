@@ -28,7 +28,7 @@ struct Line {
     first: VecDeque<u64>,
     rest: VecDeque<u64>,
     next_ticket: u64,
-    /// Windows under way with the first claim, whether they wait for a turn or not.
+    /// Windows with the first claim that are under way or wait for room, whether they want a turn now or not.
     first_windows: usize,
     /// Whether somebody computes.
     taken: bool,
@@ -82,7 +82,7 @@ pub(crate) struct Turn {
     since: Instant,
 }
 
-/// Says that a window with a claim is under way, until dropped.
+/// Says that a window with a claim is wanted, until dropped.
 pub(crate) struct Presence {
     turnstile: Arc<Turnstile>,
     claim: Claim,
@@ -98,7 +98,7 @@ impl Drop for Presence {
 }
 
 impl Turnstile {
-    /// A window begins, of which pieces will come.
+    /// A window is wanted, of which pieces will come.
     pub(crate) fn begin(self: &Arc<Self>, claim: Claim) -> Presence {
         if claim == Claim::First {
             lock(&self.line).first_windows += 1;
