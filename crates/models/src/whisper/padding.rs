@@ -19,7 +19,7 @@ pub(super) const PADDING: f32 = 0.0;
 
 /// Positions of 20 ms behind the audio that are computed in its company: 1 s. With less, the last words suffer.
 pub(super) const MARGIN: usize = 50;
-/// The same where the text leaves doubts: 4 s, with which it comes out as well as with all of the 30 s.
+/// The same where English text leaves doubts: 4 s, with which it comes out as well as with all of the 30 s.
 pub(super) const WIDE_MARGIN: usize = 200;
 
 /// Positions of padding in a row that are stored as one for the encoder, their mean, and weigh as many. One position of

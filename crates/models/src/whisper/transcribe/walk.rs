@@ -208,7 +208,7 @@ impl<'a> Walk<'a> {
         Ok(Outcome { segments, resume_frame })
     }
 
-    /// The best attempt at the window that begins at `frame`. A fitted window that leaves doubts is replaced by a wide
+    /// The best attempt at the window that begins at `frame`. A fitted window that leaves doubts is replaced by a wider
     /// one.
     fn best(
         &self,
@@ -222,7 +222,7 @@ impl<'a> Walk<'a> {
             if let Some(attempt) = attempts.fitted(&mut **decoder, prompt, seed)? {
                 return Ok(attempt);
             }
-            *decoder = self.recording.encode(frame, EncoderWindow::Wide)?;
+            *decoder = self.recording.encode(frame, wider_window(self.text_language))?;
         }
         attempts.best(&mut **decoder, prompt, seed)
     }
@@ -278,6 +278,12 @@ impl<'a> Walk<'a> {
         }
         segments
     }
+}
+
+/// What doubtful text is decoded again on. English comes out of four more seconds as well as of all 30; languages of which a
+/// model knows less do not (Dutch: 40.0 % of words wrong in place of 38.3 %).
+fn wider_window(language: &str) -> EncoderWindow {
+    if language == "en" { EncoderWindow::Wide } else { EncoderWindow::Full }
 }
 
 fn frames(seconds: f64) -> usize {
