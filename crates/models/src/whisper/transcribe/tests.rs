@@ -228,6 +228,21 @@ fn the_text_so_far_is_the_next_prompt_until_a_warm_window() {
 }
 
 #[test]
+fn more_than_can_be_said_is_heard_again_without_the_text_before() {
+    let start_of_prev = tokenizer().sot_prev();
+    let first = tokens("<|0.00|> I am sitting in a room.<|30.00|>");
+    let echo = tokens(&format!("<|0.00|>{}.<|4.00|>", " different words that nobody says in time".repeat(4)));
+    let last = tokens("<|0.00|> Bye.<|4.00|>");
+    let network = ScriptedNetwork::new(VOCAB, |window: &Window, tokens: &[u32]| match window.index {
+        0 => write(&first, tokens),
+        _ if tokens[0] == start_of_prev => write(&echo, tokens),
+        _ => write(&last, tokens),
+    });
+    let (transcript, _) = run(&network, 34, &options());
+    assert_eq!(transcript.text(), "I am sitting in a room. Bye.");
+}
+
+#[test]
 fn a_fitted_window_that_leaves_doubts_is_heard_again_on_a_wider_one() {
     let good = tokens("<|0.00|> Good.<|5.00|>");
     // Two equal letters at each place: a mean log probability of about -0.7 and below.
