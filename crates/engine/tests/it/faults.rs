@@ -12,12 +12,12 @@ use mynah_engine::{
     AudioSource, Engine, Error, Job, JobEvent, LaunchRequest, Loaders, ModelRef, Settings, TranscribeRequest,
     Transcriber,
 };
-use mynah_models::{CancelFlag, Control, Observer, Task, TranscribeOptions, Transcript, VadOptions};
+use mynah_models::{CancelFlag, Control, Observer, TranscribeOptions, Transcript, VadOptions};
 use mynah_testkit::hub::{Hub, Repository};
 
 use crate::download::settings;
 use crate::jobs::until;
-use crate::signal::wav;
+use crate::signal::{silence, wav};
 
 const MODEL: &str = "whisper-small";
 const WEIGHTS: &str = "model.safetensors";
@@ -114,14 +114,7 @@ impl Transcriber for StandIn {
             control.cancel.check()?;
             std::thread::sleep(Duration::from_millis(1));
         }
-        Ok(Transcript {
-            task: Task::Transcribe,
-            language: "en".to_owned(),
-            language_probability: 1.0,
-            languages: Vec::new(),
-            duration_s: samples.len() as f64 / 16_000.0,
-            segments: Vec::new(),
-        })
+        Ok(silence(samples))
     }
 }
 

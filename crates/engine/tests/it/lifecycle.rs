@@ -12,10 +12,10 @@ use mynah_engine::{
     Settings, TranscribeRequest, Transcriber,
 };
 use mynah_models::whisper::Compute;
-use mynah_models::{Control, Observer, Task, TranscribeOptions, Transcript};
+use mynah_models::{Control, Observer, TranscribeOptions, Transcript};
 
 use crate::jobs::until;
-use crate::signal::wav;
+use crate::signal::{silence, wav};
 
 const WEIGHT_BYTES: u64 = 100;
 
@@ -46,7 +46,7 @@ impl Transcriber for StandIn {
 
     fn transcribe(
         &self,
-        _: &[f32],
+        samples: &[f32],
         _: &TranscribeOptions,
         control: Control<'_>,
         _: &mut dyn Observer,
@@ -56,14 +56,7 @@ impl Transcriber for StandIn {
             control.cancel.check()?;
             thread::sleep(Duration::from_millis(1));
         }
-        Ok(Transcript {
-            task: Task::Transcribe,
-            language: "en".to_owned(),
-            language_probability: 1.0,
-            languages: Vec::new(),
-            duration_s: 1.0,
-            segments: Vec::new(),
-        })
+        Ok(silence(samples))
     }
 }
 

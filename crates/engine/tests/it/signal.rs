@@ -1,4 +1,18 @@
-//! Recordings made here.
+//! Recordings made here, and what is heard where nobody speaks.
+
+use mynah_models::{Task, Transcript};
+
+/// The transcript of `samples` (16 kHz) that hold no speech.
+pub(crate) fn silence(samples: &[f32]) -> Transcript {
+    Transcript {
+        task: Task::Transcribe,
+        language: "en".to_owned(),
+        language_probability: 1.0,
+        languages: Vec::new(),
+        duration_s: samples.len() as f64 / 16_000.0,
+        segments: Vec::new(),
+    }
+}
 
 /// A wav file, 16 kHz mono 16 bit, with a tone of 440 Hz.
 pub(crate) fn wav(seconds: f64) -> Vec<u8> {

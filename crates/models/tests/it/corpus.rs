@@ -1,19 +1,16 @@
 //! The corpus of the fuzz targets, inputs that once failed among it; `fuzz/README.md` tells more.
 
+#![allow(unreachable_pub, reason = "the files of the fuzz crate are shared by its targets")]
+
 #[path = "../../../../fuzz/src/chattts.rs"]
-#[allow(unreachable_pub, reason = "the file belongs to the fuzz crate")]
 mod chattts;
 #[path = "../../../../fuzz/src/checkpoint.rs"]
-#[allow(unreachable_pub, reason = "the file belongs to the fuzz crate")]
 mod checkpoint;
 #[path = "../../../../fuzz/src/folder.rs"]
-#[allow(unreachable_pub, reason = "the file belongs to the fuzz crate")]
 mod folder;
 #[path = "../../../../fuzz/src/hibari.rs"]
-#[allow(unreachable_pub, reason = "the file belongs to the fuzz crate")]
 mod hibari;
 #[path = "../../../../fuzz/src/voice.rs"]
-#[allow(unreachable_pub, reason = "the file belongs to the fuzz crate")]
 mod voice;
 
 #[test]

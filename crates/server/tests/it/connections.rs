@@ -39,6 +39,13 @@ impl Served {
         TcpStream::connect(self.address).await.unwrap()
     }
 
+    /// Waits until a job has been taken in.
+    async fn has_begun(&self) {
+        while self.app.engine.jobs() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Sends a good request until it is answered with 200, and sees that nothing is held any more.
     async fn is_as_good_as_new(&self) {
         let begin = tokio::time::Instant::now();
@@ -167,9 +174,7 @@ async fn a_client_that_never_reads_its_answer() {
     socket.set_recv_buffer_size(4096).unwrap();
     let mut silent = socket.connect(served.address).await.unwrap();
     silent.write_all(&bytes(json(SPEECH, speech_body(&members).to_string())).await).await.unwrap();
-    while served.app.engine.jobs() == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    served.has_begun().await;
     served.is_as_good_as_new().await;
     drop(silent);
 }
@@ -179,9 +184,7 @@ async fn a_full_house_is_told_before_the_upload_is_read() {
     let served = serve(|_| {}).await;
     let mut streaming = served.connect().await;
     streaming.write_all(&transcription("slow", true).await).await.unwrap();
-    while served.app.engine.jobs() == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    served.has_begun().await;
     // It announces much, waits for a word, and sends nothing.
     let head = format!(
         "POST {TRANSCRIPTIONS} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n\
@@ -215,9 +218,7 @@ async fn who_is_asked_to_stop_cuts_off_what_does_not_end() {
     let served = serve(|_| {}).await;
     let mut endless = served.connect().await;
     endless.write_all(&transcription("slow", true).await).await.unwrap();
-    while served.app.engine.jobs() == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    served.has_begun().await;
     let idle = served.connect().await;
     served.stop.send(()).unwrap();
     tokio::time::timeout(Duration::from_secs(20), served.ended).await.unwrap().unwrap().unwrap();

@@ -1,13 +1,12 @@
 //! The corpus of the fuzz targets, inputs that once failed among it; `fuzz/README.md` tells more.
 
+#![allow(unreachable_pub, reason = "the files of the fuzz crate are shared by its targets")]
+
 #[path = "../../../../fuzz/src/speech_text.rs"]
-#[allow(unreachable_pub, reason = "the file belongs to the fuzz crate")]
 mod speech_text;
 #[path = "../../../../fuzz/src/subtitles.rs"]
-#[allow(unreachable_pub, reason = "the file belongs to the fuzz crate")]
 mod subtitles;
 #[path = "../../../../fuzz/src/tokenizer.rs"]
-#[allow(unreachable_pub, reason = "the file belongs to the fuzz crate")]
 mod tokenizer;
 
 use mynah_text::english::{Dialect, G2p};
