@@ -39,6 +39,9 @@ pub(super) struct Attempts<'a> {
 /// than wider ones: hard speech, and most of what is less than three seconds long.
 const FITTED_AVG_LOGPROB: f32 = -0.7;
 
+/// Fast speech has 25 characters a second in alphabets, less in other scripts.
+const MAX_CHARACTERS_PER_S: f64 = 35.0;
+
 impl Attempts<'_> {
     /// The attempt at the first temperature on a fitted window; `None` if a wider window should be heard.
     pub(super) fn fitted(
@@ -52,6 +55,7 @@ impl Attempts<'_> {
         let limit = FITTED_AVG_LOGPROB.max(self.options.logprob_threshold.unwrap_or(FITTED_AVG_LOGPROB));
         let believed = attempt.avg_logprob >= limit
             && !self.is_repetitive(&attempt)
+            && !self.is_hurried(&attempt)
             && !self.writes_behind_audio(&attempt.hypothesis.tokens);
         Ok((believed || !(self.is_spoken)()).then_some(attempt))
     }
@@ -66,9 +70,16 @@ impl Attempts<'_> {
         self.options.compression_ratio_threshold.is_some_and(|limit| attempt.compression_ratio > limit)
     }
 
-    /// The first attempt that passes the thresholds; if none does, the most probable one, of those that are not
-    /// repetitive if there are any, under the last temperature. Where nobody speaks there is no second attempt. `seed`
-    /// should differ between windows.
+    /// Whether nobody could say so much in so short a time.
+    pub(super) fn is_hurried(&self, attempt: &Attempt) -> bool {
+        let seconds = (self.window_frames as f64 / 100.0).max(1.0);
+        attempt.text.chars().count() as f64 > MAX_CHARACTERS_PER_S * seconds
+    }
+
+    /// The first attempt that passes the thresholds; if none does, the most probable one, of those that are neither
+    /// repetitive nor hurried if there are any, under the last temperature. Where nobody speaks there is no second
+    /// attempt, and none at hurried text that came of a prompt, which the caller leaves out first. `seed` should differ
+    /// between windows.
     pub(super) fn best(
         &self,
         decoder: &mut dyn WindowDecoder,
@@ -78,27 +89,28 @@ impl Attempts<'_> {
         let mut failed: Vec<(bool, Attempt)> = Vec::new();
         for (&temperature, number) in self.options.temperatures.iter().zip(0..) {
             let attempt = self.at(decoder, prompt, temperature, seed.wrapping_add(number))?;
-            let repetitive = self.is_repetitive(&attempt);
+            let made_up = self.is_repetitive(&attempt)
+                || (prompt.start_of_transcript == 0 && self.is_hurried(&attempt));
             // A mean that is no number fails, too.
             let improbable = self
                 .options
                 .logprob_threshold
                 .is_some_and(|limit| attempt.avg_logprob.is_nan() || attempt.avg_logprob < limit);
             let silent = self.options.no_speech_threshold.is_some_and(|limit| attempt.no_speech_prob > limit);
-            let passed = !repetitive && !improbable;
+            let passed = !made_up && !improbable;
             if passed || (improbable && silent) || (failed.is_empty() && !(self.is_spoken)()) {
                 return Ok(attempt);
             }
-            failed.push((repetitive, attempt));
+            failed.push((made_up, attempt));
         }
-        let any_varied = failed.iter().any(|(repetitive, _)| !repetitive);
+        let any_real = failed.iter().any(|(made_up, _)| !made_up);
         let last_temperature = failed.last().map(|(_, attempt)| attempt.temperature);
         let rank = |attempt: &Attempt| {
             if attempt.avg_logprob.is_nan() { f32::NEG_INFINITY } else { attempt.avg_logprob }
         };
         failed
             .into_iter()
-            .filter(|(repetitive, _)| !(any_varied && *repetitive))
+            .filter(|(made_up, _)| !(any_real && *made_up))
             .map(|(_, attempt)| attempt)
             .reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
             .map(|best| Attempt { temperature: last_temperature.unwrap_or(best.temperature), ..best })

@@ -299,7 +299,7 @@ fn without_conditioning_only_the_first_window_has_a_prompt() {
     assert_eq!(*prompts.lock().unwrap(), [before, 0, 0]);
 }
 
-/// A window that writes one thing an attempt.
+/// A window of 4 seconds that writes one thing an attempt.
 fn attempts(texts: &[&str], options: &TranscribeOptions) -> Transcript {
     let texts: Vec<Vec<u32>> = texts.iter().map(|text| tokens(text)).collect();
     let attempt = AtomicUsize::new(0);
@@ -310,13 +310,20 @@ fn attempts(texts: &[&str], options: &TranscribeOptions) -> Transcript {
         let index = attempt.load(Ordering::Relaxed).saturating_sub(1).min(texts.len() - 1);
         write(&texts[index], tokens)
     });
-    run(&network, 30, options).0
+    run(&network, 4, options).0
+}
+
+#[test]
+fn more_than_can_be_said_is_tried_again_warmer() {
+    let hurried = format!("<|0.00|>{}.<|4.00|>", " different words that nobody says in time".repeat(4));
+    let transcript = attempts(&[&hurried, "<|0.00|> Good.<|4.00|>"], &options());
+    assert_eq!((transcript.text().as_str(), transcript.segments[0].temperature), ("Good.", 0.2));
 }
 
 #[test]
 fn repetitive_text_is_tried_again_warmer() {
-    let loops = format!("<|0.00|>{}<|29.00|>", " Thank you.".repeat(30));
-    let transcript = attempts(&[&loops, &loops, "<|0.00|> Good.<|30.00|>"], &options());
+    let loops = format!("<|0.00|>{}<|3.00|>", " you".repeat(30));
+    let transcript = attempts(&[&loops, &loops, "<|0.00|> Good.<|4.00|>"], &options());
     assert_eq!(transcript.text(), "Good.");
     assert_eq!(transcript.segments[0].temperature, 0.4);
     let all = TranscribeOptions { compression_ratio_threshold: None, ..options() };

@@ -23,9 +23,6 @@ use crate::{Control, EncoderWindow, Error, Observer, Segment, Task, TranscribeOp
 const MAX_CRAWLS: usize = 3;
 const CRAWL_FRAMES: usize = 100;
 
-/// Fast speech has 25 characters a second in alphabets, less in other scripts.
-const MAX_CHARACTERS_PER_S: f64 = 35.0;
-
 /// A transcription under way.
 pub(super) struct Walk<'a> {
     recording: &'a Recording<'a>,
@@ -146,7 +143,7 @@ impl<'a> Walk<'a> {
         let prompt = self.prompt(&self.previous);
         let mut attempt = self.best(&attempts, decoder, &prompt, seed, frame)?;
         let repeats = !attempt.text.is_empty() && attempt.text == self.last_text;
-        if !self.previous.is_empty() && (repeats || is_hurried(&attempt.text, window_frames)) {
+        if !self.previous.is_empty() && (repeats || attempts.is_hurried(&attempt)) {
             // Given its own text, the model may write it again whatever it hears, and so on for ever.
             attempt = attempts.best(&mut **decoder, &self.prompt(&[]), seed)?;
             self.previous.clear();
@@ -282,12 +279,6 @@ impl<'a> Walk<'a> {
         }
         segments
     }
-}
-
-/// Whether nobody could say so much in so many frames of 10 ms.
-fn is_hurried(text: &str, window_frames: usize) -> bool {
-    let seconds = (window_frames as f64 / 100.0).max(1.0);
-    text.chars().count() as f64 > MAX_CHARACTERS_PER_S * seconds
 }
 
 /// What doubtful text is decoded again on. English comes out of four more seconds as well as of all 30; languages of which a
