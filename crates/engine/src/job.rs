@@ -157,6 +157,13 @@ impl<'a> Paced<'a> {
 }
 
 impl Pace for Paced<'_> {
+    fn another(&self) -> Box<dyn Pace + Send + '_> {
+        let another = Self::new(self.windows, self.turnstile, self.client, self.cancel, self.events);
+        // The job's first turn is told once.
+        another.waits_since.set(self.waits_since.take());
+        Box::new(another)
+    }
+
     fn window_begins(&self, start_s: f64, share: Share) {
         self.window_ends();
         self.claim.set(if start_s < FIRST_WINDOW_S { Claim::First } else { Claim::Rest });

@@ -1,25 +1,28 @@
-//! What the stages of a Whisper model take: windows encoded, prompts fed, steps of the decoder by their number of rows.
+//! What the stages of a Whisper model take: windows encoded, prompts fed, steps of the decoder by their number of rows; and
+//! how fast that is, to be held against what the machine can do (mynah-kernels' example `throughput`).
 //!
 //!     cargo run --release -p mynah-models --example stages -- CHECKPOINT [--compute f32] [--threads 2] \
-//!         [--frames 300,3000]
+//!         [--frames 300,3000] [--rows 1,5]
 
 #![allow(clippy::print_stdout, reason = "a command-line program")]
 
 use std::path::Path;
 use std::time::Instant;
 
-use mynah_models::whisper::{Compute, Whisper};
+use mynah_models::whisper::{Compute, Config, Whisper};
 use mynah_models::{CancelFlag, Control, EncoderWindow};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut checkpoint, mut compute) = (None, Compute::Auto);
     let mut lengths = vec![300, 700, 1000, 2000, 3000];
+    let mut batches = vec![1, 5, 6, 10, 12, 15, 20, 30, 40];
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} needs a value"));
         match arg.as_str() {
             "--threads" => drop(mynah_kernels::pool::set_threads(value()?.parse()?)),
             "--frames" => lengths = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
+            "--rows" => batches = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
             "--compute" => {
                 compute = match value()?.as_str() {
                     "f32" => Compute::F32,
@@ -41,25 +44,51 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for frames in lengths {
         let mel = mel(frames);
         let seconds = median(7, || network.encode(&mel, EncoderWindow::Fitted, control).map(drop))?;
-        println!("encode {frames} frames: {:.1} ms", 1e3 * seconds);
+        print!("encode {frames} frames: {:.1} ms", 1e3 * seconds);
+        // Shorter windows are computed with a stored padding behind them.
+        if frames == 2 * model.config().audio_positions {
+            print!(", {:.1} Gop/s", 1e-9 * encoder_operations(model.config()) / seconds);
+        }
+        println!();
     }
     let mel = mel(700);
     let mut window = network.encode(&mel, EncoderWindow::Fitted, control)?;
     let prompt = [50258, 50259, 50359];
     let seconds = median(9, || window.prefill(&prompt, &[0, 2]).map(drop))?;
     println!("prompt of 3 tokens: {:.2} ms", 1e3 * seconds);
-    for rows in [1, 5, 6, 10, 12, 15, 20, 30, 40] {
+    for rows in batches {
         window.prefill(&prompt, &[])?;
         window.reorder(&vec![0; rows]);
         let tokens = vec![400; rows];
         let seconds = median(25, || window.step(&tokens).map(drop))?;
         println!(
-            "step of {rows:2} rows: {:.2} ms, {:.2} ms a row",
+            "step of {rows:2} rows: {:.2} ms, {:.2} ms a row, {:.1} Gop/s in {:.1} million weights",
             1e3 * seconds,
-            1e3 * seconds / rows as f64
+            1e3 * seconds / rows as f64,
+            2e-9 * rows as f64 * decoder_weights(model.config()) / seconds,
+            1e-6 * decoder_weights(model.config())
         );
     }
     Ok(())
+}
+
+/// Operations of a full window, a multiplication and an addition counted as two: the convolutions, the layers' products,
+/// and attention of all positions to all.
+fn encoder_operations(config: &Config) -> f64 {
+    let [positions, mels, width, ffn, layers] =
+        [config.audio_positions, config.n_mels, config.width, config.ffn_width, config.encoder_layers]
+            .map(|n| n as f64);
+    let convolutions = 3.0 * (2.0 * positions * mels * width + positions * width * width);
+    let layer = positions * (4.0 * width * width + 2.0 * width * ffn) + 2.0 * positions * positions * width;
+    2.0 * (convolutions + layers * layer)
+}
+
+/// Weights that a step reads: the layers' own attention, their queries and outputs of attention to the audio, their
+/// feed-forward networks, and the embedding that gives the logits.
+fn decoder_weights(config: &Config) -> f64 {
+    let [width, ffn, layers, vocab] =
+        [config.width, config.ffn_width, config.decoder_layers, config.vocab_size].map(|n| n as f64);
+    layers * (6.0 * width * width + 2.0 * width * ffn) + vocab * width
 }
 
 fn median<E>(times: usize, mut run: impl FnMut() -> Result<(), E>) -> Result<f64, E> {

@@ -12,8 +12,11 @@ pub enum Claim {
     Rest,
 }
 
-/// Paces a job. Called on the job's thread.
+/// Paces a thread of a job. Called on that thread.
 pub trait Pace {
+    /// The pace of another thread of the job, which computes windows of its own.
+    fn another(&self) -> Box<dyn Pace + Send + '_>;
+
     /// A window of at most 30 s, `start_s` seconds into the recording, is about to be computed. May block until there is
     /// room for it beside others: as long as all of them together fill at most one `share`, their steps are better
     /// computed together than one after the other.
@@ -58,7 +61,11 @@ impl Share {
 #[derive(Clone, Copy, Debug)]
 pub struct Unpaced;
 
-impl Pace for Unpaced {}
+impl Pace for Unpaced {
+    fn another(&self) -> Box<dyn Pace + Send + '_> {
+        Box::new(Self)
+    }
+}
 
 /// What a job heeds while it computes.
 #[derive(Clone, Copy)]

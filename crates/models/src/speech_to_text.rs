@@ -228,7 +228,7 @@ impl Transcript {
     }
 }
 
-/// Who watches a job. Called on the thread that computes, between windows.
+/// Who watches a job. Called on the job's thread, outside of the windows that it computes.
 pub trait Observer {
     /// Something became known.
     fn event(&mut self, event: TranscriptEvent);

@@ -29,6 +29,7 @@ pub(crate) struct ScriptedNetwork<'a> {
     windows: std::sync::Mutex<Vec<Window>>,
     cancel_after: Option<(usize, CancelFlag)>,
     fits: bool,
+    rows_at_once: usize,
 }
 
 impl<'a> ScriptedNetwork<'a> {
@@ -42,12 +43,19 @@ impl<'a> ScriptedNetwork<'a> {
             windows: Vec::new().into(),
             cancel_after: None,
             fits: false,
+            rows_at_once: 1,
         }
     }
 
     /// Fits its windows to the audio when asked to; otherwise they are always full.
     pub(crate) fn fitting(mut self) -> Self {
         self.fits = true;
+        self
+    }
+
+    /// Has so many rows computed at once.
+    pub(crate) fn sharing(mut self, rows_at_once: usize) -> Self {
+        self.rows_at_once = rows_at_once;
         self
     }
 
@@ -64,6 +72,10 @@ impl<'a> ScriptedNetwork<'a> {
 }
 
 impl Network for ScriptedNetwork<'_> {
+    fn rows_at_once(&self) -> usize {
+        self.rows_at_once
+    }
+
     fn encode<'a>(
         &'a self,
         mel: &[f32],

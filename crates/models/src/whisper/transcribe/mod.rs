@@ -1,5 +1,5 @@
 //! From a recording to a transcript: windows of 30 s, each beginning where the last timestamp of the one before says
-//! that the text is finished.
+//! that the text is finished, and given that text; or, where it is not, pieces of the recording side by side.
 
 mod alignment;
 mod attempt;
@@ -7,6 +7,7 @@ mod doubt;
 mod dtw;
 mod hallucination;
 mod language;
+mod pieces;
 mod prompt;
 mod recording;
 mod request;
@@ -40,7 +41,7 @@ fn hundredths(seconds: f64) -> f64 {
     (seconds * 100.0).round() / 100.0
 }
 
-/// Transcribes 16 kHz mono samples. Segments are told to `observer` as they become final, outside of its windows.
+/// Transcribes 16 kHz mono samples. Segments are told to `observer` as they become final, on this thread.
 ///
 /// # Errors
 /// [`Error::Unsupported`] and [`Error::BadInput`] for what the model or the options cannot mean,
@@ -57,7 +58,7 @@ pub fn transcribe(
     observer: &mut dyn Observer,
 ) -> Result<Transcript, Error> {
     let spoken = request::check(tokenizer, options)?;
-    let recording = Recording::new(network, control, mel, samples, options.vad.as_ref());
+    let recording = Recording::new(network, mel, samples, options.vad.as_ref());
 
     let (languages, first_window) = match &spoken {
         Spoken::Given(code) => (vec![((*code).to_owned(), 1.0)], None),
@@ -76,8 +77,15 @@ pub fn transcribe(
     let (language, language_probability) = languages.first().cloned().unwrap_or(("en".to_owned(), 0.0));
     observer.event(TranscriptEvent::Language(language.clone(), language_probability));
 
-    let segments =
-        Walk::new(&recording, config, tokenizer, options, &language, control).run(first_window, observer)?;
+    let segments = if options.condition_on_previous_text || recording.content_frames() <= WINDOW_FRAMES {
+        Walk::new(&recording, config, tokenizer, options, &language, control).run(
+            0,
+            first_window,
+            observer,
+        )?
+    } else {
+        pieces::side_by_side(&recording, config, tokenizer, options, &language, control, observer)?
+    };
     Ok(Transcript {
         task: options.task,
         language,
@@ -105,7 +113,7 @@ fn detect_language<'a>(
     mut detection: Detection,
     window: EncoderWindow,
     share: Share,
-    control: Control<'_>,
+    control: Control<'a>,
 ) -> Result<Detected<'a>, Error> {
     let mut first_window = None;
     for first_frame in (0..recording.content_frames()).step_by(WINDOW_FRAMES) {
@@ -116,7 +124,7 @@ fn detect_language<'a>(
             continue;
         }
         let _turn = control.window(first_frame as f64 / 100.0, share)?;
-        let mut decoder = recording.encode(first_frame, window)?;
+        let mut decoder = recording.encode(first_frame, window, control)?;
         detection.look(&mut *decoder)?;
         if first_frame == 0 {
             first_window = Some(decoder);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use mynah_audio::mel::{HOP_LENGTH, LogMel};
 use mynah_audio::vad;
@@ -17,12 +18,11 @@ const AUDIBLE: f32 = 1e-4;
 /// A request's audio and the network that hears it.
 pub(super) struct Recording<'a> {
     network: &'a dyn Network,
-    control: Control<'a>,
     mel: &'a LogMel,
     /// What is decoded: the recording, or its speech end to end.
     samples: Cow<'a, [f32]>,
     peak: f32,
-    timeline: Option<Timeline>,
+    timeline: Option<Arc<Timeline>>,
     duration_s: f64,
 }
 
@@ -30,16 +30,27 @@ impl<'a> Recording<'a> {
     /// Cuts out the speech first if `vad` says how.
     pub(super) fn new(
         network: &'a dyn Network,
-        control: Control<'a>,
         mel: &'a LogMel,
         samples: &'a [f32],
         vad: Option<&VadOptions>,
     ) -> Self {
         let duration_s = samples.len() as f64 / SAMPLE_RATE_HZ;
-        let timeline = vad.map(|options| Timeline::new(speech_stretches(samples, options), samples.len()));
+        let timeline =
+            vad.map(|options| Arc::new(Timeline::new(speech_stretches(samples, options), samples.len())));
         let samples = timeline.as_ref().map_or(Cow::Borrowed(samples), |t| Cow::Owned(t.cut(samples)));
         let peak = mel.peak(&samples);
-        Self { network, control, mel, samples, peak, timeline, duration_s }
+        Self { network, mel, samples, peak, timeline, duration_s }
+    }
+
+    /// The recording as if it ended after so many frames.
+    pub(super) fn until(&self, frames: usize) -> Recording<'_> {
+        let samples = Cow::Borrowed(&self.samples[..self.samples.len().min(frames * HOP_LENGTH)]);
+        Recording { samples, timeline: self.timeline.clone(), ..*self }
+    }
+
+    /// Energy of each whole frame of 10 ms.
+    pub(super) fn frame_energies(&self) -> Vec<f32> {
+        self.samples.chunks_exact(HOP_LENGTH).map(|frame| frame.iter().map(|v| v * v).sum()).collect()
     }
 
     /// Length of the whole recording.
@@ -80,13 +91,19 @@ impl<'a> Recording<'a> {
     }
 
     /// Encodes the window that begins at `first_frame`.
-    pub(super) fn encode(
-        &self,
+    pub(super) fn encode<'b>(
+        &'b self,
         first_frame: usize,
         window: EncoderWindow,
-    ) -> Result<Box<dyn WindowDecoder + '_>, Error> {
+        control: Control<'b>,
+    ) -> Result<Box<dyn WindowDecoder + 'b>, Error> {
         let mel = self.mel.window(&self.samples, first_frame, self.window_frames(first_frame), self.peak);
-        self.network.encode(&mel, window, self.control)
+        self.network.encode(&mel, window, control)
+    }
+
+    /// Windows whose steps are better computed together.
+    pub(super) fn windows_at_once(&self, options: &TranscribeOptions) -> usize {
+        self.network.rows_at_once() / options.beam_size.max(1)
     }
 
     /// What a window takes of the network's shared step.

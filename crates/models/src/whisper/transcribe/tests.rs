@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::whisper::decode::scripted::{ScriptedNetwork, Window};
-use crate::{CancelFlag, Pace, Share, Task};
+use crate::{CancelFlag, Pace, Share, Task, Unpaced};
 
 const VOCAB: usize = 51865;
 
@@ -51,6 +51,10 @@ struct Turns {
 }
 
 impl Pace for Turns {
+    fn another(&self) -> Box<dyn Pace + Send + '_> {
+        Box::new(Unpaced)
+    }
+
     fn window_begins(&self, _: f64, _: Share) {
         assert_eq!(self.begun, self.ended);
         self.begun.set(self.begun.get() + 1);
@@ -277,6 +281,52 @@ fn text_behind_the_audio_is_not_believed() {
 
     let (transcript, _) = run(&writer(&[behind]), 5, &options);
     assert_eq!(transcript.text(), "Said. Said again.", "dropped where the window was full already");
+}
+
+/// Speech as loud as the tone, cut in two by silence.
+fn pauses(speech_s: &[usize]) -> Vec<f32> {
+    let silence = vec![0.0; mynah_audio::SAMPLE_RATE as usize];
+    speech_s.iter().flat_map(|&seconds| [tone(seconds), silence.clone()].concat()).collect()
+}
+
+#[test]
+fn without_conditioning_pieces_are_walked_side_by_side() {
+    // Pieces are told by their lengths: each ends at the beginning of its pause.
+    let samples = pauses(&[20, 26, 22, 18]);
+    let texts: [(usize, &str, f64); 4] =
+        [(2012, "a", 20.0), (2700, "b", 26.5), (2300, "c", 22.5), (1988, "d", 18.5)];
+    let texts =
+        texts.map(|(frames, text, end_s)| (frames, tokens(&format!("<|0.00|> {text}<|{end_s:.2}|>"))));
+    let options = TranscribeOptions {
+        initial_prompt: Some("Names".to_owned()),
+        condition_on_previous_text: false,
+        ..options()
+    };
+    let mut transcripts = Vec::new();
+    for rows_at_once in [1, 3, 100] {
+        let prompted: Mutex<Vec<usize>> = Mutex::default();
+        let network = ScriptedNetwork::new(VOCAB, |window: &Window, tokens: &[u32]| {
+            if chosen(tokens) == Some(&[]) && tokens.len() > 3 {
+                prompted.lock().unwrap().push(window.content_frames);
+            }
+            let text = texts.iter().min_by_key(|(frames, _)| frames.abs_diff(window.content_frames));
+            write(&text.unwrap().1, tokens)
+        });
+        let network = network.sharing(rows_at_once);
+        let mut log = Log::default();
+        let transcript = hear(&network, &samples, &options, &CancelFlag::new(), &mut log).unwrap();
+        assert_eq!(transcript.text(), "a b c d");
+        assert_eq!(*prompted.lock().unwrap(), [2012]);
+        assert_eq!(transcript.segments.iter().map(|segment| segment.id).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        let told = log.events.iter().filter_map(|event| match event {
+            TranscriptEvent::Segment(segment) => Some(segment.text.clone()),
+            _ => None,
+        });
+        assert_eq!(told.collect::<String>(), " a b c d");
+        transcripts.push(transcript);
+    }
+    assert!(transcripts.windows(2).all(|pair| pair[0] == pair[1]));
+    assert!(transcripts[0].segments.windows(2).all(|pair| pair[0].end_s <= pair[1].start_s));
 }
 
 #[test]

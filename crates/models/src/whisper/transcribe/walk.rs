@@ -85,14 +85,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Decodes everything. `first_window` is the first window if it is encoded already.
+    /// Decodes everything from `first_frame` on. `first_window` is the first window if it is encoded already.
     pub(super) fn run(
         mut self,
+        first_frame: usize,
         mut first_window: Option<Box<dyn WindowDecoder + 'a>>,
         observer: &mut dyn Observer,
     ) -> Result<Vec<Arc<Segment>>, Error> {
         let content_frames = self.recording.content_frames();
-        let mut frame = 0;
+        let mut frame = first_frame;
         let mut crawls = 0;
         while frame < content_frames {
             let window_frames = self.recording.window_frames(frame);
@@ -103,7 +104,7 @@ impl<'a> Walk<'a> {
                 let _turn = self.control.window(frame as f64 / 100.0, self.recording.share(self.options))?;
                 let mut decoder = match first_window {
                     Some(decoder) => decoder,
-                    None => self.recording.encode(frame, encoder_window(self.options))?,
+                    None => self.recording.encode(frame, encoder_window(self.options), self.control)?,
                 };
                 self.window(&mut decoder, frame)?
             };
@@ -223,7 +224,7 @@ impl<'a> Walk<'a> {
             if let Some(attempt) = attempts.fitted(&mut **decoder, prompt, seed)? {
                 return Ok(attempt);
             }
-            *decoder = self.recording.encode(frame, wider_window(self.text_language))?;
+            *decoder = self.recording.encode(frame, wider_window(self.text_language), self.control)?;
         }
         attempts.best(&mut **decoder, prompt, seed)
     }

@@ -1,0 +1,68 @@
+"""Every benchmark against every peer that is here, in one go, and its results in docs/performance.md with plots.
+
+    python3 bench/all.py FOLDER --long RECORDING [--language en] [--whisper-cpp PATH --ggml FILE...] [--only transcribe load]
+
+FOLDER holds recordings of one language. What was measured before and is not measured now keeps its place in the report."""
+import argparse
+import pathlib
+import subprocess
+import sys
+
+from common import ROOT, WORK, python
+
+PLOTTING = ["matplotlib==3.10.6"]
+RESULTS = WORK / "results"
+
+
+def benchmarks(args):
+    """Name -> script with its arguments."""
+    language = ["--language", args.language] if args.language else []
+    threads = ["--threads", args.threads]
+    peers = [*(["--whisper-cpp", args.whisper_cpp] if args.whisper_cpp else []), *(["--ggml", *args.ggml] if args.ggml else [])]
+    model = ["--model-path", args.model_path] if args.model_path else []
+    return {
+        "transcribe": ["transcribe.py", args.folder, args.long, *language, *threads, *model, *peers, "--rounds", args.rounds],
+        "load": ["load.py", args.folder, "--long", args.long, *language, *threads, *model, "--seconds", args.seconds],
+        "speak": ["speak.py", "--rounds", args.rounds],
+        "chattts": ["chattts.py", "--rounds", args.rounds, *threads,
+                    *(["--torch-python", args.torch_python] if args.torch_python else [])],
+        "dropin": ["dropin.py", args.recording, "--rounds", args.rounds, *model],
+    }
+
+
+def throughput(args):
+    """What the machine can do, measured by the kernels' own example."""
+    command = ["cargo", "run", "--release", "--quiet", "-p", "mynah-kernels", "--example", "throughput", "--", str(args.threads)]
+    (RESULTS / "throughput.txt").write_text(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", help="recordings, short and longer ones")
+    parser.add_argument("--long", required=True, help="a recording of several minutes")
+    parser.add_argument("--recording", help="about eleven seconds, for the comparison with Xinference (default: --long)")
+    parser.add_argument("--language")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=60, help="of each measurement under load")
+    parser.add_argument("--model-path", help="CTranslate2 folder that all but whisper.cpp read (default: whisper-base, fetched)")
+    parser.add_argument("--whisper-cpp", help="path of whisper-cli")
+    parser.add_argument("--ggml", nargs="*", default=[], help="ggml files for whisper-cli")
+    parser.add_argument("--torch-python", help="a Python that has torch (default: an environment is made)")
+    parser.add_argument("--only", nargs="*", help="only these: throughput, transcribe, load, speak, chattts, dropin")
+    args = parser.parse_args()
+    args.recording = args.recording or args.long
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    if not args.only or "throughput" in args.only:
+        throughput(args)
+    for name, (script, *arguments) in benchmarks(args).items():
+        if args.only and name not in args.only:
+            continue
+        print(f"== {name}", flush=True)
+        command = [sys.executable, ROOT / "bench" / script, *arguments, "--json", RESULTS / f"{name}.json"]
+        subprocess.run(list(map(str, command)), check=True)
+    subprocess.run([python("plotting", PLOTTING), ROOT / "bench" / "report.py", str(RESULTS)], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+//! What this machine can do, and how much of it the kernels reach: arithmetic on whisper-base's shapes, and layers that no
+//! cache holds.
+//!
+//!     cargo run --release -p mynah-kernels --example throughput [-- THREADS]
+
+#![allow(clippy::print_stdout, reason = "a command-line program")]
+
+mod peaks;
+
+use std::time::Instant;
+
+use mynah_kernels::attention::{KeyValues, Queries, attend};
+use mynah_kernels::{Epilogue, Matrix, Precision, cpu, pool};
+
+/// Best time of several runs, seconds.
+fn best(mut run: impl FnMut()) -> f64 {
+    (0..15)
+        .map(|_| {
+            let start = Instant::now();
+            run();
+            start.elapsed().as_secs_f64()
+        })
+        .fold(f64::INFINITY, f64::min)
+}
+
+/// What the processor does at most.
+struct Roof {
+    /// Multiplications and additions of f32, 10^9 a second.
+    f32_gops: f64,
+    /// Multiplications and additions of integers of 16 bits, 10^9 a second.
+    int_gops: f64,
+    /// Reading of memory, GB a second.
+    gbps: f64,
+}
+
+impl Roof {
+    fn measure() -> Self {
+        let seconds = best(|| on_all_threads(peaks::multiply_floats));
+        let f32_gops = 1e-9 * (peaks::FLOAT_OPERATIONS * pool::threads()) as f64 / seconds;
+        let seconds = best(|| on_all_threads(peaks::multiply_integers));
+        let int_gops = 1e-9 * (peaks::INTEGER_OPERATIONS * pool::threads()) as f64 / seconds;
+        let data = vec![1_u64; 16 << 20];
+        let sum = |part: &[u64]| part.iter().fold(0, |sum: u64, &v| sum.wrapping_add(v));
+        let seconds = best(|| {
+            std::thread::scope(|scope| {
+                for part in data.chunks(data.len() / pool::threads()) {
+                    scope.spawn(move || std::hint::black_box(sum(part)));
+                }
+            });
+        });
+        Self { f32_gops, int_gops, gbps: 1e-9 * size_of_val(data.as_slice()) as f64 / seconds }
+    }
+
+    /// The arithmetic that a product of `precision` comes down to.
+    fn gops(&self, precision: Precision) -> f64 {
+        if precision == Precision::Int8 { self.int_gops } else { self.f32_gops }
+    }
+}
+
+fn on_all_threads(run: fn()) {
+    std::thread::scope(|scope| (0..pool::threads()).for_each(|_| drop(scope.spawn(run))));
+}
+
+fn fill(o: usize, row: &mut [f32]) {
+    row.iter_mut().enumerate().for_each(|(k, v)| *v = ((o * 31 + k * 17) % 101) as f32 * 0.01 - 0.5);
+}
+
+fn main() {
+    if let Some(threads) = std::env::args().nth(1).and_then(|n| n.parse().ok()) {
+        pool::set_threads(threads);
+    }
+    println!("{} on {} threads", cpu::Isa::current().name(), pool::threads());
+    let roof = Roof::measure();
+    println!(
+        "roof: {:.0} Gop/s of f32, {:.0} Gop/s of integers, {:.0} GB/s",
+        roof.f32_gops, roof.int_gops, roof.gbps
+    );
+    for (name, rows, inputs, outputs) in [
+        ("encoder qkv", 1500, 512, 1536),
+        ("encoder fc1", 1500, 512, 2048),
+        ("encoder fc2", 1500, 2048, 512),
+        ("block of fc1", 96, 512, 512),
+        ("prompt fc1", 200, 512, 2048),
+        ("decoder fc1, beam 5", 5, 512, 2048),
+        ("logits, beam 5", 5, 512, 51865),
+        ("logits, greedy", 1, 512, 51865),
+    ] {
+        for precision in [Precision::F32, Precision::F16, Precision::Int8] {
+            let matrix = Matrix::pack(precision, outputs, inputs, fill);
+            let x = vec![0.3; rows * inputs];
+            let mut y = vec![0.0; rows * outputs];
+            let seconds = best(|| matrix.apply(&x, rows, &mut y, &Epilogue::default()));
+            let gops = 2e-9 * (rows * inputs * outputs) as f64 / seconds;
+            let gbps = 1e-9 * matrix.bytes() as f64 / seconds;
+            println!(
+                "{name:20} {precision:?}: {gops:6.1} Gop/s ({:3.0} %), {gbps:5.1} GB/s of weights ({:3.0} %)",
+                100.0 * gops / roof.gops(precision),
+                100.0 * gbps / roof.gbps
+            );
+        }
+    }
+    layers(&roof);
+    let qkv = vec![0.1; 1500 * 1536];
+    let mut out = vec![0.0; 1500 * 512];
+    let mut kv = KeyValues::<f32>::pack(8, 64, 1500, &qkv[512..], &qkv[1024..], 1536);
+    let pack = best(|| kv = KeyValues::<f32>::pack(8, 64, 1500, &qkv[512..], &qkv[1024..], 1536));
+    let seconds = best(|| attend(Queries { data: &qkv, rows: 1500, stride: 1536 }, 0.125, &kv, &mut out));
+    let gops = 4e-9 * 1500.0 * 1500.0 * 512.0 / seconds;
+    println!(
+        "encoder attention: {gops:.1} Gop/s ({:.0} %); packing its keys and values: {:.2} ms",
+        100.0 * gops / roof.f32_gops,
+        1e3 * pack
+    );
+}
+
+/// Steps through twenty layers of ChatTTS's size, whose weights come from memory each time.
+fn layers(roof: &Roof) {
+    for precision in [Precision::F32, Precision::F16, Precision::Int8] {
+        let layer = || {
+            [(768, 2304), (768, 768), (768, 6144), (3072, 768)]
+                .map(|(inputs, outputs)| Matrix::pack(precision, outputs, inputs, fill))
+        };
+        let matrices: Vec<Matrix> = (0..20).flat_map(|_| layer()).collect();
+        let bytes: usize = matrices.iter().map(Matrix::bytes).sum();
+        for rows in [1, 2, 5] {
+            let (x, mut y) = (vec![0.3; rows * 3072], vec![0.0; rows * 6144]);
+            let seconds = best(|| {
+                for m in &matrices {
+                    let y = &mut y[..rows * m.outputs()];
+                    m.apply(&x[..rows * m.inputs()], rows, y, &Epilogue::default());
+                }
+            });
+            let gbps = 1e-9 * bytes as f64 / seconds;
+            println!(
+                "layers, {rows} rows       {precision:?}: {:6.2} ms a step, {gbps:5.1} GB/s of weights ({:.0} %)",
+                1e3 * seconds,
+                100.0 * gbps / roof.gbps
+            );
+        }
+    }
+}
