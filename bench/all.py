@@ -19,10 +19,13 @@ def benchmarks(args):
     language = ["--language", args.language] if args.language else []
     threads = ["--threads", args.threads]
     peers = [*(["--whisper-cpp", args.whisper_cpp] if args.whisper_cpp else []), *(["--ggml", *args.ggml] if args.ggml else [])]
+    if args.openai_whisper:
+        peers += ["--openai-whisper", args.openai_whisper, "--pt", args.pt]
     model = ["--model-path", args.model_path] if args.model_path else []
     return {
         "transcribe": ["transcribe.py", args.folder, args.long, *language, *threads, *model, *peers, "--rounds", args.rounds],
         "load": ["load.py", args.folder, "--long", args.long, *language, *threads, *model, "--seconds", args.seconds],
+        "large": ["large.py", *threads, "--rounds", args.rounds],
         "speak": ["speak.py", "--rounds", args.rounds],
         "chattts": ["chattts.py", "--rounds", args.rounds, *threads,
                     *(["--torch-python", args.torch_python] if args.torch_python else [])],
@@ -48,8 +51,10 @@ def main():
     parser.add_argument("--model-path", help="CTranslate2 folder that all but whisper.cpp read (default: whisper-base, fetched)")
     parser.add_argument("--whisper-cpp", help="path of whisper-cli")
     parser.add_argument("--ggml", nargs="*", default=[], help="ggml files for whisper-cli")
+    parser.add_argument("--openai-whisper", help="a Python that has openai-whisper; with --pt")
+    parser.add_argument("--pt", help="its checkpoint")
     parser.add_argument("--torch-python", help="a Python that has torch (default: an environment is made)")
-    parser.add_argument("--only", nargs="*", help="only these: throughput, transcribe, load, speak, chattts, dropin")
+    parser.add_argument("--only", nargs="*", help="only these: throughput, transcribe, load, large, speak, chattts, dropin")
     args = parser.parse_args()
     args.recording = args.recording or args.long
     RESULTS.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,8 @@ WORK = ROOT / "target" / "bench"
 # Sentences of our own.
 SENTENCES = pathlib.Path(__file__).with_name("sentences.txt")
 SCORING = ["jiwer==4.0.0", "whisper-normalizer==0.1.15"]
-LISTENING = ["faster-whisper==1.2.1", *SCORING]
+# safetensors is for checkpoints of random weights.
+LISTENING = ["faster-whisper==1.2.1", "safetensors==0.8.0", *SCORING]
 # [fast] is scipy, with which the package is quicker.
 SPEAKING = ["hibari-tts[fast]==0.2.1", "onnxruntime==1.32.0", *SCORING]
 

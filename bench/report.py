@@ -107,6 +107,16 @@ def load(results):
     ])
 
 
+def large(results):
+    rows = [[r["size"], r["compute"], name, f"{r[name]['window_s']:.2f} s", f"{r[name]['window_s'] / r['mynah']['window_s']:.2f}",
+             f"{1e3 * r[name]['token_s']:.1f} ms", f"{r[name]['token_s'] / r['mynah']['token_s']:.2f}"]
+            for r in results for name in ("mynah", "CTranslate2")]
+    return "\n\n".join([
+        "Larger sizes with random weights, the network alone: a window of 30 s encoded, a token of 5 beams, and the ratios:",
+        table(["size", "weights", "", "window", "ratio", "token", "ratio"], rows),
+    ])
+
+
 def speak(results):
     rows, groups = [], {}
     for threads, runs in results.items():
@@ -155,7 +165,7 @@ def main():
     parts = [f"Machine: {machine()}."]
     if (results / "throughput.txt").exists():
         parts.append(throughput((results / "throughput.txt").read_text()))
-    for part in [transcribe, load, speak, chattts, dropin]:
+    for part in [transcribe, load, large, speak, chattts, dropin]:
         file = results / f"{part.__name__}.json"
         if file.exists():
             parts.append(part(json.loads(file.read_text())))

@@ -51,6 +51,9 @@ def contestants(args):
             all_of_them[f"whisper.cpp {pathlib.Path(ggml).stem}"] = lambda files, ggml=ggml: [
                 args.whisper_cpp, "-m", ggml, "-t", str(args.threads), "-bs", "5", "-nt",
                 "-l", args.language or "auto", *files]
+    if args.openai_whisper:
+        all_of_them["openai-whisper"] = lambda files: [
+            args.openai_whisper, ROOT / "bench" / "openai_whisper_cli.py", *files, "--checkpoint", args.pt, *options]
     return {name: make for name, make in all_of_them.items() if not args.only or any(o in name for o in args.only)}
 
 
@@ -64,6 +67,8 @@ def main():
     parser.add_argument("--model-path", help="CTranslate2 folder that all but whisper.cpp read (default: fetched)")
     parser.add_argument("--whisper-cpp", help="path of whisper-cli")
     parser.add_argument("--ggml", nargs="*", default=[], help="ggml files for whisper-cli")
+    parser.add_argument("--openai-whisper", help="a Python that has openai-whisper; with --pt")
+    parser.add_argument("--pt", help="its checkpoint")
     parser.add_argument("--only", nargs="*", help="run only programs whose name contains one of these")
     parser.add_argument("--groups", nargs="*", help="only groups whose name contains one of these")
     parser.add_argument("--json", help="write all figures here")
