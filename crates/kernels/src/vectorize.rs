@@ -1,4 +1,4 @@
-//! Plain Rust loops compiled once more for wider registers.
+//! Plain Rust loops compiled once more for wider registers. ARM needs none of it: NEON is what they are compiled for at once.
 
 use crate::cpu::Isa;
 
