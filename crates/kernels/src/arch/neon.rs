@@ -137,24 +137,13 @@ unsafe fn tile_i8_rows<const ROWS: usize>(t: &Tile<i16>, scales: Scales, panel: 
 /// See [`super::tile_i8`]; inputs do not exceed [`super::LARGEST_INPUT`]; the CPU has NEON with dot products.
 #[target_feature(enable = "neon,dotprod")]
 pub(crate) unsafe fn tile_i8_dotprod(t: &Tile<i16>, scales: Scales, panel: *const i8) {
-    // SAFETY: passed on; the constants make up the tile's number of rows.
+    // SAFETY: passed on; the tile has these rows.
     unsafe {
-        match t.rows {
-            1 => tile_i8_dotprod_rows::<1>(t, 0, scales, panel),
-            2 => tile_i8_dotprod_rows::<2>(t, 0, scales, panel),
-            3 => tile_i8_dotprod_rows::<3>(t, 0, scales, panel),
-            4 => {
-                tile_i8_dotprod_rows::<2>(t, 0, scales, panel);
-                tile_i8_dotprod_rows::<2>(t, 2, scales, panel);
-            }
-            5 => {
-                tile_i8_dotprod_rows::<3>(t, 0, scales, panel);
-                tile_i8_dotprod_rows::<2>(t, 3, scales, panel);
-            }
-            _ => {
-                tile_i8_dotprod_rows::<3>(t, 0, scales, panel);
-                tile_i8_dotprod_rows::<3>(t, 3, scales, panel);
-            }
+        for first in (0..t.rows & !1).step_by(2) {
+            tile_i8_dotprod_rows::<2>(t, first, scales, panel);
+        }
+        if t.rows % 2 == 1 {
+            tile_i8_dotprod_rows::<1>(t, t.rows - 1, scales, panel);
         }
     }
 }
@@ -162,9 +151,10 @@ pub(crate) unsafe fn tile_i8_dotprod(t: &Tile<i16>, scales: Scales, panel: *cons
 /// Inputs that are taken at once.
 const STEP: usize = 8;
 
-/// Rows from `first` on. The dot product is of bytes and inputs have 16 bits, so each is cut in two: `x = 256 high + low` with
-/// both in i8. Two sums, of high and of low parts, make the exact one at the end. That is two instructions for sixteen
-/// products, where [`tile_i8_rows`] needs four; three rows' sums fill 24 registers.
+/// `ROWS` rows from `first` on. The dot product is of bytes and inputs have 16 bits, so each is cut in two:
+/// `x = 256 high + low`, both in i8. Two sums, of high and of low parts, make the exact one at the end. That is two
+/// instructions for sixteen products, where [`tile_i8_rows`] needs four. Two rows' sums fill sixteen registers; those of
+/// three leave too few for the rest.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn tile_i8_dotprod_rows<const ROWS: usize>(
@@ -175,27 +165,48 @@ unsafe fn tile_i8_dotprod_rows<const ROWS: usize>(
 ) {
     let mut high = [[vdupq_n_s32(0); REGISTERS]; ROWS];
     let mut low = [[vdupq_n_s32(0); REGISTERS]; ROWS];
-    let whole = t.depth / STEP * STEP;
-    for k in (0..whole).step_by(STEP) {
-        // SAFETY: k + STEP <= depth, so all reads lie within what the contract grants.
-        unsafe {
-            let x = std::array::from_fn(|r| vld1q_s16(t.a.add((first + r) * t.a_row + k)));
-            add_dot_products(x, panel.add(k * PANEL), &mut high, &mut low);
+    // The last step's weights, filled up with zeros where the depth is no multiple.
+    let mut last = [0_i8; STEP * PANEL];
+    for k in (0..t.depth).step_by(STEP) {
+        let whole = k + STEP <= t.depth;
+        let mut weights = panel.wrapping_add(k * PANEL);
+        if !whole {
+            // SAFETY: `depth - k` rows of weights lie there, fewer than there are places.
+            unsafe { std::ptr::copy_nonoverlapping(weights, last.as_mut_ptr(), (t.depth - k) * PANEL) };
+            weights = last.as_ptr();
         }
-    }
-    let rest = t.depth - whole;
-    if rest > 0 {
-        // The last inputs and weights, filled up with zeros.
-        let mut weights = [0_i8; STEP * PANEL];
-        // SAFETY: `rest` inputs and weights lie behind the whole steps, fewer than there are places.
-        unsafe {
-            std::ptr::copy_nonoverlapping(panel.add(whole * PANEL), weights.as_mut_ptr(), rest * PANEL);
-            let x = std::array::from_fn(|r| {
-                let mut x = [0_i16; STEP];
-                std::ptr::copy_nonoverlapping(t.a.add((first + r) * t.a_row + whole), x.as_mut_ptr(), rest);
-                vld1q_s16(x.as_ptr())
+        let x: [_; ROWS] = std::array::from_fn(|r| {
+            // SAFETY: eight inputs of each row lie there, or as many as are left.
+            unsafe {
+                let at = t.a.add((first + r) * t.a_row + k);
+                if whole {
+                    return vld1q_s16(at);
+                }
+                let mut rest = [0_i16; STEP];
+                std::ptr::copy_nonoverlapping(at, rest.as_mut_ptr(), t.depth - k);
+                vld1q_s16(rest.as_ptr())
+            }
+        });
+        // The two lanes of low parts, then those of high parts.
+        let x = x.map(|x| vrshrn_high_n_s16::<8>(vmovn_s16(x), x));
+        for quad in 0..2 {
+            // SAFETY: twice four rows of sixteen weights are there.
+            let [a0, a1, b0, b1] = std::array::from_fn(|i| unsafe {
+                vreinterpretq_s16_s8(vld1q_s8(weights.add((4 * quad + i) * PANEL)))
             });
-            add_dot_products(x, weights.as_ptr(), &mut high, &mut low);
+            // Pairs of two rows become fours of a column each.
+            let columns = [vzip1q_s16(a0, b0), vzip2q_s16(a0, b0), vzip1q_s16(a1, b1), vzip2q_s16(a1, b1)];
+            for (i, w) in columns.map(|w| vreinterpretq_s8_s16(w)).into_iter().enumerate() {
+                for r in 0..ROWS {
+                    if quad == 0 {
+                        low[r][i] = dot_products::<0>(low[r][i], w, x[r]);
+                        high[r][i] = dot_products::<2>(high[r][i], w, x[r]);
+                    } else {
+                        low[r][i] = dot_products::<1>(low[r][i], w, x[r]);
+                        high[r][i] = dot_products::<3>(high[r][i], w, x[r]);
+                    }
+                }
+            }
         }
     }
     for r in 0..ROWS {
@@ -206,45 +217,10 @@ unsafe fn tile_i8_dotprod_rows<const ROWS: usize>(
     }
 }
 
-/// Adds the products of [`STEP`] inputs a row.
-///
-/// # Safety
-/// The CPU has NEON with dot products; `weights` can be read at `STEP * PANEL` places.
-#[inline]
-#[target_feature(enable = "neon,dotprod")]
-unsafe fn add_dot_products<const ROWS: usize>(
-    x: [int16x8_t; ROWS],
-    weights: *const i8,
-    high: &mut [Row<int32x4_t>; ROWS],
-    low: &mut [Row<int32x4_t>; ROWS],
-) {
-    let x_high = x.map(|x| vrshrn_n_s16::<8>(x));
-    let x_low = x.map(|x| vmovn_s16(x));
-    for quad in 0..2 {
-        // SAFETY: two times four rows of sixteen weights are there.
-        let [a0, a1, b0, b1] = std::array::from_fn(|i| unsafe {
-            vreinterpretq_s16_s8(vld1q_s8(weights.add((4 * quad + i) * PANEL)))
-        });
-        // Pairs of two rows become fours of a column each.
-        let columns = [vzip1q_s16(a0, b0), vzip2q_s16(a0, b0), vzip1q_s16(a1, b1), vzip2q_s16(a1, b1)];
-        for (i, w) in columns.map(|w| vreinterpretq_s8_s16(w)).into_iter().enumerate() {
-            for r in 0..ROWS {
-                if quad == 0 {
-                    high[r][i] = dot_products::<0>(high[r][i], w, x_high[r]);
-                    low[r][i] = dot_products::<0>(low[r][i], w, x_low[r]);
-                } else {
-                    high[r][i] = dot_products::<1>(high[r][i], w, x_high[r]);
-                    low[r][i] = dot_products::<1>(low[r][i], w, x_low[r]);
-                }
-            }
-        }
-    }
-}
-
 /// Adds to each sum the product of four weights with the four inputs of a lane.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) fn dot_products<const LANE: i32>(sums: int32x4_t, weights: int8x16_t, x: int8x8_t) -> int32x4_t {
+pub(crate) fn dot_products<const LANE: i32>(sums: int32x4_t, weights: int8x16_t, x: int8x16_t) -> int32x4_t {
     let mut sums = sums;
     // Stable Rust has the feature but not the intrinsic (vdotq_lane_s32).
     // SAFETY: the instruction reads and writes registers alone, and the caller's CPU has it.

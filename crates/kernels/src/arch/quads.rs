@@ -17,7 +17,8 @@ pub(crate) fn taken_off(isa: Isa) -> i32 {
     }
 }
 
-/// `sums[r][column] = start[column] + (a[r] - taken_off(isa)) . group[column]` of up to TILE_ROWS rows of `depth` inputs.
+/// `sums[r][column] = start[column] + (a[r] - taken_off(isa)) . group[column]` of up to TILE_ROWS rows of `depth`
+/// inputs.
 pub(crate) fn multiply(
     isa: Isa,
     a: &[u8],
@@ -195,15 +196,18 @@ mod x86 {
 mod neon {
     use std::arch::aarch64::*;
 
-    use super::{GROUP, QUAD, TILE_ROWS};
+    use super::{GROUP, QUAD};
     use crate::arch::neon::dot_products;
+
+    /// Rows whose sums of sixteen columns fit the registers.
+    const ROWS_AT_ONCE: usize = 3;
 
     /// Flips the bit that tells `x - 128` as a signed byte from `x` as an unsigned one.
     const TAKE_OFF_128: u8 = 0x80;
 
     /// # Safety
-    /// The CPU has NEON; `a` holds at most TILE_ROWS rows of `depth`, a multiple of QUAD, and `group` GROUP times
-    /// `depth` weights.
+    /// The CPU has NEON; `a` holds rows of `depth`, a multiple of QUAD, `sums` has GROUP places for each, and `group`
+    /// holds GROUP times `depth` weights.
     #[target_feature(enable = "neon")]
     pub(super) unsafe fn multiply(
         a: &[u8],
@@ -212,20 +216,20 @@ mod neon {
         start: &[i32; GROUP],
         sums: &mut [i32],
     ) {
-        for (a, sums) in a.chunks(3 * depth.max(1)).zip(sums.chunks_mut(3 * GROUP)) {
+        for (a, sums) in a.chunks(ROWS_AT_ONCE * depth.max(1)).zip(sums.chunks_mut(ROWS_AT_ONCE * GROUP)) {
             // SAFETY: passed on; each arm's constant is the number of rows.
             unsafe {
                 match a.len() / depth {
                     1 => rows::<1>(a, depth, group, start, sums),
                     2 => rows::<2>(a, depth, group, start, sums),
-                    _ => rows::<3>(a, depth, group, start, sums),
+                    _ => rows::<ROWS_AT_ONCE>(a, depth, group, start, sums),
                 }
             }
         }
     }
 
-    /// Sixteen columns at a time; sums of three rows fill 24 registers. A product of two signed bytes fits 16 bits, two of
-    /// them may not: each is widened as it is added to its neighbour.
+    /// Sixteen columns at a time; sums of three rows fill 24 registers. A product of two signed bytes fits 16 bits, two
+    /// of them may not: each is widened as it is added to its neighbour.
     #[inline]
     #[target_feature(enable = "neon")]
     unsafe fn rows<const ROWS: usize>(
@@ -281,21 +285,19 @@ mod neon {
         start: &[i32; GROUP],
         sums: &mut [i32],
     ) {
-        // SAFETY: passed on; each arm's constant is the number of rows.
-        unsafe {
-            match a.len() / depth.max(1) {
-                0 => {}
-                1 => rows_dotprod::<1>(a, depth, group, start, sums),
-                2 => rows_dotprod::<2>(a, depth, group, start, sums),
-                3 => rows_dotprod::<3>(a, depth, group, start, sums),
-                4 => rows_dotprod::<4>(a, depth, group, start, sums),
-                5 => rows_dotprod::<5>(a, depth, group, start, sums),
-                _ => rows_dotprod::<TILE_ROWS>(a, depth, group, start, sums),
+        for (a, sums) in a.chunks(ROWS_AT_ONCE * depth.max(1)).zip(sums.chunks_mut(ROWS_AT_ONCE * GROUP)) {
+            // SAFETY: passed on; each arm's constant is the number of rows.
+            unsafe {
+                match a.len() / depth {
+                    1 => rows_dotprod::<1>(a, depth, group, start, sums),
+                    2 => rows_dotprod::<2>(a, depth, group, start, sums),
+                    _ => rows_dotprod::<ROWS_AT_ONCE>(a, depth, group, start, sums),
+                }
             }
         }
     }
 
-    /// Sixteen columns at a time; sums of six rows fill 24 registers.
+    /// Sixteen columns at a time, whose sums stay in registers.
     #[inline]
     #[target_feature(enable = "neon,dotprod")]
     unsafe fn rows_dotprod<const ROWS: usize>(
@@ -316,9 +318,9 @@ mod neon {
                     let w: [int8x16_t; 4] = std::array::from_fn(|i| vld1q_s8(weights.add(16 * i)));
                     for (r, totals) in totals.iter_mut().enumerate() {
                         let x = a.as_ptr().add(r * depth + quad * QUAD).cast::<u32>().read_unaligned();
-                        let x = veor_u8(vreinterpret_u8_u32(vdup_n_u32(x)), vdup_n_u8(TAKE_OFF_128));
+                        let x = veorq_u8(vreinterpretq_u8_u32(vdupq_n_u32(x)), vdupq_n_u8(TAKE_OFF_128));
                         for (total, w) in totals.iter_mut().zip(w) {
-                            *total = dot_products::<0>(*total, w, vreinterpret_s8_u8(x));
+                            *total = dot_products::<0>(*total, w, vreinterpretq_s8_u8(x));
                         }
                     }
                 }
