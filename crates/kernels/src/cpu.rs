@@ -11,6 +11,10 @@ pub enum Isa {
     Avx2,
     /// The same with AVX-512 (F, BW, VL) and its dot products of integers (VNNI).
     Avx512Vnni,
+    /// 64-bit ARM with NEON.
+    Neon,
+    /// The same with dot products of bytes (FEAT_DotProd).
+    NeonDotprod,
 }
 
 impl Isa {
@@ -20,18 +24,15 @@ impl Isa {
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
             Isa::Avx512Vnni => "avx512vnni",
+            Isa::Neon => "neon",
+            Isa::NeonDotprod => "neondotprod",
         }
     }
 
     /// The sets this machine can run, the plainest first.
     pub fn available() -> Vec<Isa> {
         let mut sets = vec![Isa::Scalar];
-        if has_avx2() {
-            sets.push(Isa::Avx2);
-            if has_avx512_vnni() {
-                sets.push(Isa::Avx512Vnni);
-            }
-        }
+        sets.extend(vector_sets());
         sets
     }
 
@@ -48,26 +49,34 @@ impl Isa {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn has_avx2() -> bool {
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_avx512_vnni() -> bool {
-    is_x86_feature_detected!("avx512f")
+fn vector_sets() -> Vec<Isa> {
+    let avx2 = is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c");
+    let avx512_vnni = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512vnni")
+        && is_x86_feature_detected!("avx512vnni");
+    match (avx2, avx512_vnni) {
+        (true, true) => vec![Isa::Avx2, Isa::Avx512Vnni],
+        (true, false) => vec![Isa::Avx2],
+        (false, _) => vec![],
+    }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-fn has_avx2() -> bool {
-    false
+#[cfg(target_arch = "aarch64")]
+fn vector_sets() -> Vec<Isa> {
+    use std::arch::is_aarch64_feature_detected;
+    match (is_aarch64_feature_detected!("neon"), is_aarch64_feature_detected!("dotprod")) {
+        (true, true) => vec![Isa::Neon, Isa::NeonDotprod],
+        (true, false) => vec![Isa::Neon],
+        (false, _) => vec![],
+    }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-fn has_avx512_vnni() -> bool {
-    false
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn vector_sets() -> Vec<Isa> {
+    vec![]
 }
 
 /// Physical cores of the machine that this process may use; logical ones where the system does not tell.
@@ -83,4 +92,17 @@ pub fn physical_cores() -> usize {
         };
     }
     if cores.is_empty() { logical } else { cores.len().min(logical) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plainest_comes_first_and_what_every_machine_of_its_kind_has_is_found() {
+        let sets = Isa::available();
+        assert_eq!(sets[0], Isa::Scalar);
+        assert!(!cfg!(target_arch = "aarch64") || sets.contains(&Isa::Neon), "{sets:?}");
+        assert!(sets.contains(&Isa::current()));
+    }
 }

@@ -214,7 +214,7 @@ const BLOCK_ROWS: usize = 96;
 
 /// Largest input after rounding: as fine as i16 allows while no sum of `depth` products can leave i32.
 fn largest_rounded_input(depth: usize) -> f32 {
-    (i32::MAX as usize / (127 * depth.max(1))).min(i16::MAX as usize) as f32
+    (i32::MAX as usize / (127 * depth.max(1))).min(arch::LARGEST_INPUT as usize) as f32
 }
 
 fn apply_int8(isa: Isa, a: Rows<'_>, panels: &[i8], scales: &[f32], out: Out<'_>, epilogue: &Epilogue<'_>) {
@@ -392,9 +392,11 @@ mod tests {
     fn integer_sums_cannot_overflow() {
         let inputs = 5120;
         let matrix = Matrix::pack(Precision::Int8, 1, inputs, |_, row| row.fill(1.0));
-        let mut y = [0.0];
-        matrix.apply(&vec![3.0; inputs], 1, &mut y, &Epilogue::default());
-        assert!((y[0] - 15360.0).abs() < 2.0, "{}", y[0]);
+        for isa in Isa::available() {
+            let mut y = [0.0];
+            matrix.apply_with(isa, &vec![3.0; inputs], 1, inputs, &mut y, 1, &Epilogue::default());
+            assert!((y[0] - 15360.0).abs() < 2.0, "{isa:?}: {}", y[0]);
+        }
     }
 
     #[test]

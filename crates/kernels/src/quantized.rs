@@ -8,17 +8,12 @@
 use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
 
+use crate::arch::quads::{self, GROUP, QUAD, TILE_ROWS};
 use crate::cpu::Isa;
 use crate::functions::gelu_of;
 use crate::pool::{self, SharedMut};
 use crate::vectorize::vectorized;
 
-/// Columns whose weights lie together: four AVX-512 registers of sums.
-const GROUP: usize = 64;
-/// Inputs that one instruction multiplies and adds up.
-const QUAD: usize = 4;
-/// Rows of a tile: with GROUP columns its sums fill 24 of 32 registers.
-const TILE_ROWS: usize = 6;
 /// Rows a task takes at most: 48 x 768 inputs and their sums stay in the second-level cache.
 const BLOCK_ROWS: usize = 8 * TILE_ROWS;
 
@@ -243,15 +238,17 @@ impl QuantizedMatrix {
             }
             let mut sums = [0_i32; TILE_ROWS * GROUP];
             for (g, group) in self.groups.chunks_exact(depth.max(1) * GROUP).enumerate() {
-                // What the grid's zero adds to each column is taken off beforehand.
+                // What the grid's zero, less what the kernel takes off itself, adds to each column is taken off
+                // beforehand.
+                let offset = quads::taken_off(isa) - i32::from(grid.zero);
                 let mut start = [0_i32; GROUP];
                 for (start, sum) in start.iter_mut().zip(&self.column_sums[g * GROUP..]) {
-                    *start = -i32::from(grid.zero) * sum;
+                    *start = offset * sum;
                 }
                 for first in (0..rows).step_by(TILE_ROWS) {
                     let tile_rows = TILE_ROWS.min(rows - first);
                     let a = &rounded[first * depth..(first + tile_rows) * depth];
-                    multiply(isa, a, depth, group, &start, &mut sums);
+                    quads::multiply(isa, a, depth, group, &start, &mut sums);
                     let out = &mut out[first * self.outputs..(first + tile_rows) * self.outputs];
                     vectorized(
                         isa,
@@ -309,174 +306,6 @@ impl QuantizedMatrix {
     }
 }
 
-/// `sums[r][column] = start[column] + a[r] . group[column]` of up to TILE_ROWS rows of `depth` inputs.
-fn multiply(
-    isa: Isa,
-    a: &[u8],
-    depth: usize,
-    group: &[i8],
-    start: &[i32; GROUP],
-    sums: &mut [i32; TILE_ROWS * GROUP],
-) {
-    assert!(depth.is_multiple_of(QUAD) && group.len() == depth * GROUP && a.len() <= TILE_ROWS * depth);
-    match isa {
-        // SAFETY: `Isa::Avx2` is only made where the CPU has it; sizes were checked above.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::multiply_avx2(a, depth, group, start, sums) },
-        // SAFETY: so is `Isa::Avx512Vnni`.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => unsafe { x86::multiply_vnni(a, depth, group, start, sums) },
-        _ => multiply_scalar(a, depth, group, start, sums),
-    }
-}
-
-fn multiply_scalar(a: &[u8], depth: usize, group: &[i8], start: &[i32; GROUP], sums: &mut [i32]) {
-    for (row, sums) in a.chunks_exact(depth.max(1)).zip(sums.chunks_exact_mut(GROUP)) {
-        sums.copy_from_slice(start);
-        for (x, w) in row.chunks_exact(QUAD).zip(group.chunks_exact(GROUP * QUAD)) {
-            for (sum, w) in sums.iter_mut().zip(w.chunks_exact(QUAD)) {
-                *sum += x.iter().zip(w).map(|(&x, &w)| i32::from(x) * i32::from(w)).sum::<i32>();
-            }
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::*;
-
-    use super::{GROUP, QUAD, TILE_ROWS};
-
-    /// # Safety
-    /// The CPU has AVX-512F and AVX-512VNNI; `a` holds at most TILE_ROWS rows of `depth`, a multiple of QUAD, and
-    /// `group` GROUP times `depth` weights.
-    #[target_feature(enable = "avx512f,avx512vnni")]
-    pub(super) unsafe fn multiply_vnni(
-        a: &[u8],
-        depth: usize,
-        group: &[i8],
-        start: &[i32; GROUP],
-        sums: &mut [i32],
-    ) {
-        // SAFETY: passed on; each arm's constant is the number of rows.
-        unsafe {
-            match a.len() / depth.max(1) {
-                0 => {}
-                1 => rows_vnni::<1>(a, depth, group, start, sums),
-                2 => rows_vnni::<2>(a, depth, group, start, sums),
-                3 => rows_vnni::<3>(a, depth, group, start, sums),
-                4 => rows_vnni::<4>(a, depth, group, start, sums),
-                5 => rows_vnni::<5>(a, depth, group, start, sums),
-                _ => rows_vnni::<TILE_ROWS>(a, depth, group, start, sums),
-            }
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512vnni")]
-    unsafe fn rows_vnni<const ROWS: usize>(
-        a: &[u8],
-        depth: usize,
-        group: &[i8],
-        start: &[i32; GROUP],
-        sums: &mut [i32],
-    ) {
-        // SAFETY: `start` has four times sixteen numbers.
-        let start = std::array::from_fn(|i| unsafe { _mm512_loadu_si512(start[16 * i..].as_ptr().cast()) });
-        let mut totals: [[__m512i; 4]; ROWS] = [start; ROWS];
-        for quad in 0..depth / QUAD {
-            // SAFETY: quad < depth / QUAD: four inputs of each row and GROUP * QUAD weights are there.
-            unsafe {
-                let weights = group.as_ptr().add(quad * GROUP * QUAD);
-                let w: [__m512i; 4] = std::array::from_fn(|i| _mm512_loadu_si512(weights.add(64 * i).cast()));
-                for (r, totals) in totals.iter_mut().enumerate() {
-                    let x = a.as_ptr().add(r * depth + quad * QUAD).cast::<i32>().read_unaligned();
-                    let x = _mm512_set1_epi32(x);
-                    for (total, w) in totals.iter_mut().zip(w) {
-                        *total = _mm512_dpbusd_epi32(*total, x, w);
-                    }
-                }
-            }
-        }
-        for (totals, sums) in totals.iter().zip(sums.chunks_exact_mut(GROUP)) {
-            for (total, sums) in totals.iter().zip(sums.chunks_exact_mut(16)) {
-                // SAFETY: the chunk has sixteen numbers.
-                unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), *total) };
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`multiply_vnni`], with AVX2.
-    #[target_feature(enable = "avx2")]
-    pub(super) unsafe fn multiply_avx2(
-        a: &[u8],
-        depth: usize,
-        group: &[i8],
-        start: &[i32; GROUP],
-        sums: &mut [i32],
-    ) {
-        for (a, sums) in a.chunks(2 * depth.max(1)).zip(sums.chunks_mut(2 * GROUP)) {
-            // SAFETY: passed on; the chunk has one row or two.
-            unsafe {
-                if a.len() == 2 * depth {
-                    rows_avx2::<2>(a, depth, group, start, sums);
-                } else {
-                    rows_avx2::<1>(a, depth, group, start, sums);
-                }
-            }
-        }
-    }
-
-    /// Sixteen columns at a time. Products of neighbours are added up in pairs, in 32 bits: nothing saturates.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn rows_avx2<const ROWS: usize>(
-        a: &[u8],
-        depth: usize,
-        group: &[i8],
-        start: &[i32; GROUP],
-        sums: &mut [i32],
-    ) {
-        for first in (0..GROUP).step_by(16) {
-            let mut totals = [[_mm256_setzero_si256(); 4]; ROWS];
-            for quad in 0..depth / QUAD {
-                // SAFETY: quad < depth / QUAD, first + 16 <= GROUP: all that is read is there.
-                unsafe {
-                    let weights = group.as_ptr().add((quad * GROUP + first) * QUAD);
-                    let x: [__m256i; ROWS] = std::array::from_fn(|r| {
-                        let x = a.as_ptr().add(r * depth + quad * QUAD).cast::<i32>().read_unaligned();
-                        _mm256_broadcastq_epi64(_mm_cvtepu8_epi16(_mm_cvtsi32_si128(x)))
-                    });
-                    let w: [__m256i; 4] = std::array::from_fn(|i| {
-                        _mm256_cvtepi8_epi16(_mm_loadu_si128(weights.add(16 * i).cast()))
-                    });
-                    for (totals, x) in totals.iter_mut().zip(x) {
-                        for (total, w) in totals.iter_mut().zip(w) {
-                            *total = _mm256_add_epi32(*total, _mm256_madd_epi16(x, w));
-                        }
-                    }
-                }
-            }
-            for (totals, sums) in totals.iter().zip(sums.chunks_exact_mut(GROUP)) {
-                for half in 0..2 {
-                    // Two registers of four columns in pairs become one of eight columns, whose middle quarters the
-                    // addition leaves swapped.
-                    let added = _mm256_hadd_epi32(totals[2 * half], totals[2 * half + 1]);
-                    let ordered = _mm256_permute4x64_epi64::<0b11_01_10_00>(added);
-                    let to = &mut sums[first + 8 * half..][..8];
-                    let start = &start[first + 8 * half..][..8];
-                    // SAFETY: `to` and `start` have eight numbers.
-                    unsafe {
-                        let sum = _mm256_add_epi32(ordered, _mm256_loadu_si256(start.as_ptr().cast()));
-                        _mm256_storeu_si256(to.as_mut_ptr().cast(), sum);
-                    }
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -487,45 +316,6 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             state >> 8
         })
-    }
-
-    #[test]
-    fn sums_are_exact_on_every_instruction_set() {
-        for isa in Isa::available() {
-            for (rows, depth) in [(1, 4), (2, 8), (3, 12), (4, 256), (5, 768), (6, 1024)] {
-                // Random bytes, and the extremes that 16-bit sums could not hold.
-                for extreme in [false, true] {
-                    let a: Vec<u8> =
-                        numbers(rows * depth, 1).map(|v| if extreme { 255 } else { v as u8 }).collect();
-                    let group: Vec<i8> = numbers(depth * GROUP, 2)
-                        .enumerate()
-                        .map(|(i, v)| match (extreme, i / QUAD % 2) {
-                            (false, _) => v as i8,
-                            (true, 0) => -128,
-                            (true, _) => 127,
-                        })
-                        .collect();
-                    let start: [i32; GROUP] = std::array::from_fn(|i| i as i32 * 1000 - 5);
-                    let mut sums = [7_i32; TILE_ROWS * GROUP];
-                    multiply(isa, &a, depth, &group, &start, &mut sums);
-                    for r in 0..rows {
-                        for column in 0..GROUP {
-                            let want: i64 = (0..depth)
-                                .map(|k| {
-                                    let w = group[(k / QUAD * GROUP + column) * QUAD + k % QUAD];
-                                    i64::from(a[r * depth + k]) * i64::from(w)
-                                })
-                                .sum();
-                            assert_eq!(
-                                i64::from(sums[r * GROUP + column]),
-                                want + i64::from(start[column]),
-                                "{isa:?} {rows}x{depth} at {r}, {column}"
-                            );
-                        }
-                    }
-                }
-            }
-        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Plain Rust loops compiled once more for wider registers.
+//! Plain Rust loops compiled once more for wider registers. On 64-bit ARM they are compiled for NEON as they are.
 
 use crate::cpu::Isa;
 

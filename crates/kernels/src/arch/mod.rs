@@ -7,6 +7,9 @@ use half::f16;
 use crate::cpu::Isa;
 use crate::panels::PANEL;
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
+pub(crate) mod quads;
 pub(crate) mod rows;
 pub(crate) mod scalar;
 #[cfg(target_arch = "x86_64")]
@@ -15,14 +18,8 @@ pub(crate) mod x86;
 /// Rows of the tallest tile: 6 x 16 sums fill twelve of AVX2's sixteen registers.
 pub(crate) const TILE_ROWS: usize = 6;
 
-/// A tile of more rows keeps the processor too busy to look far ahead in a panel of integers by itself.
-pub(crate) const FAR_SIGHTED_ROWS_I8: usize = 3;
-
-/// The same for panels of floats, which are longer.
-pub(crate) const FAR_SIGHTED_ROWS: usize = 1;
-
-/// Bytes ahead that a streamed panel is asked for.
-pub(crate) const AHEAD: usize = 4096;
+/// Largest magnitude that inputs of [`tile_i8`] are rounded to: its upper byte, rounded, is still an i8.
+pub(crate) const LARGEST_INPUT: i16 = i16::MAX - 128;
 
 /// What a tile reads beside the panel, and where it writes.
 ///
@@ -47,6 +44,10 @@ pub struct Tile<A> {
     /// Apply GELU at the end.
     pub(crate) gelu: bool,
     /// The panel is read once, and what lies behind it next: worth asking for in time.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "only x86's kernels were seen to gain by it")
+    )]
     pub(crate) streamed: bool,
 }
 
@@ -60,6 +61,8 @@ pub(crate) unsafe fn tile_f32(isa: Isa, tile: &Tile<f32>, panel: *const f32) {
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::Avx512Vnni => x86::tile_f32(tile, panel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::NeonDotprod => neon::tile(tile, panel),
             _ => scalar::tile(tile, panel),
         }
     }
@@ -75,6 +78,8 @@ pub(crate) unsafe fn tile_f16(isa: Isa, tile: &Tile<f32>, panel: *const f16) {
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::Avx512Vnni => x86::tile_f16(tile, panel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::NeonDotprod => neon::tile(tile, panel),
             _ => scalar::tile(tile, panel),
         }
     }
@@ -92,7 +97,7 @@ pub(crate) struct Scales {
 /// `c = epilogue(a b scaled)` with `a` in i16 and the panel in i8, `[depth / 2][PANEL][2]`; `depth` is even.
 ///
 /// # Safety
-/// See [`Tile`] (`a_step` is 1) and [`Scales`]; no sum of products may exceed i32.
+/// See [`Tile`] (`a_step` is 1) and [`Scales`]; no input may exceed [`LARGEST_INPUT`] and no sum of products i32.
 pub(crate) unsafe fn tile_i8(isa: Isa, tile: &Tile<i16>, scales: Scales, panel: *const i8) {
     // SAFETY: as in `tile_f32`.
     unsafe {
@@ -101,6 +106,10 @@ pub(crate) unsafe fn tile_i8(isa: Isa, tile: &Tile<i16>, scales: Scales, panel: 
             Isa::Avx2 => x86::tile_i8(tile, scales, panel),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni => x86::tile_i8_vnni(tile, scales, panel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => neon::tile_i8(tile, scales, panel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonDotprod => neon::tile_i8_dotprod(tile, scales, panel),
             _ => scalar::tile_i8(tile, scales, panel),
         }
     }
@@ -113,6 +122,9 @@ pub(crate) fn quantise(isa: Isa, row: &[f32], limit: f32, to: &mut [i16]) -> f32
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::largest_magnitude(row) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon | Isa::NeonDotprod => unsafe { neon::largest_magnitude(row) },
         _ => row.iter().fold(0.0_f32, |m, v| m.max(v.abs())),
     };
     let factor = if largest > 0.0 && largest.is_finite() { limit / largest } else { 0.0 };
@@ -120,6 +132,9 @@ pub(crate) fn quantise(isa: Isa, row: &[f32], limit: f32, to: &mut [i16]) -> f32
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::round_to_i16(row, factor, to) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon | Isa::NeonDotprod => unsafe { neon::round_to_i16(row, factor, to) },
         _ => to.iter_mut().zip(row).for_each(|(to, v)| *to = (v * factor).round_ties_even() as i16),
     }
     largest / limit
@@ -132,6 +147,9 @@ pub(crate) fn widen(isa: Isa, from: &[f16], to: &mut [f32]) {
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::widen(from, to) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon | Isa::NeonDotprod => unsafe { neon::widen(from, to) },
         _ => {
             for (to, from) in to.iter_mut().zip(from) {
                 *to = from.to_f32();
@@ -146,6 +164,9 @@ pub(crate) fn exp_sum(isa: Isa, values: &mut [f32], shift: f32) -> f32 {
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::exp_sum(values, shift) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon | Isa::NeonDotprod => unsafe { neon::exp_sum(values, shift) },
         _ => {
             let mut sum = 0.0;
             for v in values {
@@ -163,6 +184,9 @@ pub(crate) fn gelu(isa: Isa, values: &mut [f32]) {
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::gelu(values) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon | Isa::NeonDotprod => unsafe { neon::gelu(values) },
         _ => values.iter_mut().for_each(|v| *v = scalar::gelu(*v)),
     }
 }
@@ -174,6 +198,9 @@ pub(crate) fn dot(isa: Isa, a: &[f32], b: &[f32]) -> f32 {
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::dot(a, b) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon | Isa::NeonDotprod => unsafe { neon::dot(a, b) },
         _ => a.iter().zip(b).map(|(a, b)| a * b).sum(),
     }
 }
@@ -185,6 +212,9 @@ pub(crate) fn add_scaled(isa: Isa, factor: f32, from: &[f32], to: &mut [f32]) {
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::add_scaled(factor, from, to) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon | Isa::NeonDotprod => unsafe { neon::add_scaled(factor, from, to) },
         _ => to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from),
     }
 }
@@ -198,4 +228,113 @@ pub(crate) const ERF_A: [f32; 5] = [0.254_829_6, -0.284_496_74, 1.421_413_7, -1.
 /// Number of panels that hold `columns`.
 pub(crate) fn panel_count(columns: usize) -> usize {
     columns.div_ceil(PANEL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(count: usize, seed: u32) -> impl Iterator<Item = u32> {
+        let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
+        (0..count).map(move |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 8
+        })
+    }
+
+    fn floats(count: usize, seed: u32) -> Vec<f32> {
+        noise(count, seed).map(|v| v as f32 / (1 << 22) as f32 - 2.0).collect()
+    }
+
+    #[test]
+    fn tiles_of_integers_have_the_same_sums_on_every_instruction_set() {
+        let largest = i32::from(LARGEST_INPUT);
+        for isa in Isa::available() {
+            // Depths with every rest of the steps that kernels take, all within what 32 bits can hold.
+            for (rows, depth) in (1..=TILE_ROWS).flat_map(|rows| [2, 4, 6, 8, 62, 512].map(|d| (rows, d))) {
+                for extreme in [false, true] {
+                    // Both ends, where halves of an input are largest, or anything.
+                    let input = |v: u32| match (extreme, v % 4) {
+                        (true, 0) => largest,
+                        (true, 1) => -largest,
+                        (true, 2) => largest / 256 * 256 - 129,
+                        _ => v as i32 % (2 * largest) - largest,
+                    };
+                    let weight = |v: u32| if extreme { [127, -127][v as usize % 2] } else { v as i8 };
+                    let a: Vec<i16> = noise(rows * depth, 1).map(|v| input(v) as i16).collect();
+                    let panel: Vec<i8> = noise(depth * PANEL, 2).map(weight).collect();
+                    let (ones, columns) = ([1.0; PANEL], PANEL);
+                    let mut got = vec![0.0; rows * PANEL];
+                    let tile = Tile {
+                        rows,
+                        columns,
+                        depth,
+                        a: a.as_ptr(),
+                        a_row: depth,
+                        a_step: 1,
+                        c: got.as_mut_ptr(),
+                        c_row: PANEL,
+                        accumulate: false,
+                        bias: std::ptr::null(),
+                        gelu: false,
+                        streamed: false,
+                    };
+                    let scales = Scales { rows: ones.as_ptr(), columns: ones.as_ptr() };
+                    // SAFETY: the slices have the sizes that the tile tells; 512 * 127 * LARGEST_INPUT fits i32.
+                    unsafe { tile_i8(isa, &tile, scales, panel.as_ptr()) };
+                    for (i, &got) in got.iter().enumerate() {
+                        let (r, j) = (i / PANEL, i % PANEL);
+                        let product = |k: usize| {
+                            i32::from(a[r * depth + k]) * i32::from(panel[(k / 2 * PANEL + j) * 2 + k % 2])
+                        };
+                        let want = (0..depth).map(product).sum::<i32>() as f32;
+                        assert_eq!(got, want, "{isa:?} {rows}x{depth} at {r}, {j}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_rounded_and_widened_to_the_same_numbers_on_every_instruction_set() {
+        for isa in Isa::available() {
+            for len in 0..40 {
+                let mut row = floats(len, 3);
+                // A half of a step, which goes to the even side.
+                row.iter_mut().step_by(5).for_each(|v| *v = 4.0 / f32::from(LARGEST_INPUT) * 2.5);
+                row.iter_mut().skip(7).step_by(11).for_each(|v| *v = -4.0);
+                let limit = f32::from(LARGEST_INPUT);
+                let (mut got, mut want) = (vec![0; len], vec![0; len]);
+                let scales =
+                    [quantise(isa, &row, limit, &mut got), quantise(Isa::Scalar, &row, limit, &mut want)];
+                assert_eq!((scales[0], &got), (scales[1], &want), "{isa:?}, {len} numbers");
+
+                // Whatever bits, but for numbers that are none.
+                let halves: Vec<f16> =
+                    noise(len, 4).map(|v| f16::from_bits(v as u16)).filter(|v| !v.is_nan()).collect();
+                let mut wide = vec![0.0; halves.len()];
+                widen(isa, &halves, &mut wide);
+                for (got, half) in wide.iter().zip(&halves) {
+                    assert_eq!(got.to_bits(), half.to_f32().to_bits(), "{isa:?}: {half} of {len} numbers");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_rows_match_their_definition_on_every_instruction_set() {
+        for isa in Isa::available() {
+            for len in 0..40 {
+                let (a, b) = (floats(len, 5), floats(len, 6));
+                let want: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                let got = f64::from(dot(isa, &a, &b));
+                assert!((got - want).abs() < 2e-5, "{isa:?}, {len} numbers: {got}, expected {want}");
+                let mut sum = b.clone();
+                add_scaled(isa, 0.7, &a, &mut sum);
+                for ((got, a), b) in sum.iter().zip(&a).zip(&b) {
+                    assert!((got - (0.7 * a + b)).abs() < 1e-6, "{isa:?}, {len} numbers: {got}, {a}, {b}");
+                }
+            }
+        }
+    }
 }

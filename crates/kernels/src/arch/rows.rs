@@ -3,16 +3,20 @@
 use crate::cpu::Isa;
 use crate::panels::Element;
 
-/// Numbers that rows are made of.
+#[cfg(target_arch = "aarch64")]
+use super::neon::Load;
 #[cfg(target_arch = "x86_64")]
-pub(crate) trait Number: Element + x86::Load {}
-#[cfg(target_arch = "x86_64")]
-impl<T: Element + x86::Load> Number for T {}
+use x86::Load;
+
+/// Machines without a variant of their own load nothing.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) trait Load {}
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+impl<T: Element> Load for T {}
+
 /// Numbers that rows are made of.
-#[cfg(not(target_arch = "x86_64"))]
-pub(crate) trait Number: Element {}
-#[cfg(not(target_arch = "x86_64"))]
-impl<T: Element> Number for T {}
+pub(crate) trait Number: Element + Load {}
+impl<T: Element + Load> Number for T {}
 
 /// `out[i] = scale * query . rows[i]`; `rows` is `[out.len(), query.len()]`.
 pub(crate) fn products<T: Number>(isa: Isa, query: &[f32], rows: &[T], scale: f32, out: &mut [f32]) {
@@ -21,6 +25,9 @@ pub(crate) fn products<T: Number>(isa: Isa, query: &[f32], rows: &[T], scale: f3
         // SAFETY: `isa` was only made because the CPU has it; sizes were checked above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::products(query, rows, scale, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon | Isa::NeonDotprod => unsafe { neon::products(query, rows, scale, out) },
         _ => {
             for (out, row) in out.iter_mut().zip(rows.chunks_exact(query.len().max(1))) {
                 *out = scale * query.iter().zip(row).map(|(a, b)| a * b.to_f32()).sum::<f32>();
@@ -36,6 +43,9 @@ pub(crate) fn add_weighted<T: Number>(isa: Isa, weights: &[f32], rows: &[T], out
         // SAFETY: `isa` was only made because the CPU has it; sizes were checked above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::add_weighted(weights, rows, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon | Isa::NeonDotprod => unsafe { neon::add_weighted(weights, rows, out) },
         _ => {
             for (weight, row) in weights.iter().zip(rows.chunks_exact(out.len().max(1))) {
                 out.iter_mut().zip(row).for_each(|(out, v)| *out += weight * v.to_f32());
@@ -178,6 +188,118 @@ mod x86 {
         for (i, sum) in sums.into_iter().enumerate() {
             // SAFETY: as above.
             unsafe { _mm256_storeu_ps(out.as_mut_ptr().add(column + i * LANES), sum) };
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    use std::arch::aarch64::*;
+
+    use crate::arch::neon::Load;
+    use crate::panels::Element;
+
+    /// Numbers that are loaded at once, into two registers.
+    const LANES: usize = 8;
+    /// Rows whose products are summed up side by side.
+    const SIDE_BY_SIDE: usize = 4;
+
+    /// # Safety
+    /// The CPU has NEON; `rows` is `[out.len(), query.len()]`.
+    #[target_feature(enable = "neon")]
+    pub(super) unsafe fn products<T: Element + Load>(query: &[f32], rows: &[T], scale: f32, out: &mut [f32]) {
+        let dim = query.len();
+        let (fours, rest) = out.as_chunks_mut::<SIDE_BY_SIDE>();
+        let (rows_of_fours, rows_of_rest) = rows.split_at(fours.len() * SIDE_BY_SIDE * dim);
+        // SAFETY: passed on; as many rows as numbers of `out`.
+        unsafe {
+            for (out, rows) in fours.iter_mut().zip(rows_of_fours.chunks_exact((SIDE_BY_SIDE * dim).max(1))) {
+                *out = products_of(query, rows, scale);
+            }
+            for (out, row) in rest.iter_mut().zip(rows_of_rest.chunks_exact(dim.max(1))) {
+                [*out] = products_of(query, row, scale);
+            }
+        }
+    }
+
+    /// # Safety
+    /// The CPU has NEON; `rows` is `[ROWS, query.len()]`.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn products_of<T: Element + Load, const ROWS: usize>(
+        query: &[f32],
+        rows: &[T],
+        scale: f32,
+    ) -> [f32; ROWS] {
+        let (dim, whole) = (query.len(), query.len() / LANES * LANES);
+        let mut sums = [[vdupq_n_f32(0.0); 2]; ROWS];
+        for k in (0..whole).step_by(LANES) {
+            // SAFETY: k + LANES <= dim, and the rows are there.
+            unsafe {
+                let [q0, q1] = f32::load8(query.as_ptr().add(k));
+                for (r, sum) in sums.iter_mut().enumerate() {
+                    let [v0, v1] = T::load8(rows.as_ptr().add(r * dim + k));
+                    *sum = [vfmaq_f32(sum[0], q0, v0), vfmaq_f32(sum[1], q1, v1)];
+                }
+            }
+        }
+        std::array::from_fn(|r| {
+            let rest = query[whole..].iter().zip(&rows[r * dim + whole..][..dim - whole]);
+            let rest: f32 = rest.map(|(q, v)| q * v.to_f32()).sum();
+            scale * (vaddvq_f32(vaddq_f32(sums[r][0], sums[r][1])) + rest)
+        })
+    }
+
+    /// # Safety
+    /// The CPU has NEON; `rows` is `[weights.len(), out.len()]`.
+    #[target_feature(enable = "neon")]
+    pub(super) unsafe fn add_weighted<T: Element + Load>(weights: &[f32], rows: &[T], out: &mut [f32]) {
+        let (dim, mut column) = (out.len(), 0);
+        // SAFETY: each call's columns are within the rows and `out`.
+        unsafe {
+            while column + 8 * LANES <= dim {
+                add_columns::<T, 8>(weights, rows, column, out);
+                column += 8 * LANES;
+            }
+            while column + LANES <= dim {
+                add_columns::<T, 1>(weights, rows, column, out);
+                column += LANES;
+            }
+        }
+        for (weight, row) in weights.iter().zip(rows.chunks_exact(dim.max(1))) {
+            out[column..].iter_mut().zip(&row[column..]).for_each(|(out, v)| *out += weight * v.to_f32());
+        }
+    }
+
+    /// The columns from `column` on, which stay in `PAIRS` pairs of registers.
+    ///
+    /// # Safety
+    /// As [`add_weighted`], and `PAIRS * LANES` columns are there.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn add_columns<T: Load, const PAIRS: usize>(
+        weights: &[f32],
+        rows: &[T],
+        column: usize,
+        out: &mut [f32],
+    ) {
+        let dim = out.len();
+        // SAFETY: by the contract, here and below.
+        let mut sums: [[float32x4_t; 2]; PAIRS] =
+            std::array::from_fn(|i| unsafe { f32::load8(out.as_ptr().add(column + i * LANES)) });
+        for (r, &weight) in weights.iter().enumerate() {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: as above.
+                let [v0, v1] = unsafe { T::load8(rows.as_ptr().add(r * dim + column + i * LANES)) };
+                *sum = [vfmaq_n_f32(sum[0], v0, weight), vfmaq_n_f32(sum[1], v1, weight)];
+            }
+        }
+        for (i, [v0, v1]) in sums.into_iter().enumerate() {
+            // SAFETY: as above.
+            unsafe {
+                vst1q_f32(out.as_mut_ptr().add(column + i * LANES), v0);
+                vst1q_f32(out.as_mut_ptr().add(column + i * LANES + 4), v1);
+            }
         }
     }
 }

@@ -4,8 +4,17 @@ use std::arch::x86_64::*;
 
 use half::f16;
 
-use super::{AHEAD, ERF_A, ERF_P, FAR_SIGHTED_ROWS, FAR_SIGHTED_ROWS_I8, Scales, Tile};
+use super::{ERF_A, ERF_P, Scales, Tile};
 use crate::panels::PANEL;
+
+/// A tile of more rows keeps the processor too busy to look far ahead in a panel of integers by itself.
+const FAR_SIGHTED_ROWS_I8: usize = 3;
+
+/// The same for panels of floats, which are longer.
+const FAR_SIGHTED_ROWS: usize = 1;
+
+/// Bytes ahead that a streamed panel is asked for.
+const AHEAD: usize = 4096;
 
 /// Panels that can be loaded as two registers of f32.
 trait LoadPanel: Copy {
