@@ -168,8 +168,12 @@ fn read(args: &ServeArgs) -> Result<Settings, Failure> {
             sources.put(name, number(value));
         }
     }
-    for (name, seconds) in [("limits.max_audio_s", args.max_audio_s), ("unload_after_s", args.unload_after_s)]
-    {
+    let times = [
+        ("limits.max_audio_s", args.max_audio_s),
+        ("limits.queue_time", args.queue_time),
+        ("unload_after_s", args.unload_after_s),
+    ];
+    for (name, seconds) in times {
         if let Some(seconds) = seconds {
             sources.put(name, seconds);
         }

@@ -17,6 +17,7 @@ mod job;
 mod journal;
 mod loaded;
 mod pull;
+mod queue;
 mod records;
 mod request_memory;
 mod settings;

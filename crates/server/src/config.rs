@@ -72,6 +72,8 @@ pub struct Limits {
     pub max_parts: usize,
     /// Audio requests under way, uploads included; one more is answered 429.
     pub max_requests: usize,
+    /// Longest time that a request is expected to wait for its first turn; who would wait longer is answered 503.
+    pub queue_time: Duration,
     /// Connections at once; further ones wait to be taken.
     pub max_connections: usize,
     /// Time in which a request's head must have come, counted from its connection's opening or the answer before.
@@ -102,7 +104,8 @@ impl Default for Limits {
             max_request_memory_bytes: 2 << 30,
             max_text_bytes: 1 << 20,
             max_parts: 1000,
-            max_requests: 64,
+            max_requests: 256,
+            queue_time: Duration::from_secs(30),
             max_connections: 1024,
             idle_time: Duration::from_secs(60),
             upload_idle: Duration::from_secs(30),

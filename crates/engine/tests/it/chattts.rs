@@ -48,6 +48,7 @@ fn request(voice: Option<&str>, speed: f32) -> SpeakRequest {
         options: SpeechOptions { voice: voice.map(str::to_owned), speed, ..SpeechOptions::default() },
         format: OutputFormat::Pcm,
         encoding: EncodeOptions::default(),
+        client: None,
     }
 }
 

@@ -30,7 +30,9 @@ async fn what_is_asked_is_counted() {
         "mynah_jobs 0",
         "mynah_jobs_bound 4",
         "mynah_audio_requests 0",
-        "mynah_audio_requests_bound 64",
+        "mynah_audio_requests_bound 256",
+        "mynah_expected_wait_seconds 0",
+        "mynah_expected_wait_seconds_bound 30",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
