@@ -34,7 +34,7 @@ async def send(server, path, body, kind):
     try:
         async with asyncio.timeout(GIVE_UP_S):
             reader, writer = await asyncio.open_connection(host, port)
-            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+            head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
             writer.write(head.encode() + body)
             status = int((await reader.readuntil(b"\r\n\r\n")).split()[1])
             # Who is refused knows it by the head.

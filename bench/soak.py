@@ -139,7 +139,7 @@ class Kinds:
             path = TRANSCRIPTIONS
         else:
             body, kind, path = json.dumps({"model": "tts-1", "input": " ".join(SENTENCES * 5), "seed": dice.getrandbits(30)}).encode(), "application/json", SPEECH
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         stage = dice.randrange(6)
         with socket.create_connection(self.server.address.split(":"), ANSWER_S) as stream:
             try:

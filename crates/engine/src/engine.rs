@@ -14,6 +14,7 @@ use mynah_models::whisper::Compute;
 use mynah_models::{CancelFlag, Control, Task, Transcript};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use crate::batches::Batches;
 use crate::catalogue::{Ability, Catalogue, Entry, Registered, Voice};
 use crate::instances::Instances;
 use crate::job::{Paced, Told};
@@ -136,6 +137,7 @@ struct Inner {
     loading: Mutex<()>,
     watches_unused: AtomicBool,
     queue: Arc<Queue>,
+    batches: Batches,
 }
 
 impl Engine {
@@ -177,6 +179,7 @@ impl Engine {
             loading: Mutex::default(),
             watches_unused: AtomicBool::new(false),
             queue: Arc::new(Queue::new(settings.queue_length)),
+            batches: Batches::default(),
             settings,
         };
         let inner = Arc::new(inner);
@@ -327,6 +330,11 @@ impl Engine {
         self.inner.queue.wait_s()
     }
 
+    /// How much was computed together so far.
+    pub fn batches(&self) -> &Batches {
+        &self.inner.batches
+    }
+
     /// Jobs under way.
     pub fn jobs(&self) -> usize {
         self.inner.queue.jobs()
@@ -450,7 +458,7 @@ impl Inner {
         tell(JobEvent::Started { duration_s: info.duration_s });
         let size = Size::Audio(info.duration_s);
         place.begins(size);
-        let pace = Paced::new(&self.windows, &self.turnstile, place, cancel, events);
+        let pace = Paced::new(&self.windows, &self.turnstile, &self.batches, place, cancel, events);
         let control = Control { cancel, pace: &pace };
         let transcript = self.using(&model, || {
             Ok(transcriber.transcribe(&samples, &options, control, &mut Told(events))?)

@@ -10,6 +10,7 @@ use mynah_models::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+use crate::batches::Batches;
 use crate::queue::Place;
 use crate::turnstile::{Presence, Turn, Turnstile};
 use crate::windows::{ClientId, Window, Windows};
@@ -123,6 +124,7 @@ const FIRST_WINDOW_S: f64 = 30.0;
 pub(crate) struct Paced<'a> {
     windows: &'a Arc<Windows>,
     turnstile: &'a Arc<Turnstile>,
+    batches: &'a Batches,
     place: &'a Place,
     cancel: &'a CancelFlag,
     events: &'a UnboundedSender<JobEvent>,
@@ -139,6 +141,7 @@ impl<'a> Paced<'a> {
     pub(crate) fn new(
         windows: &'a Arc<Windows>,
         turnstile: &'a Arc<Turnstile>,
+        batches: &'a Batches,
         place: &'a Place,
         cancel: &'a CancelFlag,
         events: &'a UnboundedSender<JobEvent>,
@@ -148,6 +151,7 @@ impl<'a> Paced<'a> {
         Self {
             windows,
             turnstile,
+            batches,
             place,
             cancel,
             events,
@@ -175,6 +179,9 @@ impl Pace for Paced<'_> {
         // Who waits for room counts already: the rest must not slip in between two windows either.
         let presence = self.turnstile.begin(self.claim.get());
         let place = self.windows.enter(self.place.client, self.claim.get(), share, self.cancel);
+        if let Some(place) = &place {
+            self.batches.windows.add(place.under_way);
+        }
         self.window.replace(place.map(|place| (place, presence)));
     }
 
@@ -199,5 +206,9 @@ impl Pace for Paced<'_> {
         if let Some(turn) = self.turn.take() {
             self.worked_s.set(self.worked_s.get() + turn.elapsed_s());
         }
+    }
+
+    fn step(&self, rows: usize) {
+        self.batches.listening_rows.add(rows);
     }
 }

@@ -9,6 +9,7 @@
 
 mod audio;
 mod available_memory;
+mod batches;
 mod catalogue;
 mod engine;
 mod error;
@@ -29,6 +30,7 @@ mod transcriber;
 mod turnstile;
 mod windows;
 
+pub use batches::{Batches, Sizes};
 pub use catalogue::{Ability, Entry, HubFile, PinnedFile, Registration, Source, Voice, VoiceFile};
 pub use engine::{Engine, Loaders, ModelRef, ModelStatus, Selected, Variant, VoiceStatus};
 pub use error::Error;

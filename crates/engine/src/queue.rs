@@ -123,7 +123,7 @@ impl Jobs {
             *seen += 1;
             *seen <= own + 1
         };
-        ahead().filter(goes_first).map(|ahead| ahead.work_s).sum()
+        ahead().filter(goes_first).fold(0.0, |sum, ahead| sum + ahead.work_s)
     }
 
     fn check(&mut self, client: Option<ClientId>, now: Instant) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::auth::Auth;
-use crate::middleware::Origins;
+use crate::middleware::{Hosts, Origins};
 use crate::tls::Tls;
 
 /// Settings of the HTTP side; [`Default`] suits one machine. Holds secrets, hence no `Debug`.
@@ -22,6 +22,9 @@ pub struct ServerConfig {
     pub auth: Auth,
     /// Origins whose pages may call; by default none.
     pub cors_origins: Origins,
+    /// Names that requests may call the server by; by default this machine's own, where nobody else can reach it and no key
+    /// is asked for, and any otherwise.
+    pub allowed_hosts: Hosts,
     /// The certificate to show; `None`: plain HTTP.
     pub tls: Option<Tls>,
     /// Whether a request that names a model which is not in memory waits until it is; else it is answered 503 at once, with
@@ -40,6 +43,7 @@ impl Default for ServerConfig {
             stop: Arc::default(),
             auth: Auth::default(),
             cors_origins: Origins::default(),
+            allowed_hosts: Hosts::default(),
             tls: None,
             wait_for_models: true,
             local_models: Vec::new(),

@@ -40,6 +40,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) cors_origin: Vec<String>,
 
+    /// Name that requests may call the server by, beside addresses and localhost, or *; may be given several times [default:
+    /// none on loopback while no key is asked for, otherwise every name]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) allowed_host: Vec<String>,
+
     /// Settings as TOML; --print-config shows them all
     #[arg(long, value_name = "FILE", env = "MYNAH_CONFIG")]
     pub(crate) config: Option<PathBuf>,

@@ -26,7 +26,7 @@ const fn entry(name: &'static str, kind: Kind, what: &'static str) -> Entry {
 }
 
 /// All but `[models]`, in the order of the file.
-pub(super) const ENTRIES: [Entry; 38] = [
+pub(super) const ENTRIES: [Entry; 39] = [
     entry("host", Kind::Text, "Address or name to listen on."),
     entry("port", Kind::Number, "Port to listen on; 0 takes a free one."),
     entry(
@@ -49,6 +49,12 @@ pub(super) const ENTRIES: [Entry; 38] = [
         "cors_origins",
         Kind::Texts,
         "Origins such as https://example.com whose pages may call; * is every origin. Default: none.",
+    ),
+    entry(
+        "allowed_hosts",
+        Kind::Texts,
+        "Names that requests may call the server by (header Host), such as speech.example.com, beside addresses and localhost; \
+         * is every name. Default: none on loopback while no key is asked for, every name otherwise.",
     ),
     entry("tls_cert", Kind::Text, "Chain of certificates for HTTPS, a PEM file. Its contents are reloaded."),
     entry("tls_key", Kind::Text, "The certificate's private key, a PEM file. Its contents are reloaded."),

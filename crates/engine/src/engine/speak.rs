@@ -120,7 +120,8 @@ impl Inner {
         }
         let encoder = encoder(request.format, rate_hz, &request.encoding)?;
         tell(SpeechEvent::Started { voice: voice.clone() })?;
-        let mut speaker = Speaker::new(encoder, rate_hz, &self.turnstile, place, cancel, events, copy_limit);
+        let paced = (&self.turnstile, &self.batches, place);
+        let mut speaker = Speaker::new(encoder, rate_hz, paced, cancel, events, copy_limit);
         let SpeakRequest { model, text, mut options, .. } = request;
         let size = Size::Text(text.chars().count());
         place.begins(size);

@@ -9,6 +9,7 @@ use mynah_models::{CancelFlag, Claim, Error as ModelError, Listener, SpokenWord,
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
+use crate::batches::Batches;
 use crate::queue::Place;
 use crate::turnstile::{Turn, Turnstile};
 use crate::{Error, SpeechEvent, Spoken};
@@ -23,6 +24,7 @@ pub(crate) struct Speaker<'a> {
     worked_s: f64,
     /// Whether it had a turn before.
     begun: bool,
+    batches: &'a Batches,
     place: &'a Place,
     cancel: &'a CancelFlag,
     events: &'a Sender<SpeechEvent>,
@@ -39,8 +41,7 @@ impl<'a> Speaker<'a> {
     pub(crate) fn new(
         encoder: Encoder,
         sample_rate_hz: u32,
-        turnstile: &'a Arc<Turnstile>,
-        place: &'a Place,
+        (turnstile, batches, place): (&'a Arc<Turnstile>, &'a Batches, &'a Place),
         cancel: &'a CancelFlag,
         events: &'a Sender<SpeechEvent>,
         copy_limit: usize,
@@ -52,6 +53,7 @@ impl<'a> Speaker<'a> {
             turn: None,
             worked_s: 0.0,
             begun: false,
+            batches,
             place,
             cancel,
             events,
@@ -154,5 +156,9 @@ impl Listener for Speaker<'_> {
         if let Some(turn) = self.turn.take() {
             self.worked_s += turn.elapsed_s();
         }
+    }
+
+    fn step(&mut self, rows: usize) {
+        self.batches.speaking_rows.add(rows);
     }
 }

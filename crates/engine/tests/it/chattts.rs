@@ -131,6 +131,8 @@ fn requests_at_the_same_time_all_end_and_a_damaged_voice_harms_nobody() {
     assert!(
         results.iter().enumerate().all(|(i, result)| i == 2 || result.as_ref().is_ok_and(|b| !b.is_empty()))
     );
+    let rows = &engine.batches().speaking_rows;
+    assert!(rows.sum() > 0 && rows.sum() >= rows.counts().iter().sum(), "{rows:?}");
 }
 
 #[test]

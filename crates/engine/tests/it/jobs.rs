@@ -279,6 +279,8 @@ fn a_full_house_says_so() {
 #[test]
 fn who_would_wait_too_long_is_told_so() {
     let (engine, stage) = engine();
+    // Whoever waits for a model keeps nobody waiting.
+    engine.load(&request(10.0).model, &mut |_| {}, &CancelFlag::new()).unwrap();
     engine.set_longest_wait(Duration::from_millis(1500));
     stage.hold(true);
     // A second of work each, for all that is known.
