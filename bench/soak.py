@@ -1,12 +1,13 @@
 """A server under mixed load for a long time: nothing grows, and no error is undeserved.
 
-    python3 bench/soak.py [--minutes 30] [--clients 16] [--bad 0.25] [--models whisper-base whisper-tiny.en] [--json FILE]
+    python3 bench/soak.py [--minutes 30] [--clients 16] [--bad 0.25] [--models whisper-base whisper-tiny.en] [--growth 1.05]
+                           [--json FILE] [--options ...]
 
 Clients send requests that are good (transcripts whole and streamed, translations, speech in several formats, lists) and bad
 (no audio, no such model, missing or wrong parameters, too much, text that the voice cannot read, no HTTP), and leave at
 random: before, within and after the head, within the body, before the answer and within it. Each kind has the statuses that
 it deserves. Memory, threads and handles are sampled every 10 s, and once more when all have left, beside the same after a
-warm-up. Ends with 1 if memory at the end is over 1.05 times that of the fifth minute (of the first third of a shorter run),
+warm-up. Ends with 1 if memory at the end is over `growth` times that of the fifth minute (of the first third of a shorter run),
 if threads or handles have grown, or if there was an undeserved answer.
 """
 import argparse
@@ -139,7 +140,7 @@ class Kinds:
             path = TRANSCRIPTIONS
         else:
             body, kind, path = json.dumps({"model": "tts-1", "input": " ".join(SENTENCES * 5), "seed": dice.getrandbits(30)}).encode(), "application/json", SPEECH
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         stage = dice.randrange(6)
         with socket.create_connection(self.server.address.split(":"), ANSWER_S) as stream:
             try:
@@ -213,10 +214,12 @@ def main():
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--bad", type=float, default=0.25, help="share of requests that are bad or leave")
     parser.add_argument("--models", nargs=2, default=["whisper-base", "whisper-tiny.en"], help="the first must know more than English")
+    parser.add_argument("--growth", type=float, default=1.05, help="memory at the end, at most, as times that at the beginning")
+    parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="for mynah serve; the last of all")
     parser.add_argument("--json", type=pathlib.Path, help="keep samples and counts in this file")
     arguments = parser.parse_args()
     mynah(*arguments.models, "hibari")
-    options = ["--max-upload-bytes", MOST_UPLOAD_BYTES, "--log-level", "warn"]
+    options = ["--max-upload-bytes", MOST_UPLOAD_BYTES, "--log-level", "warn", *arguments.options]
     with Server(program(), "soak", *options, home=os.environ.get("MYNAH_HOME", WORK / "home")) as server:
         kinds = Kinds(server, arguments.models, recordings(server))
         load = Load(kinds, arguments.clients, arguments.bad)
@@ -254,7 +257,7 @@ def main():
     print(f"{load.counts.total()} requests, {bad / load.counts.total():.0%} bad or left; memory {early:.0f} MB early, {late:.0f} MB late ({late / early:.3f}); "
           f"at rest {rested.resident_bytes / 1e6:.0f} and {end.resident_bytes / 1e6:.0f} MB, {rested.threads} and {end.threads} threads, "
           f"{rested.handles} and {end.handles} handles")
-    if late > 1.05 * early:
+    if late > arguments.growth * early:
         wrong.append(f"memory has grown by {late / early - 1:.1%}")
     if end.threads > rested.threads or end.handles > rested.handles:
         wrong.append("threads or handles have grown")

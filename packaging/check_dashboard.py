@@ -58,7 +58,7 @@ def load(server, seconds):
             connection.close()
         body, kind = form([("model", "silent")], wav(5))
         with socket.create_connection(server.address.split(":"), 10) as stream:
-            stream.sendall(f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body[:1000])
+            stream.sendall(f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body[:1000])
         time.sleep(0.3)
 
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use mynah_engine::{Engine, Settings as EngineSettings};
 use mynah_server::auth::{Auth, AuthConfig, MIN_KEY_CHARS, Store};
-use mynah_server::{Control, Limits, LocalModel, Origins, ServerConfig, Tls};
+use mynah_server::{Control, Hosts, Limits, LocalModel, Origins, ServerConfig, Tls};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -168,8 +168,12 @@ fn read(args: &ServeArgs) -> Result<Settings, Failure> {
             sources.put(name, number(value));
         }
     }
-    for (name, seconds) in [("limits.max_audio_s", args.max_audio_s), ("unload_after_s", args.unload_after_s)]
-    {
+    let times = [
+        ("limits.max_audio_s", args.max_audio_s),
+        ("limits.queue_time", args.queue_time),
+        ("unload_after_s", args.unload_after_s),
+    ];
+    for (name, seconds) in times {
         if let Some(seconds) = seconds {
             sources.put(name, seconds);
         }
@@ -205,6 +209,9 @@ fn read(args: &ServeArgs) -> Result<Settings, Failure> {
     }
     if !args.cors_origin.is_empty() {
         sources.put("cors_origins", args.cors_origin.clone());
+    }
+    if !args.allowed_host.is_empty() {
+        sources.put("allowed_hosts", args.allowed_host.clone());
     }
     let settings = sources.settings()?;
     if logging::level_name(&settings.log_level).is_none() {
@@ -300,6 +307,8 @@ impl Plan {
         };
         let cors_origins = Origins::new(&settings.cors_origins)
             .map_err(|error| Failure::Usage(format!("cors_origins: {error}")))?;
+        let allowed_hosts = Hosts::new(&settings.allowed_hosts, &settings.host)
+            .map_err(|error| Failure::Usage(format!("allowed_hosts: {error}")))?;
         local_models.extend(settings.models.into_iter().map(|(name, path)| LocalModel { name, path }));
         Ok(Self {
             address,
@@ -307,6 +316,7 @@ impl Plan {
             server: ServerConfig {
                 auth,
                 cors_origins,
+                allowed_hosts,
                 tls,
                 wait_for_models: !settings.no_wait,
                 local_models,

@@ -52,6 +52,7 @@ pub(crate) fn run(args: SpeakArgs, bars: &Bars) -> Result<(), Failure> {
         },
         format,
         encoding: EncodeOptions { sample_rate_hz: args.sample_rate, bitrate_bps: None },
+        client: None,
     };
     let job = match (args.sample, args.sample_text) {
         (Some(path), Some(transcript)) => {

@@ -4,25 +4,26 @@ use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mynah_audio::Decoded;
 use mynah_models::whisper::Compute;
 use mynah_models::{CancelFlag, Control, Task, Transcript};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use crate::batches::Batches;
 use crate::catalogue::{Ability, Catalogue, Entry, Registered, Voice};
 use crate::instances::Instances;
 use crate::job::{Paced, Told};
 use crate::loaded::Loaded;
+use crate::queue::{Place, Queue, Size};
 use crate::records::Records;
 use crate::request_memory::RequestMemory;
 use crate::speech::Cache;
 use crate::store::Store;
-use crate::sync::lock;
 use crate::synthesizer::load_synthesizer;
 use crate::transcriber::load_whisper;
 use crate::turnstile::Turnstile;
@@ -135,9 +136,8 @@ struct Inner {
     /// Held by who makes room and loads.
     loading: Mutex<()>,
     watches_unused: AtomicBool,
-    jobs: AtomicUsize,
-    /// Running mean of what a job takes, seconds.
-    mean_job_s: Mutex<f64>,
+    queue: Arc<Queue>,
+    batches: Batches,
 }
 
 impl Engine {
@@ -178,8 +178,8 @@ impl Engine {
             settling: Mutex::default(),
             loading: Mutex::default(),
             watches_unused: AtomicBool::new(false),
-            jobs: AtomicUsize::new(0),
-            mean_job_s: Mutex::new(1.0),
+            queue: Arc::new(Queue::new(settings.queue_length)),
+            batches: Batches::default(),
             settings,
         };
         let inner = Arc::new(inner);
@@ -274,8 +274,8 @@ impl Engine {
     /// Starts a job. Its model is downloaded and loaded where necessary, as part of the job.
     ///
     /// # Errors
-    /// [`Error::Busy`] when as many jobs as allowed are under way, [`Error::UnknownModel`], or a task that the model
-    /// cannot do. Everything else comes as [`JobEvent::Failed`].
+    /// [`Error::Busy`] when as many jobs as allowed are under way, [`Error::Overloaded`], [`Error::UnknownModel`], or a task
+    /// that the model cannot do. Everything else comes as [`JobEvent::Failed`].
     pub fn transcribe(&self, request: TranscribeRequest) -> Result<Job, Error> {
         if let Some(entry) = self.inner.entry(&request.model)? {
             require(&entry, Ability::Audio2text)?;
@@ -287,7 +287,7 @@ impl Engine {
                 ))));
             }
         }
-        let place = Place::take(&self.inner)?;
+        let place = self.inner.place(request.client, &request.model)?;
         let cancel = CancelFlag::new();
         let (sender, events) = unbounded_channel();
         let job = Job { events, cancel: cancel.clone() };
@@ -295,7 +295,7 @@ impl Engine {
         thread::Builder::new()
             .name("mynah-job".to_owned())
             .spawn(move || {
-                let last = match guarded(|| inner.transcribe(request, &cancel, &sender)) {
+                let last = match guarded(|| inner.transcribe(request, &place, &cancel, &sender)) {
                     Ok(transcript) => JobEvent::Done(Arc::new(transcript)),
                     Err(error) => JobEvent::Failed(error),
                 };
@@ -303,7 +303,7 @@ impl Engine {
                 drop(place);
                 let _ = sender.send(last);
             })
-            .map_err(|_| self.inner.busy())?;
+            .map_err(|_| no_thread())?;
         Ok(job)
     }
 
@@ -312,17 +312,32 @@ impl Engine {
         &self.inner.memory
     }
 
-    /// Whether one more job would be taken now.
+    /// Whether one more job would be taken now; `None` is a client with nothing under way.
     ///
     /// # Errors
-    /// [`Error::Busy`].
-    pub fn has_room(&self) -> Result<(), Error> {
-        if self.jobs() < self.inner.settings.queue_length { Ok(()) } else { Err(self.inner.busy()) }
+    /// [`Error::Busy`], [`Error::Overloaded`].
+    pub fn has_room(&self, client: Option<ClientId>) -> Result<(), Error> {
+        self.inner.queue.check(client)
+    }
+
+    /// Bounds how long the jobs to come may have to wait for their first turn; at first there is no bound.
+    pub fn set_longest_wait(&self, longest: Duration) {
+        self.inner.queue.set_bound(longest);
+    }
+
+    /// How long a client with nothing under way is expected to wait for its first turn, seconds.
+    pub fn expected_wait_s(&self) -> f64 {
+        self.inner.queue.wait_s()
+    }
+
+    /// How much was computed together so far.
+    pub fn batches(&self) -> &Batches {
+        &self.inner.batches
     }
 
     /// Jobs under way.
     pub fn jobs(&self) -> usize {
-        self.inner.jobs.load(Ordering::Acquire)
+        self.inner.queue.jobs()
     }
 
     /// Jobs that may be under way at once.
@@ -413,10 +428,11 @@ impl Inner {
     fn transcribe(
         &self,
         request: TranscribeRequest,
+        place: &Place,
         cancel: &CancelFlag,
         events: &UnboundedSender<JobEvent>,
     ) -> Result<Transcript, Error> {
-        let TranscribeRequest { model, audio, options, client } = request;
+        let TranscribeRequest { model, audio, options, client: _ } = request;
         let mut memory = self.memory.reserve(0)?;
         // Audio first: a file that cannot be read must not cost a download.
         let Decoded { samples, info } = audio::decode(
@@ -434,14 +450,29 @@ impl Inner {
             // Fails once nobody listens; then the job is cancelled already.
             let _ = events.send(event);
         };
-        let transcriber = self.load(&model, &mut |progress| tell(JobEvent::Waiting(progress)), cancel)?;
+        let mut wait = |progress| {
+            place.waits();
+            tell(JobEvent::Waiting(progress));
+        };
+        let transcriber = self.load(&model, &mut wait, cancel)?;
         tell(JobEvent::Started { duration_s: info.duration_s });
+        let size = Size::Audio(info.duration_s);
+        place.begins(size);
+        let pace = Paced::new(&self.windows, &self.turnstile, &self.batches, place, cancel, events);
+        let control = Control { cancel, pace: &pace };
+        let transcript = self.using(&model, || {
+            Ok(transcriber.transcribe(&samples, &options, control, &mut Told(events))?)
+        })?;
+        place.learn(pace.worked_s(), size);
+        Ok(transcript)
+    }
+
+    /// A place for a job in the queue.
+    fn place(&self, client: Option<ClientId>, model: &ModelRef) -> Result<Place, Error> {
         // Numbers of clients are spread over all 64 bits; a stranger shares none with them but by a rare accident, which
         // costs one of both a place in the line.
         let client = client.unwrap_or_else(|| ClientId(self.strangers.fetch_add(1, Ordering::Relaxed)));
-        let pace = Paced::new(&self.windows, &self.turnstile, client, cancel, events);
-        let control = Control { cancel, pace: &pace };
-        self.using(&model, || Ok(transcriber.transcribe(&samples, &options, control, &mut Told(events))?))
+        self.queue.take(client, model)
     }
 
     /// Lets a model work. One that panics may have left anything behind, so the next job loads it anew; those that use it
@@ -454,35 +485,11 @@ impl Inner {
             Err(Error::Internal(reason.to_owned()))
         })
     }
-
-    fn busy(&self) -> Error {
-        // Jobs share the processor evenly, so one of a full house ends every mean / house seconds.
-        let seconds = *lock(&self.mean_job_s) / self.settings.queue_length.max(1) as f64;
-        Error::Busy { retry_after_s: seconds.ceil().clamp(1.0, 60.0) as u64 }
-    }
 }
 
-/// One of the places for jobs, until dropped.
-struct Place {
-    inner: Arc<Inner>,
-    since: Instant,
-}
-
-impl Place {
-    fn take(inner: &Arc<Inner>) -> Result<Self, Error> {
-        let place = |jobs| (jobs < inner.settings.queue_length).then_some(jobs + 1);
-        inner.jobs.fetch_update(Ordering::AcqRel, Ordering::Acquire, place).map_err(|_| inner.busy())?;
-        Ok(Self { inner: Arc::clone(inner), since: Instant::now() })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        const WEIGHT: f64 = 0.2;
-        let mut mean = lock(&self.inner.mean_job_s);
-        *mean += WEIGHT * (self.since.elapsed().as_secs_f64() - *mean);
-        self.inner.jobs.fetch_sub(1, Ordering::AcqRel);
-    }
+/// The system has no thread for a job left.
+fn no_thread() -> Error {
+    Error::Busy { retry_after_s: 1 }
 }
 
 /// Refuses a model that does something else.

@@ -126,6 +126,17 @@ pub enum Error {
         /// When a place is likely to be free, whole seconds.
         retry_after_s: u64,
     },
+    /// So much work is under way that the answer would be long in coming.
+    #[error(
+        "the server is busy: about {wait_s:.1} s of work come first, and queue_time bounds that; \
+         try again in {retry_after_s} s"
+    )]
+    Overloaded {
+        /// How long the job would wait, seconds.
+        wait_s: f64,
+        /// The same in whole seconds.
+        retry_after_s: u64,
+    },
     /// The model is not on disk and downloads are switched off.
     #[error(
         "{0} is not on this disk and downloads are off (HF_HUB_OFFLINE); run `mynah pull {0}` with a network"

@@ -10,6 +10,8 @@ use mynah_models::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+use crate::batches::Batches;
+use crate::queue::Place;
 use crate::turnstile::{Presence, Turn, Turnstile};
 use crate::windows::{ClientId, Window, Windows};
 use crate::{Error, LoadProgress, ModelRef};
@@ -122,9 +124,12 @@ const FIRST_WINDOW_S: f64 = 30.0;
 pub(crate) struct Paced<'a> {
     windows: &'a Arc<Windows>,
     turnstile: &'a Arc<Turnstile>,
-    client: ClientId,
+    batches: &'a Batches,
+    place: &'a Place,
     cancel: &'a CancelFlag,
     events: &'a UnboundedSender<JobEvent>,
+    /// Seconds of its turns so far.
+    worked_s: Cell<f64>,
     /// Since when it waits for its first turn, until it has had it.
     waits_since: Cell<Option<Instant>>,
     claim: Cell<Claim>,
@@ -136,7 +141,8 @@ impl<'a> Paced<'a> {
     pub(crate) fn new(
         windows: &'a Arc<Windows>,
         turnstile: &'a Arc<Turnstile>,
-        client: ClientId,
+        batches: &'a Batches,
+        place: &'a Place,
         cancel: &'a CancelFlag,
         events: &'a UnboundedSender<JobEvent>,
     ) -> Self {
@@ -145,14 +151,21 @@ impl<'a> Paced<'a> {
         Self {
             windows,
             turnstile,
-            client,
+            batches,
+            place,
             cancel,
             events,
+            worked_s: Cell::new(0.0),
             waits_since,
             claim,
             window: RefCell::default(),
             turn: RefCell::default(),
         }
+    }
+
+    /// Seconds that it has computed, for itself and for those who shared its steps.
+    pub(crate) fn worked_s(&self) -> f64 {
+        self.worked_s.get()
     }
 }
 
@@ -167,9 +180,15 @@ impl Pace for Paced<'_> {
     fn window_begins(&self, start_s: f64, share: Share) {
         self.window_ends();
         self.claim.set(if start_s < FIRST_WINDOW_S { Claim::First } else { Claim::Rest });
+        if self.claim.get() == Claim::Rest {
+            self.place.gives_way();
+        }
         // Who waits for room counts already: the rest must not slip in between two windows either.
         let presence = self.turnstile.begin(self.claim.get());
-        let place = self.windows.enter(self.client, self.claim.get(), share, self.cancel);
+        let place = self.windows.enter(self.place.client, self.claim.get(), share, self.cancel);
+        if let Some(place) = &place {
+            self.batches.windows.add(place.under_way);
+        }
         self.window.replace(place.map(|place| (place, presence)));
     }
 
@@ -191,6 +210,12 @@ impl Pace for Paced<'_> {
     }
 
     fn piece_ends(&self) {
-        self.turn.take();
+        if let Some(turn) = self.turn.take() {
+            self.worked_s.set(self.worked_s.get() + turn.elapsed_s());
+        }
+    }
+
+    fn step(&self, rows: usize) {
+        self.batches.listening_rows.add(rows);
     }
 }

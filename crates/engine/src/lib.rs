@@ -9,6 +9,7 @@
 
 mod audio;
 mod available_memory;
+mod batches;
 mod catalogue;
 mod engine;
 mod error;
@@ -17,6 +18,7 @@ mod job;
 mod journal;
 mod loaded;
 mod pull;
+mod queue;
 mod records;
 mod request_memory;
 mod settings;
@@ -28,6 +30,7 @@ mod transcriber;
 mod turnstile;
 mod windows;
 
+pub use batches::{Batches, Sizes};
 pub use catalogue::{Ability, Entry, HubFile, PinnedFile, Registration, Source, Voice, VoiceFile};
 pub use engine::{Engine, Loaders, ModelRef, ModelStatus, Selected, Variant, VoiceStatus};
 pub use error::Error;

@@ -107,7 +107,7 @@ impl Settings {
             modelscope_endpoint: "https://modelscope.cn".to_owned(),
             python: PathBuf::from("python3"),
             patience: Patience::default(),
-            queue_length: 32,
+            queue_length: 256,
             load_on_request: true,
             unload_after: None,
             memory_budget_bytes: None,

@@ -5,7 +5,7 @@ use mynah_audio::{EncodeOptions, OutputFormat};
 use mynah_models::{CancelFlag, SpeechOptions, SpokenWord, TokenCounts};
 use tokio::sync::mpsc::Receiver;
 
-use crate::{AudioSource, Error, LoadProgress, ModelRef};
+use crate::{AudioSource, ClientId, Error, LoadProgress, ModelRef};
 
 mod cache;
 mod speaker;
@@ -29,6 +29,8 @@ pub struct SpeakRequest {
     pub format: OutputFormat,
     /// Sample rate and bitrate of the audio.
     pub encoding: EncodeOptions,
+    /// Who asks; `None` is a client of its own.
+    pub client: Option<ClientId>,
 }
 
 /// A voice to copy; see [`Engine::speak_like`](crate::Engine::speak_like).

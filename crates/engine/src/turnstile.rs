@@ -127,11 +127,18 @@ impl Turnstile {
     }
 }
 
+impl Turn {
+    /// How long it has been computing.
+    pub(crate) fn elapsed_s(&self) -> f64 {
+        self.since.elapsed().as_secs_f64()
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut line = lock(&self.turnstile.line);
         line.taken = false;
-        line.account(self.claim, self.since.elapsed().as_secs_f64());
+        line.account(self.claim, self.elapsed_s());
         drop(line);
         self.turnstile.moved.notify_all();
     }

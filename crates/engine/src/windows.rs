@@ -80,6 +80,8 @@ pub(crate) struct Window {
     windows: Arc<Windows>,
     claim: Claim,
     share: Share,
+    /// Windows that had places with equal claims when this one got its own, itself among them.
+    pub(crate) under_way: usize,
 }
 
 impl Windows {
@@ -103,10 +105,11 @@ impl Windows {
             lines = wait(&self.moved, lines);
         }
         lines[claim as usize].begin(ticket, share);
+        let under_way = lines[claim as usize].under_way.len();
         drop(lines);
         // There may be a place for the next as well.
         self.moved.notify_all();
-        Some(Window { windows: Arc::clone(self), claim, share })
+        Some(Window { windows: Arc::clone(self), claim, share, under_way })
     }
 }
 

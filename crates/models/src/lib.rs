@@ -3,6 +3,8 @@
 //! A model is loaded from a [`checkpoint`] on disk, runs synchronously on the thread that calls it (its kernels
 //! spread over the pool of `mynah-kernels`) and knows nothing of queues, files being downloaded or HTTP.
 
+#![forbid(unsafe_code)]
+
 pub mod cancel;
 pub mod chattts;
 pub mod checkpoint;

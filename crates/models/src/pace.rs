@@ -41,6 +41,11 @@ pub trait Pace {
 
     /// The piece that [`Pace::piece_begins`] announced is done, also when it failed.
     fn piece_ends(&self) {}
+
+    /// A step of the decoder is about to be computed in this job's turn, of so many rows, other jobs' among them.
+    fn step(&self, rows: usize) {
+        let _ = rows;
+    }
 }
 
 /// How much of a model's shared step a window takes, in thousandths.

@@ -117,6 +117,9 @@ pub trait Listener {
 
     /// The piece that [`Listener::turn_begins`] announced is done, also when it failed.
     fn turn_ends(&mut self) {}
+
+    /// A step is about to be computed in this job's turn, of so many rows, other jobs' among them.
+    fn step(&mut self, _rows: usize) {}
 }
 
 /// What speaking a text cost, in the model's own units.

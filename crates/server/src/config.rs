@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::auth::Auth;
-use crate::middleware::Origins;
+use crate::middleware::{Hosts, Origins};
 use crate::tls::Tls;
 
 /// Settings of the HTTP side; [`Default`] suits one machine. Holds secrets, hence no `Debug`.
@@ -22,6 +22,9 @@ pub struct ServerConfig {
     pub auth: Auth,
     /// Origins whose pages may call; by default none.
     pub cors_origins: Origins,
+    /// Names that requests may call the server by; by default this machine's own, where nobody else can reach it and no key
+    /// is asked for, and any otherwise.
+    pub allowed_hosts: Hosts,
     /// The certificate to show; `None`: plain HTTP.
     pub tls: Option<Tls>,
     /// Whether a request that names a model which is not in memory waits until it is; else it is answered 503 at once, with
@@ -40,6 +43,7 @@ impl Default for ServerConfig {
             stop: Arc::default(),
             auth: Auth::default(),
             cors_origins: Origins::default(),
+            allowed_hosts: Hosts::default(),
             tls: None,
             wait_for_models: true,
             local_models: Vec::new(),
@@ -72,6 +76,8 @@ pub struct Limits {
     pub max_parts: usize,
     /// Audio requests under way, uploads included; one more is answered 429.
     pub max_requests: usize,
+    /// Longest time that a request is expected to wait for its first turn; who would wait longer is answered 503.
+    pub queue_time: Duration,
     /// Connections at once; further ones wait to be taken.
     pub max_connections: usize,
     /// Time in which a request's head must have come, counted from its connection's opening or the answer before.
@@ -102,7 +108,8 @@ impl Default for Limits {
             max_request_memory_bytes: 2 << 30,
             max_text_bytes: 1 << 20,
             max_parts: 1000,
-            max_requests: 64,
+            max_requests: 256,
+            queue_time: Duration::from_secs(30),
             max_connections: 1024,
             idle_time: Duration::from_secs(60),
             upload_idle: Duration::from_secs(30),

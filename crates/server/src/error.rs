@@ -223,6 +223,11 @@ impl From<mynah_engine::Error> for ApiError {
             E::Busy { retry_after_s } => Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
                 .code("rate_limit_exceeded")
                 .retry_after(Duration::from_secs(*retry_after_s)),
+            E::Overloaded { retry_after_s, .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+                    .code("overloaded")
+                    .retry_after(Duration::from_secs(*retry_after_s))
+            }
             E::Offline(_) | E::NoNetwork { .. } | E::Download { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
                     .param("model")

@@ -28,7 +28,7 @@ mod tls;
 
 pub use config::{Limits, LocalModel, ServerConfig};
 pub use error::ApiError;
-pub use middleware::Origins;
+pub use middleware::{Hosts, Origins};
 pub use render::{cues, plain_body, spoken_body, spoken_cues, verbose_body};
 pub use router::{router, router_and_control};
 pub use serve::serve;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
+use mynah_engine::Sizes;
 
 /// Upper ends of ranges of time, seconds.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
@@ -202,14 +203,31 @@ impl Page {
     }
 
     fn histogram(&mut self, name: &str, label: (&str, &str), histogram: &Histogram) {
-        let mut sum = 0;
-        let ends = histogram.ends.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
-        for (end, count) in ends.zip(&histogram.counts) {
-            sum += count;
-            self.line(&format!("{name}_bucket"), &[label, ("le", &end)], &sum);
+        self.ranges(name, &[label], histogram.ends, &histogram.counts, &histogram.sum);
+    }
+
+    /// What the engine counted.
+    pub(crate) fn sizes(&mut self, name: &str, labels: &[(&str, &str)], sizes: &Sizes) {
+        self.ranges(name, labels, &Sizes::ENDS, &sizes.counts(), &sizes.sum());
+    }
+
+    /// A histogram: upper ends of its ranges, how many are in each and above all, and their sum.
+    fn ranges(
+        &mut self,
+        name: &str,
+        labels: &[(&str, &str)],
+        ends: &[impl ToString],
+        counts: &[u64],
+        sum: &dyn std::fmt::Display,
+    ) {
+        let mut so_far = 0;
+        let ends = ends.iter().map(ToString::to_string).chain(["+Inf".to_owned()]);
+        for (end, count) in ends.zip(counts) {
+            so_far += count;
+            self.line(&format!("{name}_bucket"), &[labels, &[("le", &end)]].concat(), &so_far);
         }
-        self.line(&format!("{name}_sum"), &[label], &histogram.sum);
-        self.line(&format!("{name}_count"), &[label], &sum);
+        self.line(&format!("{name}_sum"), labels, sum);
+        self.line(&format!("{name}_count"), labels, &so_far);
     }
 }
 

@@ -13,7 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::ServerConfig;
 use crate::error::ApiError;
-use crate::middleware::{authorize, linger, log_access, refuse_foreign_pages, secure};
+use crate::middleware::{authorize, linger, log_access, refuse_foreign_names, refuse_foreign_pages, secure};
 use crate::openapi::{docs, openapi};
 use crate::routes;
 use crate::state::{AppState, Control};
@@ -85,6 +85,7 @@ fn routes(state: Arc<AppState>) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&state), refuse_foreign_pages))
         .layer(state.config.cors_origins.layer())
+        .layer(from_fn_with_state(Arc::clone(&state), refuse_foreign_names))
         .layer(from_fn(linger))
         .layer(from_fn(secure))
         .layer(from_fn_with_state(Arc::clone(&state.metrics), log_access))

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use mynah_engine::{Engine, Error, LaunchRequest, ModelRef, Reservation, Selected};
+use mynah_engine::{ClientId, Engine, Error, LaunchRequest, ModelRef, Reservation, Selected};
 use tokio::sync::Semaphore;
 
 use crate::auth::{Auth, CallerId};
@@ -22,7 +22,7 @@ pub struct Control(pub(crate) Arc<AppState>);
 impl Control {
     /// Sets the bounds for all requests to come.
     pub fn set_limits(&self, limits: Limits) {
-        self.0.engine.request_memory().set_bound(limits.max_request_memory_bytes);
+        bound(&self.0.engine, &limits);
         *self.0.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 
@@ -33,6 +33,12 @@ impl Control {
     pub fn reload_tls(&self) -> std::io::Result<()> {
         self.0.config.tls.as_ref().map_or(Ok(()), crate::Tls::reload)
     }
+}
+
+/// Tells the engine what it has to keep to.
+fn bound(engine: &Engine, limits: &Limits) {
+    engine.request_memory().set_bound(limits.max_request_memory_bytes);
+    engine.set_longest_wait(limits.queue_time);
 }
 
 /// Requests counted by who sent them.
@@ -66,7 +72,7 @@ impl AppState {
                 tracing::warn!(%error, path = %local.path.display(), "a checkpoint is not served");
             }
         }
-        engine.request_memory().set_bound(config.limits.max_request_memory_bytes);
+        bound(&engine, &config.limits);
         let (auth, limits) = (config.auth.clone(), RwLock::new(Arc::new(config.limits.clone())));
         Self {
             engine,
@@ -88,8 +94,8 @@ impl AppState {
     }
 
     /// A place for one audio request, held until it is answered. Where there is none, none of the upload is read.
-    pub(crate) fn place(&self) -> Result<Place, ApiError> {
-        self.engine.has_room()?;
+    pub(crate) fn place(&self, client: Option<ClientId>) -> Result<Place, ApiError> {
+        self.engine.has_room(client)?;
         let max_requests = self.limits().max_requests;
         self.places.take(max_requests).ok_or_else(|| {
             let message = format!("The server is busy: max_requests is {max_requests}. Try again.");

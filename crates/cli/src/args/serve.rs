@@ -40,6 +40,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) cors_origin: Vec<String>,
 
+    /// Name that requests may call the server by, beside addresses and localhost, or *; may be given several times [default:
+    /// none on loopback while no key is asked for, otherwise every name]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) allowed_host: Vec<String>,
+
     /// Settings as TOML; --print-config shows them all
     #[arg(long, value_name = "FILE", env = "MYNAH_CONFIG")]
     pub(crate) config: Option<PathBuf>,
@@ -72,11 +77,15 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "S", value_parser = positive_f64)]
     pub(crate) max_audio_s: Option<f64>,
 
-    /// Audio requests under way at once, uploads included [default: 64]
+    /// Audio requests under way at once, uploads included [default: 256]
     #[arg(long, value_name = "N")]
     pub(crate) max_requests: Option<usize>,
 
-    /// Jobs at once in the engine, waiting ones included [default: 32]
+    /// Expected wait for a request's first turn, seconds, over which it is answered 503 [default: 30]
+    #[arg(long, value_name = "S", value_parser = positive_f64)]
+    pub(crate) queue_time: Option<f64>,
+
+    /// Jobs at once in the engine, waiting ones included [default: 256]
     #[arg(long, value_name = "N")]
     pub(crate) queue_length: Option<usize>,
 

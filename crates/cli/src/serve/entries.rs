@@ -26,7 +26,7 @@ const fn entry(name: &'static str, kind: Kind, what: &'static str) -> Entry {
 }
 
 /// All but `[models]`, in the order of the file.
-pub(super) const ENTRIES: [Entry; 37] = [
+pub(super) const ENTRIES: [Entry; 39] = [
     entry("host", Kind::Text, "Address or name to listen on."),
     entry("port", Kind::Number, "Port to listen on; 0 takes a free one."),
     entry(
@@ -49,6 +49,12 @@ pub(super) const ENTRIES: [Entry; 37] = [
         "cors_origins",
         Kind::Texts,
         "Origins such as https://example.com whose pages may call; * is every origin. Default: none.",
+    ),
+    entry(
+        "allowed_hosts",
+        Kind::Texts,
+        "Names that requests may call the server by (header Host), such as speech.example.com, beside addresses and localhost; \
+         * is every name. Default: none on loopback while no key is asked for, every name otherwise.",
     ),
     entry("tls_cert", Kind::Text, "Chain of certificates for HTTPS, a PEM file. Its contents are reloaded."),
     entry("tls_key", Kind::Text, "The certificate's private key, a PEM file. Its contents are reloaded."),
@@ -106,6 +112,11 @@ pub(super) const ENTRIES: [Entry; 37] = [
     ),
     entry("limits.max_parts", Kind::Number, "Parts of one form."),
     entry("limits.max_requests", Kind::Number, "Audio requests under way, uploads included."),
+    entry(
+        "limits.queue_time",
+        Kind::Number,
+        "Seconds that a request may have to wait for its first turn; who is expected to wait longer is answered 503.",
+    ),
     entry("limits.max_connections", Kind::Number, "Connections at once; further ones wait to be taken."),
     entry(
         "limits.idle_time",

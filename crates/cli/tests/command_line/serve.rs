@@ -67,8 +67,11 @@ impl Server {
     pub(crate) fn send(&self, head: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
-        write!(stream, "{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n")
-            .unwrap();
+        write!(
+            stream,
+            "{head} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n"
+        )
+        .unwrap();
         write!(stream, "\r\n{body}").unwrap();
         answer(stream)
     }
@@ -77,7 +80,7 @@ impl Server {
     pub(crate) fn get(&self, path: &str, key: &str) -> u16 {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let head = format!(
-            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).unwrap();
         answer(stream).0

@@ -54,7 +54,7 @@ impl Engine {
             .name("mynah-launch".to_owned())
             .spawn(move || worker.finish_launch(&launched));
         if spawned.is_err() {
-            inner.settle(&instance, Err(inner.busy()));
+            inner.settle(&instance, Err(super::no_thread()));
         }
         Ok(launch)
     }

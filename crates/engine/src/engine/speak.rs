@@ -10,9 +10,10 @@ use mynah_models::{CancelFlag, VoiceRecording};
 use mynah_text::languages;
 use tokio::sync::mpsc::{Sender, channel};
 
-use super::{Engine, Inner, ModelRef, Place, Variant, guarded, require};
+use super::{Engine, Inner, ModelRef, Variant, guarded, no_thread, require};
 use crate::audio;
 use crate::catalogue::{Ability, Entry, Voice};
+use crate::queue::{Place, Size};
 use crate::speech::{Kept, Key, PIECES_AHEAD, Speaker};
 use crate::sync::lock;
 use crate::{Error, LoadProgress, Recording, SpeakRequest, SpeechEvent, SpeechJob, Spoken, Synthesizer};
@@ -33,8 +34,9 @@ impl Engine {
     /// Starts a job that speaks. Its model and voice are fetched and loaded where necessary, as part of the job.
     ///
     /// # Errors
-    /// [`Error::Busy`] when as many jobs as allowed are under way, [`Error::UnknownModel`], a model that does not speak,
-    /// [`Error::UnknownVoice`], a speed outside its limits. Everything else comes as [`SpeechEvent::Failed`].
+    /// [`Error::Busy`] when as many jobs as allowed are under way, [`Error::Overloaded`], [`Error::UnknownModel`], a model
+    /// that does not speak, [`Error::UnknownVoice`], a speed outside its limits. Everything else comes as
+    /// [`SpeechEvent::Failed`].
     pub fn speak(&self, request: SpeakRequest) -> Result<SpeechJob, Error> {
         self.start_speaking(request, None)
     }
@@ -57,7 +59,7 @@ impl Engine {
             require(&entry, Ability::Text2audio)?;
             entry.voice(request.options.voice.as_deref())?;
         }
-        let place = Place::take(&self.inner)?;
+        let place = self.inner.place(request.client, &request.model)?;
         let cancel = CancelFlag::new();
         let (sender, events) = channel(PIECES_AHEAD);
         let job = SpeechJob { events, cancel: cancel.clone() };
@@ -65,7 +67,7 @@ impl Engine {
         thread::Builder::new()
             .name("mynah-job".to_owned())
             .spawn(move || {
-                let last = match guarded(|| inner.speak(request, recording, &cancel, &sender)) {
+                let last = match guarded(|| inner.speak(request, recording, &place, &cancel, &sender)) {
                     Ok(spoken) => SpeechEvent::Done(spoken),
                     Err(error) => SpeechEvent::Failed(error),
                 };
@@ -73,7 +75,7 @@ impl Engine {
                 drop(place);
                 let _ = sender.blocking_send(last);
             })
-            .map_err(|_| self.inner.busy())?;
+            .map_err(|_| no_thread())?;
         Ok(job)
     }
 }
@@ -84,10 +86,12 @@ impl Inner {
         &self,
         mut request: SpeakRequest,
         recording: Option<Recording>,
+        place: &Place,
         cancel: &CancelFlag,
         events: &Sender<SpeechEvent>,
     ) -> Result<Spoken, Error> {
         let mut tell_wait = |progress| {
+            place.waits();
             // Whoever reads slowly can do without; whoever left has cancelled the job.
             let _ = events.try_send(SpeechEvent::Waiting(progress));
         };
@@ -116,12 +120,17 @@ impl Inner {
         }
         let encoder = encoder(request.format, rate_hz, &request.encoding)?;
         tell(SpeechEvent::Started { voice: voice.clone() })?;
-        let mut speaker = Speaker::new(encoder, rate_hz, &self.turnstile, cancel, events, copy_limit);
+        let paced = (&self.turnstile, &self.batches, place);
+        let mut speaker = Speaker::new(encoder, rate_hz, paced, cancel, events, copy_limit);
         let SpeakRequest { model, text, mut options, .. } = request;
+        let size = Size::Text(text.chars().count());
+        place.begins(size);
         options.voice.clone_from(&voice);
         let outcome =
             self.using(&model, || Ok(synthesizer.synthesize(&text, &options, cancel, &mut speaker)))?;
-        let (spoken, copy) = speaker.finish(outcome).map_err(|error| self.with_alternative(error, &model))?;
+        let (spoken, copy, worked_s) =
+            speaker.finish(outcome).map_err(|error| self.with_alternative(error, &model))?;
+        place.learn(worked_s, size);
         if let (Some(key), Some(audio)) = (key, copy) {
             let kept = Kept { voice, audio: Bytes::from(audio), spoken: spoken.clone() };
             lock(&self.speeches).put(key, kept);

@@ -15,6 +15,8 @@ impl Key {
     pub(crate) fn new(request: &SpeakRequest, voice: Option<String>) -> Self {
         let mut request = request.clone();
         request.options.voice = voice;
+        // Whoever asks.
+        request.client = None;
         Self(request)
     }
 }
@@ -103,6 +105,7 @@ mod tests {
             options: SpeechOptions::default(),
             format: OutputFormat::Wav,
             encoding: EncodeOptions::default(),
+            client: None,
         })
     }
 

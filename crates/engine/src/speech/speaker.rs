@@ -9,6 +9,8 @@ use mynah_models::{CancelFlag, Claim, Error as ModelError, Listener, SpokenWord,
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
+use crate::batches::Batches;
+use crate::queue::Place;
 use crate::turnstile::{Turn, Turnstile};
 use crate::{Error, SpeechEvent, Spoken};
 
@@ -18,8 +20,12 @@ pub(crate) struct Speaker<'a> {
     sample_rate_hz: u32,
     turnstile: &'a Arc<Turnstile>,
     turn: Option<Turn>,
+    /// Seconds of its turns so far.
+    worked_s: f64,
     /// Whether it had a turn before.
     begun: bool,
+    batches: &'a Batches,
+    place: &'a Place,
     cancel: &'a CancelFlag,
     events: &'a Sender<SpeechEvent>,
     samples: u64,
@@ -35,7 +41,7 @@ impl<'a> Speaker<'a> {
     pub(crate) fn new(
         encoder: Encoder,
         sample_rate_hz: u32,
-        turnstile: &'a Arc<Turnstile>,
+        (turnstile, batches, place): (&'a Arc<Turnstile>, &'a Batches, &'a Place),
         cancel: &'a CancelFlag,
         events: &'a Sender<SpeechEvent>,
         copy_limit: usize,
@@ -45,7 +51,10 @@ impl<'a> Speaker<'a> {
             sample_rate_hz,
             turnstile,
             turn: None,
+            worked_s: 0.0,
             begun: false,
+            batches,
+            place,
             cancel,
             events,
             samples: 0,
@@ -56,13 +65,14 @@ impl<'a> Speaker<'a> {
         }
     }
 
-    /// Ends the audio. `outcome` is the model's. Gives the end, and all of the audio where it is small.
+    /// Ends the audio. `outcome` is the model's. Gives the end, all of the audio where it is small, and the seconds that were
+    /// computed.
     pub(crate) fn finish(
         mut self,
         outcome: Result<TokenCounts, ModelError>,
-    ) -> Result<(Spoken, Option<Vec<u8>>), Error> {
+    ) -> Result<(Spoken, Option<Vec<u8>>, f64), Error> {
         let tokens = outcome.map_err(|error| self.failure.take().unwrap_or_else(|| error.into()))?;
-        self.turn = None;
+        self.turn_ends();
         let mut rest = Vec::new();
         let (encoder, events, cancel) = (self.encoder, self.events, self.cancel);
         let head = encoder.finish(&mut rest).map_err(Error::Encode)?;
@@ -74,7 +84,7 @@ impl<'a> Speaker<'a> {
             return Err(Error::Cancelled);
         }
         let duration_s = self.samples as f64 / f64::from(self.sample_rate_hz);
-        Ok((Spoken { head, duration_s, words: self.words, tokens }, self.copy))
+        Ok((Spoken { head, duration_s, words: self.words, tokens }, self.copy, self.worked_s))
     }
 
     /// Hands an event over. While the reader is slow, others may compute.
@@ -83,7 +93,8 @@ impl<'a> Speaker<'a> {
             Ok(()) => Ok(()),
             Err(TrySendError::Closed(_)) => Err(ModelError::Cancelled),
             Err(TrySendError::Full(event)) => {
-                let had_turn = self.turn.take().is_some();
+                let had_turn = self.turn.is_some();
+                self.turn_ends();
                 self.events.blocking_send(event).map_err(|_| ModelError::Cancelled)?;
                 if had_turn {
                     self.turn_begins();
@@ -107,6 +118,9 @@ fn add(copy: &mut Option<Vec<u8>>, bytes: &[u8], limit: usize) {
 
 impl Listener for Speaker<'_> {
     fn samples(&mut self, samples: &[f32]) -> Result<(), ModelError> {
+        if self.samples == 0 {
+            self.place.gives_way();
+        }
         self.samples += samples.len() as u64;
         let mut bytes = Vec::new();
         if let Err(error) = self.encoder.push(samples, &mut bytes) {
@@ -127,7 +141,7 @@ impl Listener for Speaker<'_> {
     }
 
     fn turn_begins(&mut self) {
-        self.turn = None;
+        self.turn_ends();
         let since = Instant::now();
         // Who hears nothing yet waits most.
         let claim = if self.samples == 0 { Claim::First } else { Claim::Rest };
@@ -139,6 +153,12 @@ impl Listener for Speaker<'_> {
     }
 
     fn turn_ends(&mut self) {
-        self.turn = None;
+        if let Some(turn) = self.turn.take() {
+            self.worked_s += turn.elapsed_s();
+        }
+    }
+
+    fn step(&mut self, rows: usize) {
+        self.batches.speaking_rows.add(rows);
     }
 }

@@ -48,6 +48,7 @@ fn request(voice: Option<&str>, speed: f32) -> SpeakRequest {
         options: SpeechOptions { voice: voice.map(str::to_owned), speed, ..SpeechOptions::default() },
         format: OutputFormat::Pcm,
         encoding: EncodeOptions::default(),
+        client: None,
     }
 }
 
@@ -130,6 +131,8 @@ fn requests_at_the_same_time_all_end_and_a_damaged_voice_harms_nobody() {
     assert!(
         results.iter().enumerate().all(|(i, result)| i == 2 || result.as_ref().is_ok_and(|b| !b.is_empty()))
     );
+    let rows = &engine.batches().speaking_rows;
+    assert!(rows.sum() > 0 && rows.sum() >= rows.counts().iter().sum(), "{rows:?}");
 }
 
 #[test]

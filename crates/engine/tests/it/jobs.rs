@@ -277,6 +277,38 @@ fn a_full_house_says_so() {
 }
 
 #[test]
+fn who_would_wait_too_long_is_told_so() {
+    let (engine, stage) = engine();
+    // Whoever waits for a model keeps nobody waiting.
+    engine.load(&request(10.0).model, &mut |_| {}, &CancelFlag::new()).unwrap();
+    engine.set_longest_wait(Duration::from_millis(1500));
+    stage.hold(true);
+    // A second of work each, for all that is known.
+    let jobs = [engine.transcribe(request(10.0)).unwrap(), engine.transcribe(request(10.0)).unwrap()];
+    assert_eq!(engine.expected_wait_s(), 2.0);
+    let refused = engine.transcribe(request(10.0));
+    assert!(matches!(refused, Err(Error::Overloaded { retry_after_s: 2, .. })), "{refused:?}");
+    assert!(matches!(engine.has_room(None), Err(Error::Overloaded { .. })));
+    stage.hold(false);
+    for job in jobs {
+        finish(job).unwrap();
+    }
+    assert_eq!(engine.expected_wait_s(), 0.0);
+    finish(engine.transcribe(request(10.0)).unwrap()).unwrap();
+}
+
+#[test]
+fn the_rest_of_a_long_recording_keeps_nobody_out() {
+    let (engine, stage) = engine();
+    engine.set_longest_wait(Duration::from_millis(100));
+    let long = engine.transcribe(request(3600.0)).unwrap();
+    until(|| stage.windows.load(Ordering::Acquire) > 1);
+    finish(engine.transcribe(request(1.0)).unwrap()).unwrap();
+    drop(long);
+    until(|| engine.jobs() == 0);
+}
+
+#[test]
 fn a_panic_is_the_error_of_its_job_alone() {
     let (engine, _) = engine();
     let other = engine.transcribe(request(300.0)).unwrap();

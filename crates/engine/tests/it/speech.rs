@@ -124,6 +124,7 @@ fn request(text: &str) -> SpeakRequest {
         options: SpeechOptions::default(),
         format: OutputFormat::Wav,
         encoding: EncodeOptions::default(),
+        client: None,
     }
 }
 

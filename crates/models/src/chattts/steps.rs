@@ -91,6 +91,7 @@ impl Member<'_> {
                         let batch = std::mem::take(&mut queue.waiting);
                         drop(queue);
                         // Nobody holds the lock meanwhile; `Hand` tells the others even if this thread panics.
+                        listener.step(batch.iter().map(|(_, step)| step.sequences.len()).sum());
                         let members = batch.iter().map(|(member, _)| *member).collect();
                         let mut hand = Hand { steps, members, done: vec![] };
                         hand.done = compute(gpt, batch)?;

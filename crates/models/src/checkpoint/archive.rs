@@ -6,10 +6,9 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::cursor::Cursor;
-use super::source::Mapped;
+use super::source::Opened;
 use crate::Error;
 
 const END: &[u8] = b"PK\x05\x06";
@@ -19,7 +18,7 @@ const LONGEST_COMMENT: usize = 0xffff;
 const MAX_ENTRIES: u64 = 100_000;
 
 /// Where each entry's bytes are.
-pub(super) fn entries(file: &Arc<Mapped>) -> Result<HashMap<&str, Range<usize>>, Error> {
+pub(super) fn entries(file: &Opened) -> Result<HashMap<&str, Range<usize>>, Error> {
     let (count, start) = directory(file)?;
     if count > MAX_ENTRIES {
         return Err(file.malformed(format!("its zip archive has {count} entries")));
@@ -28,18 +27,18 @@ pub(super) fn entries(file: &Arc<Mapped>) -> Result<HashMap<&str, Range<usize>>,
     let mut entries = HashMap::new();
     for _ in 0..count {
         expect(&mut cursor, b"PK\x01\x02", "an entry of the zip directory")?;
-        cursor.take(6, "an entry")?;
+        cursor.skip(6, "an entry")?;
         let method = cursor.u16("an entry")?;
-        cursor.take(8, "an entry")?;
+        cursor.skip(8, "an entry")?;
         let stored: u64 = cursor.u32("an entry")?.into();
         let size: u64 = cursor.u32("an entry")?.into();
         let [name, extra, comment] =
             [cursor.u16("an entry")?, cursor.u16("an entry")?, cursor.u16("an entry")?];
-        cursor.take(8, "an entry")?;
+        cursor.skip(8, "an entry")?;
         let header: u64 = cursor.u32("an entry")?.into();
         let name = cursor.text(name.into(), "an entry's name")?;
-        let behind = cursor.at() + usize::from(extra) + usize::from(comment);
         let mut wide = zip64_field(file, cursor.at()..cursor.at() + usize::from(extra))?;
+        cursor.skip(usize::from(extra) + usize::from(comment), "an entry")?;
         let mut widen = |number: u64| match (&mut wide, number) {
             (Some(wide), 0xffff_ffff) => wide.u64("a 64-bit size"),
             _ => Ok(number),
@@ -50,53 +49,51 @@ pub(super) fn entries(file: &Arc<Mapped>) -> Result<HashMap<&str, Range<usize>>,
         }
         let mut local = Cursor::new(file, place(file, header)?);
         expect(&mut local, b"PK\x03\x04", "the header of an entry")?;
-        local.take(22, "the header of an entry")?;
+        local.skip(22, "the header of an entry")?;
         let skipped = usize::from(local.u16("a header")?) + usize::from(local.u16("a header")?);
-        local.take(skipped, "the header of an entry")?;
+        local.skip(skipped, "the header of an entry")?;
         let start = local.at();
-        local.take(place(file, size)?, name)?;
+        local.skip(place(file, size)?, name)?;
         entries.insert(name, start..local.at());
-        cursor = Cursor::new(file, behind);
     }
     Ok(entries)
 }
 
 /// Number of entries and place of the central directory.
-fn directory(file: &Arc<Mapped>) -> Result<(u64, u64), Error> {
-    let bytes = file.bytes();
-    let tail = bytes.len().saturating_sub(END_BYTES + LONGEST_COMMENT);
-    let end = bytes[tail..].windows(END.len()).rposition(|window| window == END);
+fn directory(file: &Opened) -> Result<(u64, u64), Error> {
+    let tail = file.length().saturating_sub(END_BYTES + LONGEST_COMMENT);
+    let end = file.part(tail..file.length())?.windows(END.len()).rposition(|window| window == END);
     let end = tail + end.ok_or_else(|| file.malformed("its zip archive has no end"))?;
     let mut cursor = Cursor::new(file, end);
-    cursor.take(10, "the end of the zip archive")?;
+    cursor.skip(10, "the end of the zip archive")?;
     let count = cursor.u16("the end of the zip archive")?;
-    cursor.take(4, "the end of the zip archive")?;
+    cursor.skip(4, "the end of the zip archive")?;
     let start = cursor.u32("the end of the zip archive")?;
     let comment = cursor.u16("the end of the zip archive")?;
-    cursor.take(comment.into(), "the end of the zip archive")?;
+    cursor.skip(comment.into(), "the end of the zip archive")?;
     if count != 0xffff && start != 0xffff_ffff {
         return Ok((count.into(), start.into()));
     }
     // The locator of the 64-bit end record lies right before the end record.
     let mut cursor = Cursor::new(file, end.saturating_sub(20));
     expect(&mut cursor, b"PK\x06\x07", "the locator of a zip directory")?;
-    cursor.take(4, "the locator of a zip directory")?;
+    cursor.skip(4, "the locator of a zip directory")?;
     let record = cursor.u64("the locator of a zip directory")?;
     let mut cursor = Cursor::new(file, place(file, record)?);
     expect(&mut cursor, b"PK\x06\x06", "the 64-bit end of the zip archive")?;
-    cursor.take(28, "the 64-bit end of the zip archive")?;
+    cursor.skip(28, "the 64-bit end of the zip archive")?;
     let count = cursor.u64("the 64-bit end of the zip archive")?;
-    cursor.take(8, "the 64-bit end of the zip archive")?;
+    cursor.skip(8, "the 64-bit end of the zip archive")?;
     Ok((count, cursor.u64("the 64-bit end of the zip archive")?))
 }
 
 /// The field of an entry's extra data that holds 64-bit numbers.
-fn zip64_field(file: &Arc<Mapped>, extra: Range<usize>) -> Result<Option<Cursor<'_>>, Error> {
+fn zip64_field(file: &Opened, extra: Range<usize>) -> Result<Option<Cursor<'_>>, Error> {
     let mut cursor = Cursor::within(file, extra);
     while !cursor.is_at_end() {
         let (kind, length) = (cursor.u16("an extra field")?, cursor.u16("an extra field")?);
         let start = cursor.at();
-        cursor.take(length.into(), "an extra field")?;
+        cursor.skip(length.into(), "an extra field")?;
         if kind == 1 {
             return Ok(Some(Cursor::within(file, start..cursor.at())));
         }
@@ -112,6 +109,6 @@ fn expect(cursor: &mut Cursor<'_>, signature: &[u8], what: &str) -> Result<(), E
 }
 
 /// A 64-bit place or length that this machine can address.
-fn place(file: &Mapped, number: u64) -> Result<usize, Error> {
+fn place(file: &Opened, number: u64) -> Result<usize, Error> {
     usize::try_from(number).map_err(|_| file.malformed(format!("its zip archive points to byte {number}")))
 }

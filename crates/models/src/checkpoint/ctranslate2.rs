@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::cursor::Cursor;
-use super::source::{Encoding, Mapped, element_count, floats};
+use super::source::{Encoding, Opened, element_count, floats};
 use super::{Contents, Dtype};
 use crate::Error;
 
@@ -52,21 +52,20 @@ pub(super) fn is_ctranslate2(bytes: &[u8]) -> bool {
 }
 
 /// Reads the tensors and the numbers of heads.
-pub(super) fn read(file: &Arc<Mapped>) -> Result<Contents, Error> {
+pub(super) fn read(file: &Opened) -> Result<Contents, Error> {
     let variables = variables(file)?;
     let mut contents = Contents::default();
     for (side, heads) in [("encoder", &mut contents.encoder_heads), ("decoder", &mut contents.decoder_heads)]
     {
-        *heads = variables.get(&format!("{side}/num_heads")).and_then(|variable| {
-            let bytes = file.bytes().get(variable.offset..variable.offset + variable.length)?;
-            let number = match variable.kind {
-                Kind::Int8 => i32::from(*bytes.first()? as i8),
-                Kind::Int16 => i16::from_le_bytes(*bytes.first_chunk()?).into(),
-                Kind::Int32 => i32::from_le_bytes(*bytes.first_chunk()?),
-                Kind::Float(_) => return None,
-            };
-            usize::try_from(number).ok()
-        });
+        let Some(variable) = variables.get(&format!("{side}/num_heads")) else { continue };
+        let bytes = file.part(variable.offset..variable.offset + variable.length.min(4))?;
+        *heads = match variable.kind {
+            Kind::Int8 => bytes.first().map(|byte| i32::from(*byte as i8)),
+            Kind::Int16 => bytes.first_chunk().map(|bytes| i16::from_le_bytes(*bytes).into()),
+            Kind::Int32 => bytes.first_chunk().map(|bytes| i32::from_le_bytes(*bytes)),
+            Kind::Float(_) => None,
+        }
+        .and_then(|number| usize::try_from(number).ok());
     }
     for (name, variable) in &variables {
         let targets = canonical(name);
@@ -105,18 +104,18 @@ pub(super) fn read(file: &Arc<Mapped>) -> Result<Contents, Error> {
     Ok(contents)
 }
 
-fn read_scales(file: &Mapped, name: &str, scale: &Variable, rows: usize) -> Result<Arc<[f32]>, Error> {
+fn read_scales(file: &Opened, name: &str, scale: &Variable, rows: usize) -> Result<Arc<[f32]>, Error> {
     let Kind::Float(dtype) = scale.kind else {
         return Err(file.malformed(format!("{name}_scale is not made of floats")));
     };
-    let scales = floats(dtype, &file.bytes()[scale.offset..scale.offset + scale.length]);
+    let scales = floats(dtype, file.part(scale.offset..scale.offset + scale.length)?);
     if scales.len() != 1 && scales.len() != rows {
         return Err(file.malformed(format!("{name}_scale has {} numbers for {rows} rows", scales.len())));
     }
     Ok(scales.into())
 }
 
-fn variables(file: &Arc<Mapped>) -> Result<HashMap<String, Variable>, Error> {
+fn variables(file: &Opened) -> Result<HashMap<String, Variable>, Error> {
     let mut cursor = Cursor::new(file, 0);
     let version = cursor.u32("the version")?;
     if !VERSIONS.contains(&version) {
@@ -155,7 +154,7 @@ fn variables(file: &Arc<Mapped>) -> Result<HashMap<String, Variable>, Error> {
             );
         };
         let offset = cursor.at();
-        cursor.take(length, name)?;
+        cursor.skip(length, name)?;
         variables.insert(name.to_owned(), Variable { shape, kind, offset, length });
     }
     if version >= 3 {

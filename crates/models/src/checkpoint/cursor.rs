@@ -1,16 +1,21 @@
-//! Reading numbers and strings from a mapped file, every length checked.
+//! Reading numbers and strings from a file, every length checked.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::source::Mapped;
+use super::source::Opened;
 use crate::Error;
+
+/// Bytes that are read at once, where so many are left. Between the tensors of some formats there are a few dozen.
+const WINDOW_BYTES: usize = 1 << 10;
 
 /// A place in a file.
 pub(super) struct Cursor<'a> {
-    file: &'a Arc<Mapped>,
+    file: &'a Opened,
     at: usize,
     end: usize,
+    /// What was read last, and where it begins.
+    window: &'a [u8],
+    window_at: usize,
 }
 
 macro_rules! numbers {
@@ -23,13 +28,14 @@ macro_rules! numbers {
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(file: &'a Arc<Mapped>, at: usize) -> Self {
-        Self::within(file, at..file.bytes().len())
+    pub(super) fn new(file: &'a Opened, at: usize) -> Self {
+        Self::within(file, at..file.length())
     }
 
     /// Reads a part of a file, which must lie within it.
-    pub(super) fn within(file: &'a Arc<Mapped>, range: Range<usize>) -> Self {
-        Self { file, at: range.start, end: range.end }
+    pub(super) fn within(file: &'a Opened, range: Range<usize>) -> Self {
+        let end = range.end.min(file.length());
+        Self { file, at: range.start, end, window: &[], window_at: 0 }
     }
 
     pub(super) fn at(&self) -> usize {
@@ -40,21 +46,40 @@ impl<'a> Cursor<'a> {
         self.at >= self.end
     }
 
-    /// What has not been read.
-    pub(super) fn rest(&self) -> &'a [u8] {
-        self.file.bytes().get(self.at..self.end).unwrap_or_default()
+    /// How many bytes are left.
+    fn left(&self) -> usize {
+        self.end.saturating_sub(self.at)
+    }
+
+    /// The next bytes, at most `length`, which stay the next.
+    pub(super) fn look(&mut self, length: usize) -> Result<&'a [u8], Error> {
+        let length = length.min(self.left());
+        let seen =
+            self.at.checked_sub(self.window_at).and_then(|from| self.window.get(from..)?.get(..length));
+        if let Some(seen) = seen {
+            return Ok(seen);
+        }
+        let window = length.max(WINDOW_BYTES.min(self.left()));
+        self.window = self.file.part(self.at..self.at + window)?;
+        self.window_at = self.at;
+        Ok(&self.window[..length])
+    }
+
+    /// Passes over the next `length` bytes, which are `what`.
+    pub(super) fn skip(&mut self, length: usize, what: &str) -> Result<(), Error> {
+        if length > self.left() {
+            let left = self.left();
+            let reason = format!("it ends inside {what}: {length} bytes are needed, {left} are left");
+            return Err(self.malformed(reason));
+        }
+        self.at += length;
+        Ok(())
     }
 
     /// The next `length` bytes, which are `what`.
     pub(super) fn take(&mut self, length: usize, what: &str) -> Result<&'a [u8], Error> {
-        let rest = self.rest();
-        let bytes = rest.get(..length).ok_or_else(|| {
-            self.malformed(format!(
-                "it ends inside {what}: {length} bytes are needed, {} are left",
-                rest.len()
-            ))
-        })?;
-        self.at += length;
+        let bytes = self.look(length)?;
+        self.skip(length, what)?;
         Ok(bytes)
     }
 

@@ -4,14 +4,12 @@
 //! u32 number of tokens, each a u32 length and bytes; then tensors to the end of the file: u32 rank, length of the name
 //! and type, u32 sizes with the innermost first, the name, the numbers.
 
-use std::sync::Arc;
-
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
 use super::blocks::Block;
 use super::cursor::Cursor;
 use super::names::from_openai;
-use super::source::{Encoding, Mapped, element_count};
+use super::source::{Encoding, Opened, element_count};
 use super::{Contents, Dtype};
 use crate::Error;
 
@@ -26,7 +24,7 @@ pub(super) fn is_ggml(bytes: &[u8]) -> bool {
 }
 
 /// Reads the numbers of heads, the vocabulary and the tensors.
-pub(super) fn read(file: &Arc<Mapped>) -> Result<Contents, Error> {
+pub(super) fn read(file: &Opened) -> Result<Contents, Error> {
     let mut cursor = Cursor::new(file, MAGIC.len());
     let mut sizes = [0; 11];
     for size in &mut sizes {
@@ -38,7 +36,7 @@ pub(super) fn read(file: &Arc<Mapped>) -> Result<Contents, Error> {
     }
     let bands = [cursor.size("the mel filters")?, cursor.size("the mel filters")?];
     let filters = element_count(&bands).and_then(|count| count.checked_mul(4));
-    cursor.take(filters.unwrap_or(usize::MAX), "the mel filters")?;
+    cursor.skip(filters.unwrap_or(usize::MAX), "the mel filters")?;
 
     let mut tokens = Vec::new();
     let count = cursor.size("the number of tokens")?;
@@ -90,7 +88,7 @@ pub(super) fn read(file: &Arc<Mapped>) -> Result<Contents, Error> {
             return Err(cursor.malformed(format!("tensor {name} of type {kind} cannot have shape {shape:?}")));
         };
         let offset = cursor.at();
-        cursor.take(length, name)?;
+        cursor.skip(length, name)?;
         // The biases of the convolutions are columns.
         if let [rows, 1] = shape[..] {
             shape = vec![rows];

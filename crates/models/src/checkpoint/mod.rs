@@ -10,6 +10,7 @@
 mod alignment_heads;
 mod archive;
 mod blocks;
+mod chunks;
 mod ctranslate2;
 mod cursor;
 mod ggml;
@@ -29,7 +30,7 @@ use mynah_text::whisper_tokenizer::WhisperTokenizer;
 use serde::Deserialize;
 
 pub(crate) use self::plain::{open_bytes, open_file};
-use self::source::{Mapped, Tensors};
+use self::source::{Opened, Tensors};
 use crate::Error;
 use crate::whisper::Config;
 
@@ -178,19 +179,19 @@ fn not_a_checkpoint(path: &Path, reason: impl Into<String>) -> Error {
 
 /// Recognises a file by how it begins and reads its table of contents.
 fn read_file(path: &Path) -> Result<(Format, Contents), Error> {
-    let file = Mapped::open(path)?;
+    let file = Opened::open(path)?;
     let mut contents = Contents::default();
-    let bytes = file.bytes();
-    let format = if safetensors::is_safetensors(bytes) {
+    let head = file.head()?;
+    let format = if safetensors::is_safetensors(head) {
         safetensors::read(&file, &mut contents.tensors, names::from_hugging_face)?;
         Format::Safetensors
-    } else if ctranslate2::is_ctranslate2(bytes) {
+    } else if ctranslate2::is_ctranslate2(head) {
         contents = ctranslate2::read(&file)?;
         Format::CTranslate2
-    } else if ggml::is_ggml(bytes) {
+    } else if ggml::is_ggml(head) {
         contents = ggml::read(&file)?;
         Format::Ggml
-    } else if torch::is_torch(bytes) {
+    } else if torch::is_torch(head) {
         return torch::read(&file, torch::Naming::Whisper);
     } else {
         return Err(not_a_checkpoint(

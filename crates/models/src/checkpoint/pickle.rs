@@ -190,7 +190,7 @@ impl<'a> Machine<'a> {
                 }
                 return Ok(());
             }
-            0x95 => return cursor.take(8, "a pickle's frame").map(|_| ()),
+            0x95 => return cursor.skip(8, "a pickle's frame"),
             // MARK, and the memo: BINPUT, LONG_BINPUT, MEMOIZE, BINGET, LONG_BINGET
             b'(' => {
                 self.marks.push(self.stack.len());
@@ -211,7 +211,7 @@ impl<'a> Machine<'a> {
             b'M' => Value::Int(cursor.u16("a number")?.into()),
             0x8a => long(usize::from(cursor.u8("a number")?), cursor)?,
             0x8b => long(cursor.size("a number")?, cursor)?,
-            b'G' => cursor.take(8, "a number").map(|_| Value::Float)?,
+            b'G' => cursor.skip(8, "a number").map(|()| Value::Float)?,
             // SHORT_BINUNICODE, BINUNICODE, SHORT_BINSTRING, BINSTRING, SHORT_BINBYTES, BINBYTES
             0x8c | b'U' => {
                 let length = cursor.u8("a string")?;
@@ -223,11 +223,11 @@ impl<'a> Machine<'a> {
             }
             b'C' => {
                 let length = cursor.u8("bytes")?;
-                cursor.take(length.into(), "bytes").map(|_| Value::Bytes)?
+                cursor.skip(length.into(), "bytes").map(|()| Value::Bytes)?
             }
             b'B' => {
                 let length = cursor.size("bytes")?;
-                cursor.take(length, "bytes").map(|_| Value::Bytes)?
+                cursor.skip(length, "bytes").map(|()| Value::Bytes)?
             }
             // EMPTY_TUPLE, EMPTY_LIST, EMPTY_DICT
             b')' => self.heap.add(Node::Tuple(vec![])),
@@ -422,10 +422,10 @@ fn long<'a>(length: usize, cursor: &mut Cursor<'a>) -> Result<Value<'a>, Error> 
 /// Text up to the end of the line.
 fn line<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Error> {
     const LONGEST: usize = 256;
-    let length = cursor.rest().iter().take(LONGEST).position(|&byte| byte == b'\n');
+    let length = cursor.look(LONGEST)?.iter().position(|&byte| byte == b'\n');
     let length = length.ok_or_else(|| cursor.malformed("a pickle's name has no end"))?;
     let text = cursor.text(length, "a name")?;
-    cursor.take(1, "a name")?;
+    cursor.skip(1, "a name")?;
     Ok(text)
 }
 
@@ -460,14 +460,14 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::source::Mapped;
+    use super::super::source::Opened;
     use super::*;
 
     /// What a pickle's value looks like, or why it is refused.
     fn run(bytes: &[u8]) -> Result<String, String> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
-        let file = Mapped::open(file.path()).unwrap();
+        let file = Opened::open(file.path()).unwrap();
         let (value, heap) = read(&mut Cursor::new(&file, 0)).map_err(|error| error.to_string())?;
         let node = heap.node(value);
         Ok(node.map_or_else(|| format!("{value:?}"), |node| format!("{node:?}")))

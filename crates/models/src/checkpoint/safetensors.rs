@@ -1,15 +1,13 @@
 //! Safetensors files: a header in JSON, then the numbers.
 
-use std::sync::Arc;
-
-use safetensors::tensor::{Dtype as Stored, SafeTensors};
+use safetensors::tensor::{Dtype as Stored, Metadata};
 
 use super::Dtype;
-use super::source::{Encoding, Mapped, Tensors};
+use super::source::{Encoding, Opened, Tensors};
 use crate::Error;
 
 /// Bounds memory: the header of the largest model has 160 KB.
-const MAX_HEADER_BYTES: u64 = 16 << 20;
+const MAX_HEADER_BYTES: usize = 16 << 20;
 
 /// Whether a file begins as safetensors do: eight bytes of header length, then the header's brace.
 pub(super) fn is_safetensors(bytes: &[u8]) -> bool {
@@ -18,16 +16,20 @@ pub(super) fn is_safetensors(bytes: &[u8]) -> bool {
 
 /// Adds the tensors of a file; `canonical` makes their names.
 pub(super) fn read(
-    file: &Arc<Mapped>,
+    file: &Opened,
     tensors: &mut Tensors,
     canonical: impl Fn(&str) -> String,
 ) -> Result<(), Error> {
-    let length = file.bytes().first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
-    if length > MAX_HEADER_BYTES {
-        return Err(file.malformed(format!("its header claims to have {length} bytes")));
-    }
-    let (header, metadata) = SafeTensors::read_metadata(file.bytes())
+    let header = file.head()?.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+    let header = usize::try_from(header).ok().filter(|header| *header <= MAX_HEADER_BYTES);
+    let header = header
+        .ok_or_else(|| file.malformed("safetensors header: it claims to be of a size that none has"))?;
+    let metadata: Metadata = serde_json::from_slice(file.part(8..8 + header)?)
         .map_err(|reason| file.malformed(format!("safetensors header: {reason}")))?;
+    if (8 + header).checked_add(metadata.data_len()) != Some(file.length()) {
+        let reason = "safetensors header: the file is shorter or longer than it says";
+        return Err(file.malformed(reason));
+    }
     for (name, info) in metadata.tensors() {
         let encoding = match info.dtype {
             Stored::F32 => Encoding::Float(Dtype::F32),

@@ -12,19 +12,24 @@ use std::time::SystemTime;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
-use memmap2::Mmap;
 
 use super::blocks::Block;
+use super::chunks::Chunks;
 use super::{Dtype, Raw, TensorSource};
 use crate::Error;
 
 /// Bounds memory: the largest model has about 1300.
 const MAX_TENSORS: usize = 100_000;
 
-/// A file whose table of contents is being read, mapped into memory for that time alone, or bytes that came otherwise.
-pub(super) struct Mapped {
+/// Bytes of a table of contents, at most; the largest models' have some three million.
+const MAX_TABLE_BYTES: usize = 64 << 20;
+
+/// A file whose table of contents is being read, or bytes that came otherwise.
+pub(super) struct Opened {
     origin: Arc<Origin>,
-    map: Option<Mmap>,
+    length: usize,
+    /// What was read of the table.
+    table: Chunks,
 }
 
 /// Where the numbers of tensors are read from.
@@ -48,8 +53,8 @@ fn version(file: &File) -> io::Result<Version> {
 }
 
 impl Origin {
-    /// A range that lies within it. Numbers are read, not mapped: whoever cuts a mapped file short ends its reader with
-    /// a bus error, whoever does so here gives it an error.
+    /// A range that lies within it. Files are read, not mapped: whoever cuts a mapped file short ends its reader with a
+    /// bus error, whoever does so here gives it an error.
     fn read(&self, range: Range<usize>) -> Result<Cow<'_, [u8]>, Error> {
         let (file, opened) = match &self.kept {
             Kept::Memory(bytes) => return Ok(Cow::Borrowed(&bytes[range])),
@@ -71,30 +76,47 @@ impl Origin {
     }
 }
 
-impl Mapped {
-    pub(super) fn open(path: &Path) -> Result<Arc<Self>, Error> {
+impl Opened {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let io = |source| Error::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(io)?;
-        // SAFETY: the map is read-only and private to us. If somebody cuts the file short while it is mapped, reading
-        // it ends the process with a bus error; so it is mapped for the milliseconds that the table of contents takes.
-        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         let version = version(&file).map_err(io)?;
+        let length = usize::try_from(version.0).unwrap_or(usize::MAX);
         let origin = Origin { path: path.to_owned(), kept: Kept::File(file, version) };
-        Ok(Arc::new(Self { origin: Arc::new(origin), map: Some(map) }))
+        Ok(Self { origin: Arc::new(origin), length, table: Chunks::default() })
     }
 
     /// Bytes as if they were the contents of a file called `name`.
-    pub(super) fn from_bytes(name: &str, bytes: Vec<u8>) -> Arc<Self> {
+    pub(super) fn from_bytes(name: &str, bytes: Vec<u8>) -> Self {
+        let length = bytes.len();
         let origin = Origin { path: name.into(), kept: Kept::Memory(bytes) };
-        Arc::new(Self { origin: Arc::new(origin), map: None })
+        Self { origin: Arc::new(origin), length, table: Chunks::default() }
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        match (&self.map, &self.origin.kept) {
-            (Some(map), _) => map,
-            (None, Kept::Memory(bytes)) => bytes,
-            (None, Kept::File(..)) => &[],
+    /// Bytes in all.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// A part of the table of contents.
+    pub(super) fn part(&self, range: Range<usize>) -> Result<&[u8], Error> {
+        if range.start > range.end || range.end > self.length {
+            return Err(self.malformed(format!("bytes {range:?} lie outside its {} bytes", self.length)));
         }
+        if let Kept::Memory(bytes) = &self.origin.kept {
+            return Ok(&bytes[range]);
+        }
+        let too_large =
+            || self.malformed(format!("its table of contents takes more than {MAX_TABLE_BYTES} bytes"));
+        if self.table.bytes() + range.len() > MAX_TABLE_BYTES {
+            return Err(too_large());
+        }
+        self.table.keep(self.origin.read(range)?.into_owned()).map_err(|_| too_large())
+    }
+
+    /// As much of its beginning as tells formats apart.
+    pub(super) fn head(&self) -> Result<&[u8], Error> {
+        self.part(0..self.length.min(64))
     }
 
     /// The error of a file that is damaged.
@@ -178,7 +200,7 @@ impl Tensors {
     pub(super) fn insert(
         &mut self,
         name: String,
-        file: &Arc<Mapped>,
+        file: &Opened,
         offset: usize,
         shape: Vec<usize>,
         encoding: Encoding,
@@ -189,14 +211,14 @@ impl Tensors {
         let length = element_count(&shape).and_then(|count| encoding.size(count));
         let end = length.and_then(|length| offset.checked_add(length));
         match (length, end) {
-            (Some(length), Some(end)) if end <= file.bytes().len() => {
+            (Some(length), Some(end)) if end <= file.length => {
                 let place = Place::File { origin: Arc::clone(&file.origin), offset };
                 self.stored.insert(name, Stored { place, length, shape, encoding });
                 Ok(())
             }
             _ => Err(file.malformed(format!(
                 "tensor {name} of shape {shape:?} at byte {offset} does not fit into the file's {} bytes",
-                file.bytes().len()
+                file.length
             ))),
         }
     }

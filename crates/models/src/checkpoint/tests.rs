@@ -118,6 +118,29 @@ fn a_file_that_is_cut_short_while_it_is_read_is_an_error_and_a_replaced_one_is_r
 }
 
 #[test]
+fn a_file_that_is_cut_short_while_its_table_is_read_is_an_error() {
+    let folder = folder(&[("model.bin", &ctranslate2(&model(), Weights::Float(Dtype::F16), 6))]);
+    let path = folder.path().join("model.bin");
+    let file = Opened::open(&path).unwrap();
+    file.head().unwrap();
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1000).unwrap();
+    for error in [file.part(2000..2010).unwrap_err(), file.part(500..510).unwrap_err()] {
+        assert!(error.to_string().contains("written to while it was read"), "{error}");
+    }
+    assert!(file.part(10..usize::MAX).unwrap_err().to_string().contains("lie outside"));
+}
+
+#[test]
+fn a_table_of_contents_is_bounded() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(200 << 20).unwrap();
+    let file = Opened::open(file.path()).unwrap();
+    file.part(0..40 << 20).unwrap();
+    let error = file.part(0..40 << 20).unwrap_err().to_string();
+    assert!(error.contains("table of contents"), "{error}");
+}
+
+#[test]
 fn stored_numbers_are_given_as_they_are() {
     let tensors = model();
     let checkpoint = open(&[("model.safetensors", &safetensors(&tensors, Dtype::F16))]).unwrap();

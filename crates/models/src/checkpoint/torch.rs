@@ -6,13 +6,12 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::archive;
 use super::cursor::Cursor;
 use super::names::{from_hugging_face, from_openai};
 use super::pickle::{self, Element, Heap, Node, Tensor, Value};
-use super::source::{Encoding, Mapped};
+use super::source::{Encoding, Opened};
 use super::{Contents, Dtype, Format};
 use crate::Error;
 
@@ -34,18 +33,18 @@ pub(super) enum Naming {
 }
 
 /// Reads the tensors, and the sizes that openai-whisper stores beside them.
-pub(super) fn read(file: &Arc<Mapped>, naming: Naming) -> Result<(Format, Contents), Error> {
-    if file.bytes().starts_with(b"PK") { read_zip(file, naming) } else { read_legacy(file, naming) }
+pub(super) fn read(file: &Opened, naming: Naming) -> Result<(Format, Contents), Error> {
+    if file.head()?.starts_with(b"PK") { read_zip(file, naming) } else { read_legacy(file, naming) }
 }
 
-fn read_zip(file: &Arc<Mapped>, naming: Naming) -> Result<(Format, Contents), Error> {
+fn read_zip(file: &Opened, naming: Naming) -> Result<(Format, Contents), Error> {
     let entries = archive::entries(file)?;
     let pickle =
         entries.iter().find_map(|(name, range)| Some((name.strip_suffix("data.pkl")?, range.clone())));
     let (prefix, pickle) = pickle.ok_or_else(|| file.malformed("the zip archive has no data.pkl"))?;
     let entry = |name: String| entries.get(name.as_str()).cloned();
     if let Some(order) = entry(format!("{prefix}byteorder"))
-        && file.bytes()[order] != *b"little"
+        && file.part(order)? != b"little"
     {
         return Err(Error::Unsupported("the checkpoint was saved on a big-endian machine".into()));
     }
@@ -53,7 +52,7 @@ fn read_zip(file: &Arc<Mapped>, naming: Naming) -> Result<(Format, Contents), Er
     state_dict(file, naming, root, &heap, |key| entry(format!("{prefix}data/{key}")))
 }
 
-fn read_legacy(file: &Arc<Mapped>, naming: Naming) -> Result<(Format, Contents), Error> {
+fn read_legacy(file: &Opened, naming: Naming) -> Result<(Format, Contents), Error> {
     let mut cursor = Cursor::new(file, 0);
     let (magic, _) = pickle::read(&mut cursor)?;
     if magic != Value::BigInt(&MAGIC) {
@@ -79,7 +78,7 @@ fn read_legacy(file: &Arc<Mapped>, naming: Naming) -> Result<(Format, Contents),
         let length = usize::try_from(cursor.u64("the length of a storage")?).ok();
         let length = length.and_then(|count| count.checked_mul(element.bytes())).unwrap_or(usize::MAX);
         let start = cursor.at();
-        cursor.take(length, "a storage")?;
+        cursor.skip(length, "a storage")?;
         storages.insert(key, start..start + length);
     }
     state_dict(file, naming, root, &heap, |key| storages.get(key).cloned())
@@ -87,7 +86,7 @@ fn read_legacy(file: &Arc<Mapped>, naming: Naming) -> Result<(Format, Contents),
 
 /// Finds the tensors in what was pickled; `place` tells where a storage lies.
 fn state_dict(
-    file: &Arc<Mapped>,
+    file: &Opened,
     naming: Naming,
     root: Value<'_>,
     heap: &Heap<'_>,

@@ -2,6 +2,7 @@
 
 mod tiny_whisper;
 
+use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use flate2::Crc;
@@ -10,7 +11,7 @@ use tiny_whisper::{Fixture, Variant, fixture};
 
 use super::{Compute, Whisper, encoder};
 use crate::checkpoint::{Checkpoint, Dtype, Format};
-use crate::{CancelFlag, Control, EncoderWindow};
+use crate::{CancelFlag, Control, EncoderWindow, Pace};
 
 /// Nobody cancels, nobody waits.
 fn unpaced() -> Control<'static> {
@@ -145,6 +146,33 @@ fn steps_give_what_feeding_all_tokens_at_once_gives() {
         }
         assert_close(&variant.name, &found, &variant.logits, 5e-4);
     });
+}
+
+#[test]
+fn the_pace_is_told_how_many_rows_a_step_has() {
+    #[derive(Default)]
+    struct Rows(RefCell<Vec<usize>>);
+
+    impl Pace for Rows {
+        fn step(&self, rows: usize) {
+            self.0.borrow_mut().push(rows);
+        }
+    }
+
+    let (fixture, cancel, pace) = (fixture(), CancelFlag::new(), Rows::default());
+    let variant = &fixture.variants[0];
+    let folder = folder(variant);
+    let whisper = Whisper::load(folder.path(), Compute::F32).unwrap();
+    let control = Control { cancel: &cancel, pace: &pace };
+    let mut window =
+        whisper.network().encode(&variant.mel(fixture.frames), EncoderWindow::Full, control).unwrap();
+    window.prefill(&variant.tokens[..3], &[2]).unwrap();
+    pace.0.borrow_mut().clear();
+    for rows in [1, 3, 2] {
+        window.reorder(&vec![0; rows]);
+        window.step(&vec![variant.tokens[3]; rows]).unwrap();
+    }
+    assert_eq!(*pace.0.borrow(), [1, 3, 2]);
 }
 
 #[test]

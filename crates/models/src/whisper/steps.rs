@@ -92,6 +92,7 @@ impl Member<'_> {
                     if queue.waiting.len() >= queue.active || patience.is_zero() {
                         let batch = queue.take(mine);
                         drop(queue);
+                        control.pace.step(batch.iter().map(|(_, state)| state.rows()).sum());
                         compute(steps, model, batch);
                         queue = steps.lock();
                         continue;

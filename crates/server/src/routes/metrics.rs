@@ -33,7 +33,19 @@ pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
         &state.engine.jobs(),
     );
     page.figure("mynah_jobs_bound", "gauge", "Those that may be.", &state.engine.queue_length());
+    let help = "Work that goes before a client with nothing under way, seconds.";
+    page.figure("mynah_expected_wait_seconds", "gauge", help, &state.engine.expected_wait_s());
+    let batches = state.engine.batches();
+    let help = "Rows of each step of a decoder, of all requests that share it.";
+    page.head("mynah_step_rows", "histogram", help);
+    page.sizes("mynah_step_rows", &[("ability", "listen")], &batches.listening_rows);
+    page.sizes("mynah_step_rows", &[("ability", "speak")], &batches.speaking_rows);
+    let help = "Windows of audio under way whenever one begins, itself among them.";
+    page.head("mynah_windows_under_way", "histogram", help);
+    page.sizes("mynah_windows_under_way", &[], &batches.windows);
     let limits = state.limits();
+    let help = "The longest that somebody is let wait.";
+    page.figure("mynah_expected_wait_seconds_bound", "gauge", help, &limits.queue_time.as_secs_f64());
     let uptime_s = state.started.elapsed().as_secs_f64();
     page.figure("mynah_audio_requests", "gauge", "Audio requests under way.", &state.places.taken());
     page.figure("mynah_audio_requests_bound", "gauge", "Those that may be.", &limits.max_requests);

@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use mynah_engine::{Lease, Recording, Reservation, Selected, SpeakRequest, SpeechEvent, SpeechJob};
 
+use crate::client::client;
 use crate::error::ApiError;
 use crate::metrics::Stopwatch;
 use crate::request::{SpeechParams, read_speech};
@@ -18,7 +19,8 @@ pub(crate) async fn speech(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let place = state.place()?;
+    let client = client(&request);
+    let place = state.place(client)?;
     let limits = &state.limits();
     let mut memory = state.memory()?;
     let (fields, upload) = read_speech(request, limits, &mut memory).await?;
@@ -38,7 +40,7 @@ pub(crate) async fn speech(
         }
     };
     let Selected { model, lease } = state.select(&model)?;
-    let request = SpeakRequest { model, text, options, format, encoding };
+    let request = SpeakRequest { model, text, options, format, encoding, client };
     let stopwatch = Stopwatch::start(&state.metrics, "speech");
     let job = match recording {
         Some(recording) => state.engine.speak_like(request, recording)?,

@@ -34,8 +34,8 @@ pub(crate) async fn translations(
 
 /// Where the client leaves, this future or the answer's body is dropped, and with it the job.
 async fn answer(state: &AppState, task: Task, request: Request) -> Result<Response, ApiError> {
-    let place = state.place()?;
     let client = client(&request);
+    let place = state.place(client)?;
     let limits = &state.limits();
     let mut memory = state.memory()?;
     let (fields, upload) = read(request, limits, &mut memory).await?;

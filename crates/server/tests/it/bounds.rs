@@ -111,6 +111,25 @@ async fn more_requests_than_places() {
 }
 
 #[tokio::test]
+async fn who_would_wait_too_long_is_told_when_to_come_again() {
+    let app = app_with(|config| config.limits.queue_time = Duration::ZERO);
+    let request = form(TRANSCRIPTIONS, &[("model", "slow"), ("stream", "true")], Some(&sound()));
+    let streaming = app.router.clone().oneshot(request).await.unwrap();
+    for answer in [app.transcribe(&[]).await, app.speak(&serde_json::json!({})).await] {
+        let error = answer.error(503);
+        let known = (&error["type"], &error["code"]);
+        assert_eq!(known, (&"service_unavailable_error".into(), &"overloaded".into()));
+        assert!(error["message"].as_str().unwrap().contains("queue_time"), "{error}");
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    // The bound is reloaded as the others are.
+    app.control.set_limits(mynah_server::Limits::default());
+    assert_eq!(app.transcribe(&[]).await.status, 200);
+    drop(streaming);
+    app.seen.cancellation().await;
+}
+
+#[tokio::test]
 async fn more_jobs_than_the_engine_takes() {
     let app = app_with(|_| {});
     let mut streams = Vec::new();

@@ -85,7 +85,7 @@ async fn bytes(request: Request<axum::body::Body>) -> Vec<u8> {
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let kind = head.headers["content-type"].to_str().unwrap();
     let head = format!(
-        "POST {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+        "POST {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
         head.uri,
         body.len()
     );
@@ -136,7 +136,7 @@ async fn clients_that_send_a_byte_now_and_then() {
     .await;
     // In the head: the connection ends, with or without 408.
     let mut stream = served.connect().await;
-    for byte in b"GET /health HTTP/1.1\r\nHost: x".iter().cycle() {
+    for byte in b"GET /health HTTP/1.1\r\nHost: localhost".iter().cycle() {
         if stream.write_all(&[*byte]).await.is_err() {
             break;
         }
@@ -187,7 +187,7 @@ async fn a_full_house_is_told_before_the_upload_is_read() {
     served.has_begun().await;
     // It announces much, waits for a word, and sends nothing.
     let head = format!(
-        "POST {TRANSCRIPTIONS} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n\
+        "POST {TRANSCRIPTIONS} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: 100-continue\r\n\
          Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: 100000000\r\n\r\n"
     );
     let answer = served.ask(head.as_bytes()).await;
@@ -240,7 +240,9 @@ async fn heads_that_are_too_large_or_no_text() {
     ] {
         let mut stream = served.connect().await;
         // The server may close before all of it is sent.
-        let _ = stream.write_all(format!("GET /health HTTP/1.1\r\nHost: x\r\n{head}\r\n").as_bytes()).await;
+        let _ = stream
+            .write_all(format!("GET /health HTTP/1.1\r\nHost: localhost\r\n{head}\r\n").as_bytes())
+            .await;
         let answer = all(stream).await;
         let status = answer.split(' ').nth(1).unwrap_or_default();
         // A reset may swallow the answer to what was not read.
@@ -248,13 +250,13 @@ async fn heads_that_are_too_large_or_no_text() {
         served.is_as_good_as_new().await;
     }
     for header in [&b"Authorization: Bearer \xff\xfe"[..], b"X-Request-Id: \xff", b"Content-Type: \xff\xff"] {
-        let mut request = b"GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".to_vec();
+        let mut request = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n".to_vec();
         request.extend_from_slice(header);
         request.extend_from_slice(b"\r\n\r\n");
         let answer = served.ask(&request).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
-    let uri = format!("GET /{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "a".repeat(70_000));
+    let uri = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "a".repeat(70_000));
     let answer = served.ask(uri.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 414 ") || answer.starts_with("HTTP/1.1 404 "), "{answer:.100}");
     served.is_as_good_as_new().await;

@@ -30,7 +30,15 @@ async fn what_is_asked_is_counted() {
         "mynah_jobs 0",
         "mynah_jobs_bound 4",
         "mynah_audio_requests 0",
-        "mynah_audio_requests_bound 64",
+        "mynah_audio_requests_bound 256",
+        "mynah_step_rows_bucket{ability=\"listen\",le=\"5\"} 1",
+        "mynah_step_rows_sum{ability=\"listen\"} 5",
+        "mynah_step_rows_count{ability=\"speak\"} 1",
+        "mynah_step_rows_sum{ability=\"speak\"} 3",
+        "mynah_windows_under_way_bucket{le=\"1\"} 1",
+        "mynah_windows_under_way_count 1",
+        "mynah_expected_wait_seconds 0",
+        "mynah_expected_wait_seconds_bound 30",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }

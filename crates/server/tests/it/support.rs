@@ -91,6 +91,9 @@ impl Transcriber for Scripted {
         let cancel = control.cancel;
         *self.seen.options.lock().unwrap() = Some(options.clone());
         self.seen.jobs.fetch_add(1, Ordering::AcqRel);
+        // One window, and one step with five beams.
+        drop(control.window(0.0, mynah_models::Share::WHOLE)?);
+        control.pace.step(5);
         wait_while_there_is(Path::new(&self.name).join(HOLD_JOBS), cancel)?;
         if self.name == "english" && options.task == Task::Translate {
             return Err(Error::Unsupported("english does not support translations".into()));
@@ -156,6 +159,7 @@ impl Synthesizer for Scripted {
         assert!(self.name != "panics", "as the script says");
         let tone: Vec<f32> =
             (0..SPEECH_RATE_HZ / 2).map(|i| (f64::from(i) * 0.1).sin() as f32 * 0.25).collect();
+        listener.step(3);
         for (n, word) in text.split_whitespace().enumerate() {
             listener.turn_begins();
             listener.samples(&tone)?;

@@ -2,10 +2,10 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request};
-use mynah_server::Origins;
+use mynah_server::{Hosts, Origins};
 use serde_json::json;
 
-use crate::support::{Answer, App, TRANSCRIPTIONS, app, app_with, form, sound};
+use crate::support::{Answer, App, TRANSCRIPTIONS, app, app_with, form, keys, sound};
 
 const PAGE: &str = "https://page.example";
 
@@ -52,6 +52,53 @@ async fn pages_of_other_origins_are_kept_out() {
     // Its own page, and whoever is no browser.
     assert_eq!(upload_from(&app, "http://127.0.0.1:9997").await.status, 200);
     assert_eq!(app.transcribe(&[]).await.status, 200);
+}
+
+async fn called(app: &App, host: &str) -> Answer {
+    app.send(Request::get("/v1/models").header("host", host).body(Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn on_loopback_the_server_has_no_name_that_others_could_give_it() {
+    let app = app();
+    for own in ["localhost:9997", "127.0.0.1:9997", "0.0.0.0:9997", "[::1]:9997"] {
+        assert_eq!(called(&app, own).await.status, 200, "{own}");
+    }
+    let answer = called(&app, "evil.example:9997").await;
+    let error = answer.error(403);
+    assert_eq!((&error["type"], &error["code"]), (&"permission_error".into(), &"foreign_host".into()));
+    assert!(error["message"].as_str().unwrap().contains("allowed_hosts"), "{error}");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    // HTTP/2 has the name elsewhere.
+    let request = Request::get("http://evil.example/v1/models").body(Body::empty()).unwrap();
+    app.send(request).await.error(403);
+    // An upload of such a page does nothing.
+    let mut upload = form(TRANSCRIPTIONS, &[("model", "scripted")], Some(&sound()));
+    upload.headers_mut().insert("host", "evil.example".parse().unwrap());
+    upload.headers_mut().insert("origin", "http://evil.example".parse().unwrap());
+    app.send(upload).await.error(403);
+    assert!(app.seen.nothing());
+}
+
+#[tokio::test]
+async fn names_are_looked_at_where_it_matters_or_is_asked_for() {
+    let named = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        Hosts::new(&names, "127.0.0.1").unwrap()
+    };
+    let everywhere = || "0.0.0.0:9997".parse().unwrap();
+    let app = app_with(|config| config.address = everywhere());
+    assert_eq!(called(&app, "speech.example").await.status, 200, "others know it by what names they like");
+    let app = app_with(|config| config.auth = keys(&["sk-0123456789abc"]));
+    called(&app, "speech.example").await.error(401);
+    let app = app_with(|config| {
+        config.address = everywhere();
+        config.allowed_hosts = named(&["speech.example"]);
+    });
+    assert_eq!(called(&app, "speech.example:443").await.status, 200);
+    called(&app, "evil.example").await.error(403);
+    let app = app_with(|config| config.allowed_hosts = named(&["*"]));
+    assert_eq!(called(&app, "evil.example").await.status, 200);
 }
 
 #[tokio::test]

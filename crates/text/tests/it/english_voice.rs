@@ -126,7 +126,7 @@ proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(600))]
     #[test]
     fn any_text_is_spoken_or_refused(
-        text in "\\PC{0,60}|[ -~\n]{0,120}|[0-9$€£%.,:/'\"°xX+ -]{0,40}|([A-Za-z]{1,3}[.'’-]?[0-9]{0,3} ?){0,20}|[\\[\\]()/a-z ˈə]{0,30}",
+        text in "\\PC{0,60}|[ -~\n]{0,120}|[0-9$€£%.,:/'\"°xX+= –—−-]{0,40}|([A-Za-z]{1,3}[.'’-]?[0-9]{0,3} ?){0,20}|[\\[\\]()/a-z ˈə]{0,30}",
         british_voice in proptest::bool::ANY,
     ) {
         let g2p = if british_voice { british() } else { american() };

@@ -301,9 +301,8 @@ fn range(place: &Place<'_>, first: &Number) -> Option<(usize, Spoken)> {
     let len = start + second.len;
     let written = |from: usize, len: usize| &place.rest()[from..from + len];
     let (low, high) = (written(0, first.len), written(start, second.len));
-    if place.rest()[len..].starts_with(['-', '–', ':', '/'])
-        && !place.rest()[len + 1..].starts_with(char::is_alphabetic)
-    {
+    let mut next = place.rest()[len..].chars();
+    if next.next().is_some_and(|c| "-–:/".contains(c)) && !next.next().is_some_and(char::is_alphabetic) {
         return None;
     }
     // "5 - 3 = 2" is arithmetic.

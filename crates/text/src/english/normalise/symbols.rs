@@ -99,8 +99,10 @@ pub(super) fn sign(place: &Place<'_>) -> Option<(usize, Spoken)> {
     if first.is_alphanumeric() && first.is_ascii() {
         return None;
     }
-    let before_number = |len: usize| {
-        rest[len..].trim_start().starts_with(|c: char| c.is_ascii_digit() || "$£€¥.-−".contains(c))
+    let before_number = || {
+        rest[first.len_utf8()..]
+            .trim_start()
+            .starts_with(|c: char| c.is_ascii_digit() || "$£€¥.-−".contains(c))
     };
     let after_number =
         place.before().trim_end().ends_with(|c: char| c.is_alphanumeric() || ")°%".contains(c));
@@ -112,25 +114,25 @@ pub(super) fn sign(place: &Place<'_>) -> Option<(usize, Spoken)> {
         return power(place);
     }
     let words = match first {
-        '#' if before_number(1) => "number",
-        '~' if before_number(1) => "about",
-        '<' if before_number(1) => "less than",
-        '>' if before_number(1) => "greater than",
+        '#' if before_number() => "number",
+        '~' if before_number() => "about",
+        '<' if before_number() => "less than",
+        '>' if before_number() => "greater than",
         '<' if alone => "less than",
         '>' if alone && after_number => "greater than",
-        '*' if after_number && before_number(1) => "times",
-        '-' | '−' | '–' if alone && after_number && before_number(1) && place.text.contains('=') => {
+        '*' if after_number && before_number() => "times",
+        '-' | '−' | '–' if alone && after_number && before_number() && place.text.contains('=') => {
             "minus"
         }
         '−' => "minus",
-        '/' if alone && after_number && before_number(1) => "divided by",
+        '/' if alone && after_number && before_number() => "divided by",
         '/' if alone => "slash",
         '/' if !rest[1..].starts_with(char::is_alphabetic) && place.before().ends_with(is_greek) => "over",
-        '#' if place.before().ends_with(['C', 'F']) && !before_number(1) => "sharp",
+        '#' if place.before().ends_with(['C', 'F']) && !before_number() => "sharp",
         // A dash with spaces is a pause; one that opens a line or follows a mark lists.
         '-' if alone && place.before().trim_end().ends_with(char::is_alphanumeric) => "—",
         '-' if alone => "",
-        '+' if place.before().ends_with(['+', 'C']) && !before_number(1) => "plus",
+        '+' if place.before().ends_with(['+', 'C']) && !before_number() => "plus",
         '.' | '!' | '?' | ',' => return repeated(place, first),
         _ => {
             let (sign, words) =

@@ -1,0 +1,58 @@
+//! How much is computed together, counted where it happens: an atomic addition each.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Numbers of things, counted in ranges.
+#[derive(Debug, Default)]
+pub struct Sizes {
+    counts: [AtomicU64; Self::ENDS.len() + 1],
+    sum: AtomicU64,
+}
+
+impl Sizes {
+    /// Upper ends of the ranges, one range without end left out; a search with five beams has five rows.
+    pub const ENDS: [u64; 10] = [1, 2, 3, 4, 5, 10, 15, 20, 32, 64];
+
+    pub(crate) fn add(&self, size: usize) {
+        let size = size as u64;
+        let range = Self::ENDS.partition_point(|end| *end < size);
+        self.counts[range].fetch_add(1, Ordering::Relaxed);
+        self.sum.fetch_add(size, Ordering::Relaxed);
+    }
+
+    /// How many were counted in each range, and in that above all.
+    pub fn counts(&self) -> Vec<u64> {
+        self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+
+    /// All sizes together.
+    pub fn sum(&self) -> u64 {
+        self.sum.load(Ordering::Relaxed)
+    }
+}
+
+/// What was computed together so far.
+#[derive(Debug, Default)]
+pub struct Batches {
+    /// Rows of each step of a decoder that listens.
+    pub listening_rows: Sizes,
+    /// Rows of each step of a model that speaks.
+    pub speaking_rows: Sizes,
+    /// Windows under way with equal claims whenever one begins, itself among them.
+    pub windows: Sizes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_counted_in_ranges() {
+        let sizes = Sizes::default();
+        for size in [1, 5, 6, 10, 1000] {
+            sizes.add(size);
+        }
+        assert_eq!(sizes.counts(), [1, 0, 0, 0, 1, 2, 0, 0, 0, 0, 1]);
+        assert_eq!(sizes.sum(), 1022);
+    }
+}

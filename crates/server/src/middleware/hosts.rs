@@ -1,0 +1,136 @@
+//! Under which names the server answers. A page whose name somebody makes resolve to 127.0.0.1 has the same origin as a
+//! server there (DNS rebinding), so neither the browser nor the check of origins keeps it out; its name does.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::error::ApiError;
+use crate::state::AppState;
+
+/// The names that requests may call the server by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hosts {
+    any: bool,
+    /// In small letters.
+    listed: Vec<String>,
+    /// Whether names were listed by somebody, so that they count wherever the server listens.
+    chosen: bool,
+}
+
+impl Hosts {
+    /// `speech.example.com` each, without a port; `*` is every name. `own` is the name that the server listens on. With none
+    /// listed, names are looked at only while the server listens on loopback and asks for no key.
+    ///
+    /// # Errors
+    /// Which one is no name.
+    pub fn new(hosts: &[String], own: &str) -> Result<Self, String> {
+        let mut all = Self { listed: vec![own.to_ascii_lowercase()], ..Self::default() };
+        for host in hosts.iter().map(|host| host.trim()).filter(|host| !host.is_empty()) {
+            all.chosen = true;
+            match name(host) {
+                _ if host == "*" => all.any = true,
+                Some(name) if name.eq_ignore_ascii_case(host) => all.listed.push(name),
+                _ => return Err(format!("{host:?} is no name such as speech.example.com, and not *")),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether a server may be called by this name. Addresses and this machine's own names are nobody's to give away.
+    fn include(&self, host: &str) -> bool {
+        let Some(name) = name(host) else { return self.any };
+        let address = name.trim_start_matches('[').trim_end_matches(']');
+        self.any
+            || name == "localhost"
+            || name.ends_with(".localhost")
+            || address.parse::<Ipv4Addr>().is_ok()
+            || address.parse::<Ipv6Addr>().is_ok()
+            || self.listed.contains(&name)
+    }
+}
+
+/// The name of `name:port`, in small letters and without the root's dot.
+fn name(host: &str) -> Option<String> {
+    let authority: Authority = host.parse().ok()?;
+    let name = authority.host().to_ascii_lowercase();
+    (!authority.as_str().contains('@')).then(|| name.trim_end_matches('.').to_owned())
+}
+
+/// Middleware: refuses requests that call the server by a name that is not its own.
+pub(crate) async fn refuse_foreign_names(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let hosts = &state.config.allowed_hosts;
+    let looks = hosts.chosen || state.config.address.ip().is_loopback() && !state.auth.is_on();
+    let named = request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default());
+    let mut named = named.chain(request.uri().authority().map(Authority::as_str));
+    if looks && !named.all(|host| hosts.include(host)) {
+        let message =
+            "This server is not called by this name; the setting allowed_hosts names those that it has.";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, message).code("foreign_host"));
+    }
+    drop(named);
+    Ok(next.run(request).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(hosts: &[&str], own: &str) -> Result<Hosts, String> {
+        let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
+        Hosts::new(&hosts, own)
+    }
+
+    #[test]
+    fn names_of_this_machine_are_told_from_those_of_others() {
+        let local = hosts(&[], "Speech.Local").unwrap();
+        for own in [
+            "localhost",
+            "LOCALHOST:9997",
+            "localhost.:80",
+            "a.localhost",
+            "127.0.0.1",
+            "127.0.0.1:9997",
+            "127.1.2.3:1",
+            "0.0.0.0:9997",
+            "[::1]",
+            "[::1]:9997",
+            "[::]:1",
+            "192.168.0.5:9997",
+            "speech.local:9997",
+        ] {
+            assert!(local.include(own), "{own}");
+        }
+        for foreign in [
+            "evil.example",
+            "evil.example:9997",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "x",
+            "127.0.0.1@evil.example",
+            "evil.example@127.0.0.1",
+            "",
+            "a b",
+            "1.2.3",
+            "notlocalhost",
+        ] {
+            assert!(!local.include(foreign), "{foreign}");
+        }
+        let more = hosts(&["Speech.Example.com", " other.example "], "127.0.0.1").unwrap();
+        assert!(more.include("speech.example.com:443") && more.include("other.example"));
+        assert!(more.include("localhost") && !more.include("example.com"));
+        assert!(hosts(&["*"], "127.0.0.1").unwrap().include("evil.example"));
+        for wrong in ["https://example.com", "example.com:80", "a b", "a@b", "example.com/"] {
+            assert!(hosts(&[wrong], "127.0.0.1").is_err(), "{wrong}");
+        }
+    }
+}
