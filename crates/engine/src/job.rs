@@ -3,7 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use mynah_models::{
     CancelFlag, Claim, Observer, Pace, Segment, Share, TranscribeOptions, Transcript, TranscriptEvent,
@@ -128,8 +129,8 @@ pub(crate) struct Paced<'a> {
     place: &'a Place,
     cancel: &'a CancelFlag,
     events: &'a UnboundedSender<JobEvent>,
-    /// Seconds of its turns so far.
-    worked_s: Cell<f64>,
+    /// Time of the turns so far, of all threads of the job.
+    worked_ns: Arc<AtomicU64>,
     /// Since when it waits for its first turn, until it has had it.
     waits_since: Cell<Option<Instant>>,
     claim: Cell<Claim>,
@@ -155,7 +156,7 @@ impl<'a> Paced<'a> {
             place,
             cancel,
             events,
-            worked_s: Cell::new(0.0),
+            worked_ns: Arc::default(),
             waits_since,
             claim,
             window: RefCell::default(),
@@ -163,18 +164,21 @@ impl<'a> Paced<'a> {
         }
     }
 
-    /// Seconds that it has computed, for itself and for those who shared its steps.
+    /// Seconds that the job has computed, for itself and for those who shared its steps.
     pub(crate) fn worked_s(&self) -> f64 {
-        self.worked_s.get()
+        Duration::from_nanos(self.worked_ns.load(Ordering::Relaxed)).as_secs_f64()
     }
 }
 
 impl Pace for Paced<'_> {
     fn another(&self) -> Box<dyn Pace + Send + '_> {
-        let another = Self::new(self.windows, self.turnstile, self.client, self.cancel, self.events);
-        // The job's first turn is told once.
-        another.waits_since.set(self.waits_since.take());
-        Box::new(another)
+        let Self { windows, turnstile, batches, place, cancel, events, .. } = *self;
+        Box::new(Self {
+            worked_ns: Arc::clone(&self.worked_ns),
+            // The job's first turn is told once.
+            waits_since: Cell::new(self.waits_since.take()),
+            ..Self::new(windows, turnstile, batches, place, cancel, events)
+        })
     }
 
     fn window_begins(&self, start_s: f64, share: Share) {
@@ -211,7 +215,7 @@ impl Pace for Paced<'_> {
 
     fn piece_ends(&self) {
         if let Some(turn) = self.turn.take() {
-            self.worked_s.set(self.worked_s.get() + turn.elapsed_s());
+            self.worked_ns.fetch_add((turn.elapsed_s() * 1e9) as u64, Ordering::Relaxed);
         }
     }
 

@@ -15,7 +15,9 @@ pub enum Claim {
 /// Paces a thread of a job. Called on that thread.
 pub trait Pace {
     /// The pace of another thread of the job, which computes windows of its own.
-    fn another(&self) -> Box<dyn Pace + Send + '_>;
+    fn another(&self) -> Box<dyn Pace + Send + '_> {
+        Box::new(Unpaced)
+    }
 
     /// A window of at most 30 s, `start_s` seconds into the recording, is about to be computed. May block until there is
     /// room for it beside others: as long as all of them together fill at most one `share`, their steps are better
@@ -66,11 +68,7 @@ impl Share {
 #[derive(Clone, Copy, Debug)]
 pub struct Unpaced;
 
-impl Pace for Unpaced {
-    fn another(&self) -> Box<dyn Pace + Send + '_> {
-        Box::new(Self)
-    }
-}
+impl Pace for Unpaced {}
 
 /// What a job heeds while it computes.
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::whisper::decode::scripted::{ScriptedNetwork, Window};
-use crate::{CancelFlag, Pace, Share, Task, Unpaced};
+use crate::{CancelFlag, Pace, Share, Task};
 
 const VOCAB: usize = 51865;
 
@@ -51,10 +51,6 @@ struct Turns {
 }
 
 impl Pace for Turns {
-    fn another(&self) -> Box<dyn Pace + Send + '_> {
-        Box::new(Unpaced)
-    }
-
     fn window_begins(&self, _: f64, _: Share) {
         assert_eq!(self.begun, self.ended);
         self.begun.set(self.begun.get() + 1);
