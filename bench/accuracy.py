@@ -111,6 +111,10 @@ def run(program, task, language, files, args):
     return done.stdout.splitlines()
 
 
+def length(seconds):
+    return next((f"under {end} s" for end in (3, 5, 10, 30) if seconds < end), "longer")
+
+
 def report_rates(task, rows, answers):
     import jiwer
     from whisper_normalizer.basic import BasicTextNormalizer
@@ -129,14 +133,15 @@ def report_rates(task, rows, answers):
                 continue
             measured = jiwer.process_words(reference, heard) if heard else None
             errors = measured.substitutions + measured.deletions + measured.insertions if measured else words
-            for group in {row["language"], "all", *(["all but en"] if row["language"] != "en" else [])}:
+            which = "en" if row["language"] == "en" else "all but en"
+            for group in {row["language"], "all", which, f"{which}, {length(row['seconds'])}"}:
                 counts[group][0] += errors
                 counts[group][1] += words
         for group, (errors, words) in counts.items():
             rates[group, words][program] = 100 * errors / words
-    print(f"{'':12}{'words':>7}" + "".join(f"{program:>26}" for program in answers))
+    print(f"{'':24}{'words':>7}" + "".join(f"{program:>26}" for program in answers))
     for (group, words), by_program in sorted(rates.items(), key=lambda item: (len(item[0][0]) > 2, item[0])):
-        print(f"{group:12}{words:7}" + "".join(f"{by_program[program]:24.2f} %" for program in answers))
+        print(f"{group:24}{words:7}" + "".join(f"{by_program[program]:24.2f} %" for program in answers))
 
 
 def report_empty(_task, rows, answers):

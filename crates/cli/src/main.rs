@@ -23,6 +23,11 @@ use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 
+/// musl's own allocator gives every large block back to the system at once, and each use of it anew costs page faults.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     mynah_kernels::heap::share();
     let (name, arguments) = program::command_line(std::env::args_os());

@@ -21,7 +21,7 @@ use crate::{Control, Error, Observer, Segment, TranscribeOptions, TranscriptEven
 const MOST_AT_ONCE: usize = 4;
 /// Frames of 10 ms that a pause is looked for in, at the end of a window.
 const SEARCHED_FRAMES: usize = 1500;
-/// Frames of the quietest stretch there, in whose middle the cut is.
+/// Frames of a pause, in whose middle the cut is.
 const PAUSE_FRAMES: usize = 25;
 /// A stretch is a pause if its energy is at most this part of what as much of the piece has at the mean: 13 dB below it.
 const PAUSE_ENERGY: f32 = 0.05;
@@ -35,10 +35,12 @@ fn cut(energies: &[f32]) -> Vec<Range<usize>> {
     while window_end < energies.len() {
         let mean = energies[start..window_end].iter().sum::<f32>() / (window_end - start) as f32;
         let from = window_end - SEARCHED_FRAMES;
-        let stretches = energies[from..window_end].windows(PAUSE_FRAMES).map(|stretch| stretch.iter().sum());
-        let quietest = stretches.enumerate().min_by(|(_, a): &(_, f32), (_, b)| a.total_cmp(b));
-        match quietest.filter(|(_, energy)| *energy <= PAUSE_ENERGY * mean * PAUSE_FRAMES as f32) {
-            Some((offset, _)) => {
+        let is_pause = |stretch: &[f32]| {
+            stretch.iter().sum::<f32>() <= PAUSE_ENERGY * mean * PAUSE_FRAMES as f32
+        };
+        // The last one: what is heard together is written better.
+        match energies[from..window_end].windows(PAUSE_FRAMES).rposition(is_pause) {
+            Some(offset) => {
                 let end = from + offset + PAUSE_FRAMES / 2;
                 pieces.push(start..end);
                 start = end;
