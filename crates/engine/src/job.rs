@@ -128,8 +128,6 @@ pub(crate) struct Paced<'a> {
     place: &'a Place,
     cancel: &'a CancelFlag,
     events: &'a UnboundedSender<JobEvent>,
-    /// Seconds of its turns so far.
-    worked_s: Cell<f64>,
     /// Since when it waits for its first turn, until it has had it.
     waits_since: Cell<Option<Instant>>,
     claim: Cell<Claim>,
@@ -155,17 +153,11 @@ impl<'a> Paced<'a> {
             place,
             cancel,
             events,
-            worked_s: Cell::new(0.0),
             waits_since,
             claim,
             window: RefCell::default(),
             turn: RefCell::default(),
         }
-    }
-
-    /// Seconds that it has computed, for itself and for those who shared its steps.
-    pub(crate) fn worked_s(&self) -> f64 {
-        self.worked_s.get()
     }
 }
 
@@ -204,7 +196,7 @@ impl Pace for Paced<'_> {
 
     fn piece_ends(&self) {
         if let Some(turn) = self.turn.take() {
-            self.worked_s.set(self.worked_s.get() + turn.elapsed_s());
+            self.place.works(turn.elapsed_s());
         }
     }
 
