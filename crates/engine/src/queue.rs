@@ -18,8 +18,9 @@ use crate::{Error, ModelRef};
 
 /// After so long without a refusal, bursts are taken again.
 const CALM: Duration = Duration::from_secs(10);
-/// Work ahead, in usual jobs, that counts as starting at once: what is left of one that is half done.
-const AT_ONCE: f64 = 0.5;
+/// Work ahead, in usual jobs, that counts as starting at once: what is left of one that is nearly done. Half of one made the
+/// 95th percentile of those taken 2.2 times that of an idle server.
+const AT_ONCE: f64 = 0.25;
 /// How much the last job counts in what is usual.
 const WEIGHT: f64 = 0.1;
 /// What a job takes before any was seen, seconds.
@@ -331,7 +332,10 @@ mod tests {
             }
             end_first(&mut jobs);
         }
-        assert!((longest_wait_s - 0.5).abs() < 0.11, "{longest_wait_s}: half of the one under way");
+        assert!(
+            (0.0..=AT_ONCE).contains(&longest_wait_s),
+            "{longest_wait_s}: what is left of the one under way"
+        );
         // Others are taken as before.
         for client in 2..8 {
             take(&mut jobs, client, now).unwrap();
