@@ -463,7 +463,7 @@ impl Inner {
         let transcript = self.using(&model, || {
             Ok(transcriber.transcribe(&samples, &options, control, &mut Told(events))?)
         })?;
-        place.learn(pace.worked_s(), size);
+        place.learn(size);
         Ok(transcript)
     }
 

@@ -3,8 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mynah_models::{
     CancelFlag, Claim, Observer, Pace, Segment, Share, TranscribeOptions, Transcript, TranscriptEvent,
@@ -129,8 +128,6 @@ pub(crate) struct Paced<'a> {
     place: &'a Place,
     cancel: &'a CancelFlag,
     events: &'a UnboundedSender<JobEvent>,
-    /// Time of the turns so far, of all threads of the job.
-    worked_ns: Arc<AtomicU64>,
     /// Since when it waits for its first turn, until it has had it.
     waits_since: Cell<Option<Instant>>,
     claim: Cell<Claim>,
@@ -156,17 +153,11 @@ impl<'a> Paced<'a> {
             place,
             cancel,
             events,
-            worked_ns: Arc::default(),
             waits_since,
             claim,
             window: RefCell::default(),
             turn: RefCell::default(),
         }
-    }
-
-    /// Seconds that the job has computed, for itself and for those who shared its steps.
-    pub(crate) fn worked_s(&self) -> f64 {
-        Duration::from_nanos(self.worked_ns.load(Ordering::Relaxed)).as_secs_f64()
     }
 }
 
@@ -174,7 +165,6 @@ impl Pace for Paced<'_> {
     fn another(&self) -> Box<dyn Pace + Send + '_> {
         let Self { windows, turnstile, batches, place, cancel, events, .. } = *self;
         Box::new(Self {
-            worked_ns: Arc::clone(&self.worked_ns),
             // The job's first turn is told once.
             waits_since: Cell::new(self.waits_since.take()),
             ..Self::new(windows, turnstile, batches, place, cancel, events)
@@ -215,7 +205,7 @@ impl Pace for Paced<'_> {
 
     fn piece_ends(&self) {
         if let Some(turn) = self.turn.take() {
-            self.worked_ns.fetch_add((turn.elapsed_s() * 1e9) as u64, Ordering::Relaxed);
+            self.place.works(turn.elapsed_s());
         }
     }
 

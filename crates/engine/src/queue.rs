@@ -17,8 +17,9 @@ use crate::{Error, ModelRef};
 
 /// After so long without a refusal, bursts are taken again.
 const CALM: Duration = Duration::from_secs(10);
-/// Work ahead, in usual jobs, that counts as starting at once: one that is under way.
-const AT_ONCE: f64 = 1.5;
+/// Work ahead, in usual jobs, that counts as starting at once: what is left of one that is nearly done. Half of one made the
+/// 95th percentile of those taken 2.2 times that of an idle server.
+const AT_ONCE: f64 = 0.25;
 /// How much the last job counts in what is usual.
 const WEIGHT: f64 = 0.1;
 /// What a job takes before any was seen, seconds.
@@ -96,7 +97,7 @@ struct Jobs {
 struct Ahead {
     number: u64,
     client: ClientId,
-    /// Work that goes before theirs; none once it has given its first answer, or while it waits for its model.
+    /// Work left that goes before theirs; none once it has given its first answer, or while it waits for its model.
     work_s: f64,
 }
 
@@ -159,6 +160,12 @@ impl Jobs {
         }
     }
 
+    fn work(&mut self, number: u64, seconds: f64) {
+        if let Some(ahead) = self.under_way.iter_mut().find(|ahead| ahead.number == number) {
+            ahead.work_s = (ahead.work_s - seconds).max(0.0);
+        }
+    }
+
     fn set_size(&mut self, number: u64, model: &ModelRef, size: Size) {
         let cost = self.costs.get(model).copied().unwrap_or_else(|| size.guess());
         let work_s = cost.of(size.first());
@@ -205,7 +212,8 @@ impl Queue {
     /// A place for a job.
     pub(crate) fn take(self: &Arc<Self>, client: ClientId, model: &ModelRef) -> Result<Place, Error> {
         let number = lock(&self.0).take(client, Instant::now())?;
-        Ok(Place { queue: Arc::clone(self), number, model: model.clone(), client })
+        let worked_s = Mutex::default();
+        Ok(Place { queue: Arc::clone(self), number, model: model.clone(), client, worked_s })
     }
 }
 
@@ -215,6 +223,8 @@ pub(crate) struct Place {
     number: u64,
     model: ModelRef,
     pub(crate) client: ClientId,
+    /// Seconds of its turns so far, in which it computed for itself and for those who shared its steps.
+    worked_s: Mutex<f64>,
 }
 
 impl Place {
@@ -233,9 +243,15 @@ impl Place {
         self.waits();
     }
 
-    /// All was computed, in turns of so many seconds together.
-    pub(crate) fn learn(&self, work_s: f64, size: Size) {
-        lock(&self.queue.0).learn(&self.model, work_s, size);
+    /// It had a turn of so many seconds.
+    pub(crate) fn works(&self, seconds: f64) {
+        *lock(&self.worked_s) += seconds;
+        lock(&self.queue.0).work(self.number, seconds);
+    }
+
+    /// All was computed.
+    pub(crate) fn learn(&self, size: Size) {
+        lock(&self.queue.0).learn(&self.model, *lock(&self.worked_s), size);
     }
 }
 
@@ -303,21 +319,27 @@ mod tests {
         // Ten times as many as can be done, for a minute: a job a second ends.
         let mut longest_wait_s: f64 = 0.0;
         for second in 0..60 {
-            end_first(&mut jobs);
             for _ in 0..10 {
                 now += Duration::from_millis(100);
+                if let Some(first) = jobs.under_way.first() {
+                    jobs.work(first.number, 0.1);
+                }
+                let wait_s = jobs.wait_s(Some(ClientId(1)));
                 if take(&mut jobs, 1, now).is_ok() && second > 10 {
-                    longest_wait_s = longest_wait_s.max(jobs.under_way.len() as f64 - 1.0);
+                    longest_wait_s = longest_wait_s.max(wait_s);
                 }
             }
+            end_first(&mut jobs);
         }
-        assert_eq!(longest_wait_s, 1.0, "the one under way");
+        assert!(
+            (0.0..=AT_ONCE).contains(&longest_wait_s),
+            "{longest_wait_s}: what is left of the one under way"
+        );
         // Others are taken as before.
         for client in 2..8 {
             take(&mut jobs, client, now).unwrap();
         }
         jobs.under_way.clear();
-        take(&mut jobs, 1, now).unwrap();
         take(&mut jobs, 1, now).unwrap();
         assert!(take(&mut jobs, 1, now).is_err());
         now += CALM;

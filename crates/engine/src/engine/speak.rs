@@ -128,9 +128,8 @@ impl Inner {
         options.voice.clone_from(&voice);
         let outcome =
             self.using(&model, || Ok(synthesizer.synthesize(&text, &options, cancel, &mut speaker)))?;
-        let (spoken, copy, worked_s) =
-            speaker.finish(outcome).map_err(|error| self.with_alternative(error, &model))?;
-        place.learn(worked_s, size);
+        let (spoken, copy) = speaker.finish(outcome).map_err(|error| self.with_alternative(error, &model))?;
+        place.learn(size);
         if let (Some(key), Some(audio)) = (key, copy) {
             let kept = Kept { voice, audio: Bytes::from(audio), spoken: spoken.clone() };
             lock(&self.speeches).put(key, kept);

@@ -20,8 +20,6 @@ pub(crate) struct Speaker<'a> {
     sample_rate_hz: u32,
     turnstile: &'a Arc<Turnstile>,
     turn: Option<Turn>,
-    /// Seconds of its turns so far.
-    worked_s: f64,
     /// Whether it had a turn before.
     begun: bool,
     batches: &'a Batches,
@@ -51,7 +49,6 @@ impl<'a> Speaker<'a> {
             sample_rate_hz,
             turnstile,
             turn: None,
-            worked_s: 0.0,
             begun: false,
             batches,
             place,
@@ -65,12 +62,11 @@ impl<'a> Speaker<'a> {
         }
     }
 
-    /// Ends the audio. `outcome` is the model's. Gives the end, all of the audio where it is small, and the seconds that were
-    /// computed.
+    /// Ends the audio. `outcome` is the model's. Gives the end, and all of the audio where it is small.
     pub(crate) fn finish(
         mut self,
         outcome: Result<TokenCounts, ModelError>,
-    ) -> Result<(Spoken, Option<Vec<u8>>, f64), Error> {
+    ) -> Result<(Spoken, Option<Vec<u8>>), Error> {
         let tokens = outcome.map_err(|error| self.failure.take().unwrap_or_else(|| error.into()))?;
         self.turn_ends();
         let mut rest = Vec::new();
@@ -84,7 +80,7 @@ impl<'a> Speaker<'a> {
             return Err(Error::Cancelled);
         }
         let duration_s = self.samples as f64 / f64::from(self.sample_rate_hz);
-        Ok((Spoken { head, duration_s, words: self.words, tokens }, self.copy, self.worked_s))
+        Ok((Spoken { head, duration_s, words: self.words, tokens }, self.copy))
     }
 
     /// Hands an event over. While the reader is slow, others may compute.
@@ -154,7 +150,7 @@ impl Listener for Speaker<'_> {
 
     fn turn_ends(&mut self) {
         if let Some(turn) = self.turn.take() {
-            self.worked_s += turn.elapsed_s();
+            self.place.works(turn.elapsed_s());
         }
     }
 

@@ -12,7 +12,7 @@ use crate::checkpoint::{TensorSource, open_file};
 /// Largest of the small files: the published vocabulary takes half a megabyte.
 const MOST_SIDE_FILE_BYTES: u64 = 64 << 20;
 
-/// The files of a checkpoint. Tensors are mapped, not read.
+/// The files of a checkpoint. Tensors are read when they are asked for.
 pub(super) struct Files {
     folder: PathBuf,
     pub(super) gpt: Part,

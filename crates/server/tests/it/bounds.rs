@@ -115,6 +115,10 @@ async fn who_would_wait_too_long_is_told_when_to_come_again() {
     let app = app_with(|config| config.limits.queue_time = Duration::ZERO);
     let request = form(TRANSCRIPTIONS, &[("model", "slow"), ("stream", "true")], Some(&sound()));
     let streaming = app.router.clone().oneshot(request).await.unwrap();
+    // Before, it waits for its model and keeps nobody waiting.
+    while app.seen.jobs() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     for answer in [app.transcribe(&[]).await, app.speak(&serde_json::json!({})).await] {
         let error = answer.error(503);
         let known = (&error["type"], &error["code"]);
