@@ -230,7 +230,7 @@ pub(crate) struct DecodingArgs {
     #[arg(long, value_name = "P", value_parser = threshold, allow_negative_numbers = true)]
     pub(crate) no_speech_threshold: Option<Threshold>,
 
-    /// Do not show the text so far to the next window
+    /// Do not show the text so far to the next window; long recordings are cut in their pauses and the pieces heard side by side
     #[arg(long, visible_alias = "no-condition-on-previous-text")]
     pub(crate) no_condition: bool,
 
