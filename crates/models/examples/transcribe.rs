@@ -1,7 +1,7 @@
 //! Transcribes files with a checkpoint on disk, one JSON object a line: for comparing with other programs.
 //!
 //!     cargo run --release -p mynah-models --example transcribe -- CHECKPOINT FILE... \
-//!         [--language en] [--task translate] [--beam 5] [--compute f32] [--threads 2] [--vad] [--words]
+//!         [--language en] [--task translate] [--beam 5] [--compute f32] [--threads 2] [--vad] [--words] [--no-condition]
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "--threads" => drop(mynah_kernels::pool::set_threads(value()?.parse()?)),
             "--vad" => options.vad = Some(VadOptions::default()),
             "--words" => options.word_timestamps = true,
+            "--no-condition" => options.condition_on_previous_text = false,
             "--compute" => {
                 compute = match value()?.as_str() {
                     "f32" => Compute::F32,

@@ -21,8 +21,9 @@ use crate::{Control, Error, Observer, Segment, TranscribeOptions, TranscriptEven
 const MOST_AT_ONCE: usize = 4;
 /// Frames of 10 ms that a pause is looked for in, at the end of a window.
 const SEARCHED_FRAMES: usize = 1500;
-/// Frames of a pause, in whose middle the cut is.
-const PAUSE_FRAMES: usize = 25;
+/// Frames of the quietest stretch there, in whose middle the cut is. Shorter ones are more often within a sentence: with 250
+/// ms for 800 the error rate of two long recordings goes from 20.2 to 20.5 %, and one after the other it is 20.2 %.
+const PAUSE_FRAMES: usize = 80;
 /// A stretch is a pause if its energy is at most this part of what as much of the piece has at the mean: 13 dB below it.
 const PAUSE_ENERGY: f32 = 0.05;
 
@@ -35,11 +36,10 @@ fn cut(energies: &[f32]) -> Vec<Range<usize>> {
     while window_end < energies.len() {
         let mean = energies[start..window_end].iter().sum::<f32>() / (window_end - start) as f32;
         let from = window_end - SEARCHED_FRAMES;
-        let is_pause =
-            |stretch: &[f32]| stretch.iter().sum::<f32>() <= PAUSE_ENERGY * mean * PAUSE_FRAMES as f32;
-        // The last one: what is heard together is written better.
-        match energies[from..window_end].windows(PAUSE_FRAMES).rposition(is_pause) {
-            Some(offset) => {
+        let stretches = energies[from..window_end].windows(PAUSE_FRAMES).map(|stretch| stretch.iter().sum());
+        let quietest = stretches.enumerate().min_by(|(_, a): &(_, f32), (_, b)| a.total_cmp(b));
+        match quietest.filter(|(_, energy)| *energy <= PAUSE_ENERGY * mean * PAUSE_FRAMES as f32) {
+            Some((offset, _)) => {
                 let end = from + offset + PAUSE_FRAMES / 2;
                 pieces.push(start..end);
                 start = end;
@@ -142,16 +142,16 @@ mod tests {
     #[test]
     fn pieces_end_in_pauses() {
         assert_eq!(cut(&energies(&[20.0])).len(), 1);
-        // The pause at 10 s is earlier than need be. A frame of speech more does not make it none.
-        let pieces = cut(&energies(&[10.0, 1.0, 9.0, 0.25, 19.75, 0.3, 20.0]));
-        assert_eq!(pieces, [0..2013, 2013..4018, 4018..6030]);
+        // The pause at 10 s is earlier than need be.
+        let pieces = cut(&energies(&[10.0, 1.0, 9.0, 1.0, 19.0, 1.0, 19.0]));
+        assert_eq!(pieces, [0..2040, 2040..4040, 4040..6000]);
     }
 
     #[test]
     fn without_a_pause_a_piece_goes_on() {
         assert_eq!(cut(&energies(&[100.0])).len(), 1);
-        let pieces = cut(&energies(&[40.0, 0.25, 40.0]));
-        assert_eq!(pieces[0], 0..4013);
-        assert_eq!(pieces.last().unwrap().end, 8025);
+        let pieces = cut(&energies(&[40.0, 1.0, 40.0]));
+        assert_eq!(pieces[0], 0..4040);
+        assert_eq!(pieces.last().unwrap().end, 8100);
     }
 }
