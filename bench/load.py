@@ -115,10 +115,10 @@ def load(server, clips, clients, seconds, long_form):
 def contestants(args):
     """Name -> command of the server."""
     model = args.model_path or whisper_base()
-    ours = [mynah(), "--quiet", "serve", "--port", 0, "--threads", args.threads, "--model-path", f"base={model}"]
-    theirs = [faster_whisper_python(), ROOT / "bench" / "faster_whisper_server.py",
-              "--model-path", model, "--threads", args.threads]
-    return {name: command for name, command in [("mynah", ours), ("faster-whisper", theirs)]
+    ours = lambda: [mynah(), "--quiet", "serve", "--port", 0, "--threads", args.threads, "--model-path", f"base={model}"]
+    theirs = lambda: [faster_whisper_python(), ROOT / "bench" / "faster_whisper_server.py",
+                      "--model-path", model, "--threads", args.threads]
+    return {name: command() for name, command in [("mynah", ours), ("faster-whisper", theirs)]
             if not args.only or any(wanted in name for wanted in args.only)}
 
 
