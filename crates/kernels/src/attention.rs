@@ -423,16 +423,7 @@ pub fn attend_cache(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn noise(count: usize, seed: u32) -> Vec<f32> {
-        let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-        (0..count)
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 8) as f32 / (1 << 22) as f32 - 2.0
-            })
-            .collect()
-    }
+    use crate::noise::floats;
 
     /// The definition, for one row and head.
     fn reference(q: &[f32], keys: &[&[f32]], values: &[&[f32]], scale: f32) -> Vec<f64> {
@@ -460,8 +451,8 @@ mod tests {
     {
         let (heads, dim, stride) = (3, 24, 80);
         let width = heads * dim;
-        let q = noise(rows * stride, 1);
-        let (k, v) = (noise(positions * stride, 2), noise(positions * stride, 3));
+        let q = floats(rows * stride, 1);
+        let (k, v) = (floats(positions * stride, 2), floats(positions * stride, 3));
         let kv = KeyValues::<T>::pack(heads, dim, positions, &k, &v, stride);
         let scale = (dim as f32).sqrt().recip();
         for isa in Isa::available() {
@@ -497,7 +488,8 @@ mod tests {
     fn spans_are_attended_to_as_if_they_were_one() {
         let (heads, dim, positions, rows) = (2, 24, 700, 50);
         let width = heads * dim;
-        let (q, k, v) = (noise(rows * width, 9), noise(positions * width, 10), noise(positions * width, 11));
+        let (q, k, v) =
+            (floats(rows * width, 9), floats(positions * width, 10), floats(positions * width, 11));
         let queries = Queries { data: &q, rows, stride: width };
         let whole = KeyValues::<f32>::pack(heads, dim, positions, &k, &v, width);
         let mut expected = vec![0.0; rows * width];
@@ -521,7 +513,7 @@ mod tests {
     fn a_position_weighs_as_many_as_it_stands_for() {
         let (heads, dim, rows, count) = (2, 24, 7, 5);
         let width = heads * dim;
-        let (q, k, v) = (noise(rows * width, 12), noise(40 * width, 13), noise(40 * width, 14));
+        let (q, k, v) = (floats(rows * width, 12), floats(40 * width, 13), floats(40 * width, 14));
         let repeated = |x: &[f32]| -> Vec<f32> {
             x.chunks(width).flat_map(|row| std::iter::repeat_n(row, count)).flatten().copied().collect()
         };
@@ -542,7 +534,7 @@ mod tests {
     #[test]
     fn scores_of_a_head_are_scaled_products() {
         let (heads, dim, positions, rows) = (2, 8, 300, 50);
-        let (q, k) = (noise(rows * heads * dim, 4), noise(positions * heads * dim, 5));
+        let (q, k) = (floats(rows * heads * dim, 4), floats(positions * heads * dim, 5));
         let kv = KeyValues::<f32>::pack(heads, dim, positions, &k, &k, heads * dim);
         let mut out = vec![0.0; rows * 270];
         head_scores(Queries { data: &q, rows, stride: heads * dim }, 0.5, &kv, 1, 270, &mut out);
@@ -557,7 +549,7 @@ mod tests {
         let (heads, dim) = (4, 16);
         let width = heads * dim;
         for places in [3, 400] {
-            let (q, k, v) = (noise(2 * width, 6), noise(places * width, 7), noise(places * width, 8));
+            let (q, k, v) = (floats(2 * width, 6), floats(places * width, 7), floats(places * width, 8));
             let all: Vec<u32> = (0..places as u32).rev().collect();
             let past = [&all[..], &all[1..2]];
             let mut out = vec![0.0; 2 * width];

@@ -16,6 +16,8 @@ pub mod functions;
 mod gemm;
 pub mod heap;
 mod matrix;
+#[cfg(test)]
+mod noise;
 mod norm;
 mod panels;
 pub mod pool;

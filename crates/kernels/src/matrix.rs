@@ -278,16 +278,11 @@ fn apply_int8(isa: Isa, a: Rows<'_>, panels: &[i8], scales: &[f32], out: Out<'_>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::noise::floats;
 
-    /// Numbers in -1..1, the same in every run.
+    /// Numbers in -1..1.
     fn noise(count: usize, seed: u32) -> Vec<f32> {
-        let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-        (0..count)
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-            })
-            .collect()
+        floats(count, seed).into_iter().map(|v| v / 2.0).collect()
     }
 
     fn reference(x: &[f32], w: &[f32], rows: usize, inputs: usize, outputs: usize) -> Vec<f64> {

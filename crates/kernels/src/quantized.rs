@@ -309,20 +309,13 @@ impl QuantizedMatrix {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn numbers(count: usize, seed: u32) -> impl Iterator<Item = u32> {
-        let mut state = seed;
-        (0..count).map(move |_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            state >> 8
-        })
-    }
+    use crate::noise::words;
 
     #[test]
     fn products_match_their_definition() {
         for (rows, inputs, outputs) in [(1, 1, 1), (7, 30, 65), (50, 128, 64), (100, 33, 130)] {
-            let x: Vec<f32> = numbers(rows * inputs, 3).map(|v| v as f32 / (1 << 22) as f32 - 1.5).collect();
-            let weights: Vec<i8> = numbers(inputs * outputs, 4).map(|v| v as i8).collect();
+            let x: Vec<f32> = words(rows * inputs, 3).map(|v| v as f32 / (1 << 22) as f32 - 1.5).collect();
+            let weights: Vec<i8> = words(inputs * outputs, 4).map(|v| v as i8).collect();
             let bias: Vec<f32> = (0..outputs).map(|o| o as f32 * 0.1).collect();
             let factors: Vec<f32> = (0..outputs).map(|o| 1.0 - o as f32 * 0.01).collect();
             let grid = Grid::covering(Range::of(&x));

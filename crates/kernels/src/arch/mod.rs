@@ -233,18 +233,7 @@ pub(crate) fn panel_count(columns: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn noise(count: usize, seed: u32) -> impl Iterator<Item = u32> {
-        let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-        (0..count).map(move |_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            state >> 8
-        })
-    }
-
-    fn floats(count: usize, seed: u32) -> Vec<f32> {
-        noise(count, seed).map(|v| v as f32 / (1 << 22) as f32 - 2.0).collect()
-    }
+    use crate::noise::{floats, words};
 
     #[test]
     fn tiles_of_integers_have_the_same_sums_on_every_instruction_set() {
@@ -261,8 +250,8 @@ mod tests {
                         _ => v as i32 % (2 * largest) - largest,
                     };
                     let weight = |v: u32| if extreme { [127, -127][v as usize % 2] } else { v as i8 };
-                    let a: Vec<i16> = noise(rows * depth, 1).map(|v| input(v) as i16).collect();
-                    let panel: Vec<i8> = noise(depth * PANEL, 2).map(weight).collect();
+                    let a: Vec<i16> = words(rows * depth, 1).map(|v| input(v) as i16).collect();
+                    let panel: Vec<i8> = words(depth * PANEL, 2).map(weight).collect();
                     let (ones, columns) = ([1.0; PANEL], PANEL);
                     let mut got = vec![0.0; rows * PANEL];
                     let tile = Tile {
@@ -311,7 +300,7 @@ mod tests {
 
                 // Whatever bits, but for numbers that are none.
                 let halves: Vec<f16> =
-                    noise(len, 4).map(|v| f16::from_bits(v as u16)).filter(|v| !v.is_nan()).collect();
+                    words(len, 4).map(|v| f16::from_bits(v as u16)).filter(|v| !v.is_nan()).collect();
                 let mut wide = vec![0.0; halves.len()];
                 widen(isa, &halves, &mut wide);
                 for (got, half) in wide.iter().zip(&halves) {

@@ -338,14 +338,7 @@ mod neon {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn numbers(count: usize, seed: u32) -> impl Iterator<Item = u32> {
-        let mut state = seed;
-        (0..count).map(move |_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            state >> 8
-        })
-    }
+    use crate::noise::words;
 
     #[test]
     fn sums_are_exact_on_every_instruction_set() {
@@ -354,8 +347,8 @@ mod tests {
                 // Random bytes, and the extremes that 16-bit sums could not hold, of unsigned and of signed bytes.
                 for extreme in [false, true] {
                     let a: Vec<u8> =
-                        numbers(rows * depth, 1).map(|v| if extreme { 255 } else { v as u8 }).collect();
-                    let group: Vec<i8> = numbers(depth * GROUP, 2)
+                        words(rows * depth, 1).map(|v| if extreme { 255 } else { v as u8 }).collect();
+                    let group: Vec<i8> = words(depth * GROUP, 2)
                         .enumerate()
                         .map(|(i, v)| match (extreme, i / QUAD % 2) {
                             (false, _) => v as i8,
