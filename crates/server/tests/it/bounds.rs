@@ -90,7 +90,7 @@ async fn jobs_that_take_too_long() {
     let answer = app.transcribe(&[("model", "slow")]).await;
     assert_eq!(answer.error(504)["code"], "timeout");
     assert_eq!(answer.header("x-should-retry"), "false");
-    app.seen.cancellation().await;
+    app.all_stopped().await;
     let events = app.transcribe(&[("model", "slow"), ("stream", "true")]).await.events();
     assert!(events[1]["error"]["message"].as_str().unwrap().contains("request_time"), "{events:?}");
 }
@@ -106,7 +106,7 @@ async fn more_requests_than_places() {
     assert_eq!(answer.header("retry-after"), "1");
     assert!(error["message"].as_str().unwrap().contains("max_requests"), "{error}");
     drop(streaming);
-    app.seen.cancellation().await;
+    app.all_stopped().await;
     assert_eq!(app.transcribe(&[]).await.status, 200, "the place is free again");
 }
 

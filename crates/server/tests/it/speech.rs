@@ -211,7 +211,7 @@ async fn speech_that_takes_too_long() {
         app.speak(&json!({"model": "slow", "stream_format": "sse", "response_format": "wav"})).await.events();
     let last: &Value = events.last().unwrap();
     assert!(last["error"]["message"].as_str().unwrap().contains("request_time"), "{events:?}");
-    app.seen.cancellation().await;
+    app.all_stopped().await;
 }
 
 #[tokio::test]
@@ -221,6 +221,6 @@ async fn places_are_shared_with_transcriptions() {
     let speaking = app.router.clone().oneshot(json_request(SPEECH, body.to_string())).await.unwrap();
     app.transcribe(&[]).await.error(429);
     drop(speaking);
-    app.seen.cancellation().await;
+    app.all_stopped().await;
     assert_eq!(app.transcribe(&[]).await.status, 200);
 }

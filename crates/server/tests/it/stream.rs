@@ -73,7 +73,7 @@ async fn a_client_that_leaves_stops_its_job() {
     let request = form(TRANSCRIPTIONS, &[("model", "slow")], Some(&sound()));
     let answer = tokio::time::timeout(Duration::from_millis(200), app.send(request)).await;
     assert!(answer.is_err(), "the job was to wait for its cancellation");
-    app.seen.cancellation().await;
+    app.all_stopped().await;
 }
 
 #[tokio::test]

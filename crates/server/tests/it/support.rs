@@ -49,7 +49,7 @@ impl Seen {
         self.options.lock().unwrap().is_none() && self.speech.lock().unwrap().is_none()
     }
 
-    /// Waits until a job was told to stop.
+    /// Waits until a job that had reached its model was told to stop.
     pub(crate) async fn cancellation(&self) {
         tokio::time::timeout(Duration::from_secs(10), async {
             while !self.cancelled.load(Ordering::Acquire) {
@@ -326,6 +326,18 @@ pub(crate) async fn send(router: Router, request: Request<Body>) -> Answer {
 }
 
 impl App {
+    /// Waits until no job is under way. Those of the model `slow` end only when they are told to stop, before they reach it
+    /// or there.
+    pub(crate) async fn all_stopped(&self) {
+        tokio::time::timeout(Duration::from_secs(10), async {
+            while self.engine.jobs() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+        .expect("the job goes on though nobody waits for it");
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         send(self.router.clone(), request).await
     }
