@@ -2,8 +2,8 @@
 //!
 //! Few rows (a decoder step): each panel is read once and used for all rows while it is in the first-level cache; the
 //! panels are shared out. Many rows (the encoder): blocks of [`BLOCK_ROWS`] rows are shared out; a block's A is packed
-//! into strips, and blocks of B of [`BLOCK_DEPTH`] by one panel, widened to f32 where needed, stay in the first-level
-//! cache while all strips pass.
+//! into strips, and for each block of B of [`BLOCK_DEPTH`] by one panel, widened to f32 where needed, all strips pass: a
+//! strip stays in the first-level cache, the block in the second.
 
 use std::cell::RefCell;
 
@@ -15,9 +15,11 @@ use crate::matrix::Epilogue;
 use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
 
-/// A panel of this depth takes 16 KB in f32: half of the first-level cache.
-const BLOCK_DEPTH: usize = 256;
-/// Rows whose packed A of BLOCK_DEPTH takes 96 KB of the second-level cache.
+/// A strip of this depth takes 24 KB: three quarters of the first-level cache, and the panel streams past it from the
+/// second. Shallower blocks keep the panel in the first level as well, but each of them reads and writes C once more, which
+/// costs more than that saves.
+const BLOCK_DEPTH: usize = 1024;
+/// Rows whose packed A of BLOCK_DEPTH takes 384 KB of the second-level cache.
 const BLOCK_ROWS: usize = 96;
 /// Rows that a block has at least, where there are as many.
 const LEAST_ROWS: usize = 4 * TILE_ROWS;

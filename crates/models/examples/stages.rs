@@ -72,15 +72,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Operations of a full window, a multiplication and an addition counted as two: the convolutions, the layers' products,
-/// and attention of all positions to all.
+/// Operations of encoding a full window, a multiplication and an addition counted as two: the convolutions, the layers'
+/// products, attention of all positions to all, and what the decoder's layers will attend to.
 fn encoder_operations(config: &Config) -> f64 {
-    let [positions, mels, width, ffn, layers] =
-        [config.audio_positions, config.n_mels, config.width, config.ffn_width, config.encoder_layers]
-            .map(|n| n as f64);
+    let [positions, mels, width, ffn] =
+        [config.audio_positions, config.n_mels, config.width, config.ffn_width].map(|n| n as f64);
     let convolutions = 3.0 * (2.0 * positions * mels * width + positions * width * width);
     let layer = positions * (4.0 * width * width + 2.0 * width * ffn) + 2.0 * positions * positions * width;
-    2.0 * (convolutions + layers * layer)
+    let cross_key_values = 2.0 * positions * width * width;
+    let layers = config.encoder_layers as f64 * layer + config.decoder_layers as f64 * cross_key_values;
+    2.0 * (convolutions + layers)
 }
 
 /// Weights that a step reads: the layers' own attention, their queries and outputs of attention to the audio, their
