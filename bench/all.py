@@ -2,7 +2,8 @@
 
     python3 bench/all.py FOLDER --long RECORDING [--language en] [--whisper-cpp PATH --ggml FILE...] [--only transcribe load]
 
-FOLDER holds recordings of one language. What was measured before and is not measured now keeps its place in the report."""
+FOLDER holds recordings of one language. What was measured before and is not measured now keeps its place in the report; with
+another model (--model-path, --ggml, --label) and --only transcribe its table comes beside those of the others."""
 import argparse
 import pathlib
 import subprocess
@@ -23,7 +24,8 @@ def benchmarks(args):
         peers += ["--openai-whisper", args.openai_whisper, "--pt", args.pt]
     model = ["--model-path", args.model_path] if args.model_path else []
     return {
-        "transcribe": ["transcribe.py", args.folder, args.long, *language, *threads, *model, *peers, "--rounds", args.rounds],
+        f"transcribe-{args.label}": ["transcribe.py", args.folder, args.long, *language, *threads, *model, *peers,
+                                     "--rounds", args.rounds],
         "load": ["load.py", args.folder, "--long", args.long, *language, *threads, *model, "--seconds", args.seconds],
         "large": ["large.py", *threads, "--rounds", args.rounds],
         "speak": ["speak.py", "--rounds", args.rounds],
@@ -48,6 +50,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=60, help="of each measurement under load")
+    parser.add_argument("--label", default="whisper-base", help="the model's name, for the table of transcribe")
     parser.add_argument("--model-path", help="CTranslate2 folder that all but whisper.cpp read (default: whisper-base, fetched)")
     parser.add_argument("--whisper-cpp", help="path of whisper-cli")
     parser.add_argument("--ggml", nargs="*", default=[], help="ggml files for whisper-cli")
@@ -61,7 +64,7 @@ def main():
     if not args.only or "throughput" in args.only:
         throughput(args)
     for name, (script, *arguments) in benchmarks(args).items():
-        if args.only and name not in args.only:
+        if args.only and name.split("-")[0] not in args.only:
             continue
         print(f"== {name}", flush=True)
         command = [sys.executable, ROOT / "bench" / script, *arguments, "--json", RESULTS / f"{name}.json"]

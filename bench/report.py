@@ -60,7 +60,7 @@ def throughput(text):
     return f"What the machine can do and what the kernels reach of it:\n\n```text\n{text.strip()}\n```"
 
 
-def transcribe(results):
+def transcribe(results, model):
     first = results.pop("first line")
     seconds = {group: {name: statistics.median(r["seconds"]) / r["audio"] for name, r in runs.items()}
                for group, runs in results.items()}
@@ -70,10 +70,10 @@ def transcribe(results):
              f"{peak[name]:.0f} MiB", f"{first[name]:.2f} s"] for name in programs]
     audio = ", ".join(f"{group}: {next(iter(results[group].values()))['audio']:.0f} s" for group in groups)
     return "\n\n".join([
-        f"Seconds of a whole process for a second of audio, and the ratio to the first line ({audio}); peak memory; time from the "
-        "start of the process to its first line of the shortest recording:",
+        f"Listening with {model}: seconds of a whole process for a second of audio, and the ratio to the first line ({audio}); "
+        "peak memory; time from the start of the process to its first line of the shortest recording:",
         table(["", *groups, "peak memory", "first line"], rows),
-        bars(seconds, "transcribe", "Seconds of computing a second of audio, by length of the recordings",
+        bars(seconds, f"transcribe-{model}", f"Seconds of computing a second of audio with {model}, by length of the recordings",
              "seconds a second of audio"),
     ])
 
@@ -165,7 +165,9 @@ def main():
     parts = [f"Machine: {machine()}."]
     if (results / "throughput.txt").exists():
         parts.append(throughput((results / "throughput.txt").read_text()))
-    for part in [transcribe, load, large, speak, chattts, dropin]:
+    for file in sorted(results.glob("transcribe-*.json")):
+        parts.append(transcribe(json.loads(file.read_text()), file.stem.split("-", 1)[1]))
+    for part in [load, large, speak, chattts, dropin]:
         file = results / f"{part.__name__}.json"
         if file.exists():
             parts.append(part(json.loads(file.read_text())))

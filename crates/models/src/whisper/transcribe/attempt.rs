@@ -35,24 +35,22 @@ pub(super) struct Attempts<'a> {
     pub(super) is_spoken: &'a dyn Fn() -> bool,
 }
 
-/// A fitted window's text is believed from this mean log probability on. Below it are the windows that come out worse
-/// than wider ones: hard speech, and most of what is less than three seconds long.
-const FITTED_AVG_LOGPROB: f32 = -0.7;
-
 /// Fast speech has 25 characters a second in alphabets, less in other scripts.
 const MAX_CHARACTERS_PER_S: f64 = 35.0;
 
 impl Attempts<'_> {
-    /// The attempt at the first temperature on a fitted window; `None` if a wider window should be heard.
+    /// The attempt at the first temperature on a fitted window; `None` if a wider window should be heard, as its mean log
+    /// probability is below `believed_from` or its text not what somebody says.
     pub(super) fn fitted(
         &self,
         decoder: &mut dyn WindowDecoder,
         prompt: &Prompt,
+        believed_from: f32,
         seed: u64,
     ) -> Result<Option<Attempt>, Error> {
         let temperature = self.options.temperatures.first().copied().unwrap_or_default();
         let attempt = self.at(decoder, prompt, temperature, seed)?;
-        let limit = FITTED_AVG_LOGPROB.max(self.options.logprob_threshold.unwrap_or(FITTED_AVG_LOGPROB));
+        let limit = self.options.logprob_threshold.unwrap_or(believed_from).max(believed_from);
         let believed = attempt.avg_logprob >= limit
             && !self.is_repetitive(&attempt)
             && !self.is_hurried(&attempt)
