@@ -1,5 +1,6 @@
 //! AVX2 with FMA and F16C, and AVX-512 with VNNI.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use half::f16;
@@ -173,6 +174,7 @@ pub(crate) unsafe fn tile_i8_vnni(t: &Tile<i16>, scales: Scales, panel: *const i
 unsafe fn tile_i8_vnni_rows<const ROWS: usize>(t: &Tile<i16>, scales: Scales, panel: *const i8) {
     // Even and odd pairs are summed apart, so that a tile of few rows does not wait for its own last sum.
     let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
+    let rows: [*const i16; ROWS] = std::array::from_fn(|r| t.a.wrapping_add(r * t.a_row));
     let pairs = t.depth / 2;
     let ahead = t.streamed && ROWS > FAR_SIGHTED_ROWS_I8;
     let add_pair = |sums: &mut [[__m512i; 2]; ROWS], which: usize, pair: usize| {
@@ -183,9 +185,8 @@ unsafe fn tile_i8_vnni_rows<const ROWS: usize>(t: &Tile<i16>, scales: Scales, pa
                 _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD));
             }
             let b = _mm512_cvtepi8_epi16(_mm256_loadu_si256(at.cast()));
-            for (r, sum) in sums.iter_mut().enumerate() {
-                let x = _mm_loadu_si32(t.a.add(r * t.a_row + 2 * pair).cast());
-                sum[which] = _mm512_dpwssd_epi32(sum[which], _mm512_broadcastd_epi32(x), b);
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                sum[which] = add_products_of_pairs(sum[which], b, row, 4 * pair);
             }
         }
     };
@@ -211,6 +212,30 @@ unsafe fn tile_i8_vnni_rows<const ROWS: usize>(t: &Tile<i16>, scales: Scales, pa
         }
         finish(t, &scaled);
     }
+}
+
+/// `sums` and, in each lane, the products of its pair of `b` with the pair of words `at` bytes behind `row`.
+///
+/// In assembly, as LLVM takes the intrinsic apart into a product and a sum, which need twice the instructions.
+///
+/// # Safety
+/// Four bytes can be read there; the CPU has AVX-512 F and VNNI.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn add_products_of_pairs(sums: __m512i, b: __m512i, row: *const i16, at: usize) -> __m512i {
+    let mut sums = sums;
+    // SAFETY: reads the four bytes that the caller grants and writes nothing but `sums`.
+    unsafe {
+        asm!(
+            "vpdpwssd {sums}, {b}, dword ptr [{row} + {at}]{{1to16}}",
+            sums = inout(zmm_reg) sums,
+            b = in(zmm_reg) b,
+            row = in(reg) row,
+            at = in(reg) at,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    sums
 }
 
 /// Adds, applies the epilogue and writes a tile's rows.
