@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use half::f16;
 
+use crate::arch::rows::{add_weighted, products};
 use crate::arch::{self, TILE_ROWS, Tile, panel_count};
 use crate::cpu::Isa;
 use crate::elementwise;
@@ -397,7 +398,18 @@ pub fn attend_cache(
     values: &[f32],
     out: &mut [f32],
 ) {
-    let isa = Isa::current();
+    attend_cache_with(Isa::current(), queries, scale, heads, past, [keys, values], out);
+}
+
+fn attend_cache_with(
+    isa: Isa,
+    queries: &[f32],
+    scale: f32,
+    heads: usize,
+    past: &[&[u32]],
+    [keys, values]: [&[f32]; 2],
+    out: &mut [f32],
+) {
     let width = queries.len() / past.len().max(1);
     let dim = width / heads;
     assert!(queries.len() == past.len() * width && out.len() == queries.len() && dim * heads == width);
@@ -408,14 +420,12 @@ pub fn attend_cache(
         for (i, out) in out.chunks_exact_mut(dim).enumerate() {
             let (row, head) = ((task * share + i) / heads, (task * share + i) % heads);
             let query = &queries[row * width + head * dim..][..dim];
-            let at = |place: &u32| *place as usize * width + head * dim;
-            weights.clear();
-            weights.extend(past[row].iter().map(|p| scale * arch::dot(isa, query, &keys[at(p)..][..dim])));
+            let at = |i: usize| past[row][i] as usize * width + head * dim;
+            weights.resize(past[row].len(), 0.0);
+            products(isa, query, keys, at, scale, &mut weights);
             elementwise::softmax(&mut weights);
             out.fill(0.0);
-            for (weight, place) in weights.iter().zip(past[row]) {
-                arch::add_scaled(isa, *weight, &values[at(place)..][..dim], out);
-            }
+            add_weighted(isa, &weights, values, at, out);
         }
     });
 }
@@ -546,14 +556,19 @@ mod tests {
 
     #[test]
     fn cached_rows_see_their_own_past() {
-        let (heads, dim) = (4, 16);
+        for (isa, dim) in Isa::available().into_iter().flat_map(|isa| [16, 64, 75].map(|dim| (isa, dim))) {
+            cached_rows(isa, 4, dim);
+        }
+    }
+
+    fn cached_rows(isa: Isa, heads: usize, dim: usize) {
         let width = heads * dim;
         for places in [3, 400] {
             let (q, k, v) = (floats(2 * width, 6), floats(places * width, 7), floats(places * width, 8));
             let all: Vec<u32> = (0..places as u32).rev().collect();
             let past = [&all[..], &all[1..2]];
             let mut out = vec![0.0; 2 * width];
-            attend_cache(&q, 0.25, heads, &past, &k, &v, &mut out);
+            attend_cache_with(isa, &q, 0.25, heads, &past, [&k, &v], &mut out);
             for (row, past) in past.iter().enumerate() {
                 for head in 0..heads {
                     let part = |x: &'static str, i: u32| {
@@ -564,7 +579,10 @@ mod tests {
                     let values: Vec<_> = past.iter().map(|&i| part("v", i)).collect();
                     let want = reference(&q[row * width + head * dim..][..dim], &keys, &values, 0.25);
                     for (got, want) in out[row * width + head * dim..].iter().zip(want) {
-                        assert!((f64::from(*got) - want).abs() < 1e-5);
+                        assert!(
+                            (f64::from(*got) - want).abs() < 1e-5,
+                            "{isa:?}, {dim}: {got}, expected {want}"
+                        );
                     }
                 }
             }

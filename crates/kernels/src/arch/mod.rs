@@ -191,34 +191,6 @@ pub(crate) fn gelu(isa: Isa, values: &mut [f32]) {
     }
 }
 
-/// Dot product; the slices are equally long.
-pub(crate) fn dot(isa: Isa, a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(a.len(), b.len());
-    match isa {
-        // SAFETY: `isa` was only made because the CPU has it.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::dot(a, b) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "aarch64")]
-        Isa::Neon | Isa::NeonDotprod => unsafe { neon::dot(a, b) },
-        _ => a.iter().zip(b).map(|(a, b)| a * b).sum(),
-    }
-}
-
-/// `to += factor * from`; the slices are equally long.
-pub(crate) fn add_scaled(isa: Isa, factor: f32, from: &[f32], to: &mut [f32]) {
-    assert_eq!(from.len(), to.len());
-    match isa {
-        // SAFETY: `isa` was only made because the CPU has it.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::add_scaled(factor, from, to) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "aarch64")]
-        Isa::Neon | Isa::NeonDotprod => unsafe { neon::add_scaled(factor, from, to) },
-        _ => to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from),
-    }
-}
-
 /// Coefficients of the error function's approximation for x >= 0, absolute error at most 1.5e-7
 /// (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26): `1 - t (a1 + t (a2 + ...)) exp(-x^2)`,
 /// `t = 1 / (1 + p x)`.
@@ -305,23 +277,6 @@ mod tests {
                 widen(isa, &halves, &mut wide);
                 for (got, half) in wide.iter().zip(&halves) {
                     assert_eq!(got.to_bits(), half.to_f32().to_bits(), "{isa:?}: {half} of {len} numbers");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn sums_of_rows_match_their_definition_on_every_instruction_set() {
-        for isa in Isa::available() {
-            for len in 0..40 {
-                let (a, b) = (floats(len, 5), floats(len, 6));
-                let want: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-                let got = f64::from(dot(isa, &a, &b));
-                assert!((got - want).abs() < 2e-5, "{isa:?}, {len} numbers: {got}, expected {want}");
-                let mut sum = b.clone();
-                add_scaled(isa, 0.7, &a, &mut sum);
-                for ((got, a), b) in sum.iter().zip(&a).zip(&b) {
-                    assert!((got - (0.7 * a + b)).abs() < 1e-6, "{isa:?}, {len} numbers: {got}, {a}, {b}");
                 }
             }
         }

@@ -427,36 +427,3 @@ pub(crate) unsafe fn widen(from: &[f16], to: &mut [f32]) {
         *to = from.to_f32();
     }
 }
-
-/// # Safety
-/// The CPU has NEON; `b` is as long as `a`.
-#[target_feature(enable = "neon")]
-pub(crate) unsafe fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let ((a8, a_rest), (b8, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    let mut sums = [vdupq_n_f32(0.0); 2];
-    for (a, b) in a8.iter().zip(b8) {
-        // SAFETY: both have eight numbers.
-        let (a, b) = unsafe { (f32::load8(a.as_ptr()), f32::load8(b.as_ptr())) };
-        sums = [vfmaq_f32(sums[0], a[0], b[0]), vfmaq_f32(sums[1], a[1], b[1])];
-    }
-    vaddvq_f32(vaddq_f32(sums[0], sums[1])) + rest
-}
-
-/// # Safety
-/// The CPU has NEON; `to` is as long as `from`.
-#[target_feature(enable = "neon")]
-pub(crate) unsafe fn add_scaled(factor: f32, from: &[f32], to: &mut [f32]) {
-    let (from4, from_rest) = from.as_chunks::<4>();
-    let (to4, to_rest) = to.as_chunks_mut::<4>();
-    for (to, from) in to4.iter_mut().zip(from4) {
-        // SAFETY: both have four numbers.
-        unsafe {
-            let sum = vfmaq_n_f32(vld1q_f32(to.as_ptr()), vld1q_f32(from.as_ptr()), factor);
-            vst1q_f32(to.as_mut_ptr(), sum);
-        }
-    }
-    for (to, from) in to_rest.iter_mut().zip(from_rest) {
-        *to += factor * from;
-    }
-}

@@ -1,4 +1,4 @@
-//! A vector against rows that lie one after the other: its products with each, and their weighted sum.
+//! A vector against rows: its products with each, and their weighted sum. `at` tells where each row begins.
 
 use crate::cpu::Isa;
 use crate::panels::Element;
@@ -18,37 +18,50 @@ impl<T: Element> Load for T {}
 pub(crate) trait Number: Element + Load {}
 impl<T: Element + Load> Number for T {}
 
-/// `out[i] = scale * query . rows[i]`; `rows` is `[out.len(), query.len()]`.
-pub(crate) fn products<T: Number>(isa: Isa, query: &[f32], rows: &[T], scale: f32, out: &mut [f32]) {
-    assert_eq!(rows.len(), out.len() * query.len());
+/// `out[i] = scale * query . row i`, which is `rows[at(i)..][..query.len()]`.
+pub(crate) fn products<T: Number>(
+    isa: Isa,
+    query: &[f32],
+    rows: &[T],
+    at: impl Fn(usize) -> usize + Copy,
+    scale: f32,
+    out: &mut [f32],
+) {
+    assert!((0..out.len()).all(|r| at(r) + query.len() <= rows.len()), "a row is not there");
     match isa {
         // SAFETY: `isa` was only made because the CPU has it; sizes were checked above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::products(query, rows, scale, out) },
+        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::products(query, rows, at, scale, out) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon | Isa::NeonDotprod => unsafe { neon::products(query, rows, scale, out) },
+        Isa::Neon | Isa::NeonDotprod => unsafe { neon::products(query, rows, at, scale, out) },
         _ => {
-            for (out, row) in out.iter_mut().zip(rows.chunks_exact(query.len().max(1))) {
-                *out = scale * query.iter().zip(row).map(|(a, b)| a * b.to_f32()).sum::<f32>();
+            for (r, out) in out.iter_mut().enumerate() {
+                *out = scale * query.iter().zip(&rows[at(r)..]).map(|(a, b)| a * b.to_f32()).sum::<f32>();
             }
         }
     }
 }
 
-/// `out += weights[0] rows[0] + weights[1] rows[1] + ...`; `rows` is `[weights.len(), out.len()]`.
-pub(crate) fn add_weighted<T: Number>(isa: Isa, weights: &[f32], rows: &[T], out: &mut [f32]) {
-    assert_eq!(rows.len(), out.len() * weights.len());
+/// `out += weights[0] row 0 + weights[1] row 1 + ...`; row i is `rows[at(i)..][..out.len()]`.
+pub(crate) fn add_weighted<T: Number>(
+    isa: Isa,
+    weights: &[f32],
+    rows: &[T],
+    at: impl Fn(usize) -> usize + Copy,
+    out: &mut [f32],
+) {
+    assert!((0..weights.len()).all(|r| at(r) + out.len() <= rows.len()), "a row is not there");
     match isa {
         // SAFETY: `isa` was only made because the CPU has it; sizes were checked above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::add_weighted(weights, rows, out) },
+        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::add_weighted(weights, rows, at, out) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon | Isa::NeonDotprod => unsafe { neon::add_weighted(weights, rows, out) },
+        Isa::Neon | Isa::NeonDotprod => unsafe { neon::add_weighted(weights, rows, at, out) },
         _ => {
-            for (weight, row) in weights.iter().zip(rows.chunks_exact(out.len().max(1))) {
-                out.iter_mut().zip(row).for_each(|(out, v)| *out += weight * v.to_f32());
+            for (r, weight) in weights.iter().enumerate() {
+                out.iter_mut().zip(&rows[at(r)..]).for_each(|(out, v)| *out += weight * v.to_f32());
             }
         }
     }
@@ -93,9 +106,15 @@ mod x86 {
     }
 
     /// # Safety
-    /// The CPU has AVX2, FMA and F16C; `rows` is `[out.len(), query.len()]`.
+    /// The CPU has AVX2, FMA and F16C; as many rows are there as numbers of `out`.
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) unsafe fn products<T: Element + Load>(query: &[f32], rows: &[T], scale: f32, out: &mut [f32]) {
+    pub(super) unsafe fn products<T: Element + Load>(
+        query: &[f32],
+        rows: &[T],
+        at: impl Fn(usize) -> usize + Copy,
+        scale: f32,
+        out: &mut [f32],
+    ) {
         let (dim, whole) = (query.len(), query.len() / LANES * LANES);
         let rest = |row: &[T]| -> f32 {
             query[whole..].iter().zip(&row[whole..]).map(|(a, b)| a * b.to_f32()).sum()
@@ -104,12 +123,13 @@ mod x86 {
         let mut first = 0;
         for out in &mut groups {
             let mut sums = [_mm256_setzero_ps(); SIDE_BY_SIDE];
+            let begins: [usize; SIDE_BY_SIDE] = std::array::from_fn(|i| at(first + i));
             for k in (0..whole).step_by(LANES) {
                 // SAFETY: k + LANES <= dim, and the group's rows are there.
                 unsafe {
                     let q = _mm256_loadu_ps(query.as_ptr().add(k));
-                    for (i, sum) in sums.iter_mut().enumerate() {
-                        *sum = _mm256_fmadd_ps(q, T::load(rows.as_ptr().add((first + i) * dim + k)), *sum);
+                    for (sum, begin) in sums.iter_mut().zip(begins) {
+                        *sum = _mm256_fmadd_ps(q, T::load(rows.as_ptr().add(begin + k)), *sum);
                     }
                 }
             }
@@ -118,13 +138,13 @@ mod x86 {
             let total = _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps::<1>(pairs));
             // SAFETY: the group has four places.
             unsafe { _mm_storeu_ps(out.as_mut_ptr(), total) };
-            for (i, out) in out.iter_mut().enumerate() {
-                *out = scale * (*out + rest(&rows[(first + i) * dim..][..dim]));
+            for (out, begin) in out.iter_mut().zip(begins) {
+                *out = scale * (*out + rest(&rows[begin..][..dim]));
             }
             first += SIDE_BY_SIDE;
         }
-        for (out, row) in groups.into_remainder().iter_mut().zip(rows[first * dim..].chunks_exact(dim.max(1)))
-        {
+        for (i, out) in groups.into_remainder().iter_mut().enumerate() {
+            let row = &rows[at(first + i)..][..dim];
             let mut sum = _mm256_setzero_ps();
             for k in (0..whole).step_by(LANES) {
                 // SAFETY: k + LANES <= dim, the length of both.
@@ -141,22 +161,28 @@ mod x86 {
     }
 
     /// # Safety
-    /// The CPU has AVX2, FMA and F16C; `rows` is `[weights.len(), out.len()]`.
+    /// The CPU has AVX2, FMA and F16C; as many rows are there as weights.
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) unsafe fn add_weighted<T: Element + Load>(weights: &[f32], rows: &[T], out: &mut [f32]) {
+    pub(super) unsafe fn add_weighted<T: Element + Load>(
+        weights: &[f32],
+        rows: &[T],
+        at: impl Fn(usize) -> usize + Copy,
+        out: &mut [f32],
+    ) {
         let (dim, mut column) = (out.len(), 0);
         // SAFETY: each call's columns are within the rows and `out`.
         unsafe {
             while column + 8 * LANES <= dim {
-                add_columns::<T, 8>(weights, rows, column, out);
+                add_columns::<T, 8>(weights, rows, at, column, out);
                 column += 8 * LANES;
             }
             while column + LANES <= dim {
-                add_columns::<T, 1>(weights, rows, column, out);
+                add_columns::<T, 1>(weights, rows, at, column, out);
                 column += LANES;
             }
         }
-        for (weight, row) in weights.iter().zip(rows.chunks_exact(dim.max(1))) {
+        for (r, weight) in weights.iter().enumerate() {
+            let row = &rows[at(r)..][..dim];
             out[column..].iter_mut().zip(&row[column..]).for_each(|(out, v)| *out += weight * v.to_f32());
         }
     }
@@ -170,18 +196,18 @@ mod x86 {
     unsafe fn add_columns<T: Load, const REGISTERS: usize>(
         weights: &[f32],
         rows: &[T],
+        at: impl Fn(usize) -> usize,
         column: usize,
         out: &mut [f32],
     ) {
-        let dim = out.len();
         // SAFETY: by the contract, here and below.
         let mut sums: [__m256; REGISTERS] =
             std::array::from_fn(|i| unsafe { _mm256_loadu_ps(out.as_ptr().add(column + i * LANES)) });
         for (r, &weight) in weights.iter().enumerate() {
-            let weight = _mm256_set1_ps(weight);
+            let (weight, begin) = (_mm256_set1_ps(weight), at(r) + column);
             for (i, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: as above.
-                let row = unsafe { T::load(rows.as_ptr().add(r * dim + column + i * LANES)) };
+                let row = unsafe { T::load(rows.as_ptr().add(begin + i * LANES)) };
                 *sum = _mm256_fmadd_ps(weight, row, *sum);
             }
         }
@@ -205,30 +231,36 @@ mod neon {
     const SIDE_BY_SIDE: usize = 4;
 
     /// # Safety
-    /// The CPU has NEON; `rows` is `[out.len(), query.len()]`.
+    /// The CPU has NEON; as many rows are there as numbers of `out`.
     #[target_feature(enable = "neon")]
-    pub(super) unsafe fn products<T: Element + Load>(query: &[f32], rows: &[T], scale: f32, out: &mut [f32]) {
-        let dim = query.len();
+    pub(super) unsafe fn products<T: Element + Load>(
+        query: &[f32],
+        rows: &[T],
+        at: impl Fn(usize) -> usize + Copy,
+        scale: f32,
+        out: &mut [f32],
+    ) {
         let (fours, rest) = out.as_chunks_mut::<SIDE_BY_SIDE>();
-        let (rows_of_fours, rows_of_rest) = rows.split_at(fours.len() * SIDE_BY_SIDE * dim);
-        // SAFETY: passed on; as many rows as numbers of `out`.
+        let first_of_rest = fours.len() * SIDE_BY_SIDE;
+        // SAFETY: passed on.
         unsafe {
-            for (out, rows) in fours.iter_mut().zip(rows_of_fours.chunks_exact((SIDE_BY_SIDE * dim).max(1))) {
-                *out = products_of(query, rows, scale);
+            for (i, out) in fours.iter_mut().enumerate() {
+                *out = products_of(query, rows, std::array::from_fn(|r| at(i * SIDE_BY_SIDE + r)), scale);
             }
-            for (out, row) in rest.iter_mut().zip(rows_of_rest.chunks_exact(dim.max(1))) {
-                [*out] = products_of(query, row, scale);
+            for (i, out) in rest.iter_mut().enumerate() {
+                [*out] = products_of(query, rows, [at(first_of_rest + i)], scale);
             }
         }
     }
 
     /// # Safety
-    /// The CPU has NEON; `rows` is `[ROWS, query.len()]`.
+    /// The CPU has NEON; the rows that begin at `begins` are there.
     #[inline]
     #[target_feature(enable = "neon")]
     unsafe fn products_of<T: Element + Load, const ROWS: usize>(
         query: &[f32],
         rows: &[T],
+        begins: [usize; ROWS],
         scale: f32,
     ) -> [f32; ROWS] {
         let (dim, whole) = (query.len(), query.len() / LANES * LANES);
@@ -237,36 +269,42 @@ mod neon {
             // SAFETY: k + LANES <= dim, and the rows are there.
             unsafe {
                 let [q0, q1] = f32::load8(query.as_ptr().add(k));
-                for (r, sum) in sums.iter_mut().enumerate() {
-                    let [v0, v1] = T::load8(rows.as_ptr().add(r * dim + k));
+                for (sum, begin) in sums.iter_mut().zip(begins) {
+                    let [v0, v1] = T::load8(rows.as_ptr().add(begin + k));
                     *sum = [vfmaq_f32(sum[0], q0, v0), vfmaq_f32(sum[1], q1, v1)];
                 }
             }
         }
         std::array::from_fn(|r| {
-            let rest = query[whole..].iter().zip(&rows[r * dim + whole..][..dim - whole]);
+            let rest = query[whole..].iter().zip(&rows[begins[r] + whole..][..dim - whole]);
             let rest: f32 = rest.map(|(q, v)| q * v.to_f32()).sum();
             scale * (vaddvq_f32(vaddq_f32(sums[r][0], sums[r][1])) + rest)
         })
     }
 
     /// # Safety
-    /// The CPU has NEON; `rows` is `[weights.len(), out.len()]`.
+    /// The CPU has NEON; as many rows are there as weights.
     #[target_feature(enable = "neon")]
-    pub(super) unsafe fn add_weighted<T: Element + Load>(weights: &[f32], rows: &[T], out: &mut [f32]) {
+    pub(super) unsafe fn add_weighted<T: Element + Load>(
+        weights: &[f32],
+        rows: &[T],
+        at: impl Fn(usize) -> usize + Copy,
+        out: &mut [f32],
+    ) {
         let (dim, mut column) = (out.len(), 0);
         // SAFETY: each call's columns are within the rows and `out`.
         unsafe {
             while column + 8 * LANES <= dim {
-                add_columns::<T, 8>(weights, rows, column, out);
+                add_columns::<T, 8>(weights, rows, at, column, out);
                 column += 8 * LANES;
             }
             while column + LANES <= dim {
-                add_columns::<T, 1>(weights, rows, column, out);
+                add_columns::<T, 1>(weights, rows, at, column, out);
                 column += LANES;
             }
         }
-        for (weight, row) in weights.iter().zip(rows.chunks_exact(dim.max(1))) {
+        for (r, weight) in weights.iter().enumerate() {
+            let row = &rows[at(r)..][..dim];
             out[column..].iter_mut().zip(&row[column..]).for_each(|(out, v)| *out += weight * v.to_f32());
         }
     }
@@ -280,17 +318,18 @@ mod neon {
     unsafe fn add_columns<T: Load, const PAIRS: usize>(
         weights: &[f32],
         rows: &[T],
+        at: impl Fn(usize) -> usize,
         column: usize,
         out: &mut [f32],
     ) {
-        let dim = out.len();
         // SAFETY: by the contract, here and below.
         let mut sums: [[float32x4_t; 2]; PAIRS] =
             std::array::from_fn(|i| unsafe { f32::load8(out.as_ptr().add(column + i * LANES)) });
         for (r, &weight) in weights.iter().enumerate() {
+            let begin = at(r) + column;
             for (i, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: as above.
-                let [v0, v1] = unsafe { T::load8(rows.as_ptr().add(r * dim + column + i * LANES)) };
+                let [v0, v1] = unsafe { T::load8(rows.as_ptr().add(begin + i * LANES)) };
                 *sum = [vfmaq_n_f32(sum[0], v0, weight), vfmaq_n_f32(sum[1], v1, weight)];
             }
         }

@@ -419,43 +419,6 @@ pub(crate) unsafe fn widen(from: &[f16], to: &mut [f32]) {
     }
 }
 
-/// # Safety
-/// The CPU has AVX2, FMA and F16C; `b` is as long as `a`.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) unsafe fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f32 = a8.remainder().iter().zip(b8.remainder()).map(|(a, b)| a * b).sum();
-    let mut sums = _mm256_setzero_ps();
-    for (a, b) in a8.zip(b8) {
-        // SAFETY: both have eight numbers.
-        sums = unsafe { _mm256_fmadd_ps(_mm256_loadu_ps(a.as_ptr()), _mm256_loadu_ps(b.as_ptr()), sums) };
-    }
-    let mut lanes = [0.0_f32; 8];
-    // SAFETY: `lanes` has eight numbers.
-    unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), sums) };
-    lanes.iter().sum::<f32>() + rest
-}
-
-/// # Safety
-/// The CPU has AVX2, FMA and F16C; `to` is as long as `from`.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) unsafe fn add_scaled(factor: f32, from: &[f32], to: &mut [f32]) {
-    let factors = _mm256_set1_ps(factor);
-    let mut to8 = to.chunks_exact_mut(8);
-    let from8 = from.chunks_exact(8);
-    let rest = from8.remainder();
-    for (to, from) in (&mut to8).zip(from8) {
-        // SAFETY: both have eight numbers.
-        unsafe {
-            let sum = _mm256_fmadd_ps(factors, _mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(to.as_ptr()));
-            _mm256_storeu_ps(to.as_mut_ptr(), sum);
-        }
-    }
-    for (to, from) in to8.into_remainder().iter_mut().zip(rest) {
-        *to += factor * from;
-    }
-}
-
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn map8(values: &mut [f32], f: impl Fn(__m256) -> __m256) {

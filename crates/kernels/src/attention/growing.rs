@@ -135,12 +135,13 @@ fn attend_head<T: Number>(
     let dim = query.len();
     for (weights, block) in weights.chunks_mut(BLOCK).zip(blocks) {
         let keys = &block.keys[head * BLOCK * dim..][..weights.len() * dim];
-        products(isa, query, keys, scale, weights);
+        products(isa, query, keys, |r| r * dim, scale, weights);
     }
     elementwise::softmax(weights);
     out.fill(0.0);
     for (weights, block) in weights.chunks(BLOCK).zip(blocks) {
-        add_weighted(isa, weights, &block.values[head * BLOCK * dim..][..weights.len() * dim], out);
+        let values = &block.values[head * BLOCK * dim..][..weights.len() * dim];
+        add_weighted(isa, weights, values, |r| r * dim, out);
     }
 }
 
