@@ -11,13 +11,7 @@ use std::path::Path;
 use mynah_audio::DecodeLimits;
 use mynah_audio::mel::LogMel;
 use mynah_models::whisper::{Compute, Whisper};
-use mynah_models::{CancelFlag, Control, EncoderWindow, Observer, Task, TranscribeOptions, TranscriptEvent};
-
-struct Silent;
-
-impl Observer for Silent {
-    fn event(&mut self, _: TranscriptEvent) {}
-}
+use mynah_models::{CancelFlag, Control, EncoderWindow, Task, TranscribeOptions};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Greedy, as only some text is needed that belongs to the audio.
@@ -44,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in files {
         let decoded = mynah_audio::decode_file(Path::new(file), &DecodeLimits::default(), &|| false)?;
         let samples = &decoded.samples[..decoded.samples.len().min(30 * 16_000)];
-        let transcript = exact.transcribe(samples, &options, control, &mut Silent)?;
+        let transcript = exact.transcribe(samples, &options, control, &mut ())?;
         let tokenizer = exact.tokenizer();
         let task =
             if options.task == Task::Translate { tokenizer.translate() } else { tokenizer.transcribe() };

@@ -10,14 +10,8 @@ use std::time::Instant;
 
 use mynah_audio::DecodeLimits;
 use mynah_models::whisper::{Compute, Whisper};
-use mynah_models::{CancelFlag, Control, Observer, Task, TranscribeOptions, TranscriptEvent, VadOptions};
+use mynah_models::{CancelFlag, Control, Task, TranscribeOptions, VadOptions};
 use serde_json::json;
-
-struct Silent;
-
-impl Observer for Silent {
-    fn event(&mut self, _: TranscriptEvent) {}
-}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut options = TranscribeOptions::default();
@@ -51,12 +45,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in files {
         let decoded = mynah_audio::decode_file(Path::new(file), &DecodeLimits::default(), &|| false)?;
         let start = Instant::now();
-        let transcript = model.transcribe(
-            &decoded.samples,
-            &options,
-            Control::unpaced(&CancelFlag::new()),
-            &mut Silent,
-        )?;
+        let transcript =
+            model.transcribe(&decoded.samples, &options, Control::unpaced(&CancelFlag::new()), &mut ())?;
         let seconds = start.elapsed().as_secs_f64();
         eprintln!("{file}: {seconds:.2} s for {:.2} s", transcript.duration_s);
         let segments: Vec<_> = transcript

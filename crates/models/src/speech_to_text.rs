@@ -233,3 +233,8 @@ pub trait Observer {
     /// Something became known.
     fn event(&mut self, event: TranscriptEvent);
 }
+
+/// Nobody watches.
+impl Observer for () {
+    fn event(&mut self, _: TranscriptEvent) {}
+}

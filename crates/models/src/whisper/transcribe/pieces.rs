@@ -78,7 +78,8 @@ pub(super) fn side_by_side(
                     let recording = recording.until(piece.end);
                     let options = if number == 0 { options } else { later_options };
                     let walk = Walk::new(&recording, config, tokenizer, options, language, control);
-                    let segments = walk.run(piece.start, None, &mut Nobody);
+                    // They are told of once their turn comes.
+                    let segments = walk.run(piece.start, None, &mut ());
                     if segments.is_err() {
                         next.store(pieces.len(), Ordering::Relaxed);
                     }
@@ -120,13 +121,6 @@ fn in_order(
     }
     observer.event(TranscriptEvent::Progress(recording.duration_s()));
     Ok(segments)
-}
-
-/// Pieces are told of once their turn comes.
-struct Nobody;
-
-impl Observer for Nobody {
-    fn event(&mut self, _: TranscriptEvent) {}
 }
 
 #[cfg(test)]
