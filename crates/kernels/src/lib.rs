@@ -25,6 +25,7 @@ mod quantized;
 pub mod random;
 mod rotary;
 mod vectorize;
+mod vocabulary;
 
 pub use gemm::Float;
 pub use matrix::{Epilogue, Matrix, Precision};
@@ -32,3 +33,4 @@ pub use norm::{DepthwiseConv, LayerNorm, RmsNorm};
 pub use panels::PANEL;
 pub use quantized::{Finish, Grid, QuantizedMatrix, Range};
 pub use rotary::Rotary;
+pub use vocabulary::Vocabulary;

@@ -53,7 +53,7 @@ impl Roof {
 
     /// The arithmetic that a product of `precision` comes down to.
     fn gops(&self, precision: Precision) -> f64 {
-        if precision == Precision::Int8 { self.int_gops } else { self.f32_gops }
+        if matches!(precision, Precision::Int8 | Precision::Int16) { self.int_gops } else { self.f32_gops }
     }
 }
 
@@ -85,7 +85,7 @@ fn main() {
         ("logits, beam 5", 5, 512, 51865),
         ("logits, greedy", 1, 512, 51865),
     ] {
-        for precision in [Precision::F32, Precision::F16, Precision::Int8] {
+        for precision in [Precision::F32, Precision::F16, Precision::Int8, Precision::Int16] {
             let matrix = Matrix::pack(precision, outputs, inputs, fill);
             let x = vec![0.3; rows * inputs];
             let mut y = vec![0.0; rows * outputs];
@@ -115,7 +115,7 @@ fn main() {
 
 /// Steps through twenty layers of ChatTTS's size, whose weights come from memory each time.
 fn layers(roof: &Roof) {
-    for precision in [Precision::F32, Precision::F16, Precision::Int8] {
+    for precision in [Precision::F32, Precision::F16, Precision::Int8, Precision::Int16] {
         let layer = || {
             [(768, 2304), (768, 768), (768, 6144), (3072, 768)]
                 .map(|(inputs, outputs)| Matrix::pack(precision, outputs, inputs, fill))

@@ -18,7 +18,7 @@ pub(crate) mod x86;
 /// Rows of the tallest tile: 6 x 16 sums fill twelve of AVX2's sixteen registers.
 pub(crate) const TILE_ROWS: usize = 6;
 
-/// Largest magnitude that inputs of [`tile_i8`] are rounded to: its upper byte, rounded, is still an i8.
+/// Largest magnitude that inputs of [`Integer::tile`] are rounded to: its upper byte, rounded, is still an i8.
 pub(crate) const LARGEST_INPUT: i16 = i16::MAX - 128;
 
 /// What a tile reads beside the panel, and where it writes.
@@ -94,23 +94,67 @@ pub(crate) struct Scales {
     pub(crate) columns: *const f32,
 }
 
-/// `c = epilogue(a b scaled)` with `a` in i16 and the panel in i8, `[depth / 2][PANEL][2]`; `depth` is even.
-///
-/// # Safety
-/// See [`Tile`] (`a_step` is 1) and [`Scales`]; no input may exceed [`LARGEST_INPUT`] and no sum of products i32.
-pub(crate) unsafe fn tile_i8(isa: Isa, tile: &Tile<i16>, scales: Scales, panel: *const i8) {
-    // SAFETY: as in `tile_f32`.
-    unsafe {
-        match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => x86::tile_i8(tile, scales, panel),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => x86::tile_i8_vnni(tile, scales, panel),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => neon::tile_i8(tile, scales, panel),
-            #[cfg(target_arch = "aarch64")]
-            Isa::NeonDotprod => neon::tile_i8_dotprod(tile, scales, panel),
-            _ => scalar::tile_i8(tile, scales, panel),
+/// Weights that are integers.
+pub(crate) trait Integer: Copy + Default + Send + Sync + Into<i32> {
+    /// Largest magnitude that weights are rounded to.
+    const LARGEST: i16;
+
+    /// A rounded weight.
+    fn from_steps(steps: f32) -> Self;
+
+    /// `c = epilogue(a b scaled)` with `a` in i16 and the panel `[depth / 2][PANEL][2]`; `depth` is even.
+    ///
+    /// # Safety
+    /// See [`Tile`] (`a_step` is 1) and [`Scales`]; no input may exceed [`LARGEST_INPUT`] and no sum of products i32.
+    unsafe fn tile(isa: Isa, tile: &Tile<i16>, scales: Scales, panel: *const Self);
+}
+
+impl Integer for i8 {
+    const LARGEST: i16 = 127;
+
+    fn from_steps(steps: f32) -> Self {
+        steps as i8
+    }
+
+    unsafe fn tile(isa: Isa, tile: &Tile<i16>, scales: Scales, panel: *const Self) {
+        // SAFETY: as in `tile_f32`.
+        unsafe {
+            match isa {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => x86::tile_integers(tile, scales, panel),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512Vnni => x86::tile_integers_vnni(tile, scales, panel),
+                #[cfg(target_arch = "aarch64")]
+                Isa::Neon => neon::tile_integers(tile, scales, panel),
+                #[cfg(target_arch = "aarch64")]
+                Isa::NeonDotprod => neon::tile_i8_dotprod(tile, scales, panel),
+                _ => scalar::tile_integers(tile, scales, panel),
+            }
+        }
+    }
+}
+
+impl Integer for i16 {
+    /// Ten bits: two more in a weight are two fewer in an input, as sums have 32, and this is where errors balance.
+    const LARGEST: i16 = 511;
+
+    fn from_steps(steps: f32) -> Self {
+        steps as i16
+    }
+
+    unsafe fn tile(isa: Isa, tile: &Tile<i16>, scales: Scales, panel: *const Self) {
+        // SAFETY: as in `tile_f32`.
+        unsafe {
+            match isa {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => x86::tile_integers(tile, scales, panel),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512Vnni => x86::tile_integers_vnni(tile, scales, panel),
+                // The dot product is of bytes.
+                #[cfg(target_arch = "aarch64")]
+                Isa::Neon | Isa::NeonDotprod => neon::tile_integers(tile, scales, panel),
+                _ => scalar::tile_integers(tile, scales, panel),
+            }
         }
     }
 }
@@ -209,10 +253,14 @@ mod tests {
 
     #[test]
     fn tiles_of_integers_have_the_same_sums_on_every_instruction_set() {
-        let largest = i32::from(LARGEST_INPUT);
+        same_sums::<i8>(i32::from(LARGEST_INPUT), &[2, 4, 6, 8, 62, 512]);
+        same_sums::<i16>(8191, &[2, 4, 6, 8, 62, 512]);
+    }
+
+    /// Depths with every rest of the steps that kernels take, all within what 32 bits can hold.
+    fn same_sums<T: Integer>(largest: i32, depths: &[usize]) {
         for isa in Isa::available() {
-            // Depths with every rest of the steps that kernels take, all within what 32 bits can hold.
-            for (rows, depth) in (1..=TILE_ROWS).flat_map(|rows| [2, 4, 6, 8, 62, 512].map(|d| (rows, d))) {
+            for (rows, depth) in (1..=TILE_ROWS).flat_map(|rows| depths.iter().map(move |&d| (rows, d))) {
                 for extreme in [false, true] {
                     // Both ends, where halves of an input are largest, or anything.
                     let input = |v: u32| match (extreme, v % 4) {
@@ -221,9 +269,13 @@ mod tests {
                         (true, 2) => largest / 256 * 256 - 129,
                         _ => v as i32 % (2 * largest) - largest,
                     };
-                    let weight = |v: u32| if extreme { [127, -127][v as usize % 2] } else { v as i8 };
+                    let end = i32::from(T::LARGEST);
+                    let weight = |v: u32| {
+                        let weight = if extreme { [end, -end][v as usize % 2] } else { v as i32 % end };
+                        T::from_steps(weight as f32)
+                    };
                     let a: Vec<i16> = words(rows * depth, 1).map(|v| input(v) as i16).collect();
-                    let panel: Vec<i8> = words(depth * PANEL, 2).map(weight).collect();
+                    let panel: Vec<T> = words(depth * PANEL, 2).map(weight).collect();
                     let (ones, columns) = ([1.0; PANEL], PANEL);
                     let mut got = vec![0.0; rows * PANEL];
                     let tile = Tile {
@@ -241,12 +293,12 @@ mod tests {
                         streamed: false,
                     };
                     let scales = Scales { rows: ones.as_ptr(), columns: ones.as_ptr() };
-                    // SAFETY: the slices have the sizes that the tile tells; 512 * 127 * LARGEST_INPUT fits i32.
-                    unsafe { tile_i8(isa, &tile, scales, panel.as_ptr()) };
+                    // SAFETY: the slices have the sizes that the tile tells; `depth * T::LARGEST * largest` fits i32.
+                    unsafe { T::tile(isa, &tile, scales, panel.as_ptr()) };
                     for (i, &got) in got.iter().enumerate() {
                         let (r, j) = (i / PANEL, i % PANEL);
-                        let product = |k: usize| {
-                            i32::from(a[r * depth + k]) * i32::from(panel[(k / 2 * PANEL + j) * 2 + k % 2])
+                        let product = |k: usize| -> i32 {
+                            i32::from(a[r * depth + k]) * panel[(k / 2 * PANEL + j) * 2 + k % 2].into()
                         };
                         let want = (0..depth).map(product).sum::<i32>() as f32;
                         assert_eq!(got, want, "{isa:?} {rows}x{depth} at {r}, {j}");

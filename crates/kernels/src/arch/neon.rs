@@ -86,35 +86,65 @@ unsafe fn tile_rows<const ROWS: usize, T: Load>(t: &Tile<f32>, panel: *const T) 
     }
 }
 
+/// Panels that can be loaded as registers of words.
+pub(crate) trait LoadPairs: Copy {
+    /// The first and the second weight of sixteen columns.
+    ///
+    /// # Safety
+    /// `at` can be read at twice [`PANEL`] places.
+    unsafe fn load(at: *const Self) -> [[int16x8_t; 2]; 2];
+}
+
+impl LoadPairs for i8 {
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn load(at: *const Self) -> [[int16x8_t; 2]; 2] {
+        // SAFETY: 32 bytes are readable by the trait's contract.
+        let int8x16x2_t(first, second) = unsafe { vld2q_s8(at) };
+        [first, second].map(|weights| [vmovl_s8(vget_low_s8(weights)), vmovl_high_s8(weights)])
+    }
+}
+
+impl LoadPairs for i16 {
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn load(at: *const Self) -> [[int16x8_t; 2]; 2] {
+        // SAFETY: 32 words are readable by the trait's contract.
+        let [low, high] = unsafe { [vld2q_s16(at), vld2q_s16(at.add(PANEL))] };
+        [[low.0, high.0], [low.1, high.1]]
+    }
+}
+
 /// # Safety
-/// See [`super::tile_i8`]; the CPU has NEON.
+/// See [`super::Integer::tile`]; the CPU has NEON.
 #[target_feature(enable = "neon")]
-pub(crate) unsafe fn tile_i8(t: &Tile<i16>, scales: Scales, panel: *const i8) {
+pub(crate) unsafe fn tile_integers<T: LoadPairs>(t: &Tile<i16>, scales: Scales, panel: *const T) {
     // SAFETY: passed on; each arm's constant is the tile's number of rows.
     unsafe {
         match t.rows {
-            1 => tile_i8_rows::<1>(t, scales, panel),
-            2 => tile_i8_rows::<2>(t, scales, panel),
-            3 => tile_i8_rows::<3>(t, scales, panel),
-            4 => tile_i8_rows::<4>(t, scales, panel),
-            5 => tile_i8_rows::<5>(t, scales, panel),
-            _ => tile_i8_rows::<6>(t, scales, panel),
+            1 => tile_integers_rows::<T, 1>(t, scales, panel),
+            2 => tile_integers_rows::<T, 2>(t, scales, panel),
+            3 => tile_integers_rows::<T, 3>(t, scales, panel),
+            4 => tile_integers_rows::<T, 4>(t, scales, panel),
+            5 => tile_integers_rows::<T, 5>(t, scales, panel),
+            _ => tile_integers_rows::<T, 6>(t, scales, panel),
         }
     }
 }
 
-/// Weights are widened to 16 bits, and an instruction multiplies four of them (`smlal`).
+/// Weights have 16 bits by now, and an instruction multiplies four of them (`smlal`).
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn tile_i8_rows<const ROWS: usize>(t: &Tile<i16>, scales: Scales, panel: *const i8) {
+unsafe fn tile_integers_rows<T: LoadPairs, const ROWS: usize>(
+    t: &Tile<i16>,
+    scales: Scales,
+    panel: *const T,
+) {
     let mut sums = [[vdupq_n_s32(0); REGISTERS]; ROWS];
     for pair in 0..t.depth / 2 {
         // SAFETY: pair < depth / 2, so all reads lie within what the contract grants.
         unsafe {
-            // The first and the second weight of sixteen columns.
-            let int8x16x2_t(first, second) = vld2q_s8(panel.add(pair * 2 * PANEL));
-            let first = [vmovl_s8(vget_low_s8(first)), vmovl_high_s8(first)];
-            let second = [vmovl_s8(vget_low_s8(second)), vmovl_high_s8(second)];
+            let [first, second] = T::load(panel.add(pair * 2 * PANEL));
             for (r, sum) in sums.iter_mut().enumerate() {
                 let x = t.a.add(r * t.a_row + 2 * pair).cast::<i32>().read_unaligned();
                 let x = vreinterpret_s16_s32(vdup_n_s32(x));
@@ -134,7 +164,7 @@ unsafe fn tile_i8_rows<const ROWS: usize>(t: &Tile<i16>, scales: Scales, panel: 
 }
 
 /// # Safety
-/// See [`super::tile_i8`]; inputs do not exceed [`super::LARGEST_INPUT`]; the CPU has NEON with dot products.
+/// See [`super::Integer::tile`]; inputs do not exceed [`super::LARGEST_INPUT`]; the CPU has NEON with dot products.
 #[target_feature(enable = "neon,dotprod")]
 pub(crate) unsafe fn tile_i8_dotprod(t: &Tile<i16>, scales: Scales, panel: *const i8) {
     // SAFETY: passed on; the tile has these rows.
@@ -153,7 +183,7 @@ const STEP: usize = 8;
 
 /// `ROWS` rows from `first` on. The dot product is of bytes and inputs have 16 bits, so each is cut in two:
 /// `x = 256 high + low`, both in i8. Two sums, of high and of low parts, make the exact one at the end. That is two
-/// instructions for sixteen products, where [`tile_i8_rows`] needs four. Two rows' sums fill sixteen registers; those of
+/// instructions for sixteen products, where [`tile_integers_rows`] needs four. Two rows' sums fill sixteen registers; those of
 /// three leave too few for the rest.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]

@@ -1,6 +1,6 @@
 //! Plain Rust: the definition that the other variants are tested against, and the way on other machines.
 
-use super::{ERF_A, ERF_P, Scales, TILE_ROWS, Tile};
+use super::{ERF_A, ERF_P, Integer, Scales, TILE_ROWS, Tile};
 use crate::panels::{Element, PANEL};
 
 /// See [`super::tile_f32`].
@@ -26,11 +26,11 @@ pub(crate) unsafe fn tile<T: Element>(t: &Tile<f32>, panel: *const T) {
     }
 }
 
-/// See [`super::tile_i8`].
+/// See [`Integer::tile`].
 ///
 /// # Safety
 /// See [`Tile`] and [`Scales`].
-pub(crate) unsafe fn tile_i8(t: &Tile<i16>, scales: Scales, panel: *const i8) {
+pub(crate) unsafe fn tile_integers<T: Integer>(t: &Tile<i16>, scales: Scales, panel: *const T) {
     for r in 0..t.rows {
         let mut sums = [0_i32; PANEL];
         for pair in 0..t.depth / 2 {
@@ -40,7 +40,7 @@ pub(crate) unsafe fn tile_i8(t: &Tile<i16>, scales: Scales, panel: *const i8) {
                     let (a, b) = unsafe {
                         (*t.a.add(r * t.a_row + 2 * pair + i), *panel.add((pair * PANEL + j) * 2 + i))
                     };
-                    *sum += i32::from(a) * i32::from(b);
+                    *sum += i32::from(a) * b.into();
                 }
             }
         }

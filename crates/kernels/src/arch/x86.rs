@@ -104,33 +104,83 @@ unsafe fn tile<const ROWS: usize, T: LoadPanel>(t: &Tile<f32>, panel: *const T) 
     unsafe { finish(t, &sums) }
 }
 
+/// Panels that can be loaded as registers of words.
+pub(crate) trait LoadPairs: Copy {
+    /// The pairs of eight columns.
+    ///
+    /// # Safety
+    /// `at` can be read at [`PANEL`] places.
+    unsafe fn load_half(at: *const Self) -> __m256i;
+
+    /// The pairs of all columns.
+    ///
+    /// # Safety
+    /// `at` can be read at twice [`PANEL`] places; the CPU has AVX-512 F and BW.
+    unsafe fn load(at: *const Self) -> __m512i;
+}
+
+impl LoadPairs for i8 {
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn load_half(at: *const Self) -> __m256i {
+        // SAFETY: sixteen bytes are readable by the trait's contract.
+        unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(at.cast())) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn load(at: *const Self) -> __m512i {
+        // SAFETY: 32 bytes are readable by the trait's contract.
+        unsafe { _mm512_cvtepi8_epi16(_mm256_loadu_si256(at.cast())) }
+    }
+}
+
+impl LoadPairs for i16 {
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn load_half(at: *const Self) -> __m256i {
+        // SAFETY: sixteen words are readable by the trait's contract.
+        unsafe { _mm256_loadu_si256(at.cast()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn load(at: *const Self) -> __m512i {
+        // SAFETY: 32 words are readable by the trait's contract.
+        unsafe { _mm512_loadu_si512(at.cast()) }
+    }
+}
+
 /// # Safety
-/// See [`super::tile_i8`]; the CPU has AVX2.
+/// See [`super::Integer::tile`]; the CPU has AVX2.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) unsafe fn tile_i8(t: &Tile<i16>, scales: Scales, panel: *const i8) {
+pub(crate) unsafe fn tile_integers<T: LoadPairs>(t: &Tile<i16>, scales: Scales, panel: *const T) {
     // SAFETY: passed on; each arm's constant is the tile's number of rows.
     unsafe {
         match t.rows {
-            1 => tile_i8_rows::<1>(t, scales, panel),
-            2 => tile_i8_rows::<2>(t, scales, panel),
-            3 => tile_i8_rows::<3>(t, scales, panel),
-            4 => tile_i8_rows::<4>(t, scales, panel),
-            5 => tile_i8_rows::<5>(t, scales, panel),
-            _ => tile_i8_rows::<6>(t, scales, panel),
+            1 => tile_integers_rows::<T, 1>(t, scales, panel),
+            2 => tile_integers_rows::<T, 2>(t, scales, panel),
+            3 => tile_integers_rows::<T, 3>(t, scales, panel),
+            4 => tile_integers_rows::<T, 4>(t, scales, panel),
+            5 => tile_integers_rows::<T, 5>(t, scales, panel),
+            _ => tile_integers_rows::<T, 6>(t, scales, panel),
         }
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn tile_i8_rows<const ROWS: usize>(t: &Tile<i16>, scales: Scales, panel: *const i8) {
+unsafe fn tile_integers_rows<T: LoadPairs, const ROWS: usize>(
+    t: &Tile<i16>,
+    scales: Scales,
+    panel: *const T,
+) {
     let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
     for pair in 0..t.depth / 2 {
         // SAFETY: pair < depth / 2, so all reads lie within what the contract grants.
         unsafe {
             let b = panel.add(pair * 2 * PANEL);
-            let b0 = _mm256_cvtepi8_epi16(_mm_loadu_si128(b.cast()));
-            let b1 = _mm256_cvtepi8_epi16(_mm_loadu_si128(b.add(PANEL).cast()));
+            let (b0, b1) = (T::load_half(b), T::load_half(b.add(PANEL)));
             for (r, sum) in sums.iter_mut().enumerate() {
                 let x = _mm256_set1_epi32(t.a.add(r * t.a_row + 2 * pair).cast::<i32>().read_unaligned());
                 sum[0] = _mm256_add_epi32(sum[0], _mm256_madd_epi16(x, b0));
@@ -153,25 +203,29 @@ unsafe fn tile_i8_rows<const ROWS: usize>(t: &Tile<i16>, scales: Scales, panel: 
 }
 
 /// # Safety
-/// See [`super::tile_i8`]; the CPU has AVX2, FMA, F16C, AVX-512 F, BW, VL and VNNI.
+/// See [`super::Integer::tile`]; the CPU has AVX2, FMA, F16C, AVX-512 F, BW, VL and VNNI.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(crate) unsafe fn tile_i8_vnni(t: &Tile<i16>, scales: Scales, panel: *const i8) {
+pub(crate) unsafe fn tile_integers_vnni<T: LoadPairs>(t: &Tile<i16>, scales: Scales, panel: *const T) {
     // SAFETY: passed on; each arm's constant is the tile's number of rows.
     unsafe {
         match t.rows {
-            1 => tile_i8_vnni_rows::<1>(t, scales, panel),
-            2 => tile_i8_vnni_rows::<2>(t, scales, panel),
-            3 => tile_i8_vnni_rows::<3>(t, scales, panel),
-            4 => tile_i8_vnni_rows::<4>(t, scales, panel),
-            5 => tile_i8_vnni_rows::<5>(t, scales, panel),
-            _ => tile_i8_vnni_rows::<6>(t, scales, panel),
+            1 => tile_integers_vnni_rows::<T, 1>(t, scales, panel),
+            2 => tile_integers_vnni_rows::<T, 2>(t, scales, panel),
+            3 => tile_integers_vnni_rows::<T, 3>(t, scales, panel),
+            4 => tile_integers_vnni_rows::<T, 4>(t, scales, panel),
+            5 => tile_integers_vnni_rows::<T, 5>(t, scales, panel),
+            _ => tile_integers_vnni_rows::<T, 6>(t, scales, panel),
         }
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn tile_i8_vnni_rows<const ROWS: usize>(t: &Tile<i16>, scales: Scales, panel: *const i8) {
+unsafe fn tile_integers_vnni_rows<T: LoadPairs, const ROWS: usize>(
+    t: &Tile<i16>,
+    scales: Scales,
+    panel: *const T,
+) {
     // Even and odd pairs are summed apart, so that a tile of few rows does not wait for its own last sum.
     let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
     let rows: [*const i16; ROWS] = std::array::from_fn(|r| t.a.wrapping_add(r * t.a_row));
@@ -182,9 +236,9 @@ unsafe fn tile_i8_vnni_rows<const ROWS: usize>(t: &Tile<i16>, scales: Scales, pa
         unsafe {
             let at = panel.add(pair * 2 * PANEL);
             if ahead && which == 0 {
-                _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD));
+                _mm_prefetch::<_MM_HINT_T0>(at.cast::<i8>().wrapping_add(AHEAD));
             }
-            let b = _mm512_cvtepi8_epi16(_mm256_loadu_si256(at.cast()));
+            let b = T::load(at);
             for (sum, row) in sums.iter_mut().zip(rows) {
                 sum[which] = add_products_of_pairs(sum[which], b, row, 4 * pair);
             }

@@ -165,12 +165,6 @@ pub(super) fn forward(
     normed
 }
 
-/// Scores of states with every token of the vocabulary: `[rows, vocab_size]`.
-pub(super) fn logits(decoder: &Decoder, states: &[f32], rows: usize, out: &mut [f32]) {
-    let output = decoder.output.as_ref().unwrap_or(&decoder.embedding);
-    output.apply(states, rows, out, &mynah_kernels::Epilogue::default());
-}
-
 /// Cross-attention weights of a layer's heads over the first `frames` positions, each `[rows, frames]`.
 pub(super) fn alignment_weights(
     config: &Config,

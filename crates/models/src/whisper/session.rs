@@ -153,11 +153,11 @@ pub(super) fn step(model: &Model, states: &mut [State]) {
     drop(groups);
     if let [state] = states {
         state.logits.resize(tokens.len() * config.vocab_size, 0.0);
-        decoder::logits(&weights.decoder, &hidden, tokens.len(), &mut state.logits);
+        weights.decoder.output().scores(&hidden, tokens.len(), &mut state.logits);
         return;
     }
     let mut logits = vec![0.0; tokens.len() * config.vocab_size];
-    decoder::logits(&weights.decoder, &hidden, tokens.len(), &mut logits);
+    weights.decoder.output().scores(&hidden, tokens.len(), &mut logits);
     let mut rest = &logits[..];
     for state in states {
         let own;
@@ -238,7 +238,7 @@ impl WindowDecoder for Session<'_> {
         let wanted: Vec<f32> =
             at.iter().flat_map(|&i| &states[i * width..(i + 1) * width]).copied().collect();
         let mut logits = vec![0.0; at.len() * self.vocab_size()];
-        decoder::logits(&self.model.weights.decoder, &wanted, at.len(), &mut logits);
+        self.model.weights.decoder.output().scores(&wanted, at.len(), &mut logits);
         Ok(logits)
     }
 
@@ -294,10 +294,13 @@ impl WindowDecoder for Session<'_> {
         for (first, states) in states.chunks(LOGIT_ROWS * config.width).enumerate() {
             let rows = states.len() / config.width;
             let mut logits = vec![0.0; rows * config.vocab_size];
-            decoder::logits(&weights.decoder, states, rows, &mut logits);
+            let output = weights.decoder.output();
+            output.scores(states, rows, &mut logits);
             let next = tokens.iter().skip(first * LOGIT_ROWS + 1);
-            for (row, &next) in logits.chunks_exact(config.vocab_size).zip(next) {
-                next_logprobs.push(row[next as usize] - elementwise::log_sum_exp(row, &mut scratch));
+            let rows = logits.chunks_exact(config.vocab_size).zip(states.chunks_exact(config.width));
+            for ((logits, state), &next) in rows.zip(next) {
+                let logit = output.score(state, next as usize);
+                next_logprobs.push(logit - elementwise::log_sum_exp(logits, &mut scratch));
             }
         }
         Ok(Alignment {

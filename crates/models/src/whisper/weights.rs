@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
-use mynah_kernels::{Epilogue, Matrix, Precision};
+use mynah_kernels::{Epilogue, Matrix, Precision, Vocabulary};
 
 use super::{Compute, Config};
 use crate::Error;
@@ -88,8 +88,8 @@ pub(super) struct Encoder {
 
 pub(super) struct Decoder {
     /// `[vocab_size, width]`: looked up for the input, and the output layer unless `output` is another.
-    pub(super) embedding: Matrix,
-    pub(super) output: Option<Matrix>,
+    pub(super) embedding: Vocabulary,
+    pub(super) output: Option<Vocabulary>,
     /// `[text_positions, width]`.
     pub(super) positions: Vec<f32>,
     pub(super) layers: Vec<DecoderLayer>,
@@ -97,6 +97,11 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
+    /// What the normalised states are multiplied with for the next token's logits.
+    pub(super) fn output(&self) -> &Vocabulary {
+        self.output.as_ref().unwrap_or(&self.embedding)
+    }
+
     /// Bytes of the weights that a step reads.
     pub(super) fn bytes(&self) -> usize {
         let layer = |layer: &DecoderLayer| {
@@ -105,8 +110,7 @@ impl Decoder {
                 [&attention.qkv, &attention.out, &cross.q, &cross.out, &feed_forward.fc1, &feed_forward.fc2];
             products.iter().map(|product| product.weight.bytes()).sum::<usize>()
         };
-        let output = self.output.as_ref().unwrap_or(&self.embedding);
-        output.bytes() + self.layers.iter().map(layer).sum::<usize>()
+        self.output().bytes_of_scores() + self.layers.iter().map(layer).sum::<usize>()
     }
 }
 
@@ -133,37 +137,49 @@ impl Weights {
         encoder.conv1.weight.bytes()
             + encoder.conv2.weight.bytes()
             + decoder.embedding.bytes()
-            + decoder.output.as_ref().map_or(0, Matrix::bytes)
+            + decoder.output.as_ref().map_or(0, Vocabulary::bytes)
             + heard.chain(written).sum::<usize>()
     }
 }
 
 /// What [`Compute`] means for each part.
 struct Precisions {
+    /// Small, and the first to see the signal: never rounded to 8 bits.
+    convolutions: Precision,
     encoder: Precision,
     decoder: Precision,
 }
 
+/// Up to this width (whisper-base's) an encoder keeps two bytes a weight: no more time, and three quarters of the error of
+/// rounding are gone for some megabytes. Larger encoders mind the rounding less, and their memory more.
+const WIDE_INTEGERS_UP_TO: usize = 512;
+
 impl Precisions {
-    fn new(compute: Compute) -> Self {
-        match compute {
-            Compute::F32 => Self { encoder: Precision::F32, decoder: Precision::F32 },
-            Compute::F16 => Self { encoder: Precision::F16, decoder: Precision::F16 },
-            Compute::Auto | Compute::Int8 => Self { encoder: Precision::Int8, decoder: Precision::Int8 },
-        }
+    fn new(compute: Compute, width: usize) -> Self {
+        let (convolutions, encoder, decoder) = match compute {
+            Compute::F32 => (Precision::F32, Precision::F32, Precision::F32),
+            Compute::F16 => (Precision::F16, Precision::F16, Precision::F16),
+            Compute::Auto | Compute::Int8 => {
+                let encoder = if width <= WIDE_INTEGERS_UP_TO { Precision::Int16 } else { Precision::Int8 };
+                (Precision::Int16, encoder, Precision::Int8)
+            }
+        };
+        Self { convolutions, encoder, decoder }
     }
 }
 
 impl Weights {
     pub(super) fn load(tensors: &dyn TensorSource, config: &Config, compute: Compute) -> Result<Self, Error> {
-        let precisions = Precisions::new(compute);
-        let read = Reader { tensors, precision: precisions.encoder };
         let (width, ffn) = (config.width, config.ffn_width);
+        let precisions = Precisions::new(compute, width);
+        let read = Reader { tensors, precision: precisions.convolutions };
         let conv =
             |name: &str, inputs: usize| read.convolution(&format!("model.encoder.{name}"), width, inputs);
+        let (conv1, conv2) = (conv("conv1", config.n_mels)?, conv("conv2", width)?);
+        let read = Reader { tensors, precision: precisions.encoder };
         let encoder = Encoder {
-            conv1: conv("conv1", config.n_mels)?,
-            conv2: conv("conv2", width)?,
+            conv1,
+            conv2,
             positions: read.vector("model.encoder.embed_positions.weight", config.audio_positions * width)?,
             layers: (0..config.encoder_layers)
                 .map(|i| {
@@ -179,9 +195,9 @@ impl Weights {
         let read = Reader { tensors, precision: precisions.decoder };
         let separate_output = tensors.shape("proj_out.weight").is_some();
         let decoder = Decoder {
-            embedding: read.matrix(&["model.decoder.embed_tokens.weight"], config.vocab_size, width)?,
+            embedding: read.vocabulary("model.decoder.embed_tokens.weight", config.vocab_size, width)?,
             output: if separate_output {
-                Some(read.matrix(&["proj_out.weight"], config.vocab_size, width)?)
+                Some(read.vocabulary("proj_out.weight", config.vocab_size, width)?)
             } else {
                 None
             },
@@ -235,11 +251,7 @@ impl Reader<'_> {
     }
 
     /// Tensors of `[outputs, inputs]` each, one below the other.
-    fn matrix(&self, names: &[&str], outputs: usize, inputs: usize) -> Result<Matrix, Error> {
-        self.matrix_in(self.precision, names, outputs, inputs)
-    }
-
-    fn matrix_in(
+    fn matrix(
         &self,
         precision: Precision,
         names: &[&str],
@@ -257,6 +269,13 @@ impl Reader<'_> {
             parts[o / outputs].read(o % outputs, row);
         });
         Ok(matrix)
+    }
+
+    /// An embedding of `[tokens, width]`.
+    fn vocabulary(&self, name: &str, tokens: usize, width: usize) -> Result<Vocabulary, Error> {
+        self.check(name, &[tokens, width])?;
+        let rows = Rows::open(self.tensors, name, width)?;
+        Ok(Vocabulary::pack(self.precision, tokens, width, |token, row| rows.read(token, row)))
     }
 
     /// Biases one after the other; a missing one is zero (Whisper's keys have none).
@@ -287,7 +306,7 @@ impl Reader<'_> {
         let weights: Vec<&str> = weights.iter().map(String::as_str).collect();
         let biases: Vec<&str> = biases.iter().map(String::as_str).collect();
         Ok(Linear {
-            weight: self.matrix_in(precision, &weights, outputs, inputs)?,
+            weight: self.matrix(precision, &weights, outputs, inputs)?,
             bias: self.biases(&biases, outputs)?,
         })
     }
@@ -304,9 +323,7 @@ impl Reader<'_> {
         let weight = format!("{name}.weight");
         self.check(&weight, &[outputs, inputs, 3])?;
         let rows = Rows::open(self.tensors, &weight, 3 * inputs)?;
-        // Small, and the first to see the signal: not worth rounding to integers.
-        let precision = if self.precision == Precision::F32 { Precision::F32 } else { Precision::F16 };
-        let weight = Matrix::pack(precision, outputs, 3 * inputs, |o, row| {
+        let weight = Matrix::pack(self.precision, outputs, 3 * inputs, |o, row| {
             let mut stored = vec![0.0; 3 * inputs];
             rows.read(o, &mut stored);
             for (i, taps) in stored.chunks_exact(3).enumerate() {

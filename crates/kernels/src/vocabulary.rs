@@ -1,0 +1,304 @@
+//! The embedding of a vocabulary: looked up for a network's input, multiplied with its states for the next token's scores.
+//!
+//! Which token is next hangs on small differences of the best scores, more than 8 bits of a weight tell. So with integers an
+//! embedding has a second part, the 4 bits below: all scores are made of the first, as every step must read it whole, and the
+//! best ones are put right with the second.
+
+use crate::cpu::Isa;
+use crate::matrix::{Epilogue, Matrix, Precision};
+use crate::pool::{self, SharedMut};
+use crate::vectorize::vectorized;
+
+/// At least as many of a row's best scores are put right: several times what a search looks at.
+const BEST: usize = 32;
+
+/// Scores whose largest is looked at before themselves.
+const GROUP: usize = 64;
+
+/// Parts of a row that are looked through for its best scores, each a task.
+const PARTS: usize = 4;
+
+/// Steps of the fine part in one of the coarse part.
+const FINE_STEPS: f32 = 16.0;
+
+/// Fine steps are stored as unsigned numbers around this.
+const MIDDLE: i32 = 8;
+
+/// An embedding, `[tokens, width]`.
+#[derive(Clone, Debug)]
+pub struct Vocabulary {
+    weights: Matrix,
+    fine: Option<Fine>,
+}
+
+/// What is left of weights that were rounded to 8 bits.
+#[derive(Clone, Debug)]
+struct Fine {
+    /// Bytes of a token's row: half the width, rounded up.
+    row_bytes: usize,
+    /// A number of 4 bits for each input of a row's first half and, in the upper bits, of its second half.
+    steps: Vec<u8>,
+    /// What a step is worth, for each token.
+    scales: Vec<f32>,
+}
+
+impl Vocabulary {
+    /// Packs `tokens` rows of `width` numbers; `fill(token, row)` writes one. Rows are asked for once or twice each, from
+    /// several threads.
+    pub fn pack(
+        precision: Precision,
+        tokens: usize,
+        width: usize,
+        fill: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Self {
+        let weights = Matrix::pack(precision, tokens, width, &fill);
+        let fine = (precision == Precision::Int8).then(|| Fine::pack(&weights, fill));
+        Self { weights, fine }
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        let fine =
+            self.fine.as_ref().map_or(0, |fine| fine.steps.len() + size_of_val(fine.scales.as_slice()));
+        self.weights.bytes() + fine
+    }
+
+    /// Bytes that making scores reads, the fine part of the few best ones aside.
+    pub fn bytes_of_scores(&self) -> usize {
+        self.weights.bytes()
+    }
+
+    /// A token's row.
+    pub fn row(&self, token: usize, to: &mut [f32]) {
+        self.weights.row(token, to);
+        if let Some(fine) = &self.fine {
+            fine.add_row(token, to);
+        }
+    }
+
+    /// Scores of states, `[rows, width]`, with every token: `[rows, tokens]`. With integers all but the best of each row are
+    /// made of 8 bits of each weight.
+    pub fn scores(&self, states: &[f32], rows: usize, out: &mut [f32]) {
+        self.weights.apply(states, rows, out, &Epilogue::default());
+        if let Some(fine) = &self.fine {
+            fine.put_right(Isa::current(), states, self.weights.inputs(), out);
+        }
+    }
+
+    /// The score of one state with one token, of all bits.
+    pub fn score(&self, state: &[f32], token: usize) -> f32 {
+        let mut row = vec![0.0; self.weights.inputs()];
+        self.row(token, &mut row);
+        row.iter().zip(state).map(|(w, x)| w * x).sum()
+    }
+}
+
+impl Fine {
+    fn pack(weights: &Matrix, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
+        let (tokens, width) = (weights.outputs(), weights.inputs());
+        let row_bytes = width.div_ceil(2);
+        let mut steps = vec![0_u8; tokens * row_bytes];
+        let mut scales = vec![0.0_f32; tokens];
+        let shared_scales = SharedMut::new(&mut scales);
+        pool::for_each_chunk(&mut steps, GROUP * row_bytes, |group, steps| {
+            let (mut exact, mut rounded) = (vec![0.0; width], vec![0.0; width]);
+            for (i, steps) in steps.chunks_exact_mut(row_bytes).enumerate() {
+                let token = group * GROUP + i;
+                fill(token, &mut exact);
+                weights.row(token, &mut rounded);
+                // A step of the coarse part as it is packed: the largest number is 127 of them.
+                let largest = exact.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+                let scale = largest / 127.0 / FINE_STEPS;
+                // SAFETY: this token's scale is this task's alone.
+                unsafe { shared_scales.slice(token, 1)[0] = scale };
+                let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+                for (k, (exact, rounded)) in exact.iter().zip(&rounded).enumerate() {
+                    let left = ((exact - rounded) * inverse).round().clamp(-8.0, 7.0) as i32 + MIDDLE;
+                    steps[k % row_bytes] |= if k < row_bytes { left as u8 } else { (left as u8) << 4 };
+                }
+            }
+        });
+        Self { row_bytes, steps, scales }
+    }
+
+    fn row(&self, token: usize) -> &[u8] {
+        &self.steps[token * self.row_bytes..][..self.row_bytes]
+    }
+
+    /// Adds a token's row to `to`.
+    fn add_row(&self, token: usize, to: &mut [f32]) {
+        let scale = self.scales[token];
+        for (k, to) in to.iter_mut().enumerate() {
+            let byte = self.row(token)[k % self.row_bytes];
+            let bits = if k < self.row_bytes { byte & 15 } else { byte >> 4 };
+            *to += (i32::from(bits) - MIDDLE) as f32 * scale;
+        }
+    }
+
+    /// Adds to the best scores of each row, `[rows, tokens]`, what the coarse part leaves out.
+    fn put_right(&self, isa: Isa, states: &[f32], width: usize, scores: &mut [f32]) {
+        let (tokens, rows) = (self.scales.len(), states.len() / width);
+        let groups = tokens.div_ceil(GROUP);
+        let groups_a_part = groups.div_ceil(PARTS);
+        let mut largest = vec![f32::NEG_INFINITY; rows * groups];
+        let (shared, shared_largest) = (SharedMut::new(scores), SharedMut::new(&mut largest));
+        // Of a task: its row and groups.
+        let part = |task: usize| {
+            let first = groups.min(task % PARTS * groups_a_part);
+            (task / PARTS, first..groups.min(first + groups_a_part))
+        };
+        // SAFETY (of both calls): each task asks for columns of its own groups of its own row alone.
+        let group = |r: usize, g: usize| unsafe {
+            let first = g * GROUP;
+            shared.slice(r * tokens + first, GROUP.min(tokens - first))
+        };
+        pool::run(rows * PARTS, |task| {
+            let (r, part) = part(task);
+            // SAFETY: these places are this task's alone.
+            let largest = unsafe { shared_largest.slice(r * groups + part.start, part.len()) };
+            vectorized(
+                isa,
+                #[inline(always)]
+                || largest.iter_mut().zip(part).for_each(|(largest, g)| *largest = largest_of(group(r, g))),
+            );
+        });
+        let thresholds: Vec<f32> = largest.chunks_exact(groups).map(threshold).collect();
+        pool::run(rows * PARTS, |task| {
+            let (r, part) = part(task);
+            let state = &states[r * width..][..width];
+            for g in part.filter(|&g| largest[r * groups + g] >= thresholds[r]) {
+                for (i, score) in group(r, g).iter_mut().enumerate() {
+                    if *score >= thresholds[r] {
+                        let token = g * GROUP + i;
+                        let left_out = vectorized(
+                            isa,
+                            #[inline(always)]
+                            || product(self.row(token), state),
+                        );
+                        *score += left_out * self.scales[token];
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// What [`BEST`] scores reach at least, given the largest of each group: minus infinity for a small vocabulary.
+fn threshold(largest: &[f32]) -> f32 {
+    if largest.len() < BEST {
+        return f32::NEG_INFINITY;
+    }
+    let mut largest = largest.to_vec();
+    *largest.select_nth_unstable_by(BEST - 1, |a, b| b.total_cmp(a)).1
+}
+
+/// The largest of a group.
+#[inline(always)]
+fn largest_of(scores: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    let (chunks, rest) = scores.as_chunks::<16>();
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, &score)| *lane = larger(*lane, score));
+    }
+    for half in [8, 4, 2, 1] {
+        let (low, high) = lanes.split_at_mut(half);
+        low.iter_mut().zip(high).for_each(|(low, high)| *low = larger(*low, *high));
+    }
+    rest.iter().fold(lanes[0], |largest, &score| larger(largest, score))
+}
+
+/// A row of fine steps times a state.
+#[inline(always)]
+fn product(steps: &[u8], state: &[f32]) -> f32 {
+    let (low, high) = state.split_at(steps.len());
+    let (chunks, lows, highs) =
+        (steps.as_chunks::<16>().0, low.as_chunks::<16>().0, high.as_chunks::<16>().0);
+    let mut lanes = [0.0_f32; 16];
+    for ((steps, low), high) in chunks.iter().zip(lows).zip(highs) {
+        for i in 0..16 {
+            let steps = [steps[i] & 15, steps[i] >> 4].map(|bits| (i32::from(bits) - MIDDLE) as f32);
+            lanes[i] += steps[0] * low[i] + steps[1] * high[i];
+        }
+    }
+    // Of an odd width the upper half is one shorter, and may have a chunk less.
+    let done = chunks.len().min(highs.len()) * 16;
+    let mut sum: f32 = lanes.iter().sum();
+    for (i, byte) in steps.iter().enumerate().skip(done) {
+        let steps = [byte & 15, byte >> 4].map(|bits| (i32::from(bits) - MIDDLE) as f32);
+        sum += steps[0] * low[i] + steps[1] * high.get(i).copied().unwrap_or(0.0);
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::floats;
+
+    const TOKENS: usize = 64 * GROUP + 37;
+    const WIDTH: usize = 71;
+
+    fn pack(precision: Precision, weights: &[f32]) -> Vocabulary {
+        Vocabulary::pack(precision, TOKENS, WIDTH, |token, row| {
+            row.copy_from_slice(&weights[token * WIDTH..][..WIDTH]);
+        })
+    }
+
+    #[test]
+    fn rows_are_looked_up() {
+        let weights = floats(TOKENS * WIDTH, 1);
+        for (precision, tolerance) in
+            [(Precision::F32, 0.0), (Precision::F16, 1e-3), (Precision::Int8, 2.0 / 127.0 / 16.0)]
+        {
+            let vocabulary = pack(precision, &weights);
+            let mut row = [0.0; WIDTH];
+            for token in (0..TOKENS).step_by(13) {
+                vocabulary.row(token, &mut row);
+                for (got, want) in row.iter().zip(&weights[token * WIDTH..]) {
+                    assert!((got - want).abs() <= tolerance, "{precision:?}: {got}, {want}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_best_scores_have_all_bits_and_the_others_eight() {
+        let weights = floats(TOKENS * WIDTH, 1);
+        let (exact, rounded) = (pack(Precision::F32, &weights), pack(Precision::Int8, &weights));
+        for rows in [1, 5, 6, 13] {
+            let states = floats(rows * WIDTH, 2);
+            let (mut want, mut coarse) = (vec![0.0; rows * TOKENS], vec![0.0; rows * TOKENS]);
+            exact.scores(&states, rows, &mut want);
+            rounded.weights.apply(&states, rows, &mut coarse, &Epilogue::default());
+            for isa in Isa::available() {
+                let mut got = coarse.clone();
+                rounded.fine.as_ref().unwrap().put_right(isa, &states, WIDTH, &mut got);
+                for (r, (got, want)) in got.chunks(TOKENS).zip(want.chunks(TOKENS)).enumerate() {
+                    let mut order: Vec<usize> = (0..TOKENS).collect();
+                    order.sort_by(|&a, &b| want[b].total_cmp(&want[a]));
+                    for (rank, &token) in order.iter().enumerate() {
+                        let error = (got[token] - want[token]).abs();
+                        let allowed = if rank < BEST / 2 { 0.02 } else { 0.25 };
+                        assert!(error <= allowed, "{isa:?} row {r} rank {rank}: {error}");
+                    }
+                    let (state, last) = (&states[r * WIDTH..][..WIDTH], order[TOKENS - 1]);
+                    assert!((rounded.score(state, last) - want[last]).abs() <= 0.02);
+                    assert!((exact.score(state, last) - want[last]).abs() <= 1e-4);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_few_tokens_and_states_of_nothing() {
+        let vocabulary = Vocabulary::pack(Precision::Int8, 3, 5, |token, row| {
+            row.iter_mut().enumerate().for_each(|(i, v)| *v = token as f32 * (i as f32 + 0.31));
+        });
+        let mut scores = [1.0; 6];
+        vocabulary.scores(&[1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0], 2, &mut scores);
+        for (got, want) in scores.iter().zip([0.0, 11.55, 23.1, 0.0, 0.0, 0.0]) {
+            assert!((got - want).abs() < 0.01, "{got}, {want}");
+        }
+    }
+}
