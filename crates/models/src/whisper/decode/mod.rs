@@ -114,10 +114,10 @@ impl<'a> Search<'a> {
     /// The hypotheses that go on.
     fn live(&self) -> impl Iterator<Item = &Hypothesis> {
         let (beams, samples) = match self {
-            Self::Beam(search) => (search.live(), [].as_slice()),
-            Self::Sampling(search) => ([].as_slice(), search.live()),
+            Self::Beam(search) => (Some(search.live().iter()), None),
+            Self::Sampling(search) => (None, Some(search.live())),
         };
-        beams.iter().chain(samples.iter().map(|(hypothesis, _)| hypothesis))
+        beams.into_iter().flatten().chain(samples.into_iter().flatten())
     }
 
     /// Runs the search on `decoder`, from the logits that follow the prompt, to its end, or until all hypotheses that go on

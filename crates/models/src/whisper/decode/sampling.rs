@@ -25,61 +25,89 @@ pub(crate) struct SamplingOptions {
 pub(crate) struct Sampling<'a> {
     rules: &'a Rules,
     options: SamplingOptions,
-    /// Each hypothesis draws from its own sequence, so that it does not depend on when the others end.
-    live: Vec<(Hypothesis, Random)>,
+    live: Vec<Sample>,
     finished: Vec<Hypothesis>,
+}
+
+/// A hypothesis that goes on.
+#[derive(Debug)]
+struct Sample {
+    hypothesis: Hypothesis,
+    /// Each hypothesis draws from its own sequence, so that it does not depend on when the others end.
+    random: Random,
+    /// The network's row for it; hypotheses of the same tokens share one, as many do where it is cold.
+    row: usize,
 }
 
 impl<'a> Sampling<'a> {
     pub(crate) fn new(rules: &'a Rules, options: SamplingOptions) -> Self {
         let mut seeds = Random::new(options.seed);
         let live = (0..options.best_of.max(1))
-            .map(|_| (Hypothesis::default(), Random::new(seeds.next_u64())))
+            .map(|_| Sample {
+                hypothesis: Hypothesis::default(),
+                random: Random::new(seeds.next_u64()),
+                row: 0,
+            })
             .collect();
         Self { rules, options, live, finished: Vec::new() }
     }
 
     /// Takes the logits of all live rows (one row at first) and says how to go on; `None` ends the search.
     pub(crate) fn feed(&mut self, logits: &[f32]) -> Option<Next> {
-        // The hypotheses share the row of the prompt.
-        let is_first = self.live[0].0.tokens.is_empty();
-        let vocab_size = if is_first { logits.len() } else { logits.len() / self.live.len() };
-        let is_last = self.live[0].0.tokens.len() + 1 >= self.options.max_tokens;
+        // Of each row any of its hypotheses.
+        let mut of_row: Vec<&Hypothesis> = Vec::new();
+        for sample in &self.live {
+            if sample.row == of_row.len() {
+                of_row.push(&sample.hypothesis);
+            }
+        }
+        let vocab_size = logits.len() / of_row.len();
+        let distributions: Vec<Distribution<'_>> = logits
+            .chunks_exact(vocab_size)
+            .zip(of_row)
+            .map(|(logits, hypothesis)| Distribution::new(logits, self.rules.allowed(&hypothesis.tokens)))
+            .collect();
+        let is_last = self.live[0].hypothesis.tokens.len() + 1 >= self.options.max_tokens;
 
         let mut next = Next::default();
         let mut live = Vec::with_capacity(self.live.len());
-        for (index, (hypothesis, mut random)) in std::mem::take(&mut self.live).into_iter().enumerate() {
-            let row = if is_first { 0 } else { index };
-            let logits = &logits[row * vocab_size..][..vocab_size];
-            let distribution = Distribution::new(logits, self.rules.allowed(&hypothesis.tokens));
+        let mut finished = Vec::new();
+        for Sample { hypothesis, random, row } in &self.live {
+            let mut random = random.clone();
+            let distribution = &distributions[*row];
             let Some(token) = distribution.sample(self.options.temperature, random.next_f32()) else {
-                self.finished.push(hypothesis);
+                finished.push(hypothesis.clone());
                 continue;
             };
             let logprob = distribution.logprob(token);
             if token == self.rules.eot() {
                 let sum_logprob = hypothesis.sum_logprob + logprob;
-                self.finished.push(Hypothesis { sum_logprob, ..hypothesis });
+                finished.push(Hypothesis { sum_logprob, ..hypothesis.clone() });
             } else if is_last {
-                self.finished.push(hypothesis.extended(token, logprob));
+                finished.push(hypothesis.extended(token, logprob));
             } else {
-                live.push((hypothesis.extended(token, logprob), random));
-                next.sources.push(row);
-                next.tokens.push(token);
+                let alike = next.sources.iter().zip(&next.tokens).position(|next| next == (row, &token));
+                let next_row = alike.unwrap_or_else(|| {
+                    next.sources.push(*row);
+                    next.tokens.push(token);
+                    next.tokens.len() - 1
+                });
+                live.push(Sample { hypothesis: hypothesis.extended(token, logprob), random, row: next_row });
             }
         }
         self.live = live;
+        self.finished.append(&mut finished);
         (!self.live.is_empty()).then_some(next)
     }
 
-    pub(super) fn live(&self) -> &[(Hypothesis, Random)] {
-        &self.live
+    pub(super) fn live(&self) -> impl Iterator<Item = &Hypothesis> {
+        self.live.iter().map(|sample| &sample.hypothesis)
     }
 
     /// The best hypothesis.
     pub(crate) fn into_best(self) -> Hypothesis {
         let penalty = self.options.length_penalty;
-        let live = self.live.into_iter().map(|(hypothesis, _)| hypothesis);
+        let live = self.live.into_iter().map(|sample| sample.hypothesis);
         self.finished
             .into_iter()
             .chain(live)

@@ -125,6 +125,26 @@ fn samples_repeat_with_the_seed_and_differ_without() {
 }
 
 #[test]
+fn samples_of_the_same_tokens_share_a_row() {
+    let rules = free_rules();
+    let options = SamplingOptions { best_of: 8, ..sampling_options(1) };
+    let mut sampling = Search::sampling(&rules, options);
+    let row = |likely: &[u32]| -> Vec<f32> {
+        (0..VOCAB as u32).map(|id| if likely.contains(&id) { 0.0 } else { -50.0 }).collect()
+    };
+    let next = sampling.feed(&row(&[3])).unwrap();
+    assert_eq!((next.sources, next.tokens), (vec![0], vec![3]), "all drew the same");
+    let next = sampling.feed(&row(&[1, 2])).unwrap();
+    assert_eq!(next.sources, [0, 0]);
+    assert_eq!(next.tokens.iter().sum::<u32>(), 3, "some drew 1, the others 2");
+    let rows: Vec<f32> = [row(&[4]), row(&[5])].concat();
+    let next = sampling.feed(&rows).unwrap();
+    assert_eq!((next.sources, next.tokens), (vec![0, 1], vec![4, 5]));
+    let best = sampling.into_best().tokens;
+    assert!([[3, 1], [3, 2]].contains(&[best[0], best[1]]) && best.len() == 3, "{best:?}");
+}
+
+#[test]
 fn best_of_the_samples_is_kept() {
     let rules = free_rules();
     let lottery = |_: &Window, tokens: &[u32]| match &tokens[1..] {
