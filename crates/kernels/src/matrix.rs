@@ -212,7 +212,6 @@ fn pack_integers<T: Integer>(
     inputs: usize,
     fill: impl Fn(usize, &mut [f32]) + Sync,
 ) -> (Vec<T>, Vec<f32>) {
-    let end = f32::from(T::LARGEST);
     let mut data = vec![T::default(); panel_count(outputs) * even(inputs) * PANEL];
     let mut scales = vec![0.0_f32; panel_count(outputs) * PANEL];
     let shared_scales = SharedMut::new(&mut scales);
@@ -222,17 +221,26 @@ fn pack_integers<T: Integer>(
         let mut row = vec![0.0; inputs];
         for column in 0..PANEL.min(outputs - p * PANEL) {
             fill(p * PANEL + column, &mut row);
-            let largest = row.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
-            let inverse = if largest > 0.0 { end / largest } else { 0.0 };
-            scales[column] = largest / end;
-            for (k, v) in row.iter().enumerate() {
-                let steps = v * inverse;
-                // To the nearest, halves away from zero, without a call for each of millions.
-                panel[(k / 2 * PANEL + column) * 2 + k % 2] = T::from_steps(steps + 0.5_f32.copysign(steps));
+            scales[column] = to_steps::<T>(&mut row);
+            for (k, &steps) in row.iter().enumerate() {
+                panel[(k / 2 * PANEL + column) * 2 + k % 2] = rounded(steps);
             }
         }
     });
     (data, scales)
+}
+
+/// A row of weights becomes fractions of what they are rounded to; returns what one of it is worth.
+pub(crate) fn to_steps<T: Integer>(row: &mut [f32]) -> f32 {
+    let largest = row.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+    let inverse = if largest > 0.0 { f32::from(T::LARGEST) / largest } else { 0.0 };
+    row.iter_mut().for_each(|v| *v *= inverse);
+    largest / f32::from(T::LARGEST)
+}
+
+/// To the nearest, halves away from zero, without a call for each of millions.
+pub(crate) fn rounded<T: Integer>(steps: f32) -> T {
+    T::from_steps(steps + 0.5_f32.copysign(steps))
 }
 
 /// Rows whose rounded inputs of depth 512 take 96 KB of the second-level cache.

@@ -5,7 +5,7 @@
 //! best ones are put right with the second.
 
 use crate::cpu::Isa;
-use crate::matrix::{Epilogue, Matrix, Precision};
+use crate::matrix::{Epilogue, Matrix, Precision, rounded, to_steps};
 use crate::pool::{self, SharedMut};
 use crate::vectorize::vectorized;
 
@@ -52,7 +52,7 @@ impl Vocabulary {
         fill: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Self {
         let weights = Matrix::pack(precision, tokens, width, &fill);
-        let fine = (precision == Precision::Int8).then(|| Fine::pack(&weights, fill));
+        let fine = (precision == Precision::Int8).then(|| Fine::pack(tokens, width, fill));
         Self { weights, fine }
     }
 
@@ -94,28 +94,25 @@ impl Vocabulary {
 }
 
 impl Fine {
-    fn pack(weights: &Matrix, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
-        let (tokens, width) = (weights.outputs(), weights.inputs());
+    fn pack(tokens: usize, width: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
         let row_bytes = width.div_ceil(2);
         let mut steps = vec![0_u8; tokens * row_bytes];
         let mut scales = vec![0.0_f32; tokens];
         let shared_scales = SharedMut::new(&mut scales);
         pool::for_each_chunk(&mut steps, GROUP * row_bytes, |group, steps| {
-            let (mut exact, mut rounded) = (vec![0.0; width], vec![0.0; width]);
+            // With a zero behind an odd width.
+            let mut row = vec![0.0; 2 * row_bytes];
             for (i, steps) in steps.chunks_exact_mut(row_bytes).enumerate() {
                 let token = group * GROUP + i;
-                fill(token, &mut exact);
-                weights.row(token, &mut rounded);
-                // A step of the coarse part as it is packed: the largest number is 127 of them.
-                let largest = exact.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
-                let scale = largest / 127.0 / FINE_STEPS;
+                fill(token, &mut row[..width]);
+                let scale = to_steps::<i8>(&mut row) / FINE_STEPS;
                 // SAFETY: this token's scale is this task's alone.
                 unsafe { shared_scales.slice(token, 1)[0] = scale };
-                let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-                for (k, (exact, rounded)) in exact.iter().zip(&rounded).enumerate() {
-                    let left = ((exact - rounded) * inverse).round().clamp(-8.0, 7.0) as i32 + MIDDLE;
-                    steps[k % row_bytes] |= if k < row_bytes { left as u8 } else { (left as u8) << 4 };
-                }
+                vectorized(
+                    Isa::current(),
+                    #[inline(always)]
+                    || pack_row(&row, steps),
+                );
             }
         });
         Self { row_bytes, steps, scales }
@@ -127,12 +124,10 @@ impl Fine {
 
     /// Adds a token's row to `to`.
     fn add_row(&self, token: usize, to: &mut [f32]) {
-        let scale = self.scales[token];
-        for (k, to) in to.iter_mut().enumerate() {
-            let byte = self.row(token)[k % self.row_bytes];
-            let bits = if k < self.row_bytes { byte & 15 } else { byte >> 4 };
-            *to += (i32::from(bits) - MIDDLE) as f32 * scale;
-        }
+        let (scale, row) = (self.scales[token], self.row(token));
+        let (low, high) = to.split_at_mut(self.row_bytes);
+        low.iter_mut().zip(row).for_each(|(to, byte)| *to += worth(byte & 15) * scale);
+        high.iter_mut().zip(row).for_each(|(to, byte)| *to += worth(byte >> 4) * scale);
     }
 
     /// Adds to the best scores of each row, `[rows, tokens]`, what the coarse part leaves out.
@@ -183,6 +178,20 @@ impl Fine {
     }
 }
 
+/// What rounding leaves of a row of coarse steps, as [`Fine`] keeps it.
+#[inline(always)]
+fn pack_row(row: &[f32], to: &mut [u8]) {
+    let left = |steps: f32| {
+        let left = (steps - f32::from(rounded::<i8>(steps))) * FINE_STEPS + MIDDLE as f32;
+        // Cutting off rounds, as nothing is below zero.
+        (left + 0.5).clamp(0.0, 15.0) as u8
+    };
+    let (low, high) = row.split_at(to.len());
+    for ((to, &low), &high) in to.iter_mut().zip(low).zip(high) {
+        *to = left(low) | left(high) << 4;
+    }
+}
+
 /// What [`BEST`] scores reach at least, given the largest of each group: minus infinity for a small vocabulary.
 fn threshold(largest: &[f32]) -> f32 {
     if largest.len() < BEST {
@@ -208,6 +217,12 @@ fn largest_of(scores: &[f32]) -> f32 {
     rest.iter().fold(lanes[0], |largest, &score| larger(largest, score))
 }
 
+/// Fine steps of four bits.
+#[inline(always)]
+fn worth(bits: u8) -> f32 {
+    (i32::from(bits) - MIDDLE) as f32
+}
+
 /// A row of fine steps times a state.
 #[inline(always)]
 fn product(steps: &[u8], state: &[f32]) -> f32 {
@@ -217,16 +232,14 @@ fn product(steps: &[u8], state: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; 16];
     for ((steps, low), high) in chunks.iter().zip(lows).zip(highs) {
         for i in 0..16 {
-            let steps = [steps[i] & 15, steps[i] >> 4].map(|bits| (i32::from(bits) - MIDDLE) as f32);
-            lanes[i] += steps[0] * low[i] + steps[1] * high[i];
+            lanes[i] += worth(steps[i] & 15) * low[i] + worth(steps[i] >> 4) * high[i];
         }
     }
     // Of an odd width the upper half is one shorter, and may have a chunk less.
     let done = chunks.len().min(highs.len()) * 16;
     let mut sum: f32 = lanes.iter().sum();
     for (i, byte) in steps.iter().enumerate().skip(done) {
-        let steps = [byte & 15, byte >> 4].map(|bits| (i32::from(bits) - MIDDLE) as f32);
-        sum += steps[0] * low[i] + steps[1] * high.get(i).copied().unwrap_or(0.0);
+        sum += worth(byte & 15) * low[i] + worth(byte >> 4) * high.get(i).copied().unwrap_or(0.0);
     }
     sum
 }
