@@ -1,5 +1,7 @@
 //! Random sampling at a temperature: several hypotheses at once, of which the best is kept.
 
+use mynah_kernels::pool;
+
 use super::distribution::Distribution;
 use super::random::Random;
 use super::rules::Rules;
@@ -62,11 +64,11 @@ impl<'a> Sampling<'a> {
             }
         }
         let vocab_size = logits.len() / of_row.len();
-        let distributions: Vec<Distribution<'_>> = logits
-            .chunks_exact(vocab_size)
-            .zip(of_row)
-            .map(|(logits, hypothesis)| Distribution::new(logits, self.rules.allowed(&hypothesis.tokens)))
-            .collect();
+        let mut distributions: Vec<Option<Distribution<'_>>> = vec![None; of_row.len()];
+        pool::for_each_chunk(&mut distributions, 1, |row, distribution| {
+            let logits = &logits[row * vocab_size..][..vocab_size];
+            distribution[0] = Some(Distribution::new(logits, self.rules.allowed(&of_row[row].tokens)));
+        });
         let is_last = self.live[0].hypothesis.tokens.len() + 1 >= self.options.max_tokens;
 
         let mut next = Next::default();
@@ -74,12 +76,14 @@ impl<'a> Sampling<'a> {
         let mut finished = Vec::new();
         for Sample { hypothesis, random, row } in &self.live {
             let mut random = random.clone();
-            let distribution = &distributions[*row];
-            let Some(token) = distribution.sample(self.options.temperature, random.next_f32()) else {
+            let drawn = distributions[*row].as_ref().and_then(|distribution| {
+                let token = distribution.sample(self.options.temperature, random.next_f32())?;
+                Some((token, distribution.logprob(token)))
+            });
+            let Some((token, logprob)) = drawn else {
                 finished.push(hypothesis.clone());
                 continue;
             };
-            let logprob = distribution.logprob(token);
             if token == self.rules.eot() {
                 let sum_logprob = hypothesis.sum_logprob + logprob;
                 finished.push(Hypothesis { sum_logprob, ..hypothesis.clone() });
