@@ -142,10 +142,10 @@ impl Fine {
             let first = groups.min(task % PARTS * groups_a_part);
             (task / PARTS, first..groups.min(first + groups_a_part))
         };
-        // SAFETY (of both calls): each task asks for columns of its own groups of its own row alone.
-        let group = |r: usize, g: usize| unsafe {
+        let group = |r: usize, g: usize| {
             let first = g * GROUP;
-            shared.slice(r * tokens + first, GROUP.min(tokens - first))
+            // SAFETY: each task asks for columns of its own groups of its own row alone.
+            unsafe { shared.slice(r * tokens + first, GROUP.min(tokens - first)) }
         };
         pool::run(rows * PARTS, |task| {
             let (r, part) = part(task);
