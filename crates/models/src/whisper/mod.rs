@@ -41,7 +41,7 @@ pub enum Compute {
     F32,
     /// Weights kept in 16-bit floats, arithmetic in 32.
     F16,
-    /// Decoder weights in 8-bit integers with a scale a row.
+    /// Weights in integers with a scale a row, of 8 bits where they have to be read in every step.
     Int8,
 }
 
