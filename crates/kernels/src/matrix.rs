@@ -221,26 +221,27 @@ fn pack_integers<T: Integer>(
         let mut row = vec![0.0; inputs];
         for column in 0..PANEL.min(outputs - p * PANEL) {
             fill(p * PANEL + column, &mut row);
-            scales[column] = to_steps::<T>(&mut row);
-            for (k, &steps) in row.iter().enumerate() {
-                panel[(k / 2 * PANEL + column) * 2 + k % 2] = rounded(steps);
+            let largest = row.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+            let inverse = steps_of::<T>(largest);
+            scales[column] = largest / f32::from(T::LARGEST);
+            for (k, v) in row.iter().enumerate() {
+                panel[(k / 2 * PANEL + column) * 2 + k % 2] = T::from_steps(nearest(v * inverse));
             }
         }
     });
     (data, scales)
 }
 
-/// A row of weights becomes fractions of what they are rounded to; returns what one of it is worth.
-pub(crate) fn to_steps<T: Integer>(row: &mut [f32]) -> f32 {
-    let largest = row.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
-    let inverse = if largest > 0.0 { f32::from(T::LARGEST) / largest } else { 0.0 };
-    row.iter_mut().for_each(|v| *v *= inverse);
-    largest / f32::from(T::LARGEST)
+/// Steps of rounded weights in a weight of 1, where the largest of its row is `largest`.
+pub(crate) fn steps_of<T: Integer>(largest: f32) -> f32 {
+    if largest > 0.0 { f32::from(T::LARGEST) / largest } else { 0.0 }
 }
 
-/// To the nearest, halves away from zero, without a call for each of millions.
-pub(crate) fn rounded<T: Integer>(steps: f32) -> T {
-    T::from_steps(steps + 0.5_f32.copysign(steps))
+/// The nearest whole number, halves away from zero.
+#[inline(always)]
+pub(crate) fn nearest(steps: f32) -> f32 {
+    // Unlike `round` this is one instruction, or no call at least, for each of millions.
+    (steps + 0.5_f32.copysign(steps)) as i32 as f32
 }
 
 /// Rows whose rounded inputs of depth 512 take 96 KB of the second-level cache.

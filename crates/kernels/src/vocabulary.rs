@@ -4,8 +4,9 @@
 //! embedding has a second part, the 4 bits below: all scores are made of the first, as every step must read it whole, and the
 //! best ones are put right with the second.
 
+use crate::arch::Integer;
 use crate::cpu::Isa;
-use crate::matrix::{Epilogue, Matrix, Precision, rounded, to_steps};
+use crate::matrix::{Epilogue, Matrix, Precision, nearest, steps_of};
 use crate::pool::{self, SharedMut};
 use crate::vectorize::vectorized;
 
@@ -43,17 +44,32 @@ struct Fine {
 }
 
 impl Vocabulary {
-    /// Packs `tokens` rows of `width` numbers; `fill(token, row)` writes one. Rows are asked for once or twice each, from
-    /// several threads.
+    /// Packs `tokens` rows of `width` numbers; `fill(token, row)` writes one. Rows are asked for once each, from several
+    /// threads.
     pub fn pack(
         precision: Precision,
         tokens: usize,
         width: usize,
         fill: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Self {
-        let weights = Matrix::pack(precision, tokens, width, &fill);
-        let fine = (precision == Precision::Int8).then(|| Fine::pack(tokens, width, fill));
-        Self { weights, fine }
+        if precision != Precision::Int8 {
+            return Self { weights: Matrix::pack(precision, tokens, width, fill), fine: None };
+        }
+        let row_bytes = width.div_ceil(2);
+        let (mut steps, mut scales) = (vec![0_u8; tokens * row_bytes], vec![0.0_f32; tokens]);
+        let (all_steps, all_scales) = (SharedMut::new(&mut steps), SharedMut::new(&mut scales));
+        let weights = Matrix::pack(precision, tokens, width, |token, row| {
+            fill(token, row);
+            // SAFETY: each token is asked for once, so these places are this call's alone.
+            let (steps, scale) =
+                unsafe { (all_steps.slice(token * row_bytes, row_bytes), all_scales.slice(token, 1)) };
+            scale[0] = vectorized(
+                Isa::current(),
+                #[inline(always)]
+                || pack_row(row, steps),
+            );
+        });
+        Self { weights, fine: Some(Fine { row_bytes, steps, scales }) }
     }
 
     /// Bytes held.
@@ -94,30 +110,6 @@ impl Vocabulary {
 }
 
 impl Fine {
-    fn pack(tokens: usize, width: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
-        let row_bytes = width.div_ceil(2);
-        let mut steps = vec![0_u8; tokens * row_bytes];
-        let mut scales = vec![0.0_f32; tokens];
-        let shared_scales = SharedMut::new(&mut scales);
-        pool::for_each_chunk(&mut steps, GROUP * row_bytes, |group, steps| {
-            // With a zero behind an odd width.
-            let mut row = vec![0.0; 2 * row_bytes];
-            for (i, steps) in steps.chunks_exact_mut(row_bytes).enumerate() {
-                let token = group * GROUP + i;
-                fill(token, &mut row[..width]);
-                let scale = to_steps::<i8>(&mut row) / FINE_STEPS;
-                // SAFETY: this token's scale is this task's alone.
-                unsafe { shared_scales.slice(token, 1)[0] = scale };
-                vectorized(
-                    Isa::current(),
-                    #[inline(always)]
-                    || pack_row(&row, steps),
-                );
-            }
-        });
-        Self { row_bytes, steps, scales }
-    }
-
     fn row(&self, token: usize) -> &[u8] {
         &self.steps[token * self.row_bytes..][..self.row_bytes]
     }
@@ -178,18 +170,22 @@ impl Fine {
     }
 }
 
-/// What rounding leaves of a row of coarse steps, as [`Fine`] keeps it.
+/// What rounding to the coarse part leaves of a row, as [`Fine`] keeps it; returns what a step is worth.
 #[inline(always)]
-fn pack_row(row: &[f32], to: &mut [u8]) {
-    let left = |steps: f32| {
-        let left = (steps - f32::from(rounded::<i8>(steps))) * FINE_STEPS + MIDDLE as f32;
-        // Cutting off rounds, as nothing is below zero.
-        (left + 0.5).clamp(0.0, 15.0) as u8
+fn pack_row(row: &[f32], to: &mut [u8]) -> f32 {
+    // Adding 1.5 * 2^23 leaves no bits for a fraction: the sum's low bits are the number rounded.
+    const TO_INTEGER: f32 = 12_582_912.0;
+    let largest = row.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+    let inverse = steps_of::<i8>(largest);
+    let left = |weight: f32| {
+        let steps = weight * inverse;
+        let left = (steps - nearest(steps)) * FINE_STEPS + MIDDLE as f32;
+        (left.clamp(0.0, 15.0) + TO_INTEGER).to_bits() as u8
     };
     let (low, high) = row.split_at(to.len());
-    for ((to, &low), &high) in to.iter_mut().zip(low).zip(high) {
-        *to = left(low) | left(high) << 4;
-    }
+    to.iter_mut().zip(low).for_each(|(to, &weight)| *to = left(weight));
+    to.iter_mut().zip(high).for_each(|(to, &weight)| *to |= left(weight) << 4);
+    largest / f32::from(<i8 as Integer>::LARGEST) / FINE_STEPS
 }
 
 /// What [`BEST`] scores reach at least, given the largest of each group: minus infinity for a small vocabulary.
