@@ -3,6 +3,7 @@
 use crate::arch;
 use crate::cpu::Isa;
 use crate::pool;
+use crate::vectorize::vectorized;
 
 /// Numbers a task of an element-wise operation gets: below this, handing it out costs more than it saves.
 const SHARE: usize = 16 * 1024;
@@ -63,15 +64,27 @@ pub fn log_sum_exp(row: &[f32], scratch: &mut Vec<f32>) -> f32 {
 
 /// The largest number; minus infinity for none.
 pub fn max(row: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; 8];
-    let chunks = row.chunks_exact(8);
-    let rest = chunks.remainder().iter().fold(f32::NEG_INFINITY, |m, &v| if v > m { v } else { m });
+    vectorized(
+        Isa::current(),
+        #[inline(always)]
+        || max_of(row),
+    )
+}
+
+#[inline(always)]
+pub(crate) fn max_of(row: &[f32]) -> f32 {
+    // Without `f32::max`'s care for NaN.
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    let (chunks, rest) = row.as_chunks::<16>();
     for chunk in chunks {
-        for (lane, &v) in lanes.iter_mut().zip(chunk) {
-            *lane = if v > *lane { v } else { *lane };
-        }
+        lanes.iter_mut().zip(chunk).for_each(|(lane, &v)| *lane = larger(*lane, v));
     }
-    lanes.iter().fold(rest, |m, &v| if v > m { v } else { m })
+    for half in [8, 4, 2, 1] {
+        let (low, high) = lanes.split_at_mut(half);
+        low.iter_mut().zip(high).for_each(|(low, high)| *low = larger(*low, *high));
+    }
+    rest.iter().fold(lanes[0], |largest, &v| larger(largest, v))
 }
 
 /// GELU by the error function (arXiv:1606.08415), in place.

@@ -6,8 +6,9 @@
 use crate::cpu::Isa;
 use crate::vectorize::vectorized;
 
-/// Adding and taking off 1.5 * 2^23 rounds to the nearest integer, for magnitudes below 2^22.
-const TO_INTEGER: f32 = 12_582_912.0;
+/// Adding 1.5 * 2^23 leaves no bits for a fraction, for magnitudes below 2^22: taking it off again gives the nearest integer,
+/// and so do the sum's low bits.
+pub(crate) const TO_INTEGER: f32 = 12_582_912.0;
 
 /// e^x, in place; 0 below -87.3, e^88.3 above 88.3.
 pub fn exp(x: &mut [f32]) {

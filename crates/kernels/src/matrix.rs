@@ -221,20 +221,22 @@ fn pack_integers<T: Integer>(
         let mut row = vec![0.0; inputs];
         for column in 0..PANEL.min(outputs - p * PANEL) {
             fill(p * PANEL + column, &mut row);
-            let largest = row.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
-            let inverse = steps_of::<T>(largest);
-            scales[column] = largest / f32::from(T::LARGEST);
+            let steps_in_one;
+            (scales[column], steps_in_one) = step_of::<T>(&row);
             for (k, v) in row.iter().enumerate() {
-                panel[(k / 2 * PANEL + column) * 2 + k % 2] = T::from_steps(nearest(v * inverse));
+                panel[(k / 2 * PANEL + column) * 2 + k % 2] = T::from_steps(nearest(v * steps_in_one));
             }
         }
     });
     (data, scales)
 }
 
-/// Steps of rounded weights in a weight of 1, where the largest of its row is `largest`.
-pub(crate) fn steps_of<T: Integer>(largest: f32) -> f32 {
-    if largest > 0.0 { f32::from(T::LARGEST) / largest } else { 0.0 }
+/// What a step of a row's rounded weights is worth, and how many make 1; no steps make a row of zeros.
+#[inline(always)]
+pub(crate) fn step_of<T: Integer>(row: &[f32]) -> (f32, f32) {
+    let end = f32::from(T::LARGEST);
+    let largest = row.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+    (largest / end, if largest > 0.0 { end / largest } else { 0.0 })
 }
 
 /// The nearest whole number, halves away from zero.
@@ -311,7 +313,7 @@ fn apply_integers<T: Integer>(
                     Scales { rows: row_scales[first..].as_ptr(), columns: scales[p * PANEL..].as_ptr() };
                 // SAFETY: everything was sized above; sums fit i32 by `largest_rounded_input`; panel p's columns of
                 // these rows of c are this task's alone.
-                unsafe { T::tile(isa, &tile, scales, panel.as_ptr()) };
+                unsafe { arch::tile_integers(isa, &tile, scales, panel.as_ptr()) };
             }
         }
     });

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::arch::quads::{self, GROUP, QUAD, TILE_ROWS};
 use crate::cpu::Isa;
-use crate::functions::gelu_of;
+use crate::functions::{TO_INTEGER, gelu_of};
 use crate::pool::{self, SharedMut};
 use crate::vectorize::vectorized;
 
@@ -117,8 +117,6 @@ impl Grid {
 
 #[inline(always)]
 fn round_to(grid: Grid, from: &[f32], to: &mut [u8]) {
-    // Adding 1.5 * 2^23 leaves no bits for a fraction: the sum's low bits are the number rounded to nearest even.
-    const TO_INTEGER: f32 = 12_582_912.0;
     let zero = i32::from(grid.zero);
     for (to, &from) in to.iter_mut().zip(from) {
         let steps = (from / grid.scale).clamp(-256.0, 256.0) + TO_INTEGER;

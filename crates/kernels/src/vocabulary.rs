@@ -4,9 +4,10 @@
 //! embedding has a second part, the 4 bits below: all scores are made of the first, as every step must read it whole, and the
 //! best ones are put right with the second.
 
-use crate::arch::Integer;
 use crate::cpu::Isa;
-use crate::matrix::{Epilogue, Matrix, Precision, nearest, steps_of};
+use crate::elementwise::max_of;
+use crate::functions::TO_INTEGER;
+use crate::matrix::{Epilogue, Matrix, Precision, nearest, step_of};
 use crate::pool::{self, SharedMut};
 use crate::vectorize::vectorized;
 
@@ -146,7 +147,7 @@ impl Fine {
             vectorized(
                 isa,
                 #[inline(always)]
-                || largest.iter_mut().zip(part).for_each(|(largest, g)| *largest = largest_of(group(r, g))),
+                || largest.iter_mut().zip(part).for_each(|(largest, g)| *largest = max_of(group(r, g))),
             );
         });
         let thresholds: Vec<f32> = largest.chunks_exact(groups).map(threshold).collect();
@@ -173,19 +174,16 @@ impl Fine {
 /// What rounding to the coarse part leaves of a row, as [`Fine`] keeps it; returns what a step is worth.
 #[inline(always)]
 fn pack_row(row: &[f32], to: &mut [u8]) -> f32 {
-    // Adding 1.5 * 2^23 leaves no bits for a fraction: the sum's low bits are the number rounded.
-    const TO_INTEGER: f32 = 12_582_912.0;
-    let largest = row.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
-    let inverse = steps_of::<i8>(largest);
+    let (step, steps_in_one) = step_of::<i8>(row);
     let left = |weight: f32| {
-        let steps = weight * inverse;
+        let steps = weight * steps_in_one;
         let left = (steps - nearest(steps)) * FINE_STEPS + MIDDLE as f32;
         (left.clamp(0.0, 15.0) + TO_INTEGER).to_bits() as u8
     };
     let (low, high) = row.split_at(to.len());
     to.iter_mut().zip(low).for_each(|(to, &weight)| *to = left(weight));
     to.iter_mut().zip(high).for_each(|(to, &weight)| *to |= left(weight) << 4);
-    largest / f32::from(<i8 as Integer>::LARGEST) / FINE_STEPS
+    step / FINE_STEPS
 }
 
 /// What [`BEST`] scores reach at least, given the largest of each group: minus infinity for a small vocabulary.
@@ -195,22 +193,6 @@ fn threshold(largest: &[f32]) -> f32 {
     }
     let mut largest = largest.to_vec();
     *largest.select_nth_unstable_by(BEST - 1, |a, b| b.total_cmp(a)).1
-}
-
-/// The largest of a group.
-#[inline(always)]
-fn largest_of(scores: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let mut lanes = [f32::NEG_INFINITY; 16];
-    let (chunks, rest) = scores.as_chunks::<16>();
-    for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, &score)| *lane = larger(*lane, score));
-    }
-    for half in [8, 4, 2, 1] {
-        let (low, high) = lanes.split_at_mut(half);
-        low.iter_mut().zip(high).for_each(|(low, high)| *low = larger(*low, *high));
-    }
-    rest.iter().fold(lanes[0], |largest, &score| larger(largest, score))
 }
 
 /// Fine steps of four bits.

@@ -15,10 +15,17 @@ pub(crate) mod scalar;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;
 
+#[cfg(target_arch = "aarch64")]
+use neon::LoadPairs;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+use std::marker::Copy as LoadPairs;
+#[cfg(target_arch = "x86_64")]
+use x86::LoadPairs;
+
 /// Rows of the tallest tile: 6 x 16 sums fill twelve of AVX2's sixteen registers.
 pub(crate) const TILE_ROWS: usize = 6;
 
-/// Largest magnitude that inputs of [`Integer::tile`] are rounded to: its upper byte, rounded, is still an i8.
+/// Largest magnitude that inputs of [`tile_integers`] are rounded to: its upper byte, rounded, is still an i8.
 pub(crate) const LARGEST_INPUT: i16 = i16::MAX - 128;
 
 /// What a tile reads beside the panel, and where it writes.
@@ -95,18 +102,12 @@ pub(crate) struct Scales {
 }
 
 /// Weights that are integers.
-pub(crate) trait Integer: Copy + Default + Send + Sync + Into<i32> {
+pub(crate) trait Integer: LoadPairs + Default + Send + Sync + Into<i32> {
     /// Largest magnitude that weights are rounded to.
     const LARGEST: i16;
 
     /// A rounded weight.
     fn from_steps(steps: f32) -> Self;
-
-    /// `c = epilogue(a b scaled)` with `a` in i16 and the panel `[depth / 2][PANEL][2]`; `depth` is even.
-    ///
-    /// # Safety
-    /// See [`Tile`] (`a_step` is 1) and [`Scales`]; no input may exceed [`LARGEST_INPUT`] and no sum of products i32.
-    unsafe fn tile(isa: Isa, tile: &Tile<i16>, scales: Scales, panel: *const Self);
 }
 
 impl Integer for i8 {
@@ -114,23 +115,6 @@ impl Integer for i8 {
 
     fn from_steps(steps: f32) -> Self {
         steps as i8
-    }
-
-    unsafe fn tile(isa: Isa, tile: &Tile<i16>, scales: Scales, panel: *const Self) {
-        // SAFETY: as in `tile_f32`.
-        unsafe {
-            match isa {
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => x86::tile_integers(tile, scales, panel),
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512Vnni => x86::tile_integers_vnni(tile, scales, panel),
-                #[cfg(target_arch = "aarch64")]
-                Isa::Neon => neon::tile_integers(tile, scales, panel),
-                #[cfg(target_arch = "aarch64")]
-                Isa::NeonDotprod => neon::tile_i8_dotprod(tile, scales, panel),
-                _ => scalar::tile_integers(tile, scales, panel),
-            }
-        }
     }
 }
 
@@ -141,20 +125,25 @@ impl Integer for i16 {
     fn from_steps(steps: f32) -> Self {
         steps as i16
     }
+}
 
-    unsafe fn tile(isa: Isa, tile: &Tile<i16>, scales: Scales, panel: *const Self) {
-        // SAFETY: as in `tile_f32`.
-        unsafe {
-            match isa {
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => x86::tile_integers(tile, scales, panel),
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512Vnni => x86::tile_integers_vnni(tile, scales, panel),
-                // The dot product is of bytes.
-                #[cfg(target_arch = "aarch64")]
-                Isa::Neon | Isa::NeonDotprod => neon::tile_integers(tile, scales, panel),
-                _ => scalar::tile_integers(tile, scales, panel),
-            }
+/// `c = epilogue(a b scaled)` with `a` in i16 and a panel of integers, `[depth / 2][PANEL][2]`; `depth` is even.
+///
+/// # Safety
+/// See [`Tile`] (`a_step` is 1) and [`Scales`]; no input may exceed [`LARGEST_INPUT`] and no sum of products i32.
+pub(crate) unsafe fn tile_integers<T: Integer>(isa: Isa, tile: &Tile<i16>, scales: Scales, panel: *const T) {
+    // SAFETY: as in `tile_f32`.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => x86::tile_integers(tile, scales, panel),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => x86::tile_integers_vnni(tile, scales, panel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => neon::tile_integers(tile, scales, panel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::NeonDotprod => T::tile_dotprod(tile, scales, panel),
+            _ => scalar::tile_integers(tile, scales, panel),
         }
     }
 }
@@ -294,7 +283,7 @@ mod tests {
                     };
                     let scales = Scales { rows: ones.as_ptr(), columns: ones.as_ptr() };
                     // SAFETY: the slices have the sizes that the tile tells; `depth * T::LARGEST * largest` fits i32.
-                    unsafe { T::tile(isa, &tile, scales, panel.as_ptr()) };
+                    unsafe { tile_integers(isa, &tile, scales, panel.as_ptr()) };
                     for (i, &got) in got.iter().enumerate() {
                         let (r, j) = (i / PANEL, i % PANEL);
                         let product = |k: usize| -> i32 {

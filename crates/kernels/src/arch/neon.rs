@@ -93,6 +93,15 @@ pub(crate) trait LoadPairs: Copy {
     /// # Safety
     /// `at` can be read at twice [`PANEL`] places.
     unsafe fn load(at: *const Self) -> [[int16x8_t; 2]; 2];
+
+    /// The product by dot products, which are of bytes: other weights go without.
+    ///
+    /// # Safety
+    /// See [`super::tile_integers`]; the CPU has NEON with dot products.
+    unsafe fn tile_dotprod(t: &Tile<i16>, scales: Scales, panel: *const Self) {
+        // SAFETY: passed on.
+        unsafe { tile_integers(t, scales, panel) };
+    }
 }
 
 impl LoadPairs for i8 {
@@ -102,6 +111,11 @@ impl LoadPairs for i8 {
         // SAFETY: 32 bytes are readable by the trait's contract.
         let int8x16x2_t(first, second) = unsafe { vld2q_s8(at) };
         [first, second].map(|weights| [vmovl_s8(vget_low_s8(weights)), vmovl_high_s8(weights)])
+    }
+
+    unsafe fn tile_dotprod(t: &Tile<i16>, scales: Scales, panel: *const Self) {
+        // SAFETY: passed on.
+        unsafe { tile_i8_dotprod(t, scales, panel) };
     }
 }
 
@@ -116,7 +130,7 @@ impl LoadPairs for i16 {
 }
 
 /// # Safety
-/// See [`super::Integer::tile`]; the CPU has NEON.
+/// See [`super::tile_integers`]; the CPU has NEON.
 #[target_feature(enable = "neon")]
 pub(crate) unsafe fn tile_integers<T: LoadPairs>(t: &Tile<i16>, scales: Scales, panel: *const T) {
     // SAFETY: passed on; each arm's constant is the tile's number of rows.
@@ -164,9 +178,9 @@ unsafe fn tile_integers_rows<T: LoadPairs, const ROWS: usize>(
 }
 
 /// # Safety
-/// See [`super::Integer::tile`]; inputs do not exceed [`super::LARGEST_INPUT`]; the CPU has NEON with dot products.
+/// See [`super::tile_integers`]; inputs do not exceed [`super::LARGEST_INPUT`]; the CPU has NEON with dot products.
 #[target_feature(enable = "neon,dotprod")]
-pub(crate) unsafe fn tile_i8_dotprod(t: &Tile<i16>, scales: Scales, panel: *const i8) {
+unsafe fn tile_i8_dotprod(t: &Tile<i16>, scales: Scales, panel: *const i8) {
     // SAFETY: passed on; the tile has these rows.
     unsafe {
         for first in (0..t.rows & !1).step_by(2) {

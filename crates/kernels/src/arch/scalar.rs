@@ -26,7 +26,7 @@ pub(crate) unsafe fn tile<T: Element>(t: &Tile<f32>, panel: *const T) {
     }
 }
 
-/// See [`Integer::tile`].
+/// See [`super::tile_integers`].
 ///
 /// # Safety
 /// See [`Tile`] and [`Scales`].

@@ -152,7 +152,7 @@ impl LoadPairs for i16 {
 }
 
 /// # Safety
-/// See [`super::Integer::tile`]; the CPU has AVX2.
+/// See [`super::tile_integers`]; the CPU has AVX2.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) unsafe fn tile_integers<T: LoadPairs>(t: &Tile<i16>, scales: Scales, panel: *const T) {
     // SAFETY: passed on; each arm's constant is the tile's number of rows.
@@ -203,7 +203,7 @@ unsafe fn tile_integers_rows<T: LoadPairs, const ROWS: usize>(
 }
 
 /// # Safety
-/// See [`super::Integer::tile`]; the CPU has AVX2, FMA, F16C, AVX-512 F, BW, VL and VNNI.
+/// See [`super::tile_integers`]; the CPU has AVX2, FMA, F16C, AVX-512 F, BW, VL and VNNI.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(crate) unsafe fn tile_integers_vnni<T: LoadPairs>(t: &Tile<i16>, scales: Scales, panel: *const T) {
     // SAFETY: passed on; each arm's constant is the tile's number of rows.

@@ -32,8 +32,6 @@ pub(super) struct Walk<'a> {
     control: Control<'a>,
     /// Language of the text.
     text_language: &'a str,
-    /// See [`doubts`].
-    doubts: (f32, EncoderWindow),
     rules: Rules,
     start_sequence: Vec<u32>,
     start_without_timestamps: Vec<u32>,
@@ -76,7 +74,6 @@ impl<'a> Walk<'a> {
             options,
             control,
             text_language,
-            doubts: doubts(language),
             rules: rules(config, tokenizer, options),
             start_sequence: start(options.timestamps),
             start_without_timestamps: start(false),
@@ -224,7 +221,7 @@ impl<'a> Walk<'a> {
         frame: usize,
     ) -> Result<Attempt, Error> {
         if decoder.is_fitted() {
-            let (believed_from, wider) = self.doubts;
+            let (believed_from, wider) = doubts(self.text_language);
             if let Some(attempt) = attempts.fitted(&mut **decoder, prompt, believed_from, seed)? {
                 return Ok(attempt);
             }
@@ -287,10 +284,9 @@ impl<'a> Walk<'a> {
 }
 
 /// The mean log probability from which on a fitted window's text is believed, and the window on which it is decoded again
-/// below, for what is spoken in `language`. There are the windows that come out worse than wider ones: hard speech, and much
-/// of what is less than three seconds long. English comes out of four more seconds as well as of all 30, and gains nothing
-/// above -0.9; languages of which a model knows less do not (Dutch: 40.0 % of words wrong in place of 38.3 %), and go wrong
-/// sooner.
+/// below. There are the windows that come out worse than wider ones: hard speech, and much of what is less than three seconds
+/// long. English comes out of four more seconds as well as of all 30, and gains nothing above -0.9; languages of which a model
+/// knows less do not (Dutch: 40.0 % of words wrong in place of 38.3 %), and go wrong sooner.
 fn doubts(language: &str) -> (f32, EncoderWindow) {
     if language == "en" { (-0.9, EncoderWindow::Wide) } else { (-0.5, EncoderWindow::Full) }
 }
