@@ -148,7 +148,7 @@ fn few_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogu
                     accumulate: epilogue.add,
                     bias: epilogue.bias_at(p * PANEL),
                     gelu: epilogue.gelu,
-                    streamed: a.rows <= TILE_ROWS,
+                    streamed: first == 0,
                 };
                 // SAFETY: a, panel, bias and c cover the tile by the checks in `gemm`; panel p's columns of c are
                 // this task's alone.

@@ -50,7 +50,7 @@ pub struct Tile<A> {
     pub(crate) bias: *const f32,
     /// Apply GELU at the end.
     pub(crate) gelu: bool,
-    /// The panel is read once, and what lies behind it next: worth asking for in time.
+    /// The panel comes from memory with this tile, and what lies behind it with the next: worth asking for in time.
     #[cfg_attr(
         not(target_arch = "x86_64"),
         expect(dead_code, reason = "only x86's kernels were seen to gain by it")
@@ -119,8 +119,8 @@ impl Integer for i8 {
 }
 
 impl Integer for i16 {
-    /// Ten bits: two more in a weight are two fewer in an input, as sums have 32, and this is where errors balance.
-    const LARGEST: i16 = 511;
+    /// Eleven bits: a bit more in a weight is one fewer in an input, as sums have 32, and about here errors balance.
+    const LARGEST: i16 = 1023;
 
     fn from_steps(steps: f32) -> Self {
         steps as i16

@@ -235,7 +235,8 @@ unsafe fn tile_integers_vnni_rows<T: LoadPairs, const ROWS: usize>(
         // SAFETY: called with pair < depth / 2, so all reads lie within what the contract grants.
         unsafe {
             let at = panel.add(pair * 2 * PANEL);
-            if ahead && which == 0 {
+            // A cache line is two pairs of bytes, or one of words.
+            if ahead && (which == 0 || size_of::<T>() > 1) {
                 _mm_prefetch::<_MM_HINT_T0>(at.cast::<i8>().wrapping_add(AHEAD));
             }
             let b = T::load(at);

@@ -19,7 +19,7 @@ use super::padding::{ALIKE_CROSS, ALIKE_ENCODER, Padding};
 use super::{Compute, Config};
 
 /// Counts changes of what is stored: of the packing, the padding or the arithmetic.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Where a checkpoint's padding is kept, and for which state of its files.
 pub(super) struct PaddingFile {

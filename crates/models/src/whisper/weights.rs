@@ -148,23 +148,36 @@ struct Precisions {
     convolutions: Precision,
     encoder: Precision,
     decoder: Precision,
+    /// Four times as many inputs as the other products have, so the largest weight of each output is further out.
+    decoder_fc2: Precision,
 }
 
-/// Up to this width (whisper-base's) an encoder keeps two bytes a weight: no more time, and three quarters of the error of
-/// rounding are gone for some megabytes. Larger encoders mind the rounding less, and their memory more.
+/// Up to this width (whisper-base's) an encoder and the decoder's second feed-forward layers keep two bytes a weight: hardly
+/// more time, and most of the error of rounding is gone for some megabytes. Larger models mind the rounding less, and their
+/// memory more.
 const WIDE_INTEGERS_UP_TO: usize = 512;
 
 impl Precisions {
     fn new(compute: Compute, width: usize) -> Self {
-        let (convolutions, encoder, decoder) = match compute {
-            Compute::F32 => (Precision::F32, Precision::F32, Precision::F32),
-            Compute::F16 => (Precision::F16, Precision::F16, Precision::F16),
-            Compute::Auto | Compute::Int8 => {
-                let encoder = if width <= WIDE_INTEGERS_UP_TO { Precision::Int16 } else { Precision::Int8 };
-                (Precision::Int16, encoder, Precision::Int8)
-            }
+        let all = |precision| Self {
+            convolutions: precision,
+            encoder: precision,
+            decoder: precision,
+            decoder_fc2: precision,
         };
-        Self { convolutions, encoder, decoder }
+        match compute {
+            Compute::F32 => all(Precision::F32),
+            Compute::F16 => all(Precision::F16),
+            Compute::Auto | Compute::Int8 => {
+                let wide = if width <= WIDE_INTEGERS_UP_TO { Precision::Int16 } else { Precision::Int8 };
+                Self {
+                    convolutions: Precision::Int16,
+                    encoder: wide,
+                    decoder: Precision::Int8,
+                    decoder_fc2: wide,
+                }
+            }
+        }
     }
 }
 
@@ -186,7 +199,7 @@ impl Weights {
                     let layer = format!("model.encoder.layers.{i}");
                     Ok(EncoderLayer {
                         attention: read.self_attention(&layer, width)?,
-                        feed_forward: read.feed_forward(&layer, width, ffn)?,
+                        feed_forward: read.feed_forward(&layer, width, ffn, precisions.encoder)?,
                     })
                 })
                 .collect::<Result<_, Error>>()?,
@@ -208,7 +221,7 @@ impl Weights {
                     Ok(DecoderLayer {
                         attention: read.self_attention(&layer, width)?,
                         cross: read.cross_attention(&layer, width, precisions.encoder)?,
-                        feed_forward: read.feed_forward(&layer, width, ffn)?,
+                        feed_forward: read.feed_forward(&layer, width, ffn, precisions.decoder_fc2)?,
                     })
                 })
                 .collect::<Result<_, Error>>()?,
@@ -360,11 +373,17 @@ impl Reader<'_> {
         })
     }
 
-    fn feed_forward(&self, layer: &str, width: usize, ffn_width: usize) -> Result<FeedForward, Error> {
+    fn feed_forward(
+        &self,
+        layer: &str,
+        width: usize,
+        ffn_width: usize,
+        fc2_precision: Precision,
+    ) -> Result<FeedForward, Error> {
         Ok(FeedForward {
             norm: self.norm(&format!("{layer}.final_layer_norm"), width)?,
             fc1: self.linear(&[&format!("{layer}.fc1")], ffn_width, width)?,
-            fc2: self.linear(&[&format!("{layer}.fc2")], width, ffn_width)?,
+            fc2: self.linear_in(fc2_precision, &[&format!("{layer}.fc2")], width, ffn_width)?,
         })
     }
 }
