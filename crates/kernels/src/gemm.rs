@@ -22,7 +22,7 @@ const BLOCK_DEPTH: usize = 1024;
 /// Rows whose packed A of BLOCK_DEPTH takes 384 KB of the second-level cache.
 const BLOCK_ROWS: usize = 96;
 /// Rows that a block has at least, where there are as many.
-const LEAST_ROWS: usize = 4 * TILE_ROWS;
+const LEAST_ROWS: usize = 24;
 /// Panels whose part of C, with BLOCK_ROWS rows, takes 96 KB of the second-level cache.
 const BLOCK_PANELS: usize = 16;
 /// Up to here the product is computed panel by panel, each sum in one go over the whole depth: what comes out of a row does
@@ -162,11 +162,12 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
     thread_local! {
         static SCRATCH: RefCell<(Vec<f32>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
     }
+    let tile_rows = arch::tall_tile_rows(isa);
     let count = panel_count(out.columns);
     let (columns, stride) = (out.columns, out.stride);
     // Two blocks a thread, as long as they are worth packing.
     let block_rows =
-        a.rows.div_ceil(2 * pool::threads()).next_multiple_of(TILE_ROWS).clamp(LEAST_ROWS, BLOCK_ROWS);
+        a.rows.div_ceil(2 * pool::threads()).next_multiple_of(tile_rows).clamp(LEAST_ROWS, BLOCK_ROWS);
     let row_blocks = a.rows.div_ceil(block_rows);
     // A short product is cut across as well, to give every thread something.
     let column_blocks = if row_blocks >= 4 * pool::threads() {
@@ -182,7 +183,7 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
         let rows = block_rows.min(a.rows - first_row);
         let my_panels = column_block * share..((column_block + 1) * share).min(count);
         SCRATCH.with_borrow_mut(|(strips, wide)| {
-            pack_strips(&a, first_row, rows, strips);
+            pack_strips(&a, first_row, rows, tile_rows, strips);
             for group in my_panels.clone().step_by(BLOCK_PANELS) {
                 for first_k in (0..a.depth).step_by(BLOCK_DEPTH) {
                     let depth = BLOCK_DEPTH.min(a.depth - first_k);
@@ -190,14 +191,14 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
                     for p in group..(group + BLOCK_PANELS).min(my_panels.end) {
                         let at = (p * a.depth + first_k) * PANEL;
                         let panel = T::widened(isa, &panels[at..at + depth * PANEL], wide);
-                        for strip in (0..rows).step_by(TILE_ROWS) {
+                        for strip in (0..rows).step_by(tile_rows) {
                             let tile = Tile {
-                                rows: TILE_ROWS.min(rows - strip),
+                                rows: tile_rows.min(rows - strip),
                                 columns: PANEL.min(columns - p * PANEL),
                                 depth,
-                                a: strips[strip * a.depth + first_k * TILE_ROWS..].as_ptr(),
+                                a: strips[strip * a.depth + first_k * tile_rows..].as_ptr(),
                                 a_row: 1,
-                                a_step: TILE_ROWS,
+                                a_step: tile_rows,
                                 c: c.as_mut_ptr().wrapping_add((first_row + strip) * stride + p * PANEL),
                                 c_row: stride,
                                 accumulate: epilogue.add || first_k > 0,
@@ -217,13 +218,13 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
     });
 }
 
-/// Rows `first..first + rows` as strips of [`TILE_ROWS`] rows, each `[depth][TILE_ROWS]`.
-fn pack_strips(a: &Rows<'_>, first: usize, rows: usize, strips: &mut Vec<f32>) {
-    strips.resize(rows.div_ceil(TILE_ROWS) * TILE_ROWS * a.depth, 0.0);
-    for (s, strip) in strips.chunks_exact_mut(TILE_ROWS * a.depth).enumerate() {
-        for r in 0..TILE_ROWS.min(rows - s * TILE_ROWS) {
-            let row = &a.data[(first + s * TILE_ROWS + r) * a.stride..][..a.depth];
-            for (to, &from) in strip[r..].iter_mut().step_by(TILE_ROWS).zip(row) {
+/// Rows `first..first + rows` as strips of `tile_rows` rows, each `[depth][tile_rows]`.
+fn pack_strips(a: &Rows<'_>, first: usize, rows: usize, tile_rows: usize, strips: &mut Vec<f32>) {
+    strips.resize(rows.div_ceil(tile_rows) * tile_rows * a.depth, 0.0);
+    for (s, strip) in strips.chunks_exact_mut(tile_rows * a.depth).enumerate() {
+        for r in 0..tile_rows.min(rows - s * tile_rows) {
+            let row = &a.data[(first + s * tile_rows + r) * a.stride..][..a.depth];
+            for (to, &from) in strip[r..].iter_mut().step_by(tile_rows).zip(row) {
                 *to = from;
             }
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use half::f16;
 
-use crate::arch::{self, Integer, Scales, TILE_ROWS, Tile, panel_count};
+use crate::arch::{self, Integer, Scales, Tile, panel_count};
 use crate::cpu::Isa;
 use crate::gemm::{self, Out, Rows};
 use crate::panels::{self, PANEL};
@@ -286,7 +286,7 @@ impl<T: Integer> Integers<T> {
             let rows = (task / shares * BLOCK_ROWS)..((task / shares + 1) * BLOCK_ROWS).min(a.rows);
             let my_panels = (task % shares * share)..((task % shares + 1) * share).min(count);
             // Equal tiles: a small one at the end would wait for the panel more than it counts.
-            let tiles = rows.len().div_ceil(TILE_ROWS);
+            let tiles = rows.len().div_ceil(arch::tall_tile_rows(isa));
             let tile_rows = rows.len().div_ceil(tiles);
             for p in my_panels {
                 let panel = &self.panels[p * depth * PANEL..(p + 1) * depth * PANEL];
