@@ -1,12 +1,14 @@
 //! The inner kernels, once an instruction set, and the choice among them.
 //!
-//! A tile is up to six rows by one panel of the product; its sums stay in registers over the whole depth.
+//! A tile is up to six rows (twelve with AVX-512) by one panel of the product; its sums stay in registers over the whole depth.
 
 use half::f16;
 
 use crate::cpu::Isa;
 use crate::panels::PANEL;
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
 pub(crate) mod quads;
@@ -29,7 +31,7 @@ pub(crate) const TILE_ROWS: usize = 6;
 pub(crate) fn tall_tile_rows(isa: Isa) -> usize {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => x86::TALL_TILE_ROWS,
+        Isa::Avx512Vnni => avx512::TALL_TILE_ROWS,
         _ => TILE_ROWS,
     }
 }
@@ -39,8 +41,8 @@ pub(crate) const LARGEST_INPUT: i16 = i16::MAX - 128;
 
 /// What a tile reads beside the panel, and where it writes.
 ///
-/// The contract of all kernels that take one: `rows` is 1 to [`TILE_ROWS`] (or [`tall_tile_rows`], see there) and `columns` 1 to [`PANEL`];
-/// `a` can be read at `r * a_row + k * a_step` for all rows and `depth` steps; `c` can be read and written at
+/// The contract of all kernels that take one: `rows` is 1 to [`TILE_ROWS`] (or [`tall_tile_rows`], see there) and `columns` 1
+/// to [`PANEL`]; `a` can be read at `r * a_row + k * a_step` for all rows and `depth` steps; `c` can be read and written at
 /// `r * c_row + j` for all rows and columns; `bias`, if not null, can be read at `columns` places; the panel can be read
 /// at `depth * PANEL` places; nobody else touches these places of `c` meanwhile.
 #[derive(Clone, Copy)]
@@ -76,9 +78,9 @@ pub(crate) unsafe fn tile_f32(isa: Isa, tile: &Tile<f32>, panel: *const f32) {
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => x86::tile_f32(tile, panel),
+            Isa::Avx2 => x86::tile(tile, panel),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => x86::tile_f32_wide(tile, panel),
+            Isa::Avx512Vnni => avx512::tile(tile, panel),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon | Isa::NeonDotprod => neon::tile(tile, panel),
             _ => scalar::tile(tile, panel),
@@ -95,9 +97,9 @@ pub(crate) unsafe fn tile_f16(isa: Isa, tile: &Tile<f32>, panel: *const f16) {
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => x86::tile_f16(tile, panel),
+            Isa::Avx2 => x86::tile(tile, panel),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => x86::tile_f16_wide(tile, panel),
+            Isa::Avx512Vnni => avx512::tile(tile, panel),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon | Isa::NeonDotprod => neon::tile(tile, panel),
             _ => scalar::tile(tile, panel),
@@ -151,7 +153,7 @@ pub(crate) unsafe fn tile_integers<T: Integer>(isa: Isa, tile: &Tile<i16>, scale
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => x86::tile_integers(tile, scales, panel),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => x86::tile_integers_vnni(tile, scales, panel),
+            Isa::Avx512Vnni => avx512::tile_integers(tile, scales, panel),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => neon::tile_integers(tile, scales, panel),
             #[cfg(target_arch = "aarch64")]
