@@ -9,7 +9,7 @@ import pathlib
 import subprocess
 import sys
 
-from common import ROOT, WORK, python
+from common import ROOT, WORK, python, whisper_base
 
 PLOTTING = ["matplotlib==3.10.6"]
 RESULTS = WORK / "results"
@@ -36,9 +36,18 @@ def benchmarks(args):
 
 
 def throughput(args):
-    """What the machine can do, measured by the kernels' own example."""
-    command = ["cargo", "run", "--release", "--quiet", "-p", "mynah-kernels", "--example", "throughput", "--", str(args.threads)]
-    (RESULTS / "throughput.txt").write_text(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    """What the machine can do, and what of it kernels and whole windows reach, measured by the project's own examples."""
+    model, threads = args.model_path or whisper_base(), str(args.threads)
+    stages = lambda compute: ["stages", "-p", "mynah-models", "--", model, "--compute", compute, "--threads", threads,
+                              "--frames", "3000", "--rows", "1,5"]
+    examples = {"": ["throughput", "-p", "mynah-kernels", "--", threads], "whole model, f32": stages("f32"),
+                "whole model, int8": stages("int8")}
+    texts = []
+    for title, (example, *arguments) in examples.items():
+        command = ["cargo", "run", "--release", "--quiet", "--example", example, *arguments]
+        said = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+        texts.append(said if not title else f"{title}:\n{said}")
+    (RESULTS / "throughput.txt").write_text("".join(texts))
 
 
 def main():

@@ -23,6 +23,7 @@ mod panels;
 pub mod pool;
 mod quantized;
 pub mod random;
+pub mod roof;
 mod rotary;
 mod vectorize;
 mod vocabulary;

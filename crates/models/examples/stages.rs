@@ -1,5 +1,5 @@
-//! What the stages of a Whisper model take: windows encoded, prompts fed, steps of the decoder by their number of rows; and
-//! how fast that is, to be held against what the machine can do (mynah-kernels' example `throughput`).
+//! What the stages of a Whisper model take: windows encoded, prompts fed, steps of the decoder by their number of rows; of
+//! full windows also how much that is of what the machine can do.
 //!
 //!     cargo run --release -p mynah-models --example stages -- CHECKPOINT [--compute f32] [--threads 2] \
 //!         [--frames 300,3000] [--rows 1,5]
@@ -9,6 +9,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use mynah_kernels::roof;
 use mynah_models::whisper::{Compute, Config, Whisper};
 use mynah_models::{CancelFlag, Control, EncoderWindow};
 
@@ -43,24 +44,37 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     drop(network.encode(&mel(100), EncoderWindow::Fitted, control)?);
     for frames in lengths {
         let mel = mel(frames);
-        let seconds = median(7, || network.encode(&mel, EncoderWindow::Fitted, control).map(drop))?;
-        print!("encode {frames} frames: {:.1} ms", 1e3 * seconds);
         // Shorter windows are computed with a stored padding behind them.
-        if frames == 2 * model.config().audio_positions {
-            print!(", {:.1} Gop/s", 1e-9 * encoder_operations(model.config()) / seconds);
+        let full = frames == 2 * model.config().audio_positions;
+        let operations = full.then(|| encoder_operations(model.config()));
+        let (mut seconds, mut shares) = (Vec::new(), Vec::new());
+        for _ in 0..7 {
+            let before = operations.map(|o| least_seconds(o, compute));
+            let start = Instant::now();
+            network.encode(&mel, EncoderWindow::Fitted, control)?;
+            seconds.push(start.elapsed().as_secs_f64());
+            let after = operations.map(|o| least_seconds(o, compute));
+            let least = before.zip(after).map(|(before, after)| (before + after) / 2.0);
+            shares.extend(least.map(|least| least / seconds[seconds.len() - 1]));
+        }
+        let seconds = median(seconds);
+        print!("encode {frames} frames: {:.1} ms", 1e3 * seconds);
+        if let Some([products, attention]) = operations {
+            let gops = 1e-9 * (products + attention) / seconds;
+            print!(", {gops:.1} Gop/s, {:.0} % of what arithmetic alone allows", 100.0 * median(shares));
         }
         println!();
     }
     let mel = mel(700);
     let mut window = network.encode(&mel, EncoderWindow::Fitted, control)?;
     let prompt = [50258, 50259, 50359];
-    let seconds = median(9, || window.prefill(&prompt, &[0, 2]).map(drop))?;
+    let seconds = median_time(9, || window.prefill(&prompt, &[0, 2]).map(drop))?;
     println!("prompt of 3 tokens: {:.2} ms", 1e3 * seconds);
     for rows in batches {
         window.prefill(&prompt, &[])?;
         window.reorder(&vec![0; rows]);
         let tokens = vec![400; rows];
-        let seconds = median(25, || window.step(&tokens).map(drop))?;
+        let seconds = median_time(25, || window.step(&tokens).map(drop))?;
         println!(
             "step of {rows:2} rows: {:.2} ms, {:.2} ms a row, {:.1} Gop/s in {:.1} million weights",
             1e3 * seconds,
@@ -72,16 +86,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Operations of encoding a full window, a multiplication and an addition counted as two: the convolutions, the layers'
-/// products, attention of all positions to all, and what the decoder's layers will attend to.
-fn encoder_operations(config: &Config) -> f64 {
+/// Operations of encoding a full window, a multiplication and an addition counted as two: those of products (the
+/// convolutions, the layers, and what the decoder's layers will attend to), and those of attention of all positions to all.
+fn encoder_operations(config: &Config) -> [f64; 2] {
     let [positions, mels, width, ffn] =
         [config.audio_positions, config.n_mels, config.width, config.ffn_width].map(|n| n as f64);
+    let [layers, decoder_layers] = [config.encoder_layers, config.decoder_layers].map(|n| n as f64);
     let convolutions = 3.0 * (2.0 * positions * mels * width + positions * width * width);
-    let layer = positions * (4.0 * width * width + 2.0 * width * ffn) + 2.0 * positions * positions * width;
-    let cross_key_values = 2.0 * positions * width * width;
-    let layers = config.encoder_layers as f64 * layer + config.decoder_layers as f64 * cross_key_values;
-    2.0 * (convolutions + layers)
+    let products = layers * positions * (4.0 * width * width + 2.0 * width * ffn);
+    let cross_key_values = decoder_layers * 2.0 * positions * width * width;
+    let attention = layers * 2.0 * positions * positions * width;
+    [2.0 * (convolutions + products + cross_key_values), 2.0 * attention]
+}
+
+/// What these operations take at least: attention is in f32, products in what `compute` comes down to. Measured anew each
+/// time, as other programs on the machine slow the roof as well.
+fn least_seconds([products, attention]: [f64; 2], compute: Compute) -> f64 {
+    let best = |roof: fn() -> f64| (0..3).map(|_| roof()).fold(0.0, f64::max);
+    let floats = best(roof::f32_gops);
+    let of_products =
+        if matches!(compute, Compute::F32 | Compute::F16) { floats } else { best(roof::int_gops) };
+    1e-9 * (products / of_products + attention / floats)
 }
 
 /// Weights that a step reads: the layers' own attention, their queries and outputs of attention to the audio, their
@@ -92,13 +117,17 @@ fn decoder_weights(config: &Config) -> f64 {
     layers * (6.0 * width * width + 2.0 * width * ffn) + vocab * width
 }
 
-fn median<E>(times: usize, mut run: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
+fn median_time<E>(times: usize, mut run: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
     let mut seconds = Vec::new();
     for _ in 0..times {
         let start = Instant::now();
         run()?;
         seconds.push(start.elapsed().as_secs_f64());
     }
-    seconds.sort_by(f64::total_cmp);
-    Ok(seconds[times / 2])
+    Ok(median(seconds))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }

@@ -5,12 +5,10 @@
 
 #![allow(clippy::print_stdout, reason = "a command-line program")]
 
-mod peaks;
-
 use std::time::Instant;
 
 use mynah_kernels::attention::{KeyValues, Queries, attend};
-use mynah_kernels::{Epilogue, Matrix, Precision, cpu, pool};
+use mynah_kernels::{Epilogue, Matrix, Precision, cpu, pool, roof};
 
 /// Best time of several runs, seconds.
 fn best(mut run: impl FnMut()) -> f64 {
@@ -35,30 +33,14 @@ struct Roof {
 
 impl Roof {
     fn measure() -> Self {
-        let seconds = best(|| on_all_threads(peaks::multiply_floats));
-        let f32_gops = 1e-9 * (peaks::FLOAT_OPERATIONS * pool::threads()) as f64 / seconds;
-        let seconds = best(|| on_all_threads(peaks::multiply_integers));
-        let int_gops = 1e-9 * (peaks::INTEGER_OPERATIONS * pool::threads()) as f64 / seconds;
-        let data = vec![1_u64; 16 << 20];
-        let sum = |part: &[u64]| part.iter().fold(0, |sum: u64, &v| sum.wrapping_add(v));
-        let seconds = best(|| {
-            std::thread::scope(|scope| {
-                for part in data.chunks(data.len() / pool::threads()) {
-                    scope.spawn(move || std::hint::black_box(sum(part)));
-                }
-            });
-        });
-        Self { f32_gops, int_gops, gbps: 1e-9 * size_of_val(data.as_slice()) as f64 / seconds }
+        let most = |measure: fn() -> f64| (0..15).map(|_| measure()).fold(0.0, f64::max);
+        Self { f32_gops: most(roof::f32_gops), int_gops: most(roof::int_gops), gbps: most(roof::read_gbps) }
     }
 
     /// The arithmetic that a product of `precision` comes down to.
     fn gops(&self, precision: Precision) -> f64 {
         if matches!(precision, Precision::Int8 | Precision::Int16) { self.int_gops } else { self.f32_gops }
     }
-}
-
-fn on_all_threads(run: fn()) {
-    std::thread::scope(|scope| (0..pool::threads()).for_each(|_| drop(scope.spawn(run))));
 }
 
 fn fill(o: usize, row: &mut [f32]) {

@@ -1,0 +1,163 @@
+//! What the machine can do at most, for benchmarks: arithmetic in registers and nothing else, and plain reading of memory.
+//! No kernel can be faster than that (Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009).
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use crate::pool;
+
+/// Sums that are under way at once: enough for four cycles of latency at two a cycle, and a reserve.
+const SUMS: usize = 12;
+/// How often each sum is added to: some milliseconds.
+const ROUNDS: usize = 1 << 20;
+
+#[cfg(target_arch = "x86_64")]
+use x86::{multiply_floats, multiply_integers};
+
+#[cfg(not(target_arch = "x86_64"))]
+use plain::{multiply_floats, multiply_integers};
+
+/// Multiplications and additions of f32 on all threads, 10^9 a second.
+pub fn f32_gops() -> f64 {
+    gops(multiply_floats)
+}
+
+/// Multiplications of integers of 16 bits, summed in 32, and those additions; 10^9 a second.
+pub fn int_gops() -> f64 {
+    gops(multiply_integers)
+}
+
+/// Reading of 128 MiB by all threads, 10^9 bytes a second.
+pub fn read_gbps() -> f64 {
+    let data = vec![1_u64; 16 << 20];
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for part in data.chunks(data.len().div_ceil(pool::threads())) {
+            scope.spawn(move || black_box(part.iter().fold(0, |sum: u64, &v| sum.wrapping_add(v))));
+        }
+    });
+    1e-9 * size_of_val(data.as_slice()) as f64 / start.elapsed().as_secs_f64()
+}
+
+/// `multiply` on all threads; it returns how many operations it has done, a multiplication and an addition counted as two.
+fn gops(multiply: fn() -> usize) -> f64 {
+    let start = Instant::now();
+    let operations: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..pool::threads()).map(|_| scope.spawn(multiply)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_default()).sum()
+    });
+    1e-9 * operations as f64 / start.elapsed().as_secs_f64()
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::*;
+    use crate::cpu::Isa;
+
+    /// f32 by fused multiplication and addition.
+    pub(super) fn multiply_floats() -> usize {
+        match Isa::current() {
+            // SAFETY: the CPU has AVX-512 F.
+            Isa::Avx512Vnni => unsafe { floats_wide() },
+            // SAFETY: the CPU has AVX2 and FMA.
+            Isa::Avx2 => unsafe { floats() },
+            _ => plain::multiply_floats(),
+        }
+    }
+
+    /// i16 by i16, summed in i32.
+    pub(super) fn multiply_integers() -> usize {
+        match Isa::current() {
+            // SAFETY: the CPU has these sets.
+            Isa::Avx512Vnni => unsafe { integers_vnni() },
+            // SAFETY: the CPU has AVX2.
+            Isa::Avx2 => unsafe { integers() },
+            _ => plain::multiply_integers(),
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    fn floats() -> usize {
+        let (a, b) = (_mm256_set1_ps(black_box(0.5)), _mm256_set1_ps(black_box(0.25)));
+        let mut sums = [_mm256_setzero_ps(); SUMS];
+        for _ in 0..ROUNDS {
+            sums.iter_mut().for_each(|sum| *sum = _mm256_fmadd_ps(a, b, *sum));
+        }
+        black_box(sums);
+        2 * ROUNDS * SUMS * 8
+    }
+
+    #[target_feature(enable = "avx512f")]
+    fn floats_wide() -> usize {
+        let (a, b) = (_mm512_set1_ps(black_box(0.5)), _mm512_set1_ps(black_box(0.25)));
+        let mut sums = [_mm512_setzero_ps(); SUMS];
+        for _ in 0..ROUNDS {
+            sums.iter_mut().for_each(|sum| *sum = _mm512_fmadd_ps(a, b, *sum));
+        }
+        black_box(sums);
+        2 * ROUNDS * SUMS * 16
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    fn integers_vnni() -> usize {
+        let (a, b) = (_mm512_set1_epi16(black_box(3)), _mm512_set1_epi16(black_box(5)));
+        let mut sums = [_mm512_setzero_si512(); SUMS];
+        for _ in 0..ROUNDS {
+            sums.iter_mut().for_each(|sum| *sum = _mm512_dpwssd_epi32(*sum, a, b));
+        }
+        black_box(sums);
+        2 * ROUNDS * SUMS * 32
+    }
+
+    /// An instruction for the products, another for the sums.
+    #[target_feature(enable = "avx2")]
+    fn integers() -> usize {
+        let (a, b) = (_mm256_set1_epi16(black_box(3)), _mm256_set1_epi16(black_box(5)));
+        let mut sums = [_mm256_setzero_si256(); SUMS];
+        for _ in 0..ROUNDS {
+            let a = black_box(a);
+            sums.iter_mut().for_each(|sum| *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(a, b)));
+        }
+        black_box(sums);
+        2 * ROUNDS * SUMS * 16
+    }
+}
+
+/// What the compiler makes of plain Rust.
+mod plain {
+    use super::*;
+
+    const LANES: usize = 4;
+
+    pub(super) fn multiply_floats() -> usize {
+        let (a, b) = (black_box([0.5_f32; LANES]), black_box([0.25_f32; LANES]));
+        let mut sums = [[0.0_f32; LANES]; SUMS];
+        for _ in 0..ROUNDS {
+            for sum in &mut sums {
+                for i in 0..LANES {
+                    // Fused is a call into a library where the instructions are not taken for granted.
+                    let fused = cfg!(not(target_arch = "x86_64"));
+                    sum[i] = if fused { a[i].mul_add(b[i], sum[i]) } else { a[i] * b[i] + sum[i] };
+                }
+            }
+        }
+        black_box(sums);
+        2 * ROUNDS * SUMS * LANES
+    }
+
+    pub(super) fn multiply_integers() -> usize {
+        let (a, b) = (black_box([3_i16; LANES]), black_box([5_i16; LANES]));
+        let mut sums = [[0_i32; LANES]; SUMS];
+        for _ in 0..ROUNDS {
+            for sum in &mut sums {
+                for i in 0..LANES {
+                    sum[i] = sum[i].wrapping_add(i32::from(a[i]) * i32::from(b[i]));
+                }
+            }
+        }
+        black_box(sums);
+        2 * ROUNDS * SUMS * LANES
+    }
+}
