@@ -36,7 +36,7 @@ pub(super) struct Attempts<'a> {
 }
 
 /// Fast speech has 25 characters a second in alphabets, less in other scripts.
-const MAX_CHARACTERS_PER_S: f64 = 35.0;
+pub(super) const MAX_CHARACTERS_PER_S: f64 = 35.0;
 
 impl Attempts<'_> {
     /// The attempt at the first temperature on a fitted window; `None` if a wider window should be heard, as its mean log

@@ -7,7 +7,9 @@
 
 use std::ops::Range;
 
-use super::attempt::Attempt;
+use mynah_text::whisper_tokenizer::WhisperTokenizer;
+
+use super::attempt::{Attempt, MAX_CHARACTERS_PER_S};
 use super::segments::Draft;
 
 /// A window is doubtful from this no-speech probability on; that of speech is mostly below 0.05.
@@ -34,6 +36,15 @@ pub(super) fn is_spoken(draft: &Draft, speech_s: &[Range<f64>]) -> bool {
     speech_s
         .iter()
         .any(|speech| speech.start < draft.end_s + TOLERANCE_S && speech.end > draft.start_s - TOLERANCE_S)
+}
+
+/// Whether a segment is the one `before` once more, word for word, in less time than anybody takes to say it: what models
+/// are given to where a recording ends soon behind a sentence. `audio_end_s` is where the audio ends.
+pub(super) fn is_echo(before: &Draft, draft: &Draft, audio_end_s: f64, tokenizer: &WhisperTokenizer) -> bool {
+    let text = |draft: &Draft| tokenizer.decode(&draft.tokens);
+    let seconds = draft.end_s.min(audio_end_s) - draft.start_s;
+    let echo = text(draft);
+    echo.chars().count() as f64 > MAX_CHARACTERS_PER_S * seconds && echo == text(before)
 }
 
 #[cfg(test)]

@@ -279,6 +279,19 @@ fn text_behind_the_audio_is_not_believed() {
     assert_eq!(transcript.text(), "Said. Said again.", "dropped where the window was full already");
 }
 
+#[test]
+fn a_sentence_is_not_said_again_in_no_time() {
+    let hear = |text: &str, seconds| run(&writer(&[text]), seconds, &options()).0.text();
+    let sentence = "And they like the English class.";
+    let twice = format!("<|0.00|> {sentence}<|6.60|><|6.60|> {sentence}<|12.00|>");
+    assert_eq!(hear(&twice, 7), sentence, "32 characters in 0.4 s");
+    assert_eq!(hear(&twice, 12), format!("{sentence} {sentence}"), "in 5.4 s");
+    let short = "<|0.00|> No.<|4.80|><|4.80|> No.<|9.00|>";
+    assert_eq!(hear(short, 5), "No. No.", "three characters in 0.2 s");
+    let other = format!("<|0.00|> {sentence}<|6.60|><|6.60|> Or do they hate that very class?<|12.00|>");
+    assert_eq!(hear(&other, 7), format!("{sentence} Or do they hate that very class?"));
+}
+
 /// Speech as loud as the tone, cut in two by silence.
 fn pauses(speech_s: &[usize]) -> Vec<f32> {
     let silence = vec![0.0; mynah_audio::SAMPLE_RATE as usize];

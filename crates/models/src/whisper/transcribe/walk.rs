@@ -165,6 +165,7 @@ impl<'a> Walk<'a> {
         // Nobody said what begins behind the audio.
         let audio_end_s = (frame + window_frames) as f64 / 100.0;
         drafts.retain(|draft| draft.start_s < audio_end_s);
+        drafts.dedup_by(|draft, before| doubt::is_echo(before, draft, audio_end_s, self.tokenizer));
         if options.no_speech_threshold.is_some() {
             let eot = self.tokenizer.eot();
             drafts.retain(|draft| {
