@@ -14,12 +14,14 @@ pub(crate) const FLOOR: f32 = -30.0;
 const N_MELS: usize = 80;
 
 /// What a scripted decoder knows of its window.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Window {
     /// Which window this is: 0, 1, 2... as encoded.
     pub(crate) index: usize,
     /// Frames of audio in it.
     pub(crate) content_frames: usize,
+    /// What of it was asked for.
+    pub(crate) encoder_window: EncoderWindow,
 }
 
 /// The network: one script for all windows.
@@ -83,7 +85,7 @@ impl Network for ScriptedNetwork<'_> {
         _: Control<'a>,
     ) -> Result<Box<dyn WindowDecoder + 'a>, Error> {
         let mut windows = self.windows.lock().unwrap();
-        let window = Window { index: windows.len(), content_frames: mel.len() / N_MELS };
+        let window = Window { index: windows.len(), content_frames: mel.len() / N_MELS, encoder_window };
         windows.push(window.clone());
         if let Some((after, flag)) = &self.cancel_after
             && windows.len() >= *after

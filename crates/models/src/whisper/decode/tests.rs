@@ -28,7 +28,7 @@ fn ln(probability: f32) -> f32 {
 
 /// Runs a search after the prompt `[0]`; also gives the number of steps.
 fn run(search: Search<'_>, script: &Script<'_>) -> (Hypothesis, usize) {
-    let mut decoder = ScriptedDecoder::new(VOCAB, script, Window { index: 0, content_frames: 0 });
+    let mut decoder = ScriptedDecoder::new(VOCAB, script, Window::default());
     let logits = decoder.prefill(&[0], &[0]).unwrap();
     let best = search.run(&mut decoder, &logits, &CancelFlag::new(), &|_| false).unwrap();
     (best, decoder.steps)
@@ -162,7 +162,7 @@ fn best_of_the_samples_is_kept() {
 fn a_raised_flag_stops_the_search() {
     let rules = free_rules();
     let endless = |_: &Window, _: &[u32]| vec![(1, 0.0)];
-    let mut decoder = ScriptedDecoder::new(VOCAB, &endless, Window { index: 0, content_frames: 0 });
+    let mut decoder = ScriptedDecoder::new(VOCAB, &endless, Window::default());
     let logits = decoder.prefill(&[0], &[0]).unwrap();
     let cancel = CancelFlag::new();
     cancel.cancel();
@@ -179,7 +179,7 @@ fn a_search_that_leads_nowhere_is_given_up() {
     let sampling = SamplingOptions { max_tokens: 1000, ..sampling_options(1) };
     for search in [|r, b, _| Search::beam(r, b), |r, _, s| Search::sampling(r, s)] {
         let search: Search<'_> = search(&rules, long, sampling);
-        let mut decoder = ScriptedDecoder::new(VOCAB, &endless, Window { index: 0, content_frames: 0 });
+        let mut decoder = ScriptedDecoder::new(VOCAB, &endless, Window::default());
         let logits = decoder.prefill(&[0], &[0]).unwrap();
         let is_long = |tokens: &[u32]| tokens.len() > ASK_EVERY;
         let best = search.run(&mut decoder, &logits, &CancelFlag::new(), &is_long).unwrap();

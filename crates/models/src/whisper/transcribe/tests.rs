@@ -268,6 +268,32 @@ fn a_fitted_window_that_leaves_doubts_is_heard_again_on_a_wider_one() {
 }
 
 #[test]
+fn small_models_hear_other_languages_in_full() {
+    let good = tokens("<|0.00|> Good.<|5.00|>");
+    let windows = |language: Option<&str>, width| {
+        let network = ScriptedNetwork::new(VOCAB, |_: &Window, tokens: &[u32]| match chosen(tokens) {
+            None => vec![(tokenizer().language_token("de").unwrap(), 0.0)],
+            Some(_) => write(&good, tokens),
+        });
+        let network = network.fitting();
+        let options = TranscribeOptions { language: language.map(str::to_owned), ..options() };
+        let config = Config { width, ..config() };
+        let (mel, mut log, cancel) = (LogMel::new(80), Log::default(), CancelFlag::new());
+        let control = Control::unpaced(&cancel);
+        let transcript =
+            transcribe(&network, &config, &tokenizer(), &mel, &tone(5), &options, control, &mut log).unwrap();
+        assert_eq!(transcript.text(), "Good.");
+        network.windows().iter().map(|window| window.encoder_window).collect::<Vec<_>>()
+    };
+    use EncoderWindow::{Fitted, Full};
+    assert_eq!(windows(Some("en"), 512), [Fitted]);
+    assert_eq!(windows(Some("de"), 512), [Full]);
+    assert_eq!(windows(Some("de"), 768), [Fitted]);
+    assert_eq!(windows(None, 768), [Fitted]);
+    assert_eq!(windows(None, 512), [Fitted, Full], "the language was not known before");
+}
+
+#[test]
 fn text_behind_the_audio_is_not_believed() {
     let behind = "<|0.00|> Said.<|4.00|><|4.00|> Said again.<|5.00|><|5.00|> Never said.<|9.00|>";
     let network = writer(&[behind, "<|0.00|> Heard.<|5.00|>"]).fitting();
