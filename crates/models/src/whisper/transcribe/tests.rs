@@ -268,6 +268,26 @@ fn a_fitted_window_that_leaves_doubts_is_heard_again_on_a_wider_one() {
 }
 
 #[test]
+fn a_last_window_that_is_given_text_is_doubted_sooner() {
+    let text = tokens("<|0.00|> Good, and something more that is said.<|4.00|>");
+    let full = tokens("<|0.00|> Good.<|30.00|>");
+    let script = |window: &Window, tokens: &[u32]| {
+        if window.content_frames == 3000 || window.encoder_window == Full {
+            return write(&full, tokens);
+        }
+        // Another letter nearly as likely at each place: a mean log probability of about -0.7.
+        [write(&text, tokens), vec![(32, -0.05)]].concat()
+    };
+    use EncoderWindow::{Fitted, Full};
+    for (seconds, expected) in [(4, vec![Fitted]), (34, vec![Fitted, Fitted, Full])] {
+        let network = ScriptedNetwork::new(VOCAB, script).fitting();
+        run(&network, seconds, &options());
+        let windows: Vec<_> = network.windows().iter().map(|window| window.encoder_window).collect();
+        assert_eq!(windows, expected, "{seconds} s");
+    }
+}
+
+#[test]
 fn small_models_hear_other_languages_in_full() {
     let good = tokens("<|0.00|> Good.<|5.00|>");
     let windows = |language: Option<&str>, width| {

@@ -23,6 +23,9 @@ use crate::{Control, EncoderWindow, Error, Observer, Segment, Task, TranscribeOp
 const MAX_CRAWLS: usize = 3;
 const CRAWL_FRAMES: usize = 100;
 
+/// Width of whisper-base.
+const BASE_WIDTH: usize = 512;
+
 /// A transcription under way.
 pub(super) struct Walk<'a> {
     recording: &'a Recording<'a>,
@@ -222,7 +225,7 @@ impl<'a> Walk<'a> {
         frame: usize,
     ) -> Result<Attempt, Error> {
         if decoder.is_fitted() {
-            let belief = belief(self.text_language, self.config.width);
+            let belief = self.belief();
             if let Some((from, _)) = belief
                 && let Some(attempt) = attempts.fitted(&mut **decoder, prompt, from, seed)?
             {
@@ -237,8 +240,24 @@ impl<'a> Walk<'a> {
     /// What is computed at first of a window with less audio than it can hold.
     fn window_at_first(&self) -> EncoderWindow {
         let window = encoder_window(self.options);
-        let believed = belief(self.text_language, self.config.width).is_some();
-        if window == EncoderWindow::Fitted && !believed { EncoderWindow::Full } else { window }
+        if window == EncoderWindow::Fitted && self.belief().is_none() { EncoderWindow::Full } else { window }
+    }
+
+    /// The mean log probability from which on a fitted window's text is believed, and the window on which it is decoded
+    /// again below; `None` if it never is.
+    ///
+    /// Below are the windows that come out worse than wider ones: hard speech, and much of what is less than three seconds
+    /// long. English comes out of four more seconds as well as of all 30, and gains nothing above -0.9; but where a recording's
+    /// last window is given the text before, and its audio is hard to make out, the model may write that text again, which it
+    /// finds rather probable. Other languages gain up to -0.3, and of all 30 seconds only; tiny and base are that sure of one
+    /// window in ten of them.
+    fn belief(&self) -> Option<(f32, EncoderWindow)> {
+        let continues = !self.last_text.is_empty() && !self.previous.is_empty();
+        match self.text_language {
+            "en" if continues => Some((-0.5, EncoderWindow::Full)),
+            "en" => Some((-0.9, EncoderWindow::Wide)),
+            _ => (self.config.width > BASE_WIDTH).then_some((-0.3, EncoderWindow::Full)),
+        }
     }
 
     fn prompt(&self, previous: &[u32]) -> Prompt {
@@ -291,21 +310,6 @@ impl<'a> Walk<'a> {
             }));
         }
         segments
-    }
-}
-
-/// Width of whisper-base.
-const BASE_WIDTH: usize = 512;
-
-/// The mean log probability from which on a fitted window's text is believed, and the window on which it is decoded again
-/// below. There are the windows that come out worse than wider ones: hard speech, and much of what is less than three seconds
-/// long. English comes out of four more seconds as well as of all 30, and gains nothing above -0.9. Other languages gain up to
-/// -0.3, and of all 30 only; tiny and base are that sure of one window in ten of them, so that these are heard in full at once
-/// (`None`).
-fn belief(language: &str, width: usize) -> Option<(f32, EncoderWindow)> {
-    match language {
-        "en" => Some((-0.9, EncoderWindow::Wide)),
-        _ => (width > BASE_WIDTH).then_some((-0.3, EncoderWindow::Full)),
     }
 }
 
