@@ -100,12 +100,14 @@ fn encoder_operations(config: &Config) -> [f64; 2] {
 }
 
 /// What these operations take at least: attention is in f32, products in what `compute` comes down to. Measured anew each
-/// time, as other programs on the machine slow the roof as well.
+/// time, as other programs on the machine slow the roof as well, and for a tenth of a second or more, as bursts are faster.
 fn least_seconds([products, attention]: [f64; 2], compute: Compute) -> f64 {
-    let best = |roof: fn() -> f64| (0..3).map(|_| roof()).fold(0.0, f64::max);
-    let floats = best(roof::f32_gops);
-    let of_products =
-        if matches!(compute, Compute::F32 | Compute::F16) { floats } else { best(roof::int_gops) };
+    let sustained = |roof: fn() -> f64| 40.0 / (0..40).map(|_| 1.0 / roof()).sum::<f64>();
+    let floats = sustained(roof::f32_gops);
+    let of_products = match compute {
+        Compute::F32 | Compute::F16 => floats,
+        _ => sustained(roof::int_gops),
+    };
     1e-9 * (products / of_products + attention / floats)
 }
 
