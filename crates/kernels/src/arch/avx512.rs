@@ -203,33 +203,27 @@ unsafe fn add_products<const BEHIND: usize, const PAIR: usize>(
     let mut sums = sums;
     // SAFETY: reads the four bytes that the caller grants and writes nothing but `sums`.
     unsafe {
-        match BEHIND {
-            0 => asm!(
+        if BEHIND == 0 {
+            asm!(
                 "vpdpwssd {sums}, {b}, dword ptr [{row} + 4 * {pair}]{{1to16}}",
                 sums = inout(zmm_reg) sums,
                 b = in(zmm_reg) b,
                 row = in(reg) row,
                 pair = const PAIR,
                 options(pure, readonly, nostack, preserves_flags),
-            ),
-            1 => asm!(
-                "vpdpwssd {sums}, {b}, dword ptr [{row} + {row_bytes} + 4 * {pair}]{{1to16}}",
+            );
+        } else {
+            // Once or twice a row's bytes are part of the address.
+            asm!(
+                "vpdpwssd {sums}, {b}, dword ptr [{row} + {behind} * {row_bytes} + 4 * {pair}]{{1to16}}",
                 sums = inout(zmm_reg) sums,
                 b = in(zmm_reg) b,
                 row = in(reg) row,
+                behind = const (if BEHIND == 0 { 1 } else { BEHIND }),
                 row_bytes = in(reg) row_bytes,
                 pair = const PAIR,
                 options(pure, readonly, nostack, preserves_flags),
-            ),
-            _ => asm!(
-                "vpdpwssd {sums}, {b}, dword ptr [{row} + 2 * {row_bytes} + 4 * {pair}]{{1to16}}",
-                sums = inout(zmm_reg) sums,
-                b = in(zmm_reg) b,
-                row = in(reg) row,
-                row_bytes = in(reg) row_bytes,
-                pair = const PAIR,
-                options(pure, readonly, nostack, preserves_flags),
-            ),
+            );
         }
     }
     sums

@@ -100,7 +100,9 @@ impl<'a> Walk<'a> {
         let mut crawls = 0;
         while frame < content_frames {
             let window_frames = self.recording.window_frames(frame);
-            let first_window = first_window.take();
+            // Where the language had to be heard first, the window may be one that is not believed in it.
+            let first_window =
+                first_window.take().filter(|window| !window.is_fitted() || self.belief().is_some());
             let outcome = if self.recording.is_silent(frame) {
                 Outcome { segments: Vec::new(), resume_frame: frame + window_frames }
             } else {
@@ -224,14 +226,12 @@ impl<'a> Walk<'a> {
         seed: u64,
         frame: usize,
     ) -> Result<Attempt, Error> {
-        if decoder.is_fitted() {
-            let belief = self.belief();
-            if let Some((from, _)) = belief
-                && let Some(attempt) = attempts.fitted(&mut **decoder, prompt, from, seed)?
-            {
+        if decoder.is_fitted()
+            && let Some((believed_from, wider)) = self.belief()
+        {
+            if let Some(attempt) = attempts.fitted(&mut **decoder, prompt, believed_from, seed)? {
                 return Ok(attempt);
             }
-            let wider = belief.map_or(EncoderWindow::Full, |(_, wider)| wider);
             *decoder = self.recording.encode(frame, wider, self.control)?;
         }
         attempts.best(&mut **decoder, prompt, seed)
