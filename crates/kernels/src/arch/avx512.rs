@@ -16,7 +16,7 @@ pub(crate) const TALL_TILE_ROWS: usize = 12;
 /// See [`Tile`], with up to [`TALL_TILE_ROWS`] rows where `a_row` is 1; the CPU has AVX2, FMA, F16C and AVX-512 F and VL.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512vl")]
 pub(crate) unsafe fn tile<T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
-    // SAFETY: passed on; each arm's constants are the tile's number of rows and their distance.
+    // SAFETY: passed on; the constants are the tile's number of rows and their distance.
     unsafe {
         match (t.rows, t.a_row) {
             (TALL_TILE_ROWS, 1) => tile_rows::<TALL_TILE_ROWS, T>(t, 1, panel),
@@ -32,12 +32,7 @@ pub(crate) unsafe fn tile<T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
                 tile(&upper, panel);
                 tile(&lower, panel);
             }
-            (1, row) => tile_rows::<1, T>(t, row, panel),
-            (2, row) => tile_rows::<2, T>(t, row, panel),
-            (3, row) => tile_rows::<3, T>(t, row, panel),
-            (4, row) => tile_rows::<4, T>(t, row, panel),
-            (5, row) => tile_rows::<5, T>(t, row, panel),
-            (_, row) => tile_rows::<6, T>(t, row, panel),
+            (rows, row) => with_rows!(rows, [1 2 3 4 5], 6, ROWS => tile_rows::<ROWS, T>(t, row, panel)),
         }
     }
 }
@@ -90,22 +85,11 @@ fn halves(values: __m512) -> [__m256; 2] {
 /// See [`super::tile_integers`], with up to [`TALL_TILE_ROWS`] rows; the CPU has AVX2, FMA, F16C, AVX-512 F, BW, VL and VNNI.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(crate) unsafe fn tile_integers<T: LoadPairs>(t: &Tile<i16>, scales: Scales, panel: *const T) {
-    // SAFETY: passed on; each arm's constant is the tile's number of rows.
+    // SAFETY: passed on; the constant is the tile's number of rows.
     unsafe {
-        match t.rows {
-            1 => tile_integers_rows::<T, 1>(t, scales, panel),
-            2 => tile_integers_rows::<T, 2>(t, scales, panel),
-            3 => tile_integers_rows::<T, 3>(t, scales, panel),
-            4 => tile_integers_rows::<T, 4>(t, scales, panel),
-            5 => tile_integers_rows::<T, 5>(t, scales, panel),
-            6 => tile_integers_rows::<T, 6>(t, scales, panel),
-            7 => tile_integers_rows::<T, 7>(t, scales, panel),
-            8 => tile_integers_rows::<T, 8>(t, scales, panel),
-            9 => tile_integers_rows::<T, 9>(t, scales, panel),
-            10 => tile_integers_rows::<T, 10>(t, scales, panel),
-            11 => tile_integers_rows::<T, 11>(t, scales, panel),
-            _ => tile_integers_rows::<T, TALL_TILE_ROWS>(t, scales, panel),
-        }
+        with_rows!(t.rows, [1 2 3 4 5 6 7 8 9 10 11], TALL_TILE_ROWS, ROWS => {
+            tile_integers_rows::<T, ROWS>(t, scales, panel);
+        });
     }
 }
 

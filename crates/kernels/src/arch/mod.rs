@@ -7,6 +7,23 @@ use half::f16;
 use crate::cpu::Isa;
 use crate::panels::PANEL;
 
+/// A call that has the number of rows as a constant, so that a tile's sums stay in registers: one of those listed, or else the
+/// last.
+macro_rules! with_rows {
+    ($rows:expr, [$($fewer:literal)*], $most:expr, $ROWS:ident => $call:expr) => {
+        match $rows {
+            $($fewer => {
+                const $ROWS: usize = $fewer;
+                $call
+            })*
+            _ => {
+                const $ROWS: usize = $most;
+                $call
+            }
+        }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "aarch64")]

@@ -65,17 +65,8 @@ impl LoadPanel for f16 {
 /// See [`Tile`]; the CPU has AVX2, FMA and F16C.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) unsafe fn tile<T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
-    // SAFETY: passed on; each arm's constant is the tile's number of rows.
-    unsafe {
-        match t.rows {
-            1 => tile_rows::<1, T>(t, panel),
-            2 => tile_rows::<2, T>(t, panel),
-            3 => tile_rows::<3, T>(t, panel),
-            4 => tile_rows::<4, T>(t, panel),
-            5 => tile_rows::<5, T>(t, panel),
-            _ => tile_rows::<6, T>(t, panel),
-        }
-    }
+    // SAFETY: passed on; the constant is the tile's number of rows.
+    unsafe { with_rows!(t.rows, [1 2 3 4 5], 6, ROWS => tile_rows::<ROWS, T>(t, panel)) }
 }
 
 #[inline]
@@ -157,17 +148,8 @@ impl LoadPairs for i16 {
 /// See [`super::tile_integers`]; the CPU has AVX2.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) unsafe fn tile_integers<T: LoadPairs>(t: &Tile<i16>, scales: Scales, panel: *const T) {
-    // SAFETY: passed on; each arm's constant is the tile's number of rows.
-    unsafe {
-        match t.rows {
-            1 => tile_integers_rows::<T, 1>(t, scales, panel),
-            2 => tile_integers_rows::<T, 2>(t, scales, panel),
-            3 => tile_integers_rows::<T, 3>(t, scales, panel),
-            4 => tile_integers_rows::<T, 4>(t, scales, panel),
-            5 => tile_integers_rows::<T, 5>(t, scales, panel),
-            _ => tile_integers_rows::<T, 6>(t, scales, panel),
-        }
-    }
+    // SAFETY: passed on; the constant is the tile's number of rows.
+    unsafe { with_rows!(t.rows, [1 2 3 4 5], 6, ROWS => tile_integers_rows::<T, ROWS>(t, scales, panel)) }
 }
 
 #[inline]
