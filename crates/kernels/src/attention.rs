@@ -12,7 +12,7 @@ use std::ops::Range;
 use half::f16;
 
 use crate::arch::rows::{add_weighted, products};
-use crate::arch::{self, TILE_ROWS, Tile, panel_count};
+use crate::arch::{self, SCORES_ROW, TILE_ROWS, Tile, panel_count};
 use crate::cpu::Isa;
 use crate::elementwise;
 use crate::gemm::Float;
@@ -24,7 +24,7 @@ pub use growing::{GrowingKeyValues, Past, attend_growing};
 /// Rows of queries a task takes at a time.
 const BLOCK_ROWS: usize = 48;
 /// Keys whose scores with BLOCK_ROWS rows take 48 KB.
-const BLOCK_KEYS: usize = 256;
+const BLOCK_KEYS: usize = SCORES_ROW - PANEL;
 
 /// Keys and values of all heads, packed for [`attend`].
 #[derive(Clone, Debug)]
@@ -206,12 +206,8 @@ fn attend_with(isa: Isa, q: Queries<'_>, scale: f32, spans: &[Span<'_>], out: &m
         let first = block * BLOCK_ROWS;
         let rows = BLOCK_ROWS.min(q.rows - first);
         SCRATCH.with_borrow_mut(|s| {
-            s.queries.clear();
-            for r in first..first + rows {
-                let row = &q.data[r * q.stride + head * dim..][..dim];
-                s.queries.extend(row.iter().map(|v| v * scale));
-            }
-            s.scores.resize(BLOCK_ROWS * BLOCK_KEYS, 0.0);
+            pack_queries(isa, &q, first..first + rows, head * dim..(head + 1) * dim, scale, &mut s.queries);
+            s.scores.resize(BLOCK_ROWS * SCORES_ROW, 0.0);
             s.largest.clear();
             s.largest.resize(rows, f32::NEG_INFINITY);
             s.sums.clear();
@@ -283,7 +279,7 @@ fn fold<T: Float>(
     let Keys { head, first: key, count: keys, unwanted, bias } = *keys;
     multiply_keys(isa, &s.queries, rows, kv, head, key, keys, &mut s.scores);
     for r in 0..rows {
-        let row = &mut s.scores[r * BLOCK_KEYS..][..keys];
+        let row = &mut s.scores[r * SCORES_ROW..][..keys];
         row[..unwanted].fill(f32::NEG_INFINITY);
         if bias != 0.0 {
             row.iter_mut().for_each(|score| *score += bias);
@@ -298,31 +294,59 @@ fn fold<T: Float>(
             row.iter_mut().for_each(|v| *v *= kept);
         }
     }
-    for strip in (0..rows).step_by(TILE_ROWS) {
-        for panel in 0..panel_count(dim) {
+    let (tile_rows, tile_columns) = tile_size(isa, rows);
+    for strip in (0..rows).step_by(tile_rows) {
+        for column in (0..dim).step_by(tile_columns) {
             let tile = Tile {
-                rows: TILE_ROWS.min(rows - strip),
-                columns: PANEL.min(dim - panel * PANEL),
+                rows: tile_rows.min(rows - strip),
+                columns: tile_columns.min(dim - column),
                 depth: keys,
-                a: s.scores[strip * BLOCK_KEYS..].as_ptr(),
-                a_row: BLOCK_KEYS,
+                a: s.scores[strip * SCORES_ROW..].as_ptr(),
+                a_row: SCORES_ROW,
                 a_step: 1,
-                c: output.out.as_mut_ptr().wrapping_add(output.at + strip * output.width + panel * PANEL),
+                panel_step: kv.positions * PANEL,
+                c: output.out.as_mut_ptr().wrapping_add(output.at + strip * output.width + column),
                 c_row: output.width,
                 accumulate: begun,
                 bias: std::ptr::null(),
                 gelu: false,
                 streamed: rows <= TILE_ROWS,
             };
-            let values = &kv.values_of(head)[(panel * kv.positions + key) * PANEL..][..keys * PANEL];
-            // SAFETY: scores hold BLOCK_ROWS rows of BLOCK_KEYS; the output was measured by the caller and this head's
-            // columns of these rows are this task's alone.
+            let values = &kv.values_of(head)[(column / PANEL * kv.positions + key) * PANEL..];
+            // SAFETY: scores hold BLOCK_ROWS rows of BLOCK_KEYS; panels of values have `keys` rows from here on; the output
+            // was measured by the caller and this head's columns of these rows are this task's alone.
             unsafe { T::tile(isa, &tile, values.as_ptr()) };
         }
     }
 }
 
-/// Scores of `rows` packed queries with keys `first..first + keys` of a head; rows of scores lie BLOCK_KEYS apart.
+/// Rows and columns of the tiles that `rows` are cut into.
+fn tile_size(isa: Isa, rows: usize) -> (usize, usize) {
+    // The few rows of a decoder's step wait for panels from memory, of which one at a time is asked for ahead.
+    let columns = if rows <= TILE_ROWS { PANEL } else { arch::wide_tile_columns(isa) };
+    (arch::tall_tile_rows(isa), columns)
+}
+
+/// Writes `rows` of queries, of which a head has the columns `part`, times `scale`: strips of as many rows as a tile has, each
+/// `[dim][rows]`.
+fn pack_queries(
+    isa: Isa,
+    q: &Queries<'_>,
+    rows: Range<usize>,
+    part: Range<usize>,
+    scale: f32,
+    packed: &mut Vec<f32>,
+) {
+    let (tile_rows, dim) = (arch::tall_tile_rows(isa), part.len());
+    packed.resize(rows.len().next_multiple_of(tile_rows) * dim, 0.0);
+    for (r, row) in rows.enumerate() {
+        let strip = &mut packed[r / tile_rows * tile_rows * dim + r % tile_rows..];
+        let row = &q.data[row * q.stride..][part.clone()];
+        strip.iter_mut().step_by(tile_rows).zip(row).for_each(|(to, v)| *to = v * scale);
+    }
+}
+
+/// Scores of `rows` packed queries with keys `first..first + keys` of a head; rows of scores lie [`SCORES_ROW`] apart.
 #[expect(clippy::too_many_arguments, reason = "one call of the block loop, spelled out")]
 fn multiply_keys<T: Float>(
     isa: Isa,
@@ -335,19 +359,22 @@ fn multiply_keys<T: Float>(
     scores: &mut [f32],
 ) {
     let dim = kv.head_dim;
-    assert!(queries.len() >= rows * dim && scores.len() >= rows * BLOCK_KEYS && keys <= BLOCK_KEYS);
-    for panel in 0..panel_count(keys) {
-        let packed = &kv.keys_of(head)[(first / PANEL + panel) * dim * PANEL..][..dim * PANEL];
-        for strip in (0..rows).step_by(TILE_ROWS) {
+    let (tile_rows, tile_columns) = tile_size(isa, rows);
+    assert!(queries.len() >= rows * dim && scores.len() >= rows * SCORES_ROW && keys <= BLOCK_KEYS);
+    for column in (0..keys).step_by(tile_columns) {
+        let columns = tile_columns.min(keys - column);
+        let packed = &kv.keys_of(head)[(first + column) * dim..][..panel_count(columns) * dim * PANEL];
+        for strip in (0..rows).step_by(tile_rows) {
             let tile = Tile {
-                rows: TILE_ROWS.min(rows - strip),
-                columns: PANEL.min(keys - panel * PANEL),
+                rows: tile_rows.min(rows - strip),
+                columns,
                 depth: dim,
                 a: queries[strip * dim..].as_ptr(),
-                a_row: dim,
-                a_step: 1,
-                c: scores[strip * BLOCK_KEYS + panel * PANEL..].as_mut_ptr(),
-                c_row: BLOCK_KEYS,
+                a_row: 1,
+                a_step: tile_rows,
+                panel_step: dim * PANEL,
+                c: scores[strip * SCORES_ROW + column..].as_mut_ptr(),
+                c_row: SCORES_ROW,
                 accumulate: false,
                 bias: std::ptr::null(),
                 gelu: false,
@@ -372,16 +399,15 @@ pub fn head_scores<T: Float>(
     assert!(positions <= kv.positions && out.len() == queries.rows * positions && head < kv.heads);
     pool::for_each_chunk(out, BLOCK_ROWS * positions.max(1), |block, out| {
         let rows = out.len() / positions;
-        let scaled: Vec<f32> = (0..rows)
-            .flat_map(|r| &queries.data[(block * BLOCK_ROWS + r) * queries.stride + head * dim..][..dim])
-            .map(|v| v * scale)
-            .collect();
-        let mut scores = vec![0.0; rows * BLOCK_KEYS];
+        let (isa, first) = (Isa::current(), block * BLOCK_ROWS);
+        let mut packed = Vec::new();
+        pack_queries(isa, &queries, first..first + rows, head * dim..(head + 1) * dim, scale, &mut packed);
+        let mut scores = vec![0.0; rows * SCORES_ROW];
         for first in (0..positions).step_by(BLOCK_KEYS) {
             let keys = BLOCK_KEYS.min(positions - first);
-            multiply_keys(Isa::current(), &scaled, rows, kv, head, first, keys, &mut scores);
+            multiply_keys(isa, &packed, rows, kv, head, first, keys, &mut scores);
             for r in 0..rows {
-                out[r * positions + first..][..keys].copy_from_slice(&scores[r * BLOCK_KEYS..][..keys]);
+                out[r * positions + first..][..keys].copy_from_slice(&scores[r * SCORES_ROW..][..keys]);
             }
         }
     });

@@ -64,8 +64,15 @@ pub(crate) mod sealed {
         /// See [`Tile`].
         unsafe fn tile(isa: Isa, tile: &Tile<f32>, panel: *const Self);
 
-        /// `panel` in f32: itself, or widened into `scratch`.
-        fn widened<'a>(isa: Isa, panel: &'a [Self], scratch: &'a mut Vec<f32>) -> &'a [f32];
+        /// The first `len` numbers of each of the panels, which lie `step` apart, in f32: themselves, or widened into
+        /// `scratch`; and how far apart they lie there.
+        fn widened<'a>(
+            isa: Isa,
+            panels: &'a [Self],
+            len: usize,
+            step: usize,
+            scratch: &'a mut Vec<f32>,
+        ) -> (&'a [f32], usize);
     }
 
     impl Kernel for f32 {
@@ -74,8 +81,14 @@ pub(crate) mod sealed {
             unsafe { arch::tile_f32(isa, tile, panel) }
         }
 
-        fn widened<'a>(_: Isa, panel: &'a [f32], _: &'a mut Vec<f32>) -> &'a [f32] {
-            panel
+        fn widened<'a>(
+            _: Isa,
+            panels: &'a [f32],
+            _: usize,
+            step: usize,
+            _: &'a mut Vec<f32>,
+        ) -> (&'a [f32], usize) {
+            (panels, step)
         }
     }
 
@@ -85,10 +98,18 @@ pub(crate) mod sealed {
             unsafe { arch::tile_f16(isa, tile, panel) }
         }
 
-        fn widened<'a>(isa: Isa, panel: &'a [f16], scratch: &'a mut Vec<f32>) -> &'a [f32] {
-            scratch.resize(panel.len(), 0.0);
-            arch::widen(isa, panel, scratch);
-            scratch
+        fn widened<'a>(
+            isa: Isa,
+            panels: &'a [f16],
+            len: usize,
+            step: usize,
+            scratch: &'a mut Vec<f32>,
+        ) -> (&'a [f32], usize) {
+            scratch.resize(panels.len().div_ceil(step) * len, 0.0);
+            for (panel, wide) in panels.chunks(step).zip(scratch.chunks_exact_mut(len)) {
+                arch::widen(isa, &panel[..len], wide);
+            }
+            (scratch, len)
         }
     }
 }
@@ -142,6 +163,7 @@ fn few_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogu
                     a: a.data[first * a.stride..].as_ptr(),
                     a_row: a.stride,
                     a_step: 1,
+                    panel_step: 0,
                     // Inside `c`: both were checked in `gemm`.
                     c: c.as_mut_ptr().wrapping_add(first * stride + p * PANEL),
                     c_row: stride,
@@ -162,7 +184,7 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
     thread_local! {
         static SCRATCH: RefCell<(Vec<f32>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
     }
-    let tile_rows = arch::tall_tile_rows(isa);
+    let (tile_rows, tile_columns) = (arch::tall_tile_rows(isa), arch::wide_tile_columns(isa));
     let count = panel_count(out.columns);
     let (columns, stride) = (out.columns, out.stride);
     // Two blocks a thread, as long as they are worth packing.
@@ -188,17 +210,22 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
                 for first_k in (0..a.depth).step_by(BLOCK_DEPTH) {
                     let depth = BLOCK_DEPTH.min(a.depth - first_k);
                     let last = first_k + depth == a.depth;
-                    for p in group..(group + BLOCK_PANELS).min(my_panels.end) {
-                        let at = (p * a.depth + first_k) * PANEL;
-                        let panel = T::widened(isa, &panels[at..at + depth * PANEL], wide);
+                    let group = group..(group + BLOCK_PANELS).min(my_panels.end);
+                    for p in group.clone().step_by(tile_columns / PANEL) {
+                        let side_by_side = (tile_columns / PANEL).min(group.end - p);
+                        let (size, first) = (a.depth * PANEL, first_k * PANEL);
+                        let side_by_side_panels = &panels[p * size + first..(p + side_by_side) * size];
+                        let (panel, panel_step) =
+                            T::widened(isa, side_by_side_panels, depth * PANEL, size, wide);
                         for strip in (0..rows).step_by(tile_rows) {
                             let tile = Tile {
                                 rows: tile_rows.min(rows - strip),
-                                columns: PANEL.min(columns - p * PANEL),
+                                columns: (side_by_side * PANEL).min(columns - p * PANEL),
                                 depth,
                                 a: strips[strip * a.depth + first_k * tile_rows..].as_ptr(),
                                 a_row: 1,
                                 a_step: tile_rows,
+                                panel_step,
                                 c: c.as_mut_ptr().wrapping_add((first_row + strip) * stride + p * PANEL),
                                 c_row: stride,
                                 accumulate: epilogue.add || first_k > 0,

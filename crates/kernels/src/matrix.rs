@@ -298,6 +298,7 @@ impl<T: Integer> Integers<T> {
                         a: rounded[first * depth..].as_ptr(),
                         a_row: depth,
                         a_step: 1,
+                        panel_step: 0,
                         c: c.as_mut_ptr().wrapping_add(first * stride + p * PANEL),
                         c_row: stride,
                         accumulate: epilogue.add,

@@ -3,44 +3,56 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::x86::{AHEAD, FAR_SIGHTED_ROWS, FAR_SIGHTED_ROWS_I8, LoadPairs, LoadPanel, finish};
-use super::{Scales, Tile};
+use super::x86::{
+    AHEAD, EXP, FAR_SIGHTED_ROWS, FAR_SIGHTED_ROWS_I8, LN_2_HIGH, LN_2_LOW, LoadPairs, LoadPanel,
+};
+use super::{ERF_A, ERF_P, SCORES_ROW, Scales, Tile};
 use crate::panels::PANEL;
 
 /// Rows of the tallest tile with AVX-512: 12 x 16 sums, even and odd steps apart, fill 24 of its 32 registers.
 pub(crate) const TALL_TILE_ROWS: usize = 12;
 
+/// Panels of its floats: 12 x 32 sums fill 24 registers too, and each number of a row that is read is used twice.
+pub(crate) const WIDE_TILE_PANELS: usize = 2;
+
 /// A tile of floats in registers of twice the width: twice as fast where these are computed as one.
 ///
 /// # Safety
-/// See [`Tile`], with up to [`TALL_TILE_ROWS`] rows where `a_row` is 1; the CPU has AVX2, FMA, F16C and AVX-512 F and VL.
+/// See [`Tile`], with up to [`TALL_TILE_ROWS`] rows and [`WIDE_TILE_PANELS`] panels; the CPU has AVX2, FMA, F16C and AVX-512 F
+/// and VL.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512vl")]
 pub(crate) unsafe fn tile<T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
     // SAFETY: passed on; the constants are the tile's number of rows and their distance.
     unsafe {
-        match (t.rows, t.a_row) {
-            (TALL_TILE_ROWS, 1) => tile_rows::<TALL_TILE_ROWS, T>(t, 1, panel),
-            (7.., 1) => {
+        match (t.rows, t.a_row, t.columns > PANEL) {
+            (TALL_TILE_ROWS, 1, false) => tile_rows::<TALL_TILE_ROWS, 1, T>(t, panel),
+            (TALL_TILE_ROWS, 1, true) => wide_tile_rows::<TALL_TILE_ROWS, 1, T>(t, panel),
+            (TALL_TILE_ROWS, SCORES_ROW, true) => wide_tile_rows::<TALL_TILE_ROWS, SCORES_ROW, T>(t, panel),
+            (7.., ..) => {
                 // Two halves rather than a kernel for each number of rows: only the last strip has fewer than all.
                 let upper = Tile { rows: TALL_TILE_ROWS / 2, ..*t };
                 let lower = Tile {
                     rows: t.rows - upper.rows,
-                    a: t.a.wrapping_add(upper.rows),
+                    a: t.a.wrapping_add(upper.rows * t.a_row),
                     c: t.c.wrapping_add(upper.rows * t.c_row),
                     ..*t
                 };
                 tile(&upper, panel);
                 tile(&lower, panel);
             }
-            (rows, row) => with_rows!(rows, [1 2 3 4 5], 6, ROWS => tile_rows::<ROWS, T>(t, row, panel)),
+            (rows, _, false) => with_rows!(rows, [1 2 3 4 5], 6, ROWS => tile_rows::<ROWS, ANY, T>(t, panel)),
+            (rows, _, true) => with_rows!(rows, [1 2 3 4 5], 6, ROWS => wide_tile_rows::<ROWS, ANY, T>(t, panel)),
         }
     }
 }
 
-/// `a_row` is the tile's: a constant where that saves registers.
+/// A distance of rows that is the tile's; others are constants, which saves registers.
+const ANY: usize = 0;
+
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512vl")]
-unsafe fn tile_rows<const ROWS: usize, T: LoadPanel>(t: &Tile<f32>, a_row: usize, panel: *const T) {
+unsafe fn tile_rows<const ROWS: usize, const A_ROW: usize, T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
+    let a_row = if A_ROW == ANY { t.a_row } else { A_ROW };
     // Even and odd steps are summed apart, as six sums alone would wait for themselves.
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
     let ahead = t.streamed && ROWS > FAR_SIGHTED_ROWS;
@@ -65,20 +77,132 @@ unsafe fn tile_rows<const ROWS: usize, T: LoadPanel>(t: &Tile<f32>, a_row: usize
     if t.depth % 2 == 1 {
         add_step(&mut sums, 0, t.depth - 1);
     }
-    let halves = sums.map(|[even, odd]| halves(_mm512_add_ps(even, odd)));
+    let sums = sums.map(|[even, odd]| [_mm512_add_ps(even, odd)]);
     // SAFETY: passed on.
-    unsafe { finish(t, &halves) }
+    unsafe { finish(t, &sums) }
 }
 
-/// The two halves of a register.
+/// Two panels side by side.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512vl")]
+unsafe fn wide_tile_rows<const ROWS: usize, const A_ROW: usize, T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
+    let a_row = if A_ROW == ANY { t.a_row } else { A_ROW };
+    let (mut left, mut right) = ([_mm512_setzero_ps(); ROWS], [_mm512_setzero_ps(); ROWS]);
+    for k in 0..t.depth {
+        let (a, b) = (t.a.wrapping_add(k * t.a_step), panel.wrapping_add(k * PANEL));
+        // SAFETY: k < depth, for which the contract grants both.
+        unsafe {
+            let (b_left, b_right) = (T::load_wide(b), T::load_wide(b.add(t.panel_step)));
+            for r in 0..ROWS {
+                let x = _mm512_set1_ps(*a.add(r * a_row));
+                left[r] = _mm512_fmadd_ps(x, b_left, left[r]);
+                right[r] = _mm512_fmadd_ps(x, b_right, right[r]);
+            }
+        }
+    }
+    let sums: [_; ROWS] = std::array::from_fn(|r| [left[r], right[r]]);
+    // SAFETY: passed on.
+    unsafe { finish(t, &sums) }
+}
+
+/// Adds, applies the epilogue and writes a tile's rows.
+///
+/// # Safety
+/// See [`Tile`]; the CPU has AVX-512 F.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn halves(values: __m512) -> [__m256; 2] {
-    let values = _mm512_castps_si512(values);
-    [
-        _mm256_castsi256_ps(_mm512_extracti64x4_epi64::<0>(values)),
-        _mm256_castsi256_ps(_mm512_extracti64x4_epi64::<1>(values)),
-    ]
+unsafe fn finish<const ROWS: usize, const PANELS: usize, A>(t: &Tile<A>, sums: &[[__m512; PANELS]; ROWS]) {
+    for p in 0..PANELS {
+        let columns = PANEL.min(t.columns - p * PANEL);
+        let mask = u16::MAX >> (PANEL - columns);
+        // SAFETY: `c` and `bias` are readable (and `c` writable) at `columns` places a row by the contract of `Tile`; the mask
+        // leaves the others alone.
+        unsafe {
+            let mut bias = _mm512_setzero_ps();
+            if !t.bias.is_null() {
+                bias = _mm512_maskz_loadu_ps(mask, t.bias.add(p * PANEL));
+            }
+            for (r, sums) in sums.iter().enumerate() {
+                let at = t.c.add(r * t.c_row + p * PANEL);
+                let mut value = _mm512_add_ps(sums[p], bias);
+                if t.accumulate {
+                    value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(mask, at));
+                }
+                if t.gelu {
+                    value = gelu16(value);
+                }
+                _mm512_mask_storeu_ps(at, mask, value);
+            }
+        }
+    }
+}
+
+/// e^x as [`super::x86`] has it, in sixteen lanes: the same operations, so the same bits.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn exp16(x: __m512) -> __m512 {
+    let in_range = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(x, _mm512_set1_ps(-87.3));
+    let x = _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(-87.3)), _mm512_set1_ps(88.3));
+    let n = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(_mm512_mul_ps(
+        x,
+        _mm512_set1_ps(std::f32::consts::LOG2_E),
+    ));
+    let r = _mm512_fnmadd_ps(n, _mm512_set1_ps(LN_2_HIGH), x);
+    let r = _mm512_fnmadd_ps(n, _mm512_set1_ps(LN_2_LOW), r);
+    let mut p = _mm512_set1_ps(EXP[0]);
+    for c in &EXP[1..] {
+        p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(*c));
+    }
+    _mm512_maskz_scalef_ps(in_range, p, n)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn gelu16(x: __m512) -> __m512 {
+    let one = _mm512_set1_ps(1.0);
+    let z = _mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(std::f32::consts::FRAC_1_SQRT_2));
+    let t = _mm512_div_ps(one, _mm512_fmadd_ps(_mm512_set1_ps(ERF_P), z, one));
+    let mut poly = _mm512_setzero_ps();
+    for a in ERF_A.iter().rev() {
+        poly = _mm512_mul_ps(_mm512_add_ps(poly, _mm512_set1_ps(*a)), t);
+    }
+    let minus_square = _mm512_mul_ps(_mm512_sub_ps(_mm512_setzero_ps(), z), z);
+    let erf = _mm512_fnmadd_ps(poly, exp16(minus_square), one);
+    // Of what is below zero, one less: |x| and x times the error function differ in nothing but the sign.
+    let half = _mm512_mul_ps(_mm512_set1_ps(0.5), x);
+    _mm512_fmadd_ps(_mm512_abs_ps(half), erf, half)
+}
+
+/// # Safety
+/// The CPU has AVX-512 F.
+#[target_feature(enable = "avx512f")]
+pub(crate) unsafe fn exp_sum(values: &mut [f32], shift: f32) -> f32 {
+    let shift = _mm512_set1_ps(shift);
+    let mut sums = [_mm512_setzero_ps(); 2];
+    for (i, chunk) in values.chunks_mut(PANEL).enumerate() {
+        let mask = u16::MAX >> (PANEL - chunk.len());
+        // SAFETY: the mask leaves out what is not in the chunk.
+        unsafe {
+            let e = exp16(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, chunk.as_ptr()), shift));
+            sums[i % 2] = _mm512_mask_add_ps(sums[i % 2], mask, sums[i % 2], e);
+            _mm512_mask_storeu_ps(chunk.as_mut_ptr(), mask, e);
+        }
+    }
+    _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]))
+}
+
+/// # Safety
+/// The CPU has AVX-512 F.
+#[target_feature(enable = "avx512f")]
+pub(crate) unsafe fn gelu(values: &mut [f32]) {
+    for chunk in values.chunks_mut(PANEL) {
+        let mask = u16::MAX >> (PANEL - chunk.len());
+        // SAFETY: the mask leaves out what is not in the chunk.
+        unsafe {
+            let value = gelu16(_mm512_maskz_loadu_ps(mask, chunk.as_ptr()));
+            _mm512_mask_storeu_ps(chunk.as_mut_ptr(), mask, value);
+        }
+    }
 }
 
 /// # Safety
@@ -130,11 +254,11 @@ unsafe fn tile_integers_rows<T: LoadPairs, const ROWS: usize>(
     // SAFETY: sixteen column scales and a scale a row are readable by the contract of `Scales`.
     unsafe {
         let columns = _mm512_loadu_ps(scales.columns);
-        let mut scaled = [[_mm256_setzero_ps(); 2]; ROWS];
+        let mut scaled = [[_mm512_setzero_ps()]; ROWS];
         for r in 0..ROWS {
             let sum = _mm512_cvtepi32_ps(_mm512_add_epi32(sums[r][0], sums[r][1]));
             let scale = _mm512_mul_ps(_mm512_set1_ps(*scales.rows.add(r)), columns);
-            scaled[r] = halves(_mm512_mul_ps(sum, scale));
+            scaled[r] = [_mm512_mul_ps(sum, scale)];
         }
         finish(t, &scaled);
     }

@@ -44,7 +44,7 @@ use x86::LoadPairs;
 /// Rows of any tile: 6 x 16 sums fill twelve of AVX2's sixteen registers.
 pub(crate) const TILE_ROWS: usize = 6;
 
-/// Rows of the tallest tile of integers, and of floats whose rows lie packed (`a_row` is 1).
+/// Rows of the tallest tile, where there are that many rows.
 pub(crate) fn tall_tile_rows(isa: Isa) -> usize {
     match isa {
         #[cfg(target_arch = "x86_64")]
@@ -53,13 +53,26 @@ pub(crate) fn tall_tile_rows(isa: Isa) -> usize {
     }
 }
 
+/// Columns of the widest tile of floats.
+pub(crate) fn wide_tile_columns(isa: Isa) -> usize {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni => avx512::WIDE_TILE_PANELS * PANEL,
+        _ => PANEL,
+    }
+}
+
+/// How far apart attention keeps its rows of scores, which tall tiles know as a constant. Not a power of two, as then the
+/// same step of all rows would want the same few places of the first-level cache.
+pub(crate) const SCORES_ROW: usize = 256 + PANEL;
+
 /// Largest magnitude that inputs of [`tile_integers`] are rounded to: its upper byte, rounded, is still an i8.
 pub(crate) const LARGEST_INPUT: i16 = i16::MAX - 128;
 
 /// What a tile reads beside the panel, and where it writes.
 ///
-/// The contract of all kernels that take one: `rows` is 1 to [`TILE_ROWS`] (or [`tall_tile_rows`], see there) and `columns` 1
-/// to [`PANEL`]; `a` can be read at `r * a_row + k * a_step` for all rows and `depth` steps; `c` can be read and written at
+/// The contract of all kernels that take one: `rows` is 1 to [`tall_tile_rows`] and `columns` 1 to [`PANEL`] (floats:
+/// [`wide_tile_columns`], the second panel being `panel_step` numbers behind the first); `a` can be read at `r * a_row + k * a_step` for all rows and `depth` steps; `c` can be read and written at
 /// `r * c_row + j` for all rows and columns; `bias`, if not null, can be read at `columns` places; the panel can be read
 /// at `depth * PANEL` places; nobody else touches these places of `c` meanwhile.
 #[derive(Clone, Copy)]
@@ -70,6 +83,7 @@ pub struct Tile<A> {
     pub(crate) a: *const A,
     pub(crate) a_row: usize,
     pub(crate) a_step: usize,
+    pub(crate) panel_step: usize,
     pub(crate) c: *mut f32,
     pub(crate) c_row: usize,
     /// Add to what `c` holds instead of replacing it.
@@ -228,7 +242,10 @@ pub(crate) fn exp_sum(isa: Isa, values: &mut [f32], shift: f32) -> f32 {
     match isa {
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::exp_sum(values, shift) },
+        Isa::Avx2 => unsafe { x86::exp_sum(values, shift) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni => unsafe { avx512::exp_sum(values, shift) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Isa::Neon | Isa::NeonDotprod => unsafe { neon::exp_sum(values, shift) },
@@ -248,7 +265,10 @@ pub(crate) fn gelu(isa: Isa, values: &mut [f32]) {
     match isa {
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::gelu(values) },
+        Isa::Avx2 => unsafe { x86::gelu(values) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni => unsafe { avx512::gelu(values) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Isa::Neon | Isa::NeonDotprod => unsafe { neon::gelu(values) },
@@ -308,6 +328,7 @@ mod tests {
                         a: a.as_ptr(),
                         a_row: depth,
                         a_step: 1,
+                        panel_step: 0,
                         c: got.as_mut_ptr(),
                         c_row: PANEL,
                         accumulate: false,

@@ -16,6 +16,13 @@ pub(super) const FAR_SIGHTED_ROWS: usize = 1;
 /// Bytes ahead that a streamed panel is asked for.
 pub(super) const AHEAD: usize = 4096;
 
+/// ln 2 in two parts, so that a whole number of the first is exact (Cody and Waite, 1980).
+pub(super) const LN_2_HIGH: f32 = 0.693_359_4;
+pub(super) const LN_2_LOW: f32 = -2.121_944_4e-4;
+
+/// Taylor's series of e^r from the sixth power down: the rest is below 2e-8 for |r| <= 0.347.
+pub(super) const EXP: [f32; 7] = [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
+
 /// Panels that can be loaded as registers of f32.
 pub(crate) trait LoadPanel: Copy {
     /// # Safety
@@ -192,7 +199,7 @@ unsafe fn tile_integers_rows<T: LoadPairs, const ROWS: usize>(
 /// See [`Tile`]; the CPU has AVX2, FMA and F16C.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) unsafe fn finish<const ROWS: usize, A>(t: &Tile<A>, sums: &[[__m256; 2]; ROWS]) {
+unsafe fn finish<const ROWS: usize, A>(t: &Tile<A>, sums: &[[__m256; 2]; ROWS]) {
     // Narrow tiles go through a full row on the stack.
     let mut spill = [0.0_f32; PANEL];
     let mut bias = [_mm256_setzero_ps(); 2];
@@ -238,17 +245,16 @@ pub(super) unsafe fn finish<const ROWS: usize, A>(t: &Tile<A>, sums: &[[__m256; 
 fn exp8(x: __m256) -> __m256 {
     let underflow = _mm256_cmp_ps::<_CMP_LT_OQ>(x, _mm256_set1_ps(-87.3));
     let x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-87.3)), _mm256_set1_ps(88.3));
-    // x = n ln 2 + r with |r| <= ln 2 / 2; ln 2 is split in two so that r is exact (Cody and Waite, 1980).
+    // x = n ln 2 + r with |r| <= ln 2 / 2.
     let n = _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(_mm256_mul_ps(
         x,
         _mm256_set1_ps(std::f32::consts::LOG2_E),
     ));
-    let r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693_359_4), x);
-    let r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.121_944_4e-4), r);
-    // Taylor's series to the sixth power: the rest is below 2e-8 for |r| <= 0.347.
-    let mut p = _mm256_set1_ps(1.0 / 720.0);
-    for c in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
-        p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(c));
+    let r = _mm256_fnmadd_ps(n, _mm256_set1_ps(LN_2_HIGH), x);
+    let r = _mm256_fnmadd_ps(n, _mm256_set1_ps(LN_2_LOW), r);
+    let mut p = _mm256_set1_ps(EXP[0]);
+    for c in &EXP[1..] {
+        p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(*c));
     }
     let scale = _mm256_slli_epi32::<23>(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)));
     _mm256_andnot_ps(underflow, _mm256_mul_ps(p, _mm256_castsi256_ps(scale)))
