@@ -249,11 +249,32 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
 fn pack_strips(a: &Rows<'_>, first: usize, rows: usize, tile_rows: usize, strips: &mut Vec<f32>) {
     strips.resize(rows.div_ceil(tile_rows) * tile_rows * a.depth, 0.0);
     for (s, strip) in strips.chunks_exact_mut(tile_rows * a.depth).enumerate() {
-        for r in 0..tile_rows.min(rows - s * tile_rows) {
-            let row = &a.data[(first + s * tile_rows + r) * a.stride..][..a.depth];
-            for (to, &from) in strip[r..].iter_mut().step_by(tile_rows).zip(row) {
-                *to = from;
-            }
+        let row = |r: usize| &a.data[(first + s * tile_rows + r) * a.stride..][..a.depth];
+        let filled = tile_rows.min(rows - s * tile_rows);
+        let fours = filled / 4 * 4;
+        for r in (0..fours).step_by(4) {
+            pack_four_rows([row(r), row(r + 1), row(r + 2), row(r + 3)], &mut strip[r..], tile_rows);
         }
+        for r in fours..filled {
+            strip[r..].iter_mut().step_by(tile_rows).zip(row(r)).for_each(|(to, from)| *to = *from);
+        }
+    }
+}
+
+/// Writes the four numbers of each step of `rows` side by side, those of the next step `step` numbers further on. Squares of
+/// four by four are transposed in registers.
+fn pack_four_rows(rows: [&[f32]; 4], to: &mut [f32], step: usize) {
+    let fours = rows.map(|row| row.as_chunks::<4>());
+    let squares = fours.map(|(squares, _)| squares);
+    for (i, square) in squares[0].iter().enumerate() {
+        let square = [square, &squares[1][i], &squares[2][i], &squares[3][i]];
+        let to = &mut to[4 * i * step..];
+        for k in 0..4 {
+            to[k * step..][..4].copy_from_slice(&square.map(|row| row[k]));
+        }
+    }
+    let done = 4 * squares[0].len();
+    for k in done..rows[0].len() {
+        to[k * step..][..4].copy_from_slice(&rows.map(|row| row[k]));
     }
 }

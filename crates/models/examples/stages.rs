@@ -14,6 +14,8 @@ use mynah_models::whisper::{Compute, Config, Whisper};
 use mynah_models::{CancelFlag, Control, EncoderWindow};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // As the program has it.
+    mynah_kernels::heap::share();
     let (mut checkpoint, mut compute) = (None, Compute::Auto);
     let mut lengths = vec![300, 700, 1000, 2000, 3000];
     let mut batches = vec![1, 5, 6, 10, 12, 15, 20, 30, 40];
