@@ -42,7 +42,7 @@ pub(crate) unsafe fn tile<T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
             }
             (rows, _, false) => with_rows!(rows, [1 2 3 4 5], 6, ROWS => tile_rows::<ROWS, ANY, T>(t, panel)),
             (rows, _, true) => {
-                with_rows!(rows, [1 2 3 4 5], 6, ROWS => wide_tile_rows::<ROWS, ANY, T>(t, panel))
+                with_rows!(rows, [1 2 3 4 5], 6, ROWS => wide_tile_rows::<ROWS, ANY, T>(t, panel));
             }
         }
     }
