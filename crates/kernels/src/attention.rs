@@ -313,8 +313,9 @@ fn fold<T: Float>(
                 streamed: rows <= TILE_ROWS,
             };
             let values = &kv.values_of(head)[(column / PANEL * kv.positions + key) * PANEL..];
-            // SAFETY: scores hold BLOCK_ROWS rows of BLOCK_KEYS; panels of values have `keys` rows from here on; the output
-            // was measured by the caller and this head's columns of these rows are this task's alone.
+            let values = &values[..(panel_count(tile.columns) - 1) * tile.panel_step + keys * PANEL];
+            // SAFETY: scores hold BLOCK_ROWS rows of BLOCK_KEYS; the output was measured by the caller and this head's
+            // columns of these rows are this task's alone.
             unsafe { T::tile(isa, &tile, values.as_ptr()) };
         }
     }
@@ -360,7 +361,8 @@ fn multiply_keys<T: Float>(
 ) {
     let dim = kv.head_dim;
     let (tile_rows, tile_columns) = tile_size(isa, rows);
-    assert!(queries.len() >= rows * dim && scores.len() >= rows * SCORES_ROW && keys <= BLOCK_KEYS);
+    assert!(queries.len() >= rows.next_multiple_of(tile_rows) * dim, "queries are not packed in strips");
+    assert!(scores.len() >= rows * SCORES_ROW && keys <= BLOCK_KEYS, "no room for the scores");
     for column in (0..keys).step_by(tile_columns) {
         let columns = tile_columns.min(keys - column);
         let packed = &kv.keys_of(head)[(first + column) * dim..][..panel_count(columns) * dim * PANEL];

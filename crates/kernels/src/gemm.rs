@@ -15,6 +15,8 @@ use crate::matrix::Epilogue;
 use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
 
+use sealed::Panels;
+
 /// A strip of this depth takes 24 KB: three quarters of the first-level cache, and the panel streams past it from the
 /// second. Shallower blocks keep the panel in the first level as well, but each of them reads and writes C once more, which
 /// costs more than that saves.
@@ -64,15 +66,17 @@ pub(crate) mod sealed {
         /// See [`Tile`].
         unsafe fn tile(isa: Isa, tile: &Tile<f32>, panel: *const Self);
 
-        /// The first `len` numbers of each of the panels, which lie `step` apart, in f32: themselves, or widened into
-        /// `scratch`; and how far apart they lie there.
-        fn widened<'a>(
-            isa: Isa,
-            panels: &'a [Self],
-            len: usize,
-            step: usize,
-            scratch: &'a mut Vec<f32>,
-        ) -> (&'a [f32], usize);
+        /// The panels in f32: themselves, or widened into `scratch`.
+        fn widened<'a>(isa: Isa, panels: Panels<'a, Self>, scratch: &'a mut Vec<f32>) -> Panels<'a, f32>;
+    }
+
+    /// The same steps of panels side by side.
+    pub struct Panels<'a, T> {
+        pub(crate) data: &'a [T],
+        /// Numbers of each panel.
+        pub(crate) len: usize,
+        /// From a panel to the next.
+        pub(crate) step: usize,
     }
 
     impl Kernel for f32 {
@@ -81,14 +85,8 @@ pub(crate) mod sealed {
             unsafe { arch::tile_f32(isa, tile, panel) }
         }
 
-        fn widened<'a>(
-            _: Isa,
-            panels: &'a [f32],
-            _: usize,
-            step: usize,
-            _: &'a mut Vec<f32>,
-        ) -> (&'a [f32], usize) {
-            (panels, step)
+        fn widened<'a>(_: Isa, panels: Panels<'a, f32>, _: &'a mut Vec<f32>) -> Panels<'a, f32> {
+            panels
         }
     }
 
@@ -98,18 +96,13 @@ pub(crate) mod sealed {
             unsafe { arch::tile_f16(isa, tile, panel) }
         }
 
-        fn widened<'a>(
-            isa: Isa,
-            panels: &'a [f16],
-            len: usize,
-            step: usize,
-            scratch: &'a mut Vec<f32>,
-        ) -> (&'a [f32], usize) {
-            scratch.resize(panels.len().div_ceil(step) * len, 0.0);
-            for (panel, wide) in panels.chunks(step).zip(scratch.chunks_exact_mut(len)) {
+        fn widened<'a>(isa: Isa, panels: Panels<'a, f16>, scratch: &'a mut Vec<f32>) -> Panels<'a, f32> {
+            let Panels { data, len, step } = panels;
+            scratch.resize(data.len().div_ceil(step) * len, 0.0);
+            for (panel, wide) in data.chunks(step).zip(scratch.chunks_exact_mut(len)) {
                 arch::widen(isa, &panel[..len], wide);
             }
-            (scratch, len)
+            Panels { data: scratch, len, step: len }
         }
     }
 }
@@ -213,10 +206,10 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
                     let group = group..(group + BLOCK_PANELS).min(my_panels.end);
                     for p in group.clone().step_by(tile_columns / PANEL) {
                         let side_by_side = (tile_columns / PANEL).min(group.end - p);
-                        let (size, first) = (a.depth * PANEL, first_k * PANEL);
-                        let side_by_side_panels = &panels[p * size + first..(p + side_by_side) * size];
-                        let (panel, panel_step) =
-                            T::widened(isa, side_by_side_panels, depth * PANEL, size, wide);
+                        let (step, first) = (a.depth * PANEL, first_k * PANEL);
+                        let data = &panels[p * step + first..(p + side_by_side) * step];
+                        let side_by_side_panels = Panels { data, len: depth * PANEL, step };
+                        let panel = T::widened(isa, side_by_side_panels, wide);
                         for strip in (0..rows).step_by(tile_rows) {
                             let tile = Tile {
                                 rows: tile_rows.min(rows - strip),
@@ -225,7 +218,7 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
                                 a: strips[strip * a.depth + first_k * tile_rows..].as_ptr(),
                                 a_row: 1,
                                 a_step: tile_rows,
-                                panel_step,
+                                panel_step: panel.step,
                                 c: c.as_mut_ptr().wrapping_add((first_row + strip) * stride + p * PANEL),
                                 c_row: stride,
                                 accumulate: epilogue.add || first_k > 0,
@@ -236,7 +229,7 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
                             // SAFETY: strips hold all rows of the block (padded to whole strips) over the whole
                             // depth; panel, bias and c are covered by the checks in `gemm`; this block of c is this
                             // task's alone.
-                            unsafe { arch::tile_f32(isa, &tile, panel.as_ptr()) };
+                            unsafe { arch::tile_f32(isa, &tile, panel.data.as_ptr()) };
                         }
                     }
                 }

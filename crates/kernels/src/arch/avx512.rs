@@ -149,7 +149,7 @@ unsafe fn finish<const ROWS: usize, const PANELS: usize, A>(t: &Tile<A>, sums: &
     }
 }
 
-/// e^x as [`super::x86`] has it, in sixteen lanes: the same operations, so the same bits.
+/// e^x as [`super::x86`] has it, in sixteen lanes, by the same operations.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn exp16(x: __m512) -> __m512 {
