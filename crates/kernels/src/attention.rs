@@ -5,6 +5,7 @@
 //! by a token a step, each row names the places of its own past, so hypotheses share what they have in common.
 
 mod growing;
+mod packed;
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -16,101 +17,16 @@ use crate::arch::{self, SCORES_ROW, TILE_ROWS, Tile, panel_count};
 use crate::cpu::Isa;
 use crate::elementwise;
 use crate::gemm::Float;
-use crate::panels::{self, PANEL};
+use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
 
 pub use growing::{GrowingKeyValues, Past, attend_growing};
+pub use packed::KeyValues;
 
 /// Rows of queries a task takes at a time.
 const BLOCK_ROWS: usize = 48;
 /// Keys whose scores with BLOCK_ROWS rows take 48 KB.
 const BLOCK_KEYS: usize = SCORES_ROW - PANEL;
-
-/// Keys and values of all heads, packed for [`attend`].
-#[derive(Clone, Debug)]
-pub struct KeyValues<T> {
-    heads: usize,
-    head_dim: usize,
-    positions: usize,
-    /// Per head, panels with a column a position.
-    keys: Vec<T>,
-    /// Per head, panels with a row a position and a column a dimension.
-    values: Vec<T>,
-}
-
-impl<T: Float> KeyValues<T> {
-    /// Packs `positions` rows of `heads * head_dim` keys and values; rows lie `stride` numbers apart in both.
-    pub fn pack(
-        heads: usize,
-        head_dim: usize,
-        positions: usize,
-        keys: &[f32],
-        values: &[f32],
-        stride: usize,
-    ) -> Self {
-        let key_size = panel_count(positions) * head_dim * PANEL;
-        let value_size = panel_count(head_dim) * positions * PANEL;
-        let mut packed_keys = vec![T::default(); heads * key_size];
-        let mut packed_values = vec![T::default(); heads * value_size];
-        pool::for_each_chunk(&mut packed_keys, key_size, |head, packed| {
-            for position in 0..positions {
-                let key = &keys[position * stride + head * head_dim..][..head_dim];
-                panels::set_column(packed, head_dim, position, key);
-            }
-        });
-        pool::for_each_chunk(&mut packed_values, value_size, |head, packed| {
-            for position in 0..positions {
-                let value = &values[position * stride + head * head_dim..][..head_dim];
-                for (panel, part) in value.chunks(PANEL).enumerate() {
-                    let at = (panel * positions + position) * PANEL;
-                    for (to, &from) in packed[at..].iter_mut().zip(part) {
-                        *to = T::from_f32(from);
-                    }
-                }
-            }
-        });
-        Self { heads, head_dim, positions, keys: packed_keys, values: packed_values }
-    }
-
-    /// What [`KeyValues::packed`] gave, put together again; `None` if the numbers do not fit the shape.
-    pub fn from_packed(
-        heads: usize,
-        head_dim: usize,
-        positions: usize,
-        keys: Vec<T>,
-        values: Vec<T>,
-    ) -> Option<Self> {
-        let key_size = panel_count(positions) * head_dim * PANEL;
-        let value_size = panel_count(head_dim) * positions * PANEL;
-        let fits = keys.len() == heads * key_size && values.len() == heads * value_size;
-        fits.then_some(Self { heads, head_dim, positions, keys, values })
-    }
-
-    /// The packed keys and the packed values. Their order is that of the kernels of this build.
-    pub fn packed(&self) -> (&[T], &[T]) {
-        (&self.keys, &self.values)
-    }
-
-    /// Number of positions.
-    pub fn positions(&self) -> usize {
-        self.positions
-    }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        size_of_val(self.keys.as_slice()) + size_of_val(self.values.as_slice())
-    }
-
-    fn keys_of(&self, head: usize) -> &[T] {
-        let size = panel_count(self.positions) * self.head_dim * PANEL;
-        &self.keys[head * size..(head + 1) * size]
-    }
-
-    fn values_of(&self, head: usize) -> &[T] {
-        let size = panel_count(self.head_dim) * self.positions * PANEL;
-        &self.values[head * size..(head + 1) * size]
-    }
-}
 
 /// Queries: `rows` rows of `heads * head_dim` numbers, `stride` apart.
 #[derive(Clone, Copy, Debug)]
