@@ -287,30 +287,55 @@ fn a_last_window_that_is_given_text_is_doubted_sooner() {
     }
 }
 
+/// What a model as wide as `width` computes of five seconds that it hears as "Good.".
+fn windows(network: &ScriptedNetwork<'_>, width: usize, options: &TranscribeOptions) -> Vec<EncoderWindow> {
+    let config = Config { width, ..config() };
+    let (mel, mut log, cancel) = (LogMel::new(80), Log::default(), CancelFlag::new());
+    let control = Control::unpaced(&cancel);
+    let transcript =
+        transcribe(network, &config, &tokenizer(), &mel, &tone(5), options, control, &mut log).unwrap();
+    assert_eq!(transcript.text(), "Good.");
+    network.windows().iter().map(|window| window.encoder_window).collect()
+}
+
 #[test]
 fn small_models_hear_other_languages_in_full() {
+    use EncoderWindow::{Fitted, Full};
     let good = tokens("<|0.00|> Good.<|5.00|>");
-    let windows = |language: Option<&str>, width| {
+    for (language, width, expected) in [
+        (Some("en"), 512, vec![Fitted]),
+        (Some("de"), 512, vec![Full]),
+        (Some("de"), 768, vec![Fitted]),
+        (None, 768, vec![Fitted]),
+        // The language was not known before.
+        (None, 512, vec![Fitted, Full]),
+    ] {
         let network = ScriptedNetwork::new(VOCAB, |_: &Window, tokens: &[u32]| match chosen(tokens) {
             None => vec![(tokenizer().language_token("de").unwrap(), 0.0)],
             Some(_) => write(&good, tokens),
         });
-        let network = network.fitting();
         let options = TranscribeOptions { language: language.map(str::to_owned), ..options() };
-        let config = Config { width, ..config() };
-        let (mel, mut log, cancel) = (LogMel::new(80), Log::default(), CancelFlag::new());
-        let control = Control::unpaced(&cancel);
-        let transcript =
-            transcribe(&network, &config, &tokenizer(), &mel, &tone(5), &options, control, &mut log).unwrap();
-        assert_eq!(transcript.text(), "Good.");
-        network.windows().iter().map(|window| window.encoder_window).collect::<Vec<_>>()
+        assert_eq!(windows(&network.fitting(), width, &options), expected, "{language:?}, width {width}");
+    }
+}
+
+#[test]
+fn tiny_models_hear_doubtful_english_in_full() {
+    use EncoderWindow::{Fitted, Full, Wide};
+    let good = tokens("<|0.00|> Good.<|5.00|>");
+    // Three equal letters at each place.
+    let doubtful = |chosen: &[u32]| {
+        if chosen.len() < 30 { vec![(32, 0.0), (33, 0.0), (34, 0.0)] } else { vec![(50257, 0.0)] }
     };
-    use EncoderWindow::{Fitted, Full};
-    assert_eq!(windows(Some("en"), 512), [Fitted]);
-    assert_eq!(windows(Some("de"), 512), [Full]);
-    assert_eq!(windows(Some("de"), 768), [Fitted]);
-    assert_eq!(windows(None, 768), [Fitted]);
-    assert_eq!(windows(None, 512), [Fitted, Full], "the language was not known before");
+    for (width, again) in [(384, Full), (512, Wide)] {
+        let network = ScriptedNetwork::new(VOCAB, |window: &Window, tokens: &[u32]| match chosen(tokens) {
+            Some(chosen) if window.encoder_window == Fitted => doubtful(chosen),
+            _ => write(&good, tokens),
+        });
+        // Without the no-speech test nobody asks whether the tone is speech.
+        let options = TranscribeOptions { no_speech_threshold: None, ..options() };
+        assert_eq!(windows(&network.fitting(), width, &options), [Fitted, again], "width {width}");
+    }
 }
 
 #[test]

@@ -247,14 +247,15 @@ impl<'a> Walk<'a> {
     /// again below; `None` if it never is.
     ///
     /// Below are the windows that come out worse than wider ones: hard speech, and much of what is less than three seconds
-    /// long. English comes out of four more seconds as well as of all 30, and gains nothing above -0.9; but where a recording's
-    /// last window is given the text before, and its audio is hard to make out, the model may write that text again, which it
-    /// finds rather probable. Other languages gain up to -0.3, and of all 30 seconds only; tiny and base are that sure of one
-    /// window in ten of them.
+    /// long. English comes out of four more seconds as well as of all 30, and gains nothing above -0.9; from the tiny models it
+    /// gains up to -0.8, and of all 30 only. Where a recording's last window is given the text before, and its audio is hard to
+    /// make out, the model may write that text again, which it finds rather probable. Other languages gain up to -0.3, and of
+    /// all 30 seconds only; tiny and base are that sure of one window in ten of them.
     fn belief(&self) -> Option<(f32, EncoderWindow)> {
         let continues = !self.last_text.is_empty() && !self.previous.is_empty();
         match self.text_language {
             "en" if continues => Some((-0.5, EncoderWindow::Full)),
+            "en" if self.config.width < BASE_WIDTH => Some((-0.8, EncoderWindow::Full)),
             "en" => Some((-0.9, EncoderWindow::Wide)),
             _ => (self.config.width > BASE_WIDTH).then_some((-0.3, EncoderWindow::Full)),
         }
