@@ -45,7 +45,8 @@ pub enum EncoderWindow {
     /// The audio and a second behind it; what lies further behind is padding that was computed once.
     #[default]
     Fitted,
-    /// The audio and four seconds behind it: what doubtful English is decoded again on.
+    /// The audio and four seconds behind it: what doubtful English is decoded again on, but by the tiny
+    /// models.
     Wide,
     /// All of it, as the model was trained.
     Full,
