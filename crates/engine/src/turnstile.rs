@@ -1,6 +1,6 @@
-//! Who computes next. Jobs compute piece by piece: a layer of the encoder, a step of the decoder, a sentence of speech; one
-//! at a time, as each spreads over all threads. First come first served, but the rest of a long recording gives way to
-//! whoever waits for a first answer: it has a fifth of the time while there is such a window, and all of it otherwise. It
+//! Who computes next. Jobs compute piece by piece: a product of the encoder, a step of the decoder, a sentence of speech;
+//! one at a time, as each spreads over all threads. First come first served, but the rest of a long recording gives way to
+//! whoever waits for a first answer: it has a ninth of the time while there is such a window, and all of it otherwise. It
 //! must not slip in between two pieces of that window: its own pieces are often longer than what it would fill.
 
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use mynah_models::Claim;
 use crate::sync::{lock, wait};
 
 /// Time that the rest of long recordings gets for a second of first answers, while both wait.
-const SHARE_OF_REST: f64 = 0.25;
+const SHARE_OF_REST: f64 = 0.125;
 /// Seconds that it can have coming to it, at most.
 const MOST_CREDIT_S: f64 = 0.1;
 

@@ -11,6 +11,8 @@ pub enum Isa {
     Avx2,
     /// The same with AVX-512 (F, BW, VL) and its dot products of integers (VNNI).
     Avx512Vnni,
+    /// The same with tiles of bytes (AMX-INT8) and of brain floats (AMX-BF16).
+    Amx,
     /// 64-bit ARM with NEON.
     Neon,
     /// The same with dot products of bytes (FEAT_DotProd).
@@ -24,6 +26,7 @@ impl Isa {
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
             Isa::Avx512Vnni => "avx512vnni",
+            Isa::Amx => "amx",
             Isa::Neon => "neon",
             Isa::NeonDotprod => "neondotprod",
         }
@@ -58,10 +61,31 @@ fn vector_sets() -> Vec<Isa> {
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512vnni");
     match (avx2, avx512_vnni) {
+        (true, true) if amx() => vec![Isa::Avx2, Isa::Avx512Vnni, Isa::Amx],
         (true, true) => vec![Isa::Avx2, Isa::Avx512Vnni],
         (true, false) => vec![Isa::Avx2],
         (false, _) => vec![],
     }
+}
+
+/// Whether the CPU, which has AVX-512, has tiles as well and the system lets this process use them.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn amx() -> bool {
+    use std::arch::x86_64::__cpuid_count;
+    // Bits of leaf 7's EDX (Intel's manual, volume 2A, CPUID).
+    const BF16_TILE_INT8: u32 = 1 << 22 | 1 << 24 | 1 << 25;
+    // Tiles are 8 KiB more of each thread's state, which Linux keeps only for who asks (its documentation, x86/xstate.rst).
+    const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
+    const XFEATURE_XTILEDATA: libc::c_long = 18;
+    let features = __cpuid_count(7, 0).edx;
+    features & BF16_TILE_INT8 == BF16_TILE_INT8
+        // SAFETY: asks for a permission and touches no memory; systems that do not know the request refuse it.
+        && unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) } == 0
+}
+
+#[cfg(all(target_arch = "x86_64", not(target_os = "linux")))]
+fn amx() -> bool {
+    false
 }
 
 #[cfg(target_arch = "aarch64")]

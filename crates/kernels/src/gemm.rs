@@ -42,7 +42,7 @@ pub(crate) struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    fn check(&self) {
+    pub(crate) fn check(&self) {
         let needed = if self.rows == 0 { 0 } else { (self.rows - 1) * self.stride + self.depth };
         assert!(self.data.len() >= needed, "left operand has {} of {needed} numbers", self.data.len());
     }
@@ -115,7 +115,7 @@ pub(crate) struct Out<'a> {
 }
 
 impl Out<'_> {
-    fn check(&self, rows: usize) {
+    pub(crate) fn check(&self, rows: usize) {
         assert!(self.columns <= self.stride || rows <= 1, "rows of the product overlap");
         let needed = if rows == 0 { 0 } else { (rows - 1) * self.stride + self.columns };
         assert!(self.data.len() >= needed, "product has {} of {needed} numbers", self.data.len());

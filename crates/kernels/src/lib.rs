@@ -15,6 +15,7 @@ pub mod elementwise;
 pub mod functions;
 mod gemm;
 pub mod heap;
+mod integers;
 mod matrix;
 #[cfg(test)]
 mod noise;

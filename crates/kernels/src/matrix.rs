@@ -1,14 +1,17 @@
 //! Packed weights in four precisions, and the product with them.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use half::f16;
 
-use crate::arch::{self, Integer, Scales, Tile, panel_count};
+use crate::arch::panel_count;
 use crate::cpu::Isa;
 use crate::gemm::{self, Out, Rows};
+use crate::integers::Integers;
 use crate::panels::{self, PANEL};
-use crate::pool::{self, SharedMut};
+use crate::pool;
+
+/// From so many rows on it pays to arrange weights as tiles of bytes, anew each time.
+#[cfg(target_arch = "x86_64")]
+const LEAST_TILED_ROWS: usize = 48;
 
 /// How a [`Matrix`] keeps its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,17 +41,6 @@ enum Storage {
     F16(Vec<f16>),
     Int8(Integers<i8>),
     Int16(Integers<i16>),
-}
-
-/// Rounded weights.
-#[derive(Clone, Debug)]
-struct Integers<T> {
-    /// `[inputs / 2][PANEL][2]` each, inputs rounded up to even.
-    panels: Vec<T>,
-    /// What a step of each output is worth, rounded up to whole panels.
-    scales: Vec<f32>,
-    /// Largest input after rounding: as fine as i16 allows while no sum of products can leave i32.
-    largest_input: f32,
 }
 
 /// What happens to a product before it is written.
@@ -160,6 +152,10 @@ impl Matrix {
         match &self.storage {
             Storage::F32(panels) => gemm::gemm(isa, a, panels, out, epilogue),
             Storage::F16(panels) => gemm::gemm(isa, a, panels, out, epilogue),
+            #[cfg(target_arch = "x86_64")]
+            Storage::Int8(weights) if isa == Isa::Amx && rows >= LEAST_TILED_ROWS => {
+                weights.apply_tiles(a, out, epilogue);
+            }
             Storage::Int8(weights) => weights.apply(isa, a, out, epilogue),
             Storage::Int16(weights) => weights.apply(isa, a, out, epilogue),
         }
@@ -181,10 +177,6 @@ impl Matrix {
     }
 }
 
-fn even(n: usize) -> usize {
-    n.next_multiple_of(2)
-}
-
 fn pack_floats<T: panels::Element>(
     outputs: usize,
     inputs: usize,
@@ -199,140 +191,6 @@ fn pack_floats<T: panels::Element>(
         }
     });
     data
-}
-
-/// Rows whose rounded inputs of depth 512 take 96 KB of the second-level cache.
-const BLOCK_ROWS: usize = 96;
-
-impl<T: Integer> Integers<T> {
-    fn pack(outputs: usize, inputs: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
-        let mut panels = vec![T::default(); panel_count(outputs) * even(inputs) * PANEL];
-        let mut scales = vec![0.0_f32; panel_count(outputs) * PANEL];
-        let shared_scales = SharedMut::new(&mut scales);
-        let largest_sum = AtomicI64::new(1);
-        pool::for_each_chunk(&mut panels, even(inputs) * PANEL, |p, panel| {
-            // SAFETY: panel p's scales are this task's alone; there are PANEL for each panel.
-            let scales = unsafe { shared_scales.slice(p * PANEL, PANEL) };
-            let mut row = vec![0.0; inputs];
-            for column in 0..PANEL.min(outputs - p * PANEL) {
-                fill(p * PANEL + column, &mut row);
-                let steps_in_one;
-                (scales[column], steps_in_one) = step_of::<T>(&row);
-                row.iter_mut().for_each(|v| *v = nearest(*v * steps_in_one));
-                for (k, steps) in row.iter().enumerate() {
-                    panel[(k / 2 * PANEL + column) * 2 + k % 2] = T::from_steps(*steps);
-                }
-                let sum = row.iter().map(|steps| i64::from(steps.abs() as i32)).sum();
-                largest_sum.fetch_max(sum, Ordering::Relaxed);
-            }
-        });
-        // Of the weights as they are: were each the largest there is, inputs would lose two bits.
-        let largest_input = i64::from(i32::MAX) / largest_sum.into_inner();
-        let largest_input = largest_input.min(i64::from(arch::LARGEST_INPUT)) as f32;
-        Self { panels, scales, largest_input }
-    }
-
-    fn bytes(&self) -> usize {
-        size_of_val(self.panels.as_slice()) + size_of_val(self.scales.as_slice())
-    }
-
-    /// Row `output`, as floats.
-    fn row(&self, output: usize, to: &mut [f32]) {
-        let (panel, column) = (output / PANEL, output % PANEL);
-        let panel = &self.panels[panel * even(to.len()) * PANEL..];
-        for (k, to) in to.iter_mut().enumerate() {
-            let steps: i32 = panel[(k / 2 * PANEL + column) * 2 + k % 2].into();
-            *to = steps as f32 * self.scales[output];
-        }
-    }
-
-    fn apply(&self, isa: Isa, a: Rows<'_>, out: Out<'_>, epilogue: &Epilogue<'_>) {
-        let depth = even(a.depth);
-        let count = panel_count(out.columns);
-        epilogue.check(out.columns);
-        assert!(
-            a.rows == 0 || a.data.len() >= (a.rows - 1) * a.stride + a.depth,
-            "left operand is too short"
-        );
-        assert!(
-            a.rows == 0 || out.data.len() >= (a.rows - 1) * out.stride + out.columns,
-            "product is too short"
-        );
-        assert!(out.columns <= out.stride || a.rows <= 1, "rows of the product overlap");
-        assert!(
-            self.panels.len() == count * depth * PANEL && self.scales.len() == count * PANEL,
-            "panels do not fit"
-        );
-        let mut rounded = vec![0_i16; a.rows * depth];
-        let mut row_scales = vec![0.0_f32; a.rows];
-        let shared_scales = SharedMut::new(&mut row_scales);
-        let rows_a_task = (16 * 1024 / depth).max(1);
-        pool::for_each_chunk(&mut rounded, rows_a_task * depth, |task, rounded| {
-            let first = task * rows_a_task;
-            // SAFETY: these rows' scales are this task's alone.
-            let scales = unsafe { shared_scales.slice(first, rounded.len() / depth) };
-            for (i, (rounded, scale)) in rounded.chunks_exact_mut(depth).zip(scales).enumerate() {
-                let row = &a.data[(first + i) * a.stride..][..a.depth];
-                *scale = arch::quantise(isa, row, self.largest_input, &mut rounded[..a.depth]);
-            }
-        });
-        let row_blocks = a.rows.div_ceil(BLOCK_ROWS);
-        // Few rows are shared out by panels alone; many by blocks of rows that stay in the second-level cache.
-        let share = if row_blocks >= 4 * pool::threads() { count } else { gemm::panels_a_task(count) };
-        let shares = count.div_ceil(share);
-        let (columns, stride) = (out.columns, out.stride);
-        let c = SharedMut::new(out.data);
-        pool::run(shares * row_blocks, |task| {
-            let rows = (task / shares * BLOCK_ROWS)..((task / shares + 1) * BLOCK_ROWS).min(a.rows);
-            let my_panels = (task % shares * share)..((task % shares + 1) * share).min(count);
-            // Equal tiles: a small one at the end would wait for the panel more than it counts.
-            let tiles = rows.len().div_ceil(arch::tall_tile_rows(isa));
-            let tile_rows = rows.len().div_ceil(tiles);
-            for p in my_panels {
-                let panel = &self.panels[p * depth * PANEL..(p + 1) * depth * PANEL];
-                for first in rows.clone().step_by(tile_rows) {
-                    let tile = Tile {
-                        rows: tile_rows.min(rows.end - first),
-                        columns: PANEL.min(columns - p * PANEL),
-                        depth,
-                        a: rounded[first * depth..].as_ptr(),
-                        a_row: depth,
-                        a_step: 1,
-                        panel_step: 0,
-                        c: c.as_mut_ptr().wrapping_add(first * stride + p * PANEL),
-                        c_row: stride,
-                        accumulate: epilogue.add,
-                        bias: epilogue.bias_at(p * PANEL),
-                        gelu: epilogue.gelu,
-                        streamed: first == rows.start && row_blocks == 1,
-                    };
-                    let scales = Scales {
-                        rows: row_scales[first..].as_ptr(),
-                        columns: self.scales[p * PANEL..].as_ptr(),
-                    };
-                    // SAFETY: everything was sized above; sums fit i32 by `largest_input`; panel p's columns of
-                    // these rows of c are this task's alone.
-                    unsafe { arch::tile_integers(isa, &tile, scales, panel.as_ptr()) };
-                }
-            }
-        });
-    }
-}
-
-/// What a step of a row's rounded weights is worth, and how many make 1; no steps make a row of (next to) zeros.
-#[inline(always)]
-pub(crate) fn step_of<T: Integer>(row: &[f32]) -> (f32, f32) {
-    let end = f32::from(T::LARGEST);
-    let largest = row.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
-    let steps_in_one = end / largest;
-    (largest / end, if steps_in_one.is_finite() { steps_in_one } else { 0.0 })
-}
-
-/// The nearest whole number, halves away from zero.
-#[inline(always)]
-pub(crate) fn nearest(steps: f32) -> f32 {
-    // Unlike `round` this is one instruction, or no call at least, for each of millions.
-    (steps + 0.5_f32.copysign(steps)) as i32 as f32
 }
 
 #[cfg(test)]
@@ -457,20 +315,6 @@ mod tests {
                 assert!((y[0] - 15360.0).abs() < 2.0, "{isa:?} {precision:?}: {}", y[0]);
             }
         }
-    }
-
-    #[test]
-    fn inputs_are_rounded_as_finely_as_the_weights_allow() {
-        let inputs = 2048;
-        let input_limit = |small: f32| {
-            let weights = Integers::<i16>::pack(1, inputs, |_, row| {
-                row.fill(small);
-                row[7] = 1.0;
-            });
-            weights.largest_input
-        };
-        assert!((1024.0..1026.0).contains(&input_limit(1.0)), "{}", input_limit(1.0));
-        assert_eq!(input_limit(0.0), f32::from(arch::LARGEST_INPUT));
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(crate) fn vectorized<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
         Isa::Avx2 => unsafe { avx2(f) },
         // SAFETY: so is `Isa::Avx512Vnni`.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => unsafe { avx512(f) },
+        Isa::Avx512Vnni | Isa::Amx => unsafe { avx512(f) },
         _ => f(),
     }
 }

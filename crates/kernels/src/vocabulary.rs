@@ -7,7 +7,8 @@
 use crate::cpu::Isa;
 use crate::elementwise::max_of;
 use crate::functions::TO_INTEGER;
-use crate::matrix::{Epilogue, Matrix, Precision, nearest, step_of};
+use crate::integers::{nearest, step_of};
+use crate::matrix::{Epilogue, Matrix, Precision};
 use crate::pool::{self, SharedMut};
 use crate::vectorize::vectorized;
 

@@ -35,7 +35,7 @@ pub trait Pace {
     /// The window that [`Pace::window_begins`] announced is done, also when it failed.
     fn window_ends(&self) {}
 
-    /// A piece of a window is about to be computed: a layer of the encoder, a step of the decoder, some milliseconds. May
+    /// A piece of a window is about to be computed: a product of the encoder, a step of the decoder, some milliseconds. May
     /// block until it is this job's turn, or until `is_needless`, because another job did the work along with its own.
     fn piece_begins(&self, is_needless: &dyn Fn() -> bool) {
         let _ = is_needless;

@@ -25,6 +25,8 @@ macro_rules! with_rows {
 }
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
@@ -48,7 +50,7 @@ pub(crate) const TILE_ROWS: usize = 6;
 pub(crate) fn tall_tile_rows(isa: Isa) -> usize {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => avx512::TALL_TILE_ROWS,
+        Isa::Avx512Vnni | Isa::Amx => avx512::TALL_TILE_ROWS,
         _ => TILE_ROWS,
     }
 }
@@ -57,7 +59,7 @@ pub(crate) fn tall_tile_rows(isa: Isa) -> usize {
 pub(crate) fn wide_tile_columns(isa: Isa) -> usize {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => avx512::WIDE_TILE_PANELS * PANEL,
+        Isa::Avx512Vnni | Isa::Amx => avx512::WIDE_TILE_PANELS * PANEL,
         _ => PANEL,
     }
 }
@@ -111,7 +113,7 @@ pub(crate) unsafe fn tile_f32(isa: Isa, tile: &Tile<f32>, panel: *const f32) {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => x86::tile(tile, panel),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => avx512::tile(tile, panel),
+            Isa::Avx512Vnni | Isa::Amx => avx512::tile(tile, panel),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon | Isa::NeonDotprod => neon::tile(tile, panel),
             _ => scalar::tile(tile, panel),
@@ -130,7 +132,7 @@ pub(crate) unsafe fn tile_f16(isa: Isa, tile: &Tile<f32>, panel: *const f16) {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => x86::tile(tile, panel),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => avx512::tile(tile, panel),
+            Isa::Avx512Vnni | Isa::Amx => avx512::tile(tile, panel),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon | Isa::NeonDotprod => neon::tile(tile, panel),
             _ => scalar::tile(tile, panel),
@@ -184,7 +186,7 @@ pub(crate) unsafe fn tile_integers<T: Integer>(isa: Isa, tile: &Tile<i16>, scale
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => x86::tile_integers(tile, scales, panel),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => avx512::tile_integers(tile, scales, panel),
+            Isa::Avx512Vnni | Isa::Amx => avx512::tile_integers(tile, scales, panel),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => neon::tile_integers(tile, scales, panel),
             #[cfg(target_arch = "aarch64")]
@@ -200,7 +202,7 @@ pub(crate) fn quantise(isa: Isa, row: &[f32], limit: f32, to: &mut [i16]) -> f32
     let largest = match isa {
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::largest_magnitude(row) },
+        Isa::Avx2 | Isa::Avx512Vnni | Isa::Amx => unsafe { x86::largest_magnitude(row) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Isa::Neon | Isa::NeonDotprod => unsafe { neon::largest_magnitude(row) },
@@ -210,7 +212,7 @@ pub(crate) fn quantise(isa: Isa, row: &[f32], limit: f32, to: &mut [i16]) -> f32
     match isa {
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::round_to_i16(row, factor, to) },
+        Isa::Avx2 | Isa::Avx512Vnni | Isa::Amx => unsafe { x86::round_to_i16(row, factor, to) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Isa::Neon | Isa::NeonDotprod => unsafe { neon::round_to_i16(row, factor, to) },
@@ -225,7 +227,7 @@ pub(crate) fn widen(isa: Isa, from: &[f16], to: &mut [f32]) {
     match isa {
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::widen(from, to) },
+        Isa::Avx2 | Isa::Avx512Vnni | Isa::Amx => unsafe { x86::widen(from, to) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Isa::Neon | Isa::NeonDotprod => unsafe { neon::widen(from, to) },
@@ -245,7 +247,7 @@ pub(crate) fn exp_sum(isa: Isa, values: &mut [f32], shift: f32) -> f32 {
         Isa::Avx2 => unsafe { x86::exp_sum(values, shift) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => unsafe { avx512::exp_sum(values, shift) },
+        Isa::Avx512Vnni | Isa::Amx => unsafe { avx512::exp_sum(values, shift) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Isa::Neon | Isa::NeonDotprod => unsafe { neon::exp_sum(values, shift) },
@@ -268,7 +270,7 @@ pub(crate) fn gelu(isa: Isa, values: &mut [f32]) {
         Isa::Avx2 => unsafe { x86::gelu(values) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => unsafe { avx512::gelu(values) },
+        Isa::Avx512Vnni | Isa::Amx => unsafe { avx512::gelu(values) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Isa::Neon | Isa::NeonDotprod => unsafe { neon::gelu(values) },

@@ -34,7 +34,7 @@ pub(crate) fn multiply(
         Isa::Avx2 => unsafe { x86::multiply_avx2(a, depth, group, start, sums) },
         // SAFETY: so is `Isa::Avx512Vnni`.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => unsafe { x86::multiply_vnni(a, depth, group, start, sums) },
+        Isa::Avx512Vnni | Isa::Amx => unsafe { x86::multiply_vnni(a, depth, group, start, sums) },
         // SAFETY: so is `Isa::Neon`.
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => unsafe { neon::multiply(a, depth, group, start, sums) },

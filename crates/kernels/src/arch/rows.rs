@@ -31,7 +31,7 @@ pub(crate) fn products<T: Number>(
     match isa {
         // SAFETY: `isa` was only made because the CPU has it; sizes were checked above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::products(query, rows, at, scale, out) },
+        Isa::Avx2 | Isa::Avx512Vnni | Isa::Amx => unsafe { x86::products(query, rows, at, scale, out) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Isa::Neon | Isa::NeonDotprod => unsafe { neon::products(query, rows, at, scale, out) },
@@ -55,7 +55,7 @@ pub(crate) fn add_weighted<T: Number>(
     match isa {
         // SAFETY: `isa` was only made because the CPU has it; sizes were checked above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni => unsafe { x86::add_weighted(weights, rows, at, out) },
+        Isa::Avx2 | Isa::Avx512Vnni | Isa::Amx => unsafe { x86::add_weighted(weights, rows, at, out) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Isa::Neon | Isa::NeonDotprod => unsafe { neon::add_weighted(weights, rows, at, out) },

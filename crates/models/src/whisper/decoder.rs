@@ -7,7 +7,8 @@ use mynah_kernels::attention::{self, Queries, Span};
 use super::Config;
 use super::key_values::{AudioKeyValues, Layout};
 use super::padding;
-use super::weights::{CrossAttention, Decoder, Weights};
+use super::weights::{Decoder, DecoderLayer, Weights};
+use crate::{Control, Error};
 
 /// The audio's keys and values for every decoder layer.
 #[derive(Clone, Copy)]
@@ -30,23 +31,28 @@ impl Cross<'_> {
 }
 
 /// Keys and values for every decoder layer of encoder states, `[positions, width]`.
+///
+/// # Errors
+/// [`Error::Cancelled`], looked for before each layer's.
 /// `alike`: see [`Layout`].
 pub(super) fn cross_key_values(
     weights: &Weights,
     config: &Config,
     states: &[f32],
     alike: usize,
-) -> Vec<AudioKeyValues> {
+    control: Control<'_>,
+) -> Result<Vec<AudioKeyValues>, Error> {
     let width = config.width;
     let (heads, head_dim) = (config.decoder_heads, width / config.decoder_heads);
     let positions = states.len() / width;
     let layout = Layout { heads, head_dim, positions, stride: 2 * width, alike };
     let mut kv = vec![0.0; positions * 2 * width];
-    let pack = |cross: &CrossAttention| {
-        cross.kv.apply(states, positions, &mut kv);
-        AudioKeyValues::pack(weights.wide_key_values, layout, &kv, &kv[width..])
+    let pack = |layer: &DecoderLayer| {
+        let _turn = control.piece()?;
+        layer.cross.kv.apply(states, positions, &mut kv);
+        Ok(AudioKeyValues::pack(weights.wide_key_values, layout, &kv, &kv[width..]))
     };
-    weights.decoder.layers.iter().map(|layer| &layer.cross).map(pack).collect()
+    weights.decoder.layers.iter().map(pack).collect()
 }
 
 /// Self-attention keys and values of all hypotheses.

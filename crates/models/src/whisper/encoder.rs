@@ -20,7 +20,7 @@ pub(super) type OnKeyValues<'a> = &'a mut dyn FnMut(Layout, &[f32], &[f32]);
 /// each layer's keys and values that stand for the positions behind these.
 ///
 /// # Errors
-/// [`Error::Cancelled`], looked for before each piece: the convolutions, and each layer.
+/// [`Error::Cancelled`], looked for before each piece: the convolutions, and each layer's four products.
 pub(super) fn encode(
     weights: &Weights,
     config: &Config,
@@ -56,8 +56,7 @@ pub(super) fn encode(
         hidden: vec![0.0; positions * config.ffn_width],
     };
     for (l, layer) in encoder.layers.iter().enumerate() {
-        let _turn = control.piece()?;
-        run_layer(layer, config, positions, behind.map(|b| &b[l]), &mut x, &mut buffers);
+        run_layer(layer, config, positions, behind.map(|b| &b[l]), &mut x, &mut buffers, control)?;
         if let Some(keep) = &mut keep {
             let head_dim = width / config.encoder_heads;
             let layout =
@@ -89,20 +88,45 @@ fn run_layer(
     behind: Option<&AudioKeyValues>,
     x: &mut [f32],
     buffers: &mut Buffers,
-) {
+    control: Control<'_>,
+) -> Result<(), Error> {
     let (width, heads) = (config.width, config.encoder_heads);
     let head_dim = width / heads;
     let Buffers { normed, qkv, hidden } = buffers;
-    layer.attention.norm.apply(x, normed);
-    layer.attention.qkv.apply(normed, positions, qkv);
+    {
+        let _turn = control.piece()?;
+        layer.attention.norm.apply(x, normed);
+        layer.attention.qkv.apply(normed, positions, qkv);
+    }
+    {
+        let _turn = control.piece()?;
+        attend(heads, head_dim, positions, behind, qkv, normed);
+        layer.attention.out.apply_add(normed, positions, x);
+    }
+    {
+        let _turn = control.piece()?;
+        layer.feed_forward.norm.apply(x, normed);
+        layer.feed_forward.fc1.apply_gelu(normed, positions, hidden);
+    }
+    let _turn = control.piece()?;
+    layer.feed_forward.fc2.apply_add(hidden, positions, x);
+    Ok(())
+}
+
+/// Attention of `qkv`'s positions, `[positions, 3 * heads * head_dim]`, to themselves and to what is `behind` them.
+fn attend(
+    heads: usize,
+    head_dim: usize,
+    positions: usize,
+    behind: Option<&AudioKeyValues>,
+    qkv: &[f32],
+    out: &mut [f32],
+) {
+    let width = heads * head_dim;
     let kv = KeyValues::<f32>::pack(heads, head_dim, positions, &qkv[width..], &qkv[2 * width..], 3 * width);
     let queries = Queries { data: qkv, rows: positions, stride: 3 * width };
     let own = Span { kv: (&kv).into(), positions: 0..positions, count: 1 };
     let behind = behind.map(|kv| padding::behind(kv, positions, padding::ALIKE_ENCODER));
     let spans: Vec<Span<'_>> = iter::once(own).chain(behind).collect();
-    attend_spans(queries, (head_dim as f32).sqrt().recip(), &spans, normed);
-    layer.attention.out.apply_add(normed, positions, x);
-    layer.feed_forward.norm.apply(x, normed);
-    layer.feed_forward.fc1.apply_gelu(normed, positions, hidden);
-    layer.feed_forward.fc2.apply_add(hidden, positions, x);
+    attend_spans(queries, (head_dim as f32).sqrt().recip(), &spans, out);
 }

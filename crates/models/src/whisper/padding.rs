@@ -47,7 +47,8 @@ impl Padding {
             encoder.push(AudioKeyValues::pack(weights.wide_key_values, layout, keys, values));
         };
         let states = encoder::encode(weights, config, &mel, None, Some(keep), control)?;
-        Ok(Self { encoder, cross: decoder::cross_key_values(weights, config, &states, ALIKE_CROSS) })
+        let cross = decoder::cross_key_values(weights, config, &states, ALIKE_CROSS, control)?;
+        Ok(Self { encoder, cross })
     }
 }
 

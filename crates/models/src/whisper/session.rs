@@ -91,9 +91,8 @@ impl Network for Model {
         }
         let behind = padding.map(|padding| &padding.encoder[..]);
         let states = encoder::encode(&self.weights, &self.config, &padded, behind, None, control)?;
-        let _turn = control.piece()?;
         let state = State {
-            cross: decoder::cross_key_values(&self.weights, &self.config, &states, 1),
+            cross: decoder::cross_key_values(&self.weights, &self.config, &states, 1, control)?,
             is_fitted: padding.is_some(),
             cache: Cache::new(self.config.decoder_layers, self.config.width),
             rows: Vec::new(),

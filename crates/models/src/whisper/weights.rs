@@ -147,6 +147,7 @@ struct Precisions {
     /// Small, and the first to see the signal: never rounded to 8 bits.
     convolutions: Precision,
     encoder: Precision,
+    vocabulary: Precision,
     decoder: Precision,
     /// Four times as many inputs as the other products have, so the largest weight of each output is further out.
     decoder_fc2: Precision,
@@ -162,6 +163,7 @@ impl Precisions {
         let all = |precision| Self {
             convolutions: precision,
             encoder: precision,
+            vocabulary: precision,
             decoder: precision,
             decoder_fc2: precision,
         };
@@ -173,7 +175,8 @@ impl Precisions {
                 Self {
                     convolutions: Precision::Int16,
                     encoder: wide,
-                    decoder: Precision::Int8,
+                    vocabulary: Precision::Int8,
+                    decoder: if width < WIDE_INTEGERS_UP_TO { Precision::Int16 } else { Precision::Int8 },
                     decoder_fc2: wide,
                 }
             }
@@ -206,11 +209,13 @@ impl Weights {
             norm: read.norm("model.encoder.layer_norm", width)?,
         };
         let read = Reader { tensors, precision: precisions.decoder };
+        let vocabulary =
+            |name: &str| read.vocabulary(name, precisions.vocabulary, config.vocab_size, width);
         let separate_output = tensors.shape("proj_out.weight").is_some();
         let decoder = Decoder {
-            embedding: read.vocabulary("model.decoder.embed_tokens.weight", config.vocab_size, width)?,
+            embedding: vocabulary("model.decoder.embed_tokens.weight")?,
             output: if separate_output {
-                Some(read.vocabulary("proj_out.weight", config.vocab_size, width)?)
+                Some(vocabulary("proj_out.weight")?)
             } else {
                 None
             },
@@ -285,10 +290,16 @@ impl Reader<'_> {
     }
 
     /// An embedding of `[tokens, width]`.
-    fn vocabulary(&self, name: &str, tokens: usize, width: usize) -> Result<Vocabulary, Error> {
+    fn vocabulary(
+        &self,
+        name: &str,
+        precision: Precision,
+        tokens: usize,
+        width: usize,
+    ) -> Result<Vocabulary, Error> {
         self.check(name, &[tokens, width])?;
         let rows = Rows::open(self.tensors, name, width)?;
-        Ok(Vocabulary::pack(self.precision, tokens, width, |token, row| rows.read(token, row)))
+        Ok(Vocabulary::pack(precision, tokens, width, |token, row| rows.read(token, row)))
     }
 
     /// Biases one after the other; a missing one is zero (Whisper's keys have none).
