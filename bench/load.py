@@ -131,6 +131,7 @@ def main():
     parser.add_argument("--long", help="a recording that one more client streams all the while, in a second run of each")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16, 64])
     parser.add_argument("--seconds", type=float, default=60, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=1, help="of all measurements with so many clients; medians are kept")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--language")
     parser.add_argument("--model-path", help="CTranslate2 folder that both read (default: fetched)")
@@ -146,21 +147,31 @@ def main():
     long_form = form({**fields, "stream": "true"}.items(), pathlib.Path(args.long).read_bytes()) if args.long else None
     results = []
     for clients in args.clients:
-        for name, command in contestants(args).items():
-            for background in [None, *([long_form] if long_form else [])]:
-                server = Server(command)
-                try:
-                    # The model is loaded and everything that is made once is made.
-                    for clip in clips[:3]:
-                        Client(server.address, 0).ask(*clip["form"])
-                    figures = load(server, clips, clients, args.seconds, background)
-                    peak_mib = server.peak_mib()
-                finally:
-                    server.close()
-                if figures:
-                    figures |= {"peak_mib": peak_mib, "server": name, "clients": clients, "long": background is not None}
-                    results.append(figures)
-                    report(figures)
+        rounds = {}
+        for _ in range(args.rounds):
+            for name, command in contestants(args).items():
+                for background in [None, *([long_form] if long_form else [])]:
+                    server = Server(command)
+                    try:
+                        # The model is loaded and everything that is made once is made.
+                        for clip in clips[:3]:
+                            Client(server.address, 0).ask(*clip["form"])
+                        figures = load(server, clips, clients, args.seconds, background)
+                        if figures:
+                            figures |= {"peak_mib": server.peak_mib()}
+                    finally:
+                        server.close()
+                    if figures:
+                        rounds.setdefault((name, background is not None), []).append(figures)
+                        report(figures | {"server": name, "clients": clients, "long": background is not None})
+        for (name, beside_long), of_rounds in rounds.items():
+            medians = {key: statistics.median(figures[key] for figures in of_rounds) for key in of_rounds[0]}
+            results.append(medians | {"server": name, "clients": clients, "long": beside_long})
+            alone = rounds.get((name, False), [])
+            if beside_long and len(alone) == len(of_rounds):
+                ratios = [beside["p95_s"] / without["p95_s"] for beside, without in zip(of_rounds, alone)]
+                print(f"{name:15} {clients:3} clients, p95 beside a long file over p95 without, round by round: "
+                      f"{' '.join(f'{ratio:.2f}' for ratio in ratios)}, median {statistics.median(ratios):.2f}", flush=True)
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(results, indent=1))
 

@@ -210,8 +210,10 @@ impl Integers<i8> {
                         gelu: epilogue.gelu,
                         streamed: false,
                     };
-                    let scales =
-                        Scales { rows: row_scales[first_row..].as_ptr(), columns: self.scales[column..].as_ptr() };
+                    let scales = Scales {
+                        rows: row_scales[first_row..].as_ptr(),
+                        columns: self.scales[column..].as_ptr(),
+                    };
                     let inputs = &inputs[first_tile * lines_a_tile..end_tile * lines_a_tile];
                     // SAFETY: everything was sized by the caller and above; sums fit i32 by `largest_input`; these columns of
                     // these rows of c are this task's alone.

@@ -66,7 +66,8 @@ pub(crate) fn split_row(row: &[i16], r: usize, lines: &mut [Line]) {
         Isa::Amx,
         #[inline(always)]
         || {
-            for (inputs, lines) in row.as_chunks::<DEPTH>().0.iter().zip(lines.chunks_exact_mut(INPUT_LINES)) {
+            for (inputs, lines) in row.as_chunks::<DEPTH>().0.iter().zip(lines.chunks_exact_mut(INPUT_LINES))
+            {
                 lines[r].0 = inputs.map(|v| (v >> 8) as u8);
                 lines[ROWS + r].0 = inputs.map(|v| v as u8);
             }

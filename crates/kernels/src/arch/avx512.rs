@@ -123,7 +123,10 @@ unsafe fn wide_tile_rows<const ROWS: usize, const A_ROW: usize, T: LoadPanel>(
 /// See [`Tile`]; the CPU has AVX-512 F.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn finish<const ROWS: usize, const PANELS: usize, A>(t: &Tile<A>, sums: &[[__m512; PANELS]; ROWS]) {
+pub(super) unsafe fn finish<const ROWS: usize, const PANELS: usize, A>(
+    t: &Tile<A>,
+    sums: &[[__m512; PANELS]; ROWS],
+) {
     for p in 0..PANELS {
         let columns = PANEL.min(t.columns - p * PANEL);
         let mask = u16::MAX >> (PANEL - columns);

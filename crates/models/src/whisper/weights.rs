@@ -209,16 +209,11 @@ impl Weights {
             norm: read.norm("model.encoder.layer_norm", width)?,
         };
         let read = Reader { tensors, precision: precisions.decoder };
-        let vocabulary =
-            |name: &str| read.vocabulary(name, precisions.vocabulary, config.vocab_size, width);
+        let vocabulary = |name: &str| read.vocabulary(name, precisions.vocabulary, config.vocab_size, width);
         let separate_output = tensors.shape("proj_out.weight").is_some();
         let decoder = Decoder {
             embedding: vocabulary("model.decoder.embed_tokens.weight")?,
-            output: if separate_output {
-                Some(vocabulary("proj_out.weight")?)
-            } else {
-                None
-            },
+            output: if separate_output { Some(vocabulary("proj_out.weight")?) } else { None },
             positions: read.vector("model.decoder.embed_positions.weight", config.text_positions * width)?,
             layers: (0..config.decoder_layers)
                 .map(|i| {
