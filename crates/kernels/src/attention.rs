@@ -28,6 +28,10 @@ const BLOCK_ROWS: usize = 48;
 /// Keys whose scores with BLOCK_ROWS rows take 48 KB.
 const BLOCK_KEYS: usize = SCORES_ROW - PANEL;
 
+/// Places of a cache that are attended to at a time: with 64 numbers each, 8 KB. A multiple of the rows that are multiplied side
+/// by side, so that a row's numbers do not depend on it.
+const BLOCK_PLACES: usize = 32;
+
 /// Queries: `rows` rows of `heads * head_dim` numbers, `stride` apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Queries<'a> {
@@ -358,18 +362,40 @@ fn attend_cache_with(
     let dim = width / heads;
     assert!(queries.len() == past.len() * width && out.len() == queries.len() && dim * heads == width);
     let work: usize = past.iter().map(|p| p.len() * width).sum();
-    let share = if work < 16 * 1024 { past.len() * heads } else { heads.div_ceil(2) };
-    pool::for_each_chunk(out, share.max(1) * dim, |task, out| {
-        let mut weights = Vec::new();
-        for (i, out) in out.chunks_exact_mut(dim).enumerate() {
-            let (row, head) = ((task * share + i) / heads, (task * share + i) % heads);
-            let query = &queries[row * width + head * dim..][..dim];
-            let at = |i: usize| past[row][i] as usize * width + head * dim;
-            weights.resize(past[row].len(), 0.0);
-            products(isa, query, keys, at, scale, &mut weights);
-            elementwise::softmax(&mut weights);
-            out.fill(0.0);
-            add_weighted(isa, &weights, values, at, out);
+    let heads_a_task = if work < 16 * 1024 { heads } else { heads.div_ceil(2 * pool::threads()) };
+    let longest = past.iter().map(|past| past.len()).max().unwrap_or(0);
+    let starts: Vec<usize> =
+        past.iter().scan(0, |end, past| Some(std::mem::replace(end, *end + past.len()))).collect();
+    let out = SharedMut::new(out);
+    pool::run(heads.div_ceil(heads_a_task.max(1)), |task| {
+        let mut weights = vec![0.0; past.iter().map(|past| past.len()).sum()];
+        for head in task * heads_a_task..((task + 1) * heads_a_task).min(heads) {
+            let columns = |row: usize| row * width + head * dim;
+            // What rows have in common is read while it is in the first-level cache: a block for all of them, then the next.
+            let blocks = || {
+                (0..longest).step_by(BLOCK_PLACES).flat_map(|first| {
+                    past.iter()
+                        .enumerate()
+                        .filter(move |(_, past)| first < past.len())
+                        .map(move |(row, past)| (row, first..(first + BLOCK_PLACES).min(past.len())))
+                })
+            };
+            for (row, block) in blocks() {
+                let at = |i: usize| past[row][block.start + i] as usize * width + head * dim;
+                let weights = &mut weights[starts[row] + block.start..starts[row] + block.end];
+                products(isa, &queries[columns(row)..][..dim], keys, at, scale, weights);
+            }
+            for (row, past) in past.iter().enumerate() {
+                elementwise::softmax(&mut weights[starts[row]..][..past.len()]);
+                // SAFETY: this head's columns of all rows are this task's alone, and within the output by the check above.
+                unsafe { out.slice(columns(row), dim) }.fill(0.0);
+            }
+            for (row, block) in blocks() {
+                let at = |i: usize| past[row][block.start + i] as usize * width + head * dim;
+                let weights = &weights[starts[row] + block.start..starts[row] + block.end];
+                // SAFETY: as above.
+                add_weighted(isa, weights, values, at, unsafe { out.slice(columns(row), dim) });
+            }
         }
     });
 }

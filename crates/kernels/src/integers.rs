@@ -1,5 +1,6 @@
 //! Weights rounded to integers, and the product with inputs that are rounded as well.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::arch::{self, Integer, Scales, Tile, panel_count};
@@ -13,11 +14,11 @@ use crate::pool::{self, SharedMut};
 #[derive(Clone, Debug)]
 pub(crate) struct Integers<T> {
     /// `[inputs / 2][PANEL][2]` each, inputs rounded up to even.
-    pub(crate) panels: Vec<T>,
+    panels: Vec<T>,
     /// What a step of each output is worth, rounded up to whole panels.
-    pub(crate) scales: Vec<f32>,
+    scales: Vec<f32>,
     /// Largest input after rounding: as fine as i16 allows while no sum of products can leave i32.
-    pub(crate) largest_input: f32,
+    largest_input: f32,
 }
 
 /// Inputs of a panel: pairs of them lie together.
@@ -34,27 +35,14 @@ impl<T: Integer> Integers<T> {
         let mut panels = vec![T::default(); panel_count(outputs) * even(inputs) * PANEL];
         let mut scales = vec![0.0_f32; panel_count(outputs) * PANEL];
         let shared_scales = SharedMut::new(&mut scales);
-        let largest_sum = AtomicI64::new(1);
+        let largest_sum = AtomicI64::new(0);
         pool::for_each_chunk(&mut panels, even(inputs) * PANEL, |p, panel| {
             // SAFETY: panel p's scales are this task's alone; there are PANEL for each panel.
             let scales = unsafe { shared_scales.slice(p * PANEL, PANEL) };
-            let mut row = vec![0.0; inputs];
-            for column in 0..PANEL.min(outputs - p * PANEL) {
-                fill(p * PANEL + column, &mut row);
-                let steps_in_one;
-                (scales[column], steps_in_one) = step_of::<T>(&row);
-                row.iter_mut().for_each(|v| *v = nearest(*v * steps_in_one));
-                for (k, steps) in row.iter().enumerate() {
-                    panel[(k / 2 * PANEL + column) * 2 + k % 2] = T::from_steps(*steps);
-                }
-                let sum = row.iter().map(|steps| i64::from(steps.abs() as i32)).sum();
-                largest_sum.fetch_max(sum, Ordering::Relaxed);
-            }
+            let columns = p * PANEL..outputs.min((p + 1) * PANEL);
+            largest_sum.fetch_max(round_panel(columns, inputs, &fill, panel, scales), Ordering::Relaxed);
         });
-        // Of the weights as they are: were each the largest there is, inputs would lose two bits.
-        let largest_input = i64::from(i32::MAX) / largest_sum.into_inner();
-        let largest_input = largest_input.min(i64::from(arch::LARGEST_INPUT)) as f32;
-        Self { panels, scales, largest_input }
+        Self { panels, scales, largest_input: largest_input(largest_sum.into_inner()) }
     }
 
     /// Bytes held.
@@ -142,6 +130,36 @@ impl<T: Integer> Integers<T> {
             }
         });
     }
+}
+
+/// Rounds the columns of a panel, which `fill` writes, and returns the largest sum of a column's magnitudes.
+pub(crate) fn round_panel<T: Integer>(
+    columns: Range<usize>,
+    inputs: usize,
+    fill: impl Fn(usize, &mut [f32]),
+    panel: &mut [T],
+    scales: &mut [f32],
+) -> i64 {
+    let mut row = vec![0.0; inputs];
+    let mut largest_sum = 0;
+    for (column, output) in columns.enumerate() {
+        fill(output, &mut row);
+        let steps_in_one;
+        (scales[column], steps_in_one) = step_of::<T>(&row);
+        row.iter_mut().for_each(|v| *v = nearest(*v * steps_in_one));
+        for (k, steps) in row.iter().enumerate() {
+            panel[(k / 2 * PANEL + column) * 2 + k % 2] = T::from_steps(*steps);
+        }
+        largest_sum = largest_sum.max(row.iter().map(|steps| i64::from(steps.abs() as i32)).sum());
+    }
+    largest_sum
+}
+
+/// The largest that inputs are rounded to: of the weights as they are. Were each the largest there is, inputs would lose two
+/// bits.
+pub(crate) fn largest_input(largest_sum: i64) -> f32 {
+    let largest_input = i64::from(i32::MAX) / largest_sum.max(1);
+    largest_input.min(i64::from(arch::LARGEST_INPUT)) as f32
 }
 
 /// What a step of a row's rounded weights is worth, and how many make 1; no steps make a row of (next to) zeros.

@@ -44,19 +44,6 @@ enum Storage {
     Tiled(Tiled),
 }
 
-impl Storage {
-    /// In the order that `isa` wants.
-    fn arranged(self, isa: Isa, inputs: usize) -> Self {
-        match (isa, self) {
-            #[cfg(target_arch = "x86_64")]
-            (Isa::Amx, Self::Int8(weights)) => Self::Tiled(Tiled::new(inputs, &weights)),
-            #[cfg(target_arch = "x86_64")]
-            (Isa::Amx, Self::Int16(weights)) => Self::Tiled(Tiled::new(inputs, &weights)),
-            (_, storage) => storage,
-        }
-    }
-}
-
 /// What happens to a product before it is written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
@@ -105,6 +92,7 @@ impl Matrix {
         Self::pack_for(Isa::current(), precision, outputs, inputs, fill)
     }
 
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "one order for all"))]
     fn pack_for(
         isa: Isa,
         precision: Precision,
@@ -115,10 +103,14 @@ impl Matrix {
         let storage = match precision {
             Precision::F32 => Storage::F32(pack_floats(outputs, inputs, fill)),
             Precision::F16 => Storage::F16(pack_floats(outputs, inputs, fill)),
+            #[cfg(target_arch = "x86_64")]
+            Precision::Int8 if isa == Isa::Amx => Storage::Tiled(Tiled::pack::<i8>(outputs, inputs, fill)),
+            #[cfg(target_arch = "x86_64")]
+            Precision::Int16 if isa == Isa::Amx => Storage::Tiled(Tiled::pack::<i16>(outputs, inputs, fill)),
             Precision::Int8 => Storage::Int8(Integers::pack(outputs, inputs, fill)),
             Precision::Int16 => Storage::Int16(Integers::pack(outputs, inputs, fill)),
         };
-        Self { inputs, outputs, storage: storage.arranged(isa, inputs) }
+        Self { inputs, outputs, storage }
     }
 
     /// Numbers in a row of the input.

@@ -1,10 +1,12 @@
 //! Rounded weights in the order of AMX's tiles, and the product with them.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use crate::arch::amx::{self, Few, Height, Line, Many, Weights};
 use crate::arch::{self, Integer, Scales, Tile, panel_count};
 use crate::cpu::Isa;
 use crate::gemm::{Out, Rows};
-use crate::integers::{Integers, even};
+use crate::integers::{even, largest_input, round_panel};
 use crate::matrix::Epilogue;
 use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
@@ -15,7 +17,7 @@ const STREAMS: usize = Few::STREAMS;
 /// Bytes of split inputs that a task takes at most: they stay in the second-level cache while all its panels pass.
 const BLOCK_BYTES: usize = 768 << 10;
 
-/// [`Integers`] in the order of tiles.
+/// [`Integers`](crate::integers::Integers) in the order of tiles.
 #[derive(Clone, Debug)]
 pub(crate) struct Tiled {
     /// Of each weight.
@@ -24,26 +26,34 @@ pub(crate) struct Tiled {
     lines: Vec<Line>,
     /// What a step of each output is worth, rounded up to whole groups.
     scales: Vec<f32>,
-    /// See [`Integers`].
+    /// Largest input after rounding, as there.
     largest_input: f32,
 }
 
 impl Tiled {
-    /// Puts a matrix with so many inputs in order. `Isa::Amx` has to be there.
-    pub(crate) fn new<T: Integer + Weights>(inputs: usize, integers: &Integers<T>) -> Self {
+    /// See [`Matrix::pack`](crate::Matrix::pack). `Isa::Amx` has to be there.
+    pub(crate) fn pack<T: Integer + Weights>(
+        outputs: usize,
+        inputs: usize,
+        fill: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Self {
         let panel_lines = T::BYTES * inputs.div_ceil(amx::DEPTH) * amx::ROWS;
-        let panels = (integers.scales.len() / PANEL).next_multiple_of(STREAMS / T::BYTES);
+        let panels = panel_count(outputs).next_multiple_of(STREAMS / T::BYTES);
         let mut lines = vec![Line::ZERO; panels * panel_lines];
+        let mut scales = vec![0.0_f32; panels * PANEL];
+        let shared_scales = SharedMut::new(&mut scales);
+        let largest_sum = AtomicI64::new(0);
         pool::for_each_chunk(&mut lines, panel_lines.max(1), |p, lines| {
-            let depth = even(inputs);
-            if let Some(panel) = integers.panels.get(p * depth * PANEL..(p + 1) * depth * PANEL) {
-                // SAFETY: who has `Isa::Amx` has AVX-512; these are all the panel's lines.
-                unsafe { T::arrange(panel, lines) };
-            }
+            // SAFETY: panel p's scales are this task's alone; there are PANEL for each panel.
+            let scales = unsafe { shared_scales.slice(p * PANEL, PANEL) };
+            let mut panel = vec![T::default(); even(inputs) * PANEL];
+            let columns = p * PANEL..outputs.min((p + 1) * PANEL);
+            let sum = round_panel(columns, inputs, &fill, &mut panel, scales);
+            largest_sum.fetch_max(sum, Ordering::Relaxed);
+            // SAFETY: who has `Isa::Amx` has AVX-512; these are all the panel's lines.
+            unsafe { T::arrange(&panel, lines) };
         });
-        let mut scales = integers.scales.clone();
-        scales.resize(panels * PANEL, 0.0);
-        Self { bytes: T::BYTES, lines, scales, largest_input: integers.largest_input }
+        Self { bytes: T::BYTES, lines, scales, largest_input: largest_input(largest_sum.into_inner()) }
     }
 
     /// Bytes held.
@@ -64,7 +74,7 @@ impl Tiled {
         }
     }
 
-    /// See [`Integers::apply`], which gives the same numbers.
+    /// `out = epilogue(a W^T)`, the numbers that the other instruction sets give.
     pub(crate) fn apply(&self, a: Rows<'_>, out: Out<'_>, epilogue: &Epilogue<'_>) {
         a.check();
         out.check(a.rows);
@@ -155,6 +165,7 @@ impl Tiled {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::integers::Integers;
     use crate::noise::floats;
 
     #[test]
@@ -180,10 +191,9 @@ mod tests {
         ] {
             let (x, w) = (floats(rows * inputs, 1), floats(outputs * inputs, 2));
             let (bias, before) = (floats(outputs, 3), floats(rows * outputs, 4));
-            let integers = Integers::<T>::pack(outputs, inputs, |o, row| {
-                row.copy_from_slice(&w[o * inputs..(o + 1) * inputs]);
-            });
-            let tiled = Tiled::new(inputs, &integers);
+            let fill = |o: usize, row: &mut [f32]| row.copy_from_slice(&w[o * inputs..(o + 1) * inputs]);
+            let integers = Integers::<T>::pack(outputs, inputs, fill);
+            let tiled = Tiled::pack::<T>(outputs, inputs, fill);
             for epilogue in [Epilogue::bias_gelu(&bias), Epilogue::bias_add(&bias), Epilogue::default()] {
                 let a = Rows { data: &x, rows, depth: inputs, stride: inputs };
                 let (mut want, mut got) = (before.clone(), before.clone());
