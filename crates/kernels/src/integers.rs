@@ -1,8 +1,10 @@
 //! Weights rounded to integers, and the product with inputs that are rounded as well.
 
-use std::ops::Range;
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+#[cfg(target_arch = "x86_64")]
+use crate::arch::amx::{self, Line};
 use crate::arch::{self, Integer, Scales, Tile, panel_count};
 use crate::cpu::Isa;
 use crate::gemm::{self, Out, Rows};
@@ -21,8 +23,7 @@ pub(crate) struct Integers<T> {
     largest_input: f32,
 }
 
-/// Inputs of a panel: pairs of them lie together.
-pub(crate) fn even(n: usize) -> usize {
+fn even(n: usize) -> usize {
     n.next_multiple_of(2)
 }
 
@@ -35,14 +36,27 @@ impl<T: Integer> Integers<T> {
         let mut panels = vec![T::default(); panel_count(outputs) * even(inputs) * PANEL];
         let mut scales = vec![0.0_f32; panel_count(outputs) * PANEL];
         let shared_scales = SharedMut::new(&mut scales);
-        let largest_sum = AtomicI64::new(0);
+        let largest_sum = AtomicI64::new(1);
         pool::for_each_chunk(&mut panels, even(inputs) * PANEL, |p, panel| {
             // SAFETY: panel p's scales are this task's alone; there are PANEL for each panel.
             let scales = unsafe { shared_scales.slice(p * PANEL, PANEL) };
-            let columns = p * PANEL..outputs.min((p + 1) * PANEL);
-            largest_sum.fetch_max(round_panel(columns, inputs, &fill, panel, scales), Ordering::Relaxed);
+            let mut row = vec![0.0; inputs];
+            for column in 0..PANEL.min(outputs - p * PANEL) {
+                fill(p * PANEL + column, &mut row);
+                let steps_in_one;
+                (scales[column], steps_in_one) = step_of::<T>(&row);
+                row.iter_mut().for_each(|v| *v = nearest(*v * steps_in_one));
+                for (k, steps) in row.iter().enumerate() {
+                    panel[(k / 2 * PANEL + column) * 2 + k % 2] = T::from_steps(*steps);
+                }
+                let sum = row.iter().map(|steps| i64::from(steps.abs() as i32)).sum();
+                largest_sum.fetch_max(sum, Ordering::Relaxed);
+            }
         });
-        Self { panels, scales, largest_input: largest_input(largest_sum.into_inner()) }
+        // Of the weights as they are: were each the largest there is, inputs would lose two bits.
+        let largest_input = i64::from(i32::MAX) / largest_sum.into_inner();
+        let largest_input = largest_input.min(i64::from(arch::LARGEST_INPUT)) as f32;
+        Self { panels, scales, largest_input }
     }
 
     /// Bytes held.
@@ -132,34 +146,85 @@ impl<T: Integer> Integers<T> {
     }
 }
 
-/// Rounds the columns of a panel, which `fill` writes, and returns the largest sum of a column's magnitudes.
-pub(crate) fn round_panel<T: Integer>(
-    columns: Range<usize>,
-    inputs: usize,
-    fill: impl Fn(usize, &mut [f32]),
-    panel: &mut [T],
-    scales: &mut [f32],
-) -> i64 {
-    let mut row = vec![0.0; inputs];
-    let mut largest_sum = 0;
-    for (column, output) in columns.enumerate() {
-        fill(output, &mut row);
-        let steps_in_one;
-        (scales[column], steps_in_one) = step_of::<T>(&row);
-        row.iter_mut().for_each(|v| *v = nearest(*v * steps_in_one));
-        for (k, steps) in row.iter().enumerate() {
-            panel[(k / 2 * PANEL + column) * 2 + k % 2] = T::from_steps(*steps);
-        }
-        largest_sum = largest_sum.max(row.iter().map(|steps| i64::from(steps.abs() as i32)).sum());
-    }
-    largest_sum
-}
+/// Bytes of split inputs that a task takes at most: they stay in the second-level cache while all its panels pass.
+#[cfg(target_arch = "x86_64")]
+const BLOCK_BYTES: usize = 768 << 10;
 
-/// The largest that inputs are rounded to: of the weights as they are. Were each the largest there is, inputs would lose two
-/// bits.
-pub(crate) fn largest_input(largest_sum: i64) -> f32 {
-    let largest_input = i64::from(i32::MAX) / largest_sum.max(1);
-    largest_input.min(i64::from(arch::LARGEST_INPUT)) as f32
+#[cfg(target_arch = "x86_64")]
+impl Integers<i8> {
+    /// [`Integers::apply`] by tiles of bytes, which are there where `Isa::Amx` is.
+    pub(crate) fn apply_tiles(&self, a: Rows<'_>, out: Out<'_>, epilogue: &Epilogue<'_>) {
+        thread_local! {
+            static WEIGHTS: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+        }
+        self.check(&a, &out, epilogue);
+        let (depth, steps) = (even(a.depth), a.depth.div_ceil(amx::DEPTH));
+        let count = panel_count(out.columns);
+        let tiles = a.rows.div_ceil(amx::ROWS);
+        let lines_a_tile = steps * amx::INPUT_LINES;
+        let mut inputs = vec![Line::ZERO; tiles * lines_a_tile];
+        let mut row_scales = vec![0.0_f32; tiles * amx::ROWS];
+        let shared_scales = SharedMut::new(&mut row_scales);
+        pool::for_each_chunk(&mut inputs, lines_a_tile, |tile, lines| {
+            // SAFETY: this tile's scales are this task's alone.
+            let scales = unsafe { shared_scales.slice(tile * amx::ROWS, amx::ROWS) };
+            let mut rounded = vec![0; steps * amx::DEPTH];
+            let rows = amx::ROWS.min(a.rows - tile * amx::ROWS);
+            for (r, scale) in scales[..rows].iter_mut().enumerate() {
+                let row = &a.data[(tile * amx::ROWS + r) * a.stride..][..a.depth];
+                *scale = arch::quantise(Isa::Amx, row, self.largest_input, &mut rounded[..a.depth]);
+                amx::split_row(&rounded, r, lines);
+            }
+        });
+        // As few blocks as fit, of equal size, and shares of panels to give each thread several tasks.
+        let blocks = tiles.div_ceil((BLOCK_BYTES / size_of::<Line>() / lines_a_tile).max(1));
+        let block_tiles = tiles.div_ceil(blocks);
+        let groups = count.div_ceil(amx::PANELS);
+        let share = groups.div_ceil((4 * pool::threads()).div_ceil(blocks));
+        let shares = groups.div_ceil(share);
+        let (columns, stride) = (out.columns, out.stride);
+        let c = SharedMut::new(out.data);
+        pool::run(shares * blocks, |task| {
+            let first_tile = task / shares * block_tiles;
+            let end_tile = (first_tile + block_tiles).min(tiles);
+            let first_row = first_tile * amx::ROWS;
+            let my_groups = (task % shares * share)..((task % shares + 1) * share).min(groups);
+            WEIGHTS.with_borrow_mut(|weights| {
+                for group in my_groups {
+                    let first_panel = group * amx::PANELS;
+                    let end_panel = (first_panel + amx::PANELS).min(count);
+                    let panels = &self.panels[first_panel * depth * PANEL..end_panel * depth * PANEL];
+                    let column = first_panel * PANEL;
+                    let product = Tile {
+                        rows: (end_tile * amx::ROWS).min(a.rows) - first_row,
+                        columns: (end_panel * PANEL).min(columns) - column,
+                        depth,
+                        a: std::ptr::null::<i16>(),
+                        a_row: 0,
+                        a_step: 0,
+                        panel_step: 0,
+                        c: c.as_mut_ptr().wrapping_add(first_row * stride + column),
+                        c_row: stride,
+                        accumulate: epilogue.add,
+                        bias: epilogue.bias_at(column),
+                        gelu: epilogue.gelu,
+                        streamed: false,
+                    };
+                    let scales = Scales {
+                        rows: row_scales[first_row..].as_ptr(),
+                        columns: self.scales[column..].as_ptr(),
+                    };
+                    let inputs = &inputs[first_tile * lines_a_tile..end_tile * lines_a_tile];
+                    // SAFETY: everything was sized by the caller and above; sums fit i32 by `largest_input`; these columns of
+                    // these rows of c are this task's alone.
+                    unsafe {
+                        amx::pack_weights(panels, depth, weights);
+                        amx::multiply(inputs, weights, &product, scales);
+                    }
+                }
+            });
+        });
+    }
 }
 
 /// What a step of a row's rounded weights is worth, and how many make 1; no steps make a row of (next to) zeros.
@@ -194,5 +259,33 @@ mod tests {
         };
         assert!((1024.0..1026.0).contains(&input_limit(1.0)), "{}", input_limit(1.0));
         assert_eq!(input_limit(0.0), f32::from(arch::LARGEST_INPUT));
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn tiles_of_bytes_give_the_same_bits_as_vectors() {
+        use crate::noise::floats;
+        if !Isa::available().contains(&Isa::Amx) {
+            return;
+        }
+        // Tiles that are not full either way, several blocks of rows, odd numbers of panels and rests of their last quad.
+        for (rows, inputs, outputs) in
+            [(1, 1, 1), (16, 64, 32), (17, 66, 33), (50, 62, 100), (97, 513, 40), (900, 1030, 16)]
+        {
+            let (x, w) = (floats(rows * inputs, 1), floats(outputs * inputs, 2));
+            let (bias, before) = (floats(outputs, 3), floats(rows * outputs, 4));
+            let weights = Integers::<i8>::pack(outputs, inputs, |o, row| {
+                row.copy_from_slice(&w[o * inputs..(o + 1) * inputs]);
+            });
+            for epilogue in [Epilogue::bias_gelu(&bias), Epilogue::bias_add(&bias), Epilogue::default()] {
+                let a = Rows { data: &x, rows, depth: inputs, stride: inputs };
+                let (mut want, mut got) = (before.clone(), before.clone());
+                let out = Out { data: &mut want, columns: outputs, stride: outputs };
+                weights.apply(Isa::Avx512Vnni, a, out, &epilogue);
+                let out = Out { data: &mut got, columns: outputs, stride: outputs };
+                weights.apply_tiles(a, out, &epilogue);
+                assert_eq!(got, want, "{rows}x{inputs}x{outputs}");
+            }
+        }
     }
 }

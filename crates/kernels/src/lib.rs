@@ -26,8 +26,6 @@ mod quantized;
 pub mod random;
 pub mod roof;
 mod rotary;
-#[cfg(target_arch = "x86_64")]
-mod tiled;
 mod vectorize;
 mod vocabulary;
 

@@ -8,8 +8,10 @@ use crate::gemm::{self, Out, Rows};
 use crate::integers::Integers;
 use crate::panels::{self, PANEL};
 use crate::pool;
+
+/// From so many rows on it pays to arrange weights as tiles of bytes, anew each time.
 #[cfg(target_arch = "x86_64")]
-use crate::tiled::Tiled;
+const LEAST_TILED_ROWS: usize = 48;
 
 /// How a [`Matrix`] keeps its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +41,6 @@ enum Storage {
     F16(Vec<f16>),
     Int8(Integers<i8>),
     Int16(Integers<i16>),
-    /// Integers where `Isa::Amx` is.
-    #[cfg(target_arch = "x86_64")]
-    Tiled(Tiled),
 }
 
 /// What happens to a product before it is written.
@@ -89,24 +88,9 @@ impl Matrix {
         inputs: usize,
         fill: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Self {
-        Self::pack_for(Isa::current(), precision, outputs, inputs, fill)
-    }
-
-    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "one order for all"))]
-    fn pack_for(
-        isa: Isa,
-        precision: Precision,
-        outputs: usize,
-        inputs: usize,
-        fill: impl Fn(usize, &mut [f32]) + Sync,
-    ) -> Self {
         let storage = match precision {
             Precision::F32 => Storage::F32(pack_floats(outputs, inputs, fill)),
             Precision::F16 => Storage::F16(pack_floats(outputs, inputs, fill)),
-            #[cfg(target_arch = "x86_64")]
-            Precision::Int8 if isa == Isa::Amx => Storage::Tiled(Tiled::pack::<i8>(outputs, inputs, fill)),
-            #[cfg(target_arch = "x86_64")]
-            Precision::Int16 if isa == Isa::Amx => Storage::Tiled(Tiled::pack::<i16>(outputs, inputs, fill)),
             Precision::Int8 => Storage::Int8(Integers::pack(outputs, inputs, fill)),
             Precision::Int16 => Storage::Int16(Integers::pack(outputs, inputs, fill)),
         };
@@ -130,8 +114,6 @@ impl Matrix {
             Storage::F16(p) => size_of_val(p.as_slice()),
             Storage::Int8(weights) => weights.bytes(),
             Storage::Int16(weights) => weights.bytes(),
-            #[cfg(target_arch = "x86_64")]
-            Storage::Tiled(weights) => weights.bytes(),
         }
     }
 
@@ -170,10 +152,12 @@ impl Matrix {
         match &self.storage {
             Storage::F32(panels) => gemm::gemm(isa, a, panels, out, epilogue),
             Storage::F16(panels) => gemm::gemm(isa, a, panels, out, epilogue),
+            #[cfg(target_arch = "x86_64")]
+            Storage::Int8(weights) if isa == Isa::Amx && rows >= LEAST_TILED_ROWS => {
+                weights.apply_tiles(a, out, epilogue);
+            }
             Storage::Int8(weights) => weights.apply(isa, a, out, epilogue),
             Storage::Int16(weights) => weights.apply(isa, a, out, epilogue),
-            #[cfg(target_arch = "x86_64")]
-            Storage::Tiled(weights) => weights.apply(a, out, epilogue),
         }
     }
 
@@ -189,8 +173,6 @@ impl Matrix {
             }
             Storage::Int8(weights) => weights.row(output, to),
             Storage::Int16(weights) => weights.row(output, to),
-            #[cfg(target_arch = "x86_64")]
-            Storage::Tiled(weights) => weights.row(output, to),
         }
     }
 }
@@ -263,7 +245,7 @@ mod tests {
                     let (x, w) = (noise(rows * inputs, 1), noise(outputs * inputs, 2));
                     let bias = noise(outputs, 3);
                     let want = reference(&x, &w, rows, inputs, outputs);
-                    let matrix = Matrix::pack_for(isa, precision, outputs, inputs, |o, row| {
+                    let matrix = Matrix::pack(precision, outputs, inputs, |o, row| {
                         row.copy_from_slice(&w[o * inputs..(o + 1) * inputs]);
                     });
                     let before = noise(rows * outputs, 4);
@@ -288,10 +270,10 @@ mod tests {
         for precision in [Precision::F32, Precision::F16, Precision::Int8, Precision::Int16] {
             for (rows, inputs, outputs) in SIZES {
                 let (x, w, bias) = (noise(rows * inputs, 5), noise(outputs * inputs, 6), noise(outputs, 7));
+                let matrix = Matrix::pack(precision, outputs, inputs, |o, row| {
+                    row.copy_from_slice(&w[o * inputs..(o + 1) * inputs]);
+                });
                 let run = |isa| {
-                    let matrix = Matrix::pack_for(isa, precision, outputs, inputs, |o, row| {
-                        row.copy_from_slice(&w[o * inputs..(o + 1) * inputs]);
-                    });
                     let mut y = vec![0.0; rows * outputs];
                     matrix.apply_with(isa, &x, rows, inputs, &mut y, outputs, &Epilogue::bias_gelu(&bias));
                     y
@@ -326,8 +308,8 @@ mod tests {
     fn integer_sums_cannot_overflow() {
         let inputs = 5120;
         for precision in [Precision::Int8, Precision::Int16] {
+            let matrix = Matrix::pack(precision, 1, inputs, |_, row| row.fill(1.0));
             for isa in Isa::available() {
-                let matrix = Matrix::pack_for(isa, precision, 1, inputs, |_, row| row.fill(1.0));
                 let mut y = [0.0];
                 matrix.apply_with(isa, &vec![3.0; inputs], 1, inputs, &mut y, 1, &Epilogue::default());
                 assert!((y[0] - 15360.0).abs() < 2.0, "{isa:?} {precision:?}: {}", y[0]);
