@@ -3,9 +3,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::x86::{
-    AHEAD, EXP, FAR_SIGHTED_ROWS, FAR_SIGHTED_ROWS_I8, LN_2_HIGH, LN_2_LOW, LoadPairs, LoadPanel,
-};
+use super::x86::{AHEAD, EXP, FAR_SIGHTED_ROWS, LN_2_HIGH, LN_2_LOW, LoadPairs, LoadPanel};
 use super::{ERF_A, ERF_P, SCORES_ROW, Scales, Tile};
 use crate::panels::PANEL;
 
@@ -246,12 +244,11 @@ unsafe fn tile_integers_rows<T: LoadPairs, const ROWS: usize>(
         std::array::from_fn(|third| t.a.wrapping_add(3 * third * t.a_row));
     let row_bytes = t.a_row * size_of::<i16>();
     let pairs = t.depth / 2;
-    let ahead = t.streamed && ROWS > FAR_SIGHTED_ROWS_I8;
     // SAFETY: pairs below depth / 2 are read, of rows and panel, which lie within what the contract grants.
     unsafe {
         for pair in (0..pairs & !1).step_by(2) {
             let at = panel.add(pair * 2 * PANEL);
-            if ahead {
+            if t.streamed {
                 // A cache line is two pairs of bytes, or one of words.
                 _mm_prefetch::<_MM_HINT_T0>(at.cast::<i8>().wrapping_add(AHEAD));
                 if size_of::<T>() > 1 {

@@ -7,10 +7,7 @@ use half::f16;
 use super::{ERF_A, ERF_P, Scales, Tile};
 use crate::panels::PANEL;
 
-/// A tile of more rows keeps the processor too busy to look far ahead in a panel of integers by itself.
-pub(super) const FAR_SIGHTED_ROWS_I8: usize = 3;
-
-/// The same for panels of floats, which are longer.
+/// A tile of more rows keeps the processor too busy to look far ahead in a panel of floats by itself.
 pub(super) const FAR_SIGHTED_ROWS: usize = 1;
 
 /// Bytes ahead that a streamed panel is asked for.
