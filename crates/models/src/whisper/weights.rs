@@ -153,9 +153,9 @@ struct Precisions {
     decoder_fc2: Precision,
 }
 
-/// Up to this width (whisper-base's) an encoder and the decoder's second feed-forward layers keep two bytes a weight: hardly
-/// more time, and most of the error of rounding is gone for some megabytes. Larger models mind the rounding less, and their
-/// memory more.
+/// Up to this width (whisper-base's) an encoder and the decoder's second feed-forward layers keep two bytes a weight, below it all
+/// of the decoder's layers: hardly more time, and most of the error of rounding is gone for some megabytes. Larger models mind
+/// the rounding less, and their memory more.
 const WIDE_INTEGERS_UP_TO: usize = 512;
 
 impl Precisions {
