@@ -1,6 +1,5 @@
 //! Weights rounded to integers, and the product with inputs that are rounded as well.
 
-use std::cell::RefCell;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 #[cfg(target_arch = "x86_64")]
@@ -155,7 +154,7 @@ impl Integers<i8> {
     /// [`Integers::apply`] by tiles of bytes, which are there where `Isa::Amx` is.
     pub(crate) fn apply_tiles(&self, a: Rows<'_>, out: Out<'_>, epilogue: &Epilogue<'_>) {
         thread_local! {
-            static WEIGHTS: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+            static WEIGHTS: std::cell::RefCell<Vec<Line>> = const { std::cell::RefCell::new(Vec::new()) };
         }
         self.check(&a, &out, epilogue);
         let (depth, steps) = (even(a.depth), a.depth.div_ceil(amx::DEPTH));
