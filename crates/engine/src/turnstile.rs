@@ -203,7 +203,7 @@ mod tests {
         assert!((of_rest_s / of_first_s - SHARE_OF_REST).abs() < 0.01, "{of_rest_s} {of_first_s}");
         // A piece longer than the credit that can be saved up comes to its turn as well.
         line.account(Claim::Rest, 3.0);
-        for _ in 0..2000 {
+        for _ in 0..(2.0 * 3.0 / SHARE_OF_REST / 0.01) as usize {
             line.account(Claim::First, 0.01);
         }
         assert_eq!(line.next(), Some(1));
