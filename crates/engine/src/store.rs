@@ -397,11 +397,12 @@ mod tests {
                 let read = stream.read(&mut head).unwrap();
                 let line =
                     String::from_utf8_lossy(&head[..read]).lines().next().unwrap_or_default().to_owned();
-                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", VOICE.len());
-                stream.write_all(&[answer.as_bytes(), VOICE].concat()).unwrap();
+                // Told before it is answered: who has the answer finds the request told.
                 if asked.send(line).is_err() {
                     return;
                 }
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", VOICE.len());
+                stream.write_all(&[answer.as_bytes(), VOICE].concat()).unwrap();
             }
         });
         (address, requests)
