@@ -114,6 +114,19 @@ def load(server, clips, clients, seconds, long_form):
     }
 
 
+def measure(command, clips, clients, seconds, long_form):
+    """`load` of a server of its own, with its peak memory."""
+    server = Server(command)
+    try:
+        # The model is loaded and everything that is made once is made.
+        for clip in clips[:3]:
+            Client(server.address, 0).ask(*clip["form"])
+        figures = load(server, clips, clients, seconds, long_form)
+        return figures and figures | {"peak_mib": server.peak_mib()}
+    finally:
+        server.close()
+
+
 def contestants(args):
     """Name -> command of the server."""
     model = args.model_path or whisper_base()
@@ -151,27 +164,15 @@ def main():
         for _ in range(args.rounds):
             for name, command in contestants(args).items():
                 for background in [None, *([long_form] if long_form else [])]:
-                    server = Server(command)
-                    try:
-                        # The model is loaded and everything that is made once is made.
-                        for clip in clips[:3]:
-                            Client(server.address, 0).ask(*clip["form"])
-                        figures = load(server, clips, clients, args.seconds, background)
-                        if figures:
-                            figures |= {"peak_mib": server.peak_mib()}
-                    finally:
-                        server.close()
+                    figures = measure(command, clips, clients, args.seconds, background)
                     if figures:
                         rounds.setdefault((name, background is not None), []).append(figures)
                         report(figures | {"server": name, "clients": clients, "long": background is not None})
         for (name, beside_long), of_rounds in rounds.items():
             medians = {key: statistics.median(figures[key] for figures in of_rounds) for key in of_rounds[0]}
             results.append(medians | {"server": name, "clients": clients, "long": beside_long})
-            alone = rounds.get((name, False), [])
-            if beside_long and len(alone) == len(of_rounds):
-                ratios = [beside["p95_s"] / without["p95_s"] for beside, without in zip(of_rounds, alone)]
-                print(f"{name:15} {clients:3} clients, p95 beside a long file over p95 without, round by round: "
-                      f"{' '.join(f'{ratio:.2f}' for ratio in ratios)}, median {statistics.median(ratios):.2f}", flush=True)
+            if beside_long:
+                report_ratios(name, clients, rounds.get((name, False), []), of_rounds)
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(results, indent=1))
 
@@ -181,6 +182,14 @@ def report(figures):
     print("{server:15} {clients:3} clients {beside:18}: {requests_per_s:6.2f} clips/s  {audio_per_s:6.1f} s of audio/s  "
           "p50 {p50_s:6.2f} s  p95 {p95_s:6.2f} s  peak {peak_mib:4.0f} MiB  refused {refused}  long files {long_files}"
           .format(beside=beside, **figures), flush=True)
+
+
+def report_ratios(name, clients, alone, beside):
+    """What a long file costs the others, if every round has both."""
+    if len(alone) == len(beside):
+        ratios = [with_long["p95_s"] / without["p95_s"] for with_long, without in zip(beside, alone)]
+        print(f"{name:15} {clients:3} clients, p95 beside a long file over p95 without, round by round: "
+              f"{' '.join(f'{ratio:.2f}' for ratio in ratios)}, median {statistics.median(ratios):.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ use std::ops::Range;
 use half::f16;
 
 use crate::arch::rows::{add_weighted, products};
-use crate::arch::{self, SCORES_ROW, TILE_ROWS, Tile, panel_count};
+use crate::arch::{self, SCORES_ROW, TILE_ROWS, Target, Tile, panel_count};
 use crate::cpu::Isa;
 use crate::elementwise;
 use crate::gemm::Float;
@@ -225,11 +225,13 @@ fn fold<T: Float>(
                 a_row: SCORES_ROW,
                 a_step: 1,
                 panel_step: kv.positions * PANEL,
-                c: output.out.as_mut_ptr().wrapping_add(output.at + strip * output.width + column),
-                c_row: output.width,
-                accumulate: begun,
-                bias: std::ptr::null(),
-                gelu: false,
+                to: Target {
+                    accumulate: begun,
+                    ..Target::new(
+                        output.out.as_mut_ptr().wrapping_add(output.at + strip * output.width + column),
+                        output.width,
+                    )
+                },
                 streamed: rows <= TILE_ROWS,
             };
             let values = &kv.values_of(head)[(column / PANEL * kv.positions + key) * PANEL..];
@@ -295,11 +297,7 @@ fn multiply_keys<T: Float>(
                 a_row: 1,
                 a_step: tile_rows,
                 panel_step: dim * PANEL,
-                c: scores[strip * SCORES_ROW + column..].as_mut_ptr(),
-                c_row: SCORES_ROW,
-                accumulate: false,
-                bias: std::ptr::null(),
-                gelu: false,
+                to: Target::new(scores[strip * SCORES_ROW + column..].as_mut_ptr(), SCORES_ROW),
                 streamed: rows <= TILE_ROWS,
             };
             // SAFETY: measured above.

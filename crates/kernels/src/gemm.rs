@@ -158,11 +158,7 @@ fn few_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogu
                     a_step: 1,
                     panel_step: 0,
                     // Inside `c`: both were checked in `gemm`.
-                    c: c.as_mut_ptr().wrapping_add(first * stride + p * PANEL),
-                    c_row: stride,
-                    accumulate: epilogue.add,
-                    bias: epilogue.bias_at(p * PANEL),
-                    gelu: epilogue.gelu,
+                    to: epilogue.target(c.as_mut_ptr(), stride, first, p * PANEL),
                     streamed: first == 0,
                 };
                 // SAFETY: a, panel, bias and c cover the tile by the checks in `gemm`; panel p's columns of c are
@@ -202,7 +198,13 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
             for group in my_panels.clone().step_by(BLOCK_PANELS) {
                 for first_k in (0..a.depth).step_by(BLOCK_DEPTH) {
                     let depth = BLOCK_DEPTH.min(a.depth - first_k);
+                    // Each block adds to those before; bias and GELU come with the last one.
                     let last = first_k + depth == a.depth;
+                    let block_epilogue = Epilogue {
+                        add: epilogue.add || first_k > 0,
+                        bias: epilogue.bias.filter(|_| last),
+                        gelu: last && epilogue.gelu,
+                    };
                     let group = group..(group + BLOCK_PANELS).min(my_panels.end);
                     for p in group.clone().step_by(tile_columns / PANEL) {
                         let side_by_side = (tile_columns / PANEL).min(group.end - p);
@@ -219,11 +221,12 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
                                 a_row: 1,
                                 a_step: tile_rows,
                                 panel_step: panel.step,
-                                c: c.as_mut_ptr().wrapping_add((first_row + strip) * stride + p * PANEL),
-                                c_row: stride,
-                                accumulate: epilogue.add || first_k > 0,
-                                bias: if last { epilogue.bias_at(p * PANEL) } else { std::ptr::null() },
-                                gelu: last && epilogue.gelu,
+                                to: block_epilogue.target(
+                                    c.as_mut_ptr(),
+                                    stride,
+                                    first_row + strip,
+                                    p * PANEL,
+                                ),
                                 streamed: false,
                             };
                             // SAFETY: strips hold all rows of the block (padded to whole strips) over the whole

@@ -125,11 +125,7 @@ impl<T: Integer> Integers<T> {
                         a_row: depth,
                         a_step: 1,
                         panel_step: 0,
-                        c: c.as_mut_ptr().wrapping_add(first * stride + p * PANEL),
-                        c_row: stride,
-                        accumulate: epilogue.add,
-                        bias: epilogue.bias_at(p * PANEL),
-                        gelu: epilogue.gelu,
+                        to: epilogue.target(c.as_mut_ptr(), stride, first, p * PANEL),
                         streamed: first == rows.start && row_blocks == 1,
                     };
                     let scales = Scales {
@@ -194,21 +190,11 @@ impl Integers<i8> {
                     let end_panel = (first_panel + amx::PANELS).min(count);
                     let panels = &self.panels[first_panel * depth * PANEL..end_panel * depth * PANEL];
                     let column = first_panel * PANEL;
-                    let product = Tile {
-                        rows: (end_tile * amx::ROWS).min(a.rows) - first_row,
-                        columns: (end_panel * PANEL).min(columns) - column,
-                        depth,
-                        a: std::ptr::null::<i16>(),
-                        a_row: 0,
-                        a_step: 0,
-                        panel_step: 0,
-                        c: c.as_mut_ptr().wrapping_add(first_row * stride + column),
-                        c_row: stride,
-                        accumulate: epilogue.add,
-                        bias: epilogue.bias_at(column),
-                        gelu: epilogue.gelu,
-                        streamed: false,
-                    };
+                    let size = [
+                        (end_tile * amx::ROWS).min(a.rows) - first_row,
+                        (end_panel * PANEL).min(columns) - column,
+                    ];
+                    let to = epilogue.target(c.as_mut_ptr(), stride, first_row, column);
                     let scales = Scales {
                         rows: row_scales[first_row..].as_ptr(),
                         columns: self.scales[column..].as_ptr(),
@@ -218,7 +204,7 @@ impl Integers<i8> {
                     // these rows of c are this task's alone.
                     unsafe {
                         amx::pack_weights(panels, depth, weights);
-                        amx::multiply(inputs, weights, &product, scales);
+                        amx::multiply(inputs, weights, size, to, scales);
                     }
                 }
             });

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use crate::arch::panel_count;
+use crate::arch::{Target, panel_count};
 use crate::cpu::Isa;
 use crate::gemm::{self, Out, Rows};
 use crate::integers::Integers;
@@ -74,8 +74,15 @@ impl<'a> Epilogue<'a> {
         assert!(self.bias.is_none_or(|b| b.len() >= columns), "bias is too short");
     }
 
-    pub(crate) fn bias_at(&self, column: usize) -> *const f32 {
-        self.bias.map_or(std::ptr::null(), |b| b[column..].as_ptr())
+    /// Where the product from a row and a column on goes: to `c`, whose rows lie `c_row` numbers apart.
+    pub(crate) fn target(&self, c: *mut f32, c_row: usize, row: usize, column: usize) -> Target {
+        Target {
+            c: c.wrapping_add(row * c_row + column),
+            c_row,
+            accumulate: self.add,
+            bias: self.bias.map_or(std::ptr::null(), |b| b[column..].as_ptr()),
+            gelu: self.gelu,
+        }
     }
 }
 

@@ -10,7 +10,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::{Scales, Tile, avx512};
+use super::{Scales, Target, avx512};
 use crate::cpu::Isa;
 use crate::panels::PANEL;
 use crate::vectorize::vectorized;
@@ -104,13 +104,19 @@ pub(crate) unsafe fn pack_weights(panels: &[i8], depth: usize, lines: &mut Vec<L
 }
 
 /// `c = epilogue(a b scaled)` of all rows that `inputs` has, `[tiles][steps of DEPTH][INPUT_LINES]`, and the panels that
-/// [`pack_weights`] made `weights` of. Of `product` all that is said of the left operand is ignored.
+/// [`pack_weights`] made `weights` of; `size` is rows and columns of the product.
 ///
 /// # Safety
-/// See [`Tile`], whose rows are those of the inputs (zeros fill the last tile), with up to [`PANELS`] panels of columns, and
-/// [`Scales`]; no sum may exceed i32; `Isa::Amx` is there.
+/// See [`Target`], [`Scales`]: rows are those of the inputs (zeros fill the last tile), and there are up to [`PANELS`] panels of
+/// columns. No sum may exceed i32; `Isa::Amx` is there.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-pub(crate) unsafe fn multiply(inputs: &[Line], weights: &[Line], product: &Tile<i16>, scales: Scales) {
+pub(crate) unsafe fn multiply(
+    inputs: &[Line],
+    weights: &[Line],
+    [rows, columns]: [usize; 2],
+    to: Target,
+    scales: Scales,
+) {
     let steps = weights.len() / WEIGHT_LINES;
     if steps == 0 {
         return;
@@ -127,7 +133,9 @@ pub(crate) unsafe fn multiply(inputs: &[Line], weights: &[Line], product: &Tile<
                 add_up(inputs.as_ptr(), weights.as_ptr(), steps, &mut sums[i % 2]);
             }
             if i > 0 {
-                finish_tile(&sums[(i - 1) % 2], (i - 1) * ROWS, product, scales);
+                let first = (i - 1) * ROWS;
+                let size = [ROWS.min(rows - first), columns];
+                finish_tile(&sums[(i - 1) % 2], size, to.at_row(first), scales.at_row(first));
             }
         }
     }
@@ -178,37 +186,42 @@ unsafe fn add_up(inputs: *const Line, weights: *const Line, steps: usize, sums: 
     }
 }
 
-/// Finishes the rows of a tile, which are the product's from `first` on.
+/// Finishes a tile, of which so many rows and columns are wanted.
 ///
 /// # Safety
 /// As [`multiply`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-unsafe fn finish_tile(sums: &Sums, first: usize, product: &Tile<i16>, scales: Scales) {
+unsafe fn finish_tile(sums: &Sums, [rows, columns]: [usize; 2], to: Target, scales: Scales) {
     /// Rows that are finished at once.
     const TOGETHER: usize = 4;
-    let rows = ROWS.min(product.rows - first);
-    for r in (0..rows).step_by(TOGETHER) {
+    for first in (0..rows).step_by(TOGETHER) {
         // SAFETY: passed on; these are rows of the product.
         unsafe {
-            let part = Tile { c: product.c.wrapping_add((first + r) * product.c_row), ..*product };
-            let scales = Scales { rows: scales.rows.add(first + r), ..scales };
-            with_rows!(rows - r, [1 2 3], TOGETHER, COUNT => finish_rows::<COUNT>(sums, r, &part, scales));
+            with_rows!(rows - first, [1 2 3], TOGETHER, COUNT => {
+                finish_rows::<COUNT>(sums, first, columns, &to.at_row(first), scales.at_row(first));
+            });
         }
     }
 }
 
-/// Puts together, scales, finishes and writes `COUNT` rows of sums from `first` on.
+/// Puts together, scales, finishes and writes `COUNT` rows of sums from `first` on, where `to` and `scales` begin.
 ///
 /// # Safety
-/// As [`multiply`]; `part` and `scales` begin with these rows.
+/// As [`multiply`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-unsafe fn finish_rows<const COUNT: usize>(sums: &Sums, first: usize, part: &Tile<i16>, scales: Scales) {
+unsafe fn finish_rows<const COUNT: usize>(
+    sums: &Sums,
+    first: usize,
+    columns: usize,
+    to: &Target,
+    scales: Scales,
+) {
     // SAFETY: the contract grants sixteen column scales a panel and a scale a row, and what `finish` reads and writes; a row
     // has sixteen sums.
     unsafe {
-        let both = part.columns > PANEL;
+        let both = columns > PANEL;
         let left = _mm512_loadu_ps(scales.columns);
         let right = if both { _mm512_loadu_ps(scales.columns.add(PANEL)) } else { left };
         let scaled: [[__m512; PANELS]; COUNT] = std::array::from_fn(|r| {
@@ -221,9 +234,9 @@ unsafe fn finish_rows<const COUNT: usize>(sums: &Sums, first: usize, part: &Tile
             ]
         });
         if both {
-            avx512::finish(part, &scaled);
+            avx512::finish(to, columns, &scaled);
         } else {
-            avx512::finish(part, &scaled.map(|[left, _]| [left]));
+            avx512::finish(to, columns, &scaled.map(|[left, _]| [left]));
         }
     }
 }

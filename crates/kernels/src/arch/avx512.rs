@@ -4,7 +4,7 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::x86::{AHEAD, EXP, FAR_SIGHTED_ROWS, LN_2_HIGH, LN_2_LOW, LoadPairs, LoadPanel};
-use super::{ERF_A, ERF_P, SCORES_ROW, Scales, Tile};
+use super::{ERF_A, ERF_P, SCORES_ROW, Scales, Target, Tile};
 use crate::panels::PANEL;
 
 /// Rows of the tallest tile with AVX-512: 12 x 16 sums, even and odd steps apart, fill 24 of its 32 registers.
@@ -32,7 +32,7 @@ pub(crate) unsafe fn tile<T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
                 let lower = Tile {
                     rows: t.rows - upper.rows,
                     a: t.a.wrapping_add(upper.rows * t.a_row),
-                    c: t.c.wrapping_add(upper.rows * t.c_row),
+                    to: t.to.at_row(upper.rows),
                     ..*t
                 };
                 tile(&upper, panel);
@@ -82,7 +82,7 @@ unsafe fn tile_rows<const ROWS: usize, const A_ROW: usize, T: LoadPanel>(t: &Til
     }
     let sums = sums.map(|[even, odd]| [_mm512_add_ps(even, odd)]);
     // SAFETY: passed on.
-    unsafe { finish(t, &sums) }
+    unsafe { finish(&t.to, t.columns, &sums) }
 }
 
 /// Two panels side by side.
@@ -112,36 +112,36 @@ unsafe fn wide_tile_rows<const ROWS: usize, const A_ROW: usize, T: LoadPanel>(
     }
     let sums: [_; ROWS] = std::array::from_fn(|r| [left[r], right[r]]);
     // SAFETY: passed on.
-    unsafe { finish(t, &sums) }
+    unsafe { finish(&t.to, t.columns, &sums) }
 }
 
-/// Adds, applies the epilogue and writes a tile's rows.
+/// Adds, applies the epilogue and writes a tile's rows, which have so many columns.
 ///
 /// # Safety
-/// See [`Tile`]; the CPU has AVX-512 F.
+/// See [`Target`]; the CPU has AVX-512 F.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn finish<const ROWS: usize, const PANELS: usize, A>(
-    t: &Tile<A>,
+pub(super) unsafe fn finish<const ROWS: usize, const PANELS: usize>(
+    to: &Target,
+    columns: usize,
     sums: &[[__m512; PANELS]; ROWS],
 ) {
     for p in 0..PANELS {
-        let columns = PANEL.min(t.columns - p * PANEL);
-        let mask = u16::MAX >> (PANEL - columns);
+        let mask = u16::MAX >> (PANEL - PANEL.min(columns - p * PANEL));
         // SAFETY: `c` and `bias` are readable (and `c` writable) at `columns` places a row by the contract of `Tile`; the mask
         // leaves the others alone.
         unsafe {
             let mut bias = _mm512_setzero_ps();
-            if !t.bias.is_null() {
-                bias = _mm512_maskz_loadu_ps(mask, t.bias.add(p * PANEL));
+            if !to.bias.is_null() {
+                bias = _mm512_maskz_loadu_ps(mask, to.bias.add(p * PANEL));
             }
             for (r, sums) in sums.iter().enumerate() {
-                let at = t.c.add(r * t.c_row + p * PANEL);
+                let at = to.c.add(r * to.c_row + p * PANEL);
                 let mut value = _mm512_add_ps(sums[p], bias);
-                if t.accumulate {
+                if to.accumulate {
                     value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(mask, at));
                 }
-                if t.gelu {
+                if to.gelu {
                     value = gelu16(value);
                 }
                 _mm512_mask_storeu_ps(at, mask, value);
@@ -272,7 +272,7 @@ unsafe fn tile_integers_rows<T: LoadPairs, const ROWS: usize>(
             let scale = _mm512_mul_ps(_mm512_set1_ps(*scales.rows.add(r)), columns);
             scaled[r] = [_mm512_mul_ps(sum, scale)];
         }
-        finish(t, &scaled);
+        finish(&t.to, t.columns, &scaled);
     }
 }
 

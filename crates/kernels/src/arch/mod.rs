@@ -71,12 +71,40 @@ pub(crate) const SCORES_ROW: usize = 256 + PANEL;
 /// Largest magnitude that inputs of [`tile_integers`] are rounded to: its upper byte, rounded, is still an i8.
 pub(crate) const LARGEST_INPUT: i16 = i16::MAX - 128;
 
+/// Where a product goes, and what happens to it before.
+///
+/// The contract: for all rows and columns of the product `c` can be read and written at `r * c_row + j`; `bias`, if not null,
+/// can be read at as many places as there are columns; nobody else touches these places of `c` meanwhile.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) c: *mut f32,
+    pub(crate) c_row: usize,
+    /// Add to what `c` holds instead of replacing it.
+    pub(crate) accumulate: bool,
+    /// Added to each row at the end; null: nothing.
+    pub(crate) bias: *const f32,
+    /// Apply GELU at the end.
+    pub(crate) gelu: bool,
+}
+
+impl Target {
+    /// `c`, whose rows lie `c_row` numbers apart, is replaced by the product.
+    pub(crate) fn new(c: *mut f32, c_row: usize) -> Self {
+        Self { c, c_row, accumulate: false, bias: std::ptr::null(), gelu: false }
+    }
+
+    /// What is left of it from a row on.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn at_row(self, row: usize) -> Self {
+        Self { c: self.c.wrapping_add(row * self.c_row), ..self }
+    }
+}
+
 /// What a tile reads beside the panel, and where it writes.
 ///
 /// The contract of all kernels that take one: `rows` is 1 to [`tall_tile_rows`] and `columns` 1 to [`PANEL`] (floats:
-/// [`wide_tile_columns`], the second panel being `panel_step` numbers behind the first); `a` can be read at `r * a_row + k * a_step` for all rows and `depth` steps; `c` can be read and written at
-/// `r * c_row + j` for all rows and columns; `bias`, if not null, can be read at `columns` places; the panel can be read
-/// at `depth * PANEL` places; nobody else touches these places of `c` meanwhile.
+/// [`wide_tile_columns`], the second panel being `panel_step` numbers behind the first); `a` can be read at
+/// `r * a_row + k * a_step` for all rows and `depth` steps; the panel can be read at `depth * PANEL` places; see [`Target`].
 #[derive(Clone, Copy)]
 pub struct Tile<A> {
     pub(crate) rows: usize,
@@ -86,14 +114,7 @@ pub struct Tile<A> {
     pub(crate) a_row: usize,
     pub(crate) a_step: usize,
     pub(crate) panel_step: usize,
-    pub(crate) c: *mut f32,
-    pub(crate) c_row: usize,
-    /// Add to what `c` holds instead of replacing it.
-    pub(crate) accumulate: bool,
-    /// Added to each row at the end; null: nothing.
-    pub(crate) bias: *const f32,
-    /// Apply GELU at the end.
-    pub(crate) gelu: bool,
+    pub(crate) to: Target,
     /// The panel comes from memory with this tile, and what lies behind it with the next: worth asking for in time.
     #[cfg_attr(
         not(target_arch = "x86_64"),
@@ -147,6 +168,14 @@ pub(crate) struct Scales {
     pub(crate) rows: *const f32,
     /// One a column of the panel; readable at [`PANEL`] places.
     pub(crate) columns: *const f32,
+}
+
+impl Scales {
+    /// Those from a row on.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn at_row(self, row: usize) -> Self {
+        Self { rows: self.rows.wrapping_add(row), ..self }
+    }
 }
 
 /// Weights that are integers.
@@ -331,11 +360,7 @@ mod tests {
                         a_row: depth,
                         a_step: 1,
                         panel_step: 0,
-                        c: got.as_mut_ptr(),
-                        c_row: PANEL,
-                        accumulate: false,
-                        bias: std::ptr::null(),
-                        gelu: false,
+                        to: Target::new(got.as_mut_ptr(), PANEL),
                         streamed: false,
                     };
                     let scales = Scales { rows: ones.as_ptr(), columns: ones.as_ptr() };

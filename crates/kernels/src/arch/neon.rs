@@ -292,27 +292,27 @@ unsafe fn finish_row<A>(t: &Tile<A>, r: usize, sums: &Row<float32x4_t>) {
     // registers are only used on them when `columns` is PANEL.
     unsafe {
         let whole = t.columns == PANEL;
-        let c = t.c.add(r * t.c_row);
+        let c = t.to.c.add(r * t.to.c_row);
         let (at, biases) = if whole {
-            (c, t.bias)
+            (c, t.to.bias)
         } else {
-            if t.accumulate {
+            if t.to.accumulate {
                 std::ptr::copy_nonoverlapping(c, row.as_mut_ptr(), t.columns);
             }
-            if !t.bias.is_null() {
-                std::ptr::copy_nonoverlapping(t.bias, bias.as_mut_ptr(), t.columns);
+            if !t.to.bias.is_null() {
+                std::ptr::copy_nonoverlapping(t.to.bias, bias.as_mut_ptr(), t.columns);
             }
             (row.as_mut_ptr(), bias.as_ptr())
         };
         for (i, &sum) in sums.iter().enumerate() {
             let mut value = sum;
-            if !t.bias.is_null() {
+            if !t.to.bias.is_null() {
                 value = vaddq_f32(value, vld1q_f32(biases.add(4 * i)));
             }
-            if t.accumulate {
+            if t.to.accumulate {
                 value = vaddq_f32(value, vld1q_f32(at.add(4 * i)));
             }
-            if t.gelu {
+            if t.to.gelu {
                 value = gelu4(value);
             }
             vst1q_f32(at.add(4 * i), value);

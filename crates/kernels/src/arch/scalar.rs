@@ -61,15 +61,15 @@ unsafe fn finish_row<A>(t: &Tile<A>, r: usize, sums: &[f32; PANEL]) {
     for (j, &sum) in sums.iter().enumerate().take(t.columns) {
         // SAFETY: by the contract of `Tile`.
         unsafe {
-            let c = t.c.add(r * t.c_row + j);
+            let c = t.to.c.add(r * t.to.c_row + j);
             let mut value = sum;
-            if t.accumulate {
+            if t.to.accumulate {
                 value += *c;
             }
-            if !t.bias.is_null() {
-                value += *t.bias.add(j);
+            if !t.to.bias.is_null() {
+                value += *t.to.bias.add(j);
             }
-            *c = if t.gelu { gelu(value) } else { value };
+            *c = if t.to.gelu { gelu(value) } else { value };
         }
     }
 }

@@ -204,27 +204,27 @@ unsafe fn finish<const ROWS: usize, A>(t: &Tile<A>, sums: &[[__m256; 2]; ROWS]) 
     // registers are only used on them when `columns` is PANEL.
     unsafe {
         let whole = t.columns == PANEL;
-        if !t.bias.is_null() {
+        if !t.to.bias.is_null() {
             let from = if whole {
-                t.bias
+                t.to.bias
             } else {
-                std::ptr::copy_nonoverlapping(t.bias, spill.as_mut_ptr(), t.columns);
+                std::ptr::copy_nonoverlapping(t.to.bias, spill.as_mut_ptr(), t.columns);
                 spill.as_ptr()
             };
             bias = [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))];
         }
         for (r, sum) in sums.iter().enumerate() {
-            let c = t.c.add(r * t.c_row);
+            let c = t.to.c.add(r * t.to.c_row);
             let at = if whole { c } else { spill.as_mut_ptr() };
-            if t.accumulate && !whole {
+            if t.to.accumulate && !whole {
                 std::ptr::copy_nonoverlapping(c, at, t.columns);
             }
             for h in 0..2 {
                 let mut value = _mm256_add_ps(sum[h], bias[h]);
-                if t.accumulate {
+                if t.to.accumulate {
                     value = _mm256_add_ps(value, _mm256_loadu_ps(at.add(8 * h)));
                 }
-                if t.gelu {
+                if t.to.gelu {
                     value = gelu8(value);
                 }
                 _mm256_storeu_ps(at.add(8 * h), value);
