@@ -6,6 +6,8 @@
 
 mod growing;
 mod packed;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod tiled;
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -121,6 +123,10 @@ fn attend_with(isa: Isa, q: Queries<'_>, scale: f32, spans: &[Span<'_>], out: &m
     assert_eq!(out.len(), q.rows * width, "output does not fit the queries");
     let blocks = q.rows.div_ceil(BLOCK_ROWS);
     let out = SharedMut::new(out);
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Amx && q.rows >= tiled::LEAST_ROWS {
+        return tiled::attend(q, scale, spans, [heads, dim], &out);
+    }
     pool::run(blocks * heads, |task| {
         let (head, block) = (task / blocks, task % blocks);
         let first = block * BLOCK_ROWS;

@@ -55,6 +55,8 @@ impl Float for f32 {}
 impl Float for f16 {}
 
 pub(crate) mod sealed {
+    #[cfg(target_arch = "x86_64")]
+    use crate::arch::amx::{Line, floats};
     use crate::arch::{self, Tile};
     use crate::cpu::Isa;
     use crate::panels::Element;
@@ -65,6 +67,13 @@ pub(crate) mod sealed {
         /// # Safety
         /// See [`Tile`].
         unsafe fn tile(isa: Isa, tile: &Tile<f32>, panel: *const Self);
+
+        /// [`floats::split_panel`](crate::arch::amx::floats::split_panel).
+        ///
+        /// # Safety
+        /// `Isa::Amx` is there.
+        #[cfg(target_arch = "x86_64")]
+        unsafe fn split_panel(panel: &[Self], which: usize, lines: &mut [Line]);
 
         /// The panels in f32: themselves, or widened into `scratch`.
         fn widened<'a>(isa: Isa, panels: Panels<'a, Self>, scratch: &'a mut Vec<f32>) -> Panels<'a, f32>;
@@ -85,6 +94,12 @@ pub(crate) mod sealed {
             unsafe { arch::tile_f32(isa, tile, panel) }
         }
 
+        #[cfg(target_arch = "x86_64")]
+        unsafe fn split_panel(panel: &[f32], which: usize, lines: &mut [Line]) {
+            // SAFETY: passed on.
+            unsafe { floats::split_panel(panel, which, lines) }
+        }
+
         fn widened<'a>(_: Isa, panels: Panels<'a, f32>, _: &'a mut Vec<f32>) -> Panels<'a, f32> {
             panels
         }
@@ -94,6 +109,12 @@ pub(crate) mod sealed {
         unsafe fn tile(isa: Isa, tile: &Tile<f32>, panel: *const f16) {
             // SAFETY: passed on.
             unsafe { arch::tile_f16(isa, tile, panel) }
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        unsafe fn split_panel(panel: &[f16], which: usize, lines: &mut [Line]) {
+            // SAFETY: passed on.
+            unsafe { floats::split_panel(panel, which, lines) }
         }
 
         fn widened<'a>(isa: Isa, panels: Panels<'a, f16>, scratch: &'a mut Vec<f32>) -> Panels<'a, f32> {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 #[cfg(target_arch = "x86_64")]
-use crate::arch::amx::{self, Line};
+use crate::arch::amx::{self, Line, bytes};
 use crate::arch::{self, Integer, Scales, Tile, panel_count};
 use crate::cpu::Isa;
 use crate::gemm::{self, Out, Rows};
@@ -153,28 +153,28 @@ impl Integers<i8> {
             static WEIGHTS: std::cell::RefCell<Vec<Line>> = const { std::cell::RefCell::new(Vec::new()) };
         }
         self.check(&a, &out, epilogue);
-        let (depth, steps) = (even(a.depth), a.depth.div_ceil(amx::DEPTH));
+        let (depth, steps) = (even(a.depth), a.depth.div_ceil(bytes::DEPTH));
         let count = panel_count(out.columns);
         let tiles = a.rows.div_ceil(amx::ROWS);
-        let lines_a_tile = steps * amx::INPUT_LINES;
+        let lines_a_tile = steps * bytes::INPUT_LINES;
         let mut inputs = vec![Line::ZERO; tiles * lines_a_tile];
         let mut row_scales = vec![0.0_f32; tiles * amx::ROWS];
         let shared_scales = SharedMut::new(&mut row_scales);
         pool::for_each_chunk(&mut inputs, lines_a_tile, |tile, lines| {
             // SAFETY: this tile's scales are this task's alone.
             let scales = unsafe { shared_scales.slice(tile * amx::ROWS, amx::ROWS) };
-            let mut rounded = vec![0; steps * amx::DEPTH];
+            let mut rounded = vec![0; steps * bytes::DEPTH];
             let rows = amx::ROWS.min(a.rows - tile * amx::ROWS);
             for (r, scale) in scales[..rows].iter_mut().enumerate() {
                 let row = &a.data[(tile * amx::ROWS + r) * a.stride..][..a.depth];
                 *scale = arch::quantise(Isa::Amx, row, self.largest_input, &mut rounded[..a.depth]);
-                amx::split_row(&rounded, r, lines);
+                bytes::split_row(&rounded, r, lines);
             }
         });
         // As few blocks as fit, of equal size, and shares of panels to give each thread several tasks.
         let blocks = tiles.div_ceil((BLOCK_BYTES / size_of::<Line>() / lines_a_tile).max(1));
         let block_tiles = tiles.div_ceil(blocks);
-        let groups = count.div_ceil(amx::PANELS);
+        let groups = count.div_ceil(bytes::PANELS);
         let share = groups.div_ceil((4 * pool::threads()).div_ceil(blocks));
         let shares = groups.div_ceil(share);
         let (columns, stride) = (out.columns, out.stride);
@@ -186,8 +186,8 @@ impl Integers<i8> {
             let my_groups = (task % shares * share)..((task % shares + 1) * share).min(groups);
             WEIGHTS.with_borrow_mut(|weights| {
                 for group in my_groups {
-                    let first_panel = group * amx::PANELS;
-                    let end_panel = (first_panel + amx::PANELS).min(count);
+                    let first_panel = group * bytes::PANELS;
+                    let end_panel = (first_panel + bytes::PANELS).min(count);
                     let panels = &self.panels[first_panel * depth * PANEL..end_panel * depth * PANEL];
                     let column = first_panel * PANEL;
                     let size = [
@@ -203,8 +203,8 @@ impl Integers<i8> {
                     // SAFETY: everything was sized by the caller and above; sums fit i32 by `largest_input`; these columns of
                     // these rows of c are this task's alone.
                     unsafe {
-                        amx::pack_weights(panels, depth, weights);
-                        amx::multiply(inputs, weights, size, to, scales);
+                        bytes::pack_weights(panels, depth, weights);
+                        bytes::multiply(inputs, weights, size, to, scales);
                     }
                 }
             });

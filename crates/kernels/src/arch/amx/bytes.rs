@@ -1,22 +1,17 @@
-//! Products of integers by tiles of bytes, where the CPU has AMX (Intel 64 and IA-32 Architectures Software Developer's Manual,
-//! volume 1, chapter 18): an instruction multiplies 16 rows of 64 inputs with 16 columns of 64 weights.
+//! Products of integers by tiles of bytes: an instruction multiplies 16 rows of 64 inputs with 16 columns of 64 weights.
 //!
 //! Inputs have two bytes; upper and lower ones have sums of their own, which are put together modulo 2^32: what comes out is what
 //! other instruction sets get, to the bit.
-//!
-//! In assembly, as the standard library's intrinsics for tiles are not stable. Between blocks of assembly nothing stays in
-//! tiles, only their shape.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::{Scales, Target, avx512};
+use super::{Line, ROWS, Tiles};
+use crate::arch::{Scales, Target, avx512};
 use crate::cpu::Isa;
 use crate::panels::PANEL;
 use crate::vectorize::vectorized;
 
-/// Rows of a tile.
-pub(crate) const ROWS: usize = 16;
 /// Inputs of a tile.
 pub(crate) const DEPTH: usize = 64;
 /// Panels that are multiplied at once.
@@ -29,36 +24,9 @@ const QUAD: usize = 4;
 /// Lines of weights that go with a tile of inputs.
 const WEIGHT_LINES: usize = PANELS * DEPTH / QUAD;
 
-/// A row of a tile.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-pub(crate) struct Line([u8; 64]);
-
-impl Line {
-    pub(crate) const ZERO: Line = Line([0; 64]);
-}
-
 /// What four tiles hold: of the left panel the sums of upper bytes and of lower ones, and of the right panel the same.
 #[repr(C, align(64))]
 struct Sums([[[i32; PANEL]; ROWS]; 4]);
-
-/// The shape of all eight tiles, as LDTILECFG reads it.
-#[repr(C, align(64))]
-struct Shape {
-    palette: u8,
-    start_row: u8,
-    reserved: [u8; 14],
-    row_bytes: [u16; 16],
-    rows: [u8; 16],
-}
-
-static SHAPE: Shape = Shape {
-    palette: 1,
-    start_row: 0,
-    reserved: [0; 14],
-    row_bytes: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
-    rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
-};
 
 /// Splits a row's inputs, a multiple of [`DEPTH`], into bytes: row `r` of its tile's lines, `[steps of DEPTH][INPUT_LINES]`.
 pub(crate) fn split_row(row: &[i16], r: usize, lines: &mut [Line]) {
@@ -123,8 +91,8 @@ pub(crate) unsafe fn multiply(
     }
     // A tile is finished while the next one is added up.
     let mut sums = [const { Sums([[[0; PANEL]; ROWS]; 4]) }; 2];
-    // SAFETY: reads the shape and nothing else.
-    unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPE, options(nostack, preserves_flags, readonly)) };
+    // SAFETY: the contract; nothing that is called here uses tiles of its own.
+    let _tiles = unsafe { Tiles::begin() };
     let mut tiles = inputs.chunks_exact(steps * INPUT_LINES);
     for i in 0..=tiles.len() {
         // SAFETY: both have `steps` times what is read; rows and columns are those of the contract.
@@ -139,14 +107,12 @@ pub(crate) unsafe fn multiply(
             }
         }
     }
-    // SAFETY: touches nothing but tiles, which are free.
-    unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) };
 }
 
 /// Adds up the products of a tile's rows with two panels.
 ///
 /// # Safety
-/// The CPU has AMX with bytes and [`SHAPE`] is set; `inputs` and `weights` are readable at [`INPUT_LINES`] and [`WEIGHT_LINES`]
+/// There are [`Tiles`]; `inputs` and `weights` are readable at [`INPUT_LINES`] and [`WEIGHT_LINES`]
 /// for each of `steps`, at least one.
 #[inline]
 unsafe fn add_up(inputs: *const Line, weights: *const Line, steps: usize, sums: &mut Sums) {

@@ -1,0 +1,60 @@
+//! Products by tiles, where the CPU has AMX (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter
+//! 18): an instruction multiplies sixteen rows with sixteen columns, 64 bytes of each.
+//!
+//! In assembly, as the standard library's intrinsics for tiles are not stable. Between blocks of assembly nothing stays in
+//! tiles, only their shape.
+
+pub(crate) mod bytes;
+pub(crate) mod floats;
+
+use std::arch::asm;
+
+/// Rows of a tile.
+pub(crate) const ROWS: usize = 16;
+
+/// A row of a tile.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Line([u8; 64]);
+
+impl Line {
+    pub(crate) const ZERO: Line = Line([0; 64]);
+}
+
+/// The shape of all eight tiles, as LDTILECFG reads it.
+#[repr(C, align(64))]
+struct Shape {
+    palette: u8,
+    start_row: u8,
+    reserved: [u8; 14],
+    row_bytes: [u16; 16],
+    rows: [u8; 16],
+}
+
+static SHAPE: Shape = Shape {
+    palette: 1,
+    start_row: 0,
+    reserved: [0; 14],
+    row_bytes: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
+    rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
+};
+
+/// Tiles in use by this thread, of full size all eight, until this is dropped.
+pub(crate) struct Tiles(());
+
+impl Tiles {
+    /// # Safety
+    /// `Isa::Amx` is there, and the thread has no other `Tiles`.
+    pub(crate) unsafe fn begin() -> Self {
+        // SAFETY: reads the shape and nothing else.
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPE, options(nostack, preserves_flags, readonly)) };
+        Self(())
+    }
+}
+
+impl Drop for Tiles {
+    fn drop(&mut self) {
+        // SAFETY: touches nothing but tiles, in which nothing is kept.
+        unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) };
+    }
+}
