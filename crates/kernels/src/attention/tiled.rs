@@ -14,8 +14,15 @@ use crate::pool::{self, SharedMut};
 pub(super) const LEAST_ROWS: usize = 48;
 /// Rows of a task at most: with 64 numbers a head, 300 KB of queries and 200 KB of sums in the second-level cache.
 const TASK_ROWS: usize = 24 * floats::STRIP;
+/// Parts of queries and keys: errors of scores weigh most.
+const SCORE_PARTS: usize = 3;
+/// Parts of weights and values.
+const VALUE_PARTS: usize = 3;
 /// Keys of a block: with 64 numbers a head, their parts and those of the values take 200 KB.
 const BLOCK_KEYS: usize = SCORES_ROW - PANEL;
+
+/// Keys whose scores become weights between products of tiles.
+const KEYS_A_TURN: usize = floats::DEPTH;
 
 /// A block of keys.
 struct Block {
@@ -26,6 +33,13 @@ struct Block {
     unwanted: usize,
     /// Added to their scores.
     bias: f32,
+}
+
+impl Block {
+    /// Keys with those that fill the last turn.
+    fn padded(&self) -> usize {
+        self.keys.next_multiple_of(KEYS_A_TURN)
+    }
 }
 
 #[derive(Default)]
@@ -53,8 +67,6 @@ struct Strip {
     scores: Vec<f32>,
     /// Their exponentials.
     weights: Vec<Line>,
-    /// What is left of each row's sums and total, as it has a larger score.
-    kept: [f32; floats::STRIP],
 }
 
 /// [`super::attend_spans`] of queries and an output that fit, where `Isa::Amx` is.
@@ -82,7 +94,8 @@ pub(super) fn attend(q: Queries<'_>, scale: f32, spans: &[Span<'_>], shape: [usi
             for ((row, sums), total) in rows.zip(scratch.sums.chunks_exact(width)).zip(&scratch.totals) {
                 // SAFETY: these rows and this head's columns of the output are this task's alone.
                 let out = unsafe { out.slice(row * heads * dim + head * dim, dim) };
-                out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum / total);
+                let scale = 1.0 / total;
+                out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum * scale);
             }
         });
     });
@@ -91,14 +104,13 @@ pub(super) fn attend(q: Queries<'_>, scale: f32, spans: &[Span<'_>], shape: [usi
 impl Scratch {
     /// Splits rows of queries, of which a head has the columns `part`, times `scale`.
     fn begin(&mut self, q: &Queries<'_>, rows: Range<usize>, part: Range<usize>, scale: f32) {
-        let strip_lines = floats::lines(part.len());
+        let row_lines = floats::row_lines(SCORE_PARTS, part.len());
         let padded = rows.len().next_multiple_of(floats::STRIP);
-        self.queries.resize(padded / floats::STRIP * strip_lines, Line::ZERO);
-        for (r, row) in rows.enumerate() {
-            let strip = &mut self.queries[r / floats::STRIP * strip_lines..][..strip_lines];
+        self.queries.resize(padded * row_lines, Line::ZERO);
+        for (row, lines) in rows.zip(self.queries.chunks_exact_mut(row_lines)) {
             let row = &q.data[row * q.stride..][part.clone()];
             // SAFETY: where AMX is, AVX-512 is.
-            unsafe { floats::split_row(row, scale, r % floats::STRIP, strip) };
+            unsafe { floats::split_row::<SCORE_PARTS>(row, scale, lines) };
         }
         for strip in &mut self.strips {
             strip.scores.resize(floats::STRIP * SCORES_ROW, 0.0);
@@ -129,19 +141,19 @@ impl Scratch {
     /// Splits the keys and values at `first..first + keys` of a head.
     fn split_block<T: Float>(&mut self, kv: &KeyValues<T>, head: usize, first: usize, keys: usize) {
         let dim = kv.head_dim;
-        let (key_lines, value_lines) = (floats::lines(dim), floats::lines(keys));
+        let (key_lines, value_lines) = (floats::panel_lines(SCORE_PARTS, dim), floats::panel_lines(VALUE_PARTS, keys));
         self.keys.resize(keys.div_ceil(floats::COLUMNS) * key_lines, Line::ZERO);
         let panels = kv.keys_of(head)[first * dim..].chunks(dim * PANEL).take(keys.div_ceil(PANEL));
         for (p, panel) in panels.enumerate() {
             let lines = &mut self.keys[p / floats::PANELS * key_lines..][..key_lines];
             // SAFETY: where AMX is, these are.
-            unsafe { T::split_panel(panel, p % floats::PANELS, lines) };
+            unsafe { T::split_panel::<SCORE_PARTS>(panel, p % floats::PANELS, lines) };
         }
         self.values.resize(dim.div_ceil(floats::COLUMNS) * value_lines, Line::ZERO);
         for (p, panel) in kv.values_of(head).chunks(kv.positions * PANEL).enumerate() {
             let lines = &mut self.values[p / floats::PANELS * value_lines..][..value_lines];
             // SAFETY: as above.
-            unsafe { T::split_panel(&panel[first * PANEL..][..keys * PANEL], p % floats::PANELS, lines) };
+            unsafe { T::split_panel::<VALUE_PARTS>(&panel[first * PANEL..][..keys * PANEL], p % floats::PANELS, lines) };
         }
     }
 
@@ -151,12 +163,16 @@ impl Scratch {
     fn fold_block(&mut self, block: &Block, rows: usize) {
         let strips = rows.div_ceil(floats::STRIP);
         let [key_groups, value_groups] = [block.keys, block.dim].map(|columns| columns.div_ceil(floats::COLUMNS));
-        let [key_steps, value_steps] = [block.dim, block.keys].map(|depth| depth.div_ceil(floats::DEPTH));
+        let [key_lines, value_lines] = [(SCORE_PARTS, block.dim), (VALUE_PARTS, block.keys)].map(|(p, depth)| floats::panel_lines(p, depth));
+        let [query_lines, weight_lines] =
+            [(SCORE_PARTS, block.dim), (VALUE_PARTS, block.padded())].map(|(p, depth)| floats::row_lines(p, depth));
+        let [key_step, value_step] = [SCORE_PARTS, VALUE_PARTS].map(floats::step_lines);
         let width = value_groups * floats::COLUMNS;
+        let products_of_keys = key_groups * key_lines / key_step * floats::products(SCORE_PARTS);
+        let products_of_values = value_groups * value_lines / value_step * floats::products(VALUE_PARTS);
         for strip in &mut self.strips {
-            strip.weights.resize(floats::lines(block.keys), Line::ZERO);
+            strip.weights.resize(floats::STRIP * weight_lines, Line::ZERO);
         }
-        let [queries, keys, values] = [&self.queries, &self.keys, &self.values].map(|lines| lines.as_chunks().0);
         // SAFETY: `Isa::Amx` is there, and nothing that is called from here has tiles of its own.
         let _tiles = unsafe { Tiles::begin() };
         for stage in 0..strips + 2 {
@@ -165,46 +181,48 @@ impl Scratch {
             let first = stage.saturating_sub(1) * floats::STRIP;
             let end = if stage == 0 { 0 } else { rows.min(first + floats::STRIP) };
             let states = first.min(end)..end;
+            let (done, rest) = self.sums.split_at_mut(first * width);
+            let has_next = stage < strips;
+            let has_last = stage >= 2;
             let mut weighing = Weighing {
                 block,
                 strip: weighed,
+                sums: &mut rest[..states.len() * width],
                 largest: &mut self.largest[states.clone()],
                 totals: &mut self.totals[states],
-                sums: [0.0; floats::DEPTH],
+                total: [0.0; floats::DEPTH],
                 row: 0,
-                step: 0,
+                turn: 0,
+                products: usize::from(has_next) * products_of_keys + usize::from(has_last) * products_of_values,
                 due: 0,
-                products: floats::PRODUCTS * (key_groups * key_steps + value_groups * value_steps),
             };
-            if stage < strips {
-                for (group, keys) in keys.chunks_exact(key_steps).enumerate() {
+            if has_next {
+                let queries = &self.queries[stage * floats::STRIP * query_lines..];
+                for (group, keys) in self.keys.chunks_exact(key_lines).enumerate() {
                     let scores = &mut other.scores[group * floats::COLUMNS..];
                     assert!(scores.len() >= (floats::STRIP - 1) * SCORES_ROW + floats::COLUMNS);
                     // SAFETY: there are tiles, and room for the scores as just seen; weighing uses no tiles.
                     unsafe {
                         let product = Product::begin(scores.as_mut_ptr(), SCORES_ROW, false);
-                        for (queries, keys) in queries[stage * key_steps..].iter().zip(keys) {
-                            product.add_step(queries, keys, || weighing.go_on());
+                        for (step, keys) in keys.chunks_exact(key_step).enumerate() {
+                            let queries = &queries[step * SCORE_PARTS..];
+                            product.add_step::<SCORE_PARTS>(queries, query_lines, keys, || weighing.go_on());
                         }
                         product.end();
                     }
                 }
             }
-            if let Some(strip) = stage.checked_sub(2) {
-                let sums = &mut self.sums[strip * floats::STRIP * width..][..floats::STRIP * width];
-                for (sums, kept) in sums.chunks_exact_mut(width).zip(other.kept) {
-                    if kept < 1.0 {
-                        sums.iter_mut().for_each(|sum| *sum *= kept);
-                    }
-                }
-                for (group, values) in values.chunks_exact(value_steps).enumerate() {
-                    let sums = &mut sums[group * floats::COLUMNS..];
+            if has_last {
+                let last = done.len() - floats::STRIP * width;
+                for (group, values) in self.values.chunks_exact(value_lines).enumerate() {
+                    let sums = &mut done[last + group * floats::COLUMNS..];
                     assert!(sums.len() >= (floats::STRIP - 1) * width + floats::COLUMNS);
                     // SAFETY: as above, of the sums.
                     unsafe {
                         let product = Product::begin(sums.as_mut_ptr(), width, true);
-                        for (weights, values) in other.weights.as_chunks().0.iter().zip(values) {
-                            product.add_step(weights, values, || weighing.go_on());
+                        for (step, values) in values.chunks_exact(value_step).enumerate() {
+                            let weights = &other.weights[step * VALUE_PARTS..];
+                            product.add_step::<VALUE_PARTS>(weights, weight_lines, values, || weighing.go_on());
                         }
                         product.end();
                     }
@@ -219,17 +237,18 @@ impl Scratch {
 struct Weighing<'a> {
     block: &'a Block,
     strip: &'a mut Strip,
-    /// Of the strip's rows.
+    /// Of the strip's rows: sums of values by weights so far, their largest scores, the sums of weights.
+    sums: &'a mut [f32],
     largest: &'a mut [f32],
     totals: &'a mut [f32],
-    /// Weights of the row that is being done.
-    sums: [f32; floats::DEPTH],
-    /// The step of a row that is next.
+    /// The weights of the row that is being done, place by place.
+    total: [f32; floats::DEPTH],
     row: usize,
-    step: usize,
+    /// What is next of the row: its largest score, or so many times [`KEYS_A_TURN`] keys.
+    turn: usize,
     /// Products of tiles that are done meanwhile.
     products: usize,
-    /// Steps of rows that should have been done, times `products`.
+    /// Turns that should have been taken, times `products`.
     due: usize,
 }
 
@@ -238,10 +257,10 @@ impl Weighing<'_> {
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw")]
     fn go_on(&mut self) {
-        self.due += self.largest.len() * self.block.keys.div_ceil(floats::DEPTH);
+        self.due += self.largest.len() * (1 + self.block.padded() / KEYS_A_TURN);
         while self.due >= self.products {
             self.due -= self.products;
-            self.weigh_step();
+            self.take_turn();
         }
     }
 
@@ -249,33 +268,46 @@ impl Weighing<'_> {
     #[target_feature(enable = "avx512f,avx512bw")]
     fn finish(mut self) {
         while self.row < self.largest.len() {
-            self.weigh_step();
+            self.take_turn();
         }
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn weigh_step(&mut self) {
-        let (r, step, steps) = (self.row, self.step, self.block.keys.div_ceil(floats::DEPTH));
-        let row = &mut self.strip.scores[r * SCORES_ROW..][..steps * floats::DEPTH];
-        if step == 0 {
-            row[..self.block.unwanted].fill(f32::NEG_INFINITY);
-            row[self.block.keys..].fill(f32::NEG_INFINITY);
-            let largest = floats::largest(row.as_chunks().0) + self.block.bias;
-            let before = self.largest[r];
-            self.strip.kept[r] = 1.0;
-            if largest > before {
-                self.largest[r] = largest;
-                self.strip.kept[r] = (before - largest).exp();
-            }
-            self.sums.fill(0.0);
+    fn take_turn(&mut self) {
+        if self.turn == 0 {
+            self.begin_row();
+            self.turn = 1;
+            return;
         }
-        let (largest, lines) = (self.largest[r] - self.block.bias, self.strip.weights.as_chunks_mut().0);
-        floats::split_exp(&row.as_chunks().0[step], largest, r, &mut lines[step], &mut self.sums);
-        self.step += 1;
-        if self.step == steps {
-            self.totals[r] = self.totals[r] * self.strip.kept[r] + floats::sum(&self.sums);
-            (self.row, self.step) = (r + 1, 0);
+        let (r, padded) = (self.row, self.block.padded());
+        let scores = self.strip.scores[r * SCORES_ROW..].as_chunks().0;
+        let row_lines = floats::row_lines(VALUE_PARTS, padded);
+        let lines = self.strip.weights[r * row_lines..].as_chunks_mut().0;
+        let largest = self.largest[r] - self.block.bias;
+        floats::split_exp::<VALUE_PARTS>(&scores[self.turn - 1], largest, &mut lines[self.turn - 1], &mut self.total);
+        self.turn += 1;
+        if self.turn > padded / KEYS_A_TURN {
+            self.totals[r] += floats::sum(&self.total);
+            (self.row, self.turn) = (r + 1, 0);
         }
+    }
+
+    /// Finds a row's largest score and scales what there is of it accordingly.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn begin_row(&mut self) {
+        let (r, width) = (self.row, self.sums.len() / self.largest.len());
+        let row = &mut self.strip.scores[r * SCORES_ROW..][..self.block.padded()];
+        row[..self.block.unwanted].fill(f32::NEG_INFINITY);
+        row[self.block.keys..].fill(f32::NEG_INFINITY);
+        let before = self.largest[r];
+        let largest = floats::largest(row.as_chunks().0) + self.block.bias;
+        let largest = if largest > before { largest } else { before };
+        let kept = floats::exp(before - largest);
+        self.largest[r] = largest;
+        self.totals[r] *= kept;
+        self.sums[r * width..][..width].iter_mut().for_each(|sum| *sum *= kept);
+        self.total.fill(0.0);
     }
 }

@@ -1,7 +1,7 @@
 //! Products of floats by tiles of brain floats (a sign, eight bits of exponent, eight of significand): a float is the sum of
-//! three of them, to the bit, and of the nine products of parts the six largest leave out less than rounding a float does
-//! (Henry, Tang and Heinecke, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations",
-//! arXiv:1904.06376). An instruction does 16 times as many of these as one for floats, at half as many a cycle at most.
+//! three of them, to the bit, and two are good for sixteen bits. Of the products of parts, those of the smallest are left out:
+//! of nine the six largest leave out less than rounding a float does (Henry, Tang and Heinecke, "Leveraging the bfloat16
+//! artificial intelligence datatype for higher-precision computations", arXiv:1904.06376).
 
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -10,10 +10,6 @@ use super::{Line, ROWS};
 use crate::arch::x86::LoadPanel;
 use crate::panels::PANEL;
 
-/// Parts of a float.
-pub(crate) const PARTS: usize = 3;
-/// Products of parts that are added up.
-pub(crate) const PRODUCTS: usize = 6;
 /// Numbers of a tile's row.
 pub(crate) const DEPTH: usize = 32;
 /// Rows that are multiplied at once, two tiles: a strip.
@@ -21,18 +17,37 @@ pub(crate) const STRIP: usize = 2 * ROWS;
 /// Panels that are multiplied at once, and their columns.
 pub(crate) const PANELS: usize = 2;
 pub(crate) const COLUMNS: usize = PANELS * PANEL;
-/// Lines of [`DEPTH`] numbers of a strip, `[PARTS][STRIP]`, or of two panels, `[PARTS][PANELS][DEPTH / 2]`.
-pub(crate) const STEP_LINES: usize = PARTS * STRIP;
 
-/// Lines that numbers of so many steps of depth take, in a strip or in two panels.
-pub(crate) fn lines(depth: usize) -> usize {
-    depth.div_ceil(DEPTH) * STEP_LINES
+/// Steps of [`DEPTH`] in a depth.
+pub(crate) const fn steps(depth: usize) -> usize {
+    depth.div_ceil(DEPTH)
+}
+
+/// Lines of a row of a strip in so many parts, `[steps][parts]`. An odd number, so that rows do not want the same few places of
+/// the first-level cache; and a row lies in a page or two, of which the processor knows few where it writes.
+pub(crate) const fn row_lines(parts: usize, depth: usize) -> usize {
+    steps(depth) * parts | 1
+}
+
+/// Lines of a step of two panels in so many parts, `[parts][PANELS][DEPTH / 2]`.
+pub(crate) const fn step_lines(parts: usize) -> usize {
+    parts * PANELS * DEPTH / 2
+}
+
+/// Lines of two panels.
+pub(crate) const fn panel_lines(parts: usize, depth: usize) -> usize {
+    steps(depth) * step_lines(parts)
+}
+
+/// Products of parts that are added up.
+pub(crate) const fn products(parts: usize) -> usize {
+    parts * (parts + 1) / 2
 }
 
 /// The parts of sixteen floats, each in the upper half of its lane: each the nearest to what is left.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn split(mut x: __m512) -> [__m512i; PARTS] {
+fn split<const PARTS: usize>(mut x: __m512) -> [__m512i; PARTS] {
     let half = _mm512_set1_epi32(0x8000);
     std::array::from_fn(|_| {
         let part = upper(_mm512_add_epi32(_mm512_castps_si512(x), half));
@@ -41,13 +56,15 @@ fn split(mut x: __m512) -> [__m512i; PARTS] {
     })
 }
 
-/// The same, each part the first bits of what is left: less work, and good enough for one of two factors, as what products of
-/// small parts leave out is then as often too much as too little. Lower halves are not nought.
+/// The same, each part but the last the first bits of what is left, which is less work. Lower halves are not nought.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn cut(mut x: __m512) -> [__m512i; PARTS] {
-    std::array::from_fn(|_| {
+fn cut<const PARTS: usize>(mut x: __m512) -> [__m512i; PARTS] {
+    std::array::from_fn(|part| {
         let bits = _mm512_castps_si512(x);
+        if part == PARTS - 1 {
+            return _mm512_add_epi32(bits, _mm512_set1_epi32(0x8000));
+        }
         x = _mm512_sub_ps(x, _mm512_castsi512_ps(upper(bits)));
         bits
     })
@@ -60,17 +77,16 @@ fn upper(bits: __m512i) -> __m512i {
     _mm512_and_si512(bits, _mm512_set1_epi32(0xffff_0000_u32 as i32))
 }
 
-/// Writes two times sixteen numbers of row `r` of a strip to the lines of their step.
+/// Writes two times sixteen numbers as a step of a row of a strip.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn write_step(lines: &mut [Line; STEP_LINES], r: usize, first: __m512, second: __m512) {
+fn write_step<const PARTS: usize>(lines: &mut [Line; PARTS], first: __m512, second: __m512) {
     // Odd words of one and of the other.
     let order: [u16; 32] = std::array::from_fn(|i| 2 * i as u16 + 1);
     // SAFETY: reads 64 bytes of `order`.
     let order = unsafe { _mm512_loadu_si512(order.as_ptr().cast()) };
-    let (first, second) = (cut(first), cut(second));
-    for part in 0..PARTS {
-        let line = &mut lines[part * STRIP + r];
+    let (first, second) = (cut::<PARTS>(first), cut::<PARTS>(second));
+    for (part, line) in lines.iter_mut().enumerate() {
         let packed = _mm512_permutex2var_epi16(first[part], order, second[part]);
         // SAFETY: a line has 64 bytes.
         unsafe { _mm512_store_si512(line.0.as_mut_ptr().cast(), packed) };
@@ -84,21 +100,21 @@ fn masks(count: usize) -> [u16; 2] {
     [mask as u16, (mask >> 16) as u16]
 }
 
-/// Writes `row` times `scale` as row `r` of a strip; what is left of the last step is nought.
+/// Writes `row` times `scale` as a row of a strip; what is left of the last step is nought.
 ///
 /// # Safety
 /// The CPU has AVX-512 F and BW.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(crate) unsafe fn split_row(row: &[f32], scale: f32, r: usize, strip: &mut [Line]) {
+pub(crate) unsafe fn split_row<const PARTS: usize>(row: &[f32], scale: f32, lines: &mut [Line]) {
     let scale = _mm512_set1_ps(scale);
-    for (numbers, lines) in row.chunks(DEPTH).zip(strip.as_chunks_mut().0) {
+    for (numbers, lines) in row.chunks(DEPTH).zip(lines.as_chunks_mut().0) {
         let [low, high] = masks(numbers.len());
         let at = numbers.as_ptr();
         // SAFETY: the masks leave out what is not in the chunk.
         let (first, second) = unsafe {
             (_mm512_maskz_loadu_ps(low, at), _mm512_maskz_loadu_ps(high, at.wrapping_add(PANEL)))
         };
-        write_step(lines, r, _mm512_mul_ps(first, scale), _mm512_mul_ps(second, scale));
+        write_step::<PARTS>(lines, _mm512_mul_ps(first, scale), _mm512_mul_ps(second, scale));
     }
 }
 
@@ -121,14 +137,20 @@ fn exp2(x: __m512) -> __m512 {
     _mm512_scalef_ps(p, n)
 }
 
-/// Writes `exp(x - largest)` of a step of row `r` to the strip's lines, and adds them to `sums`, place by place.
+/// e^x of a number of nought and below.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) fn exp(x: f32) -> f32 {
+    _mm512_cvtss_f32(exp2(_mm512_set1_ps(x * std::f32::consts::LOG2_E)))
+}
+
+/// Writes `exp(x - largest)` of a step as one of a row of a strip, and adds them to `sums`, place by place.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(crate) fn split_exp(
+pub(crate) fn split_exp<const PARTS: usize>(
     numbers: &[f32; DEPTH],
     largest: f32,
-    r: usize,
-    lines: &mut [Line; STEP_LINES],
+    lines: &mut [Line; PARTS],
     sums: &mut [f32; DEPTH],
 ) {
     let factor = _mm512_set1_ps(std::f32::consts::LOG2_E);
@@ -142,7 +164,7 @@ pub(crate) fn split_exp(
             weights
         }
     });
-    write_step(lines, r, first, second);
+    write_step(lines, first, second);
 }
 
 /// The sum of some numbers.
@@ -161,10 +183,10 @@ pub(crate) fn sum(numbers: &[f32; DEPTH]) -> f32 {
 pub(crate) fn largest(steps: &[[f32; DEPTH]]) -> f32 {
     let mut lanes = [_mm512_set1_ps(f32::NEG_INFINITY); 2];
     for numbers in steps {
-        let at = numbers.as_ptr();
-        // SAFETY: there are 32.
-        let (first, second) = unsafe { (_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(PANEL))) };
-        lanes = [_mm512_max_ps(lanes[0], first), _mm512_max_ps(lanes[1], second)];
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            // SAFETY: there are twice sixteen.
+            *lane = _mm512_max_ps(*lane, unsafe { _mm512_loadu_ps(numbers.as_ptr().add(i * PANEL)) });
+        }
     }
     _mm512_reduce_max_ps(_mm512_max_ps(lanes[0], lanes[1]))
 }
@@ -174,8 +196,11 @@ pub(crate) fn largest(steps: &[[f32; DEPTH]]) -> f32 {
 /// # Safety
 /// The CPU has AVX2, FMA, F16C, and AVX-512 F and BW.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw")]
-pub(crate) unsafe fn split_panel<T: LoadPanel>(panel: &[T], which: usize, lines: &mut [Line]) {
-    let steps = panel.chunks(DEPTH * PANEL).zip(lines.as_chunks_mut::<STEP_LINES>().0);
+pub(crate) unsafe fn split_panel<const PARTS: usize, T: LoadPanel>(
+    panel: &[T], which: usize,
+    lines: &mut [Line],
+) {
+    let steps = panel.chunks(DEPTH * PANEL).zip(lines.chunks_exact_mut(step_lines(PARTS)));
     for (rows, lines) in steps {
         for (pair, rows) in rows.chunks(2 * PANEL).enumerate() {
             // SAFETY: a chunk has one row or two of them.
@@ -185,10 +210,10 @@ pub(crate) unsafe fn split_panel<T: LoadPanel>(panel: &[T], which: usize, lines:
                 } else {
                     _mm512_setzero_ps()
                 };
-                (split(T::load_wide(rows.as_ptr())), split(odd))
+                (split::<PARTS>(T::load_wide(rows.as_ptr())), split::<PARTS>(odd))
             };
             for part in 0..PARTS {
-                let line = &mut lines[part * STRIP + which * (DEPTH / 2) + pair];
+                let line = &mut lines[(part * PANELS + which) * (DEPTH / 2) + pair];
                 let packed = _mm512_or_si512(_mm512_srli_epi32::<16>(even[part]), odd[part]);
                 // SAFETY: a line has 64 bytes.
                 unsafe { _mm512_store_si512(line.0.as_mut_ptr().cast(), packed) };
@@ -196,7 +221,7 @@ pub(crate) unsafe fn split_panel<T: LoadPanel>(panel: &[T], which: usize, lines:
         }
         for pair in rows.len().div_ceil(2 * PANEL)..DEPTH / 2 {
             for part in 0..PARTS {
-                lines[part * STRIP + which * (DEPTH / 2) + pair] = Line::ZERO;
+                lines[(part * PANELS + which) * (DEPTH / 2) + pair] = Line::ZERO;
             }
         }
     }
@@ -204,17 +229,30 @@ pub(crate) unsafe fn split_panel<T: LoadPanel>(panel: &[T], which: usize, lines:
 
 /// The four products of two tiles of rows with two of panels.
 macro_rules! products {
-    () => {
-        "tdpbf16ps tmm0, tmm4, tmm6\n tdpbf16ps tmm1, tmm4, tmm7\n tdpbf16ps tmm2, tmm5, tmm6\n tdpbf16ps tmm3, tmm5, tmm7"
+    (upper) => {
+        "tdpbf16ps tmm0, tmm4, tmm6\n tdpbf16ps tmm1, tmm4, tmm7"
+    };
+    (lower) => {
+        "tdpbf16ps tmm2, tmm5, tmm6\n tdpbf16ps tmm3, tmm5, tmm7"
     };
 }
 
-/// Loads part number `$part`, of rows or of panels, to two tiles.
-macro_rules! load_part {
-    ($first:literal, $second:literal, $from:literal, $part:literal) => {
+/// Loads a part of rows to two tiles.
+macro_rules! load_rows {
+    ($part:literal) => {
         concat!(
-            "tileloadd ", $first, ", [{", $from, "} + {line} + 2048 * ", $part, "]\n",
-            "tileloadd ", $second, ", [{", $from, "} + {line} + 2048 * ", $part, " + 1024]"
+            "tileloadd tmm4, [{upper} + {row} + 64 * ", $part, "]\n",
+            "tileloadd tmm5, [{lower} + {row} + 64 * ", $part, "]"
+        )
+    };
+}
+
+/// Loads a part of panels to two tiles.
+macro_rules! load_panels {
+    ($part:literal) => {
+        concat!(
+            "tileloadd tmm6, [{panels} + {line} + 2048 * ", $part, "]\n",
+            "tileloadd tmm7, [{panels} + {line} + 2048 * ", $part, " + 1024]"
         )
     };
 }
@@ -262,41 +300,55 @@ impl Product {
         product
     }
 
-    /// Adds the product of a step of both. `meanwhile` is called once for every four instructions on tiles: these take long, and
-    /// what is computed in vectors is for nothing, as long as it is little at a time.
+    /// Adds the product of a step of both: of a strip from its first row on, whose rows lie `row_lines` apart, and of panels
+    /// [`step_lines`]. `meanwhile` is called once for each of the [`products`] of parts, four instructions on tiles: these take
+    /// long, and what is computed in vectors costs nothing as long as it is little at a time.
     ///
     /// # Safety
     /// The product has begun and has not ended; `meanwhile` uses no tiles.
     #[inline(always)]
-    pub(crate) unsafe fn add_step(
+    pub(crate) unsafe fn add_step<const PARTS: usize>(
         &self,
-        strip: &[Line; STEP_LINES],
-        panels: &[Line; STEP_LINES],
+        strip: &[Line],
+        row_lines: usize,
+        panels: &[Line],
         mut meanwhile: impl FnMut(),
     ) {
+        const { assert!(PARTS == 2 || PARTS == 3) };
+        assert!(strip.len() >= (STRIP - 1) * row_lines + PARTS && panels.len() >= step_lines(PARTS));
         macro_rules! add {
             ($($line:expr),*) => {
                 // SAFETY: reads the lines, and changes tiles that are this product's.
                 unsafe {
                     asm!(
+                        "/* {upper} {lower} {row} {panels} {line} */",
                         $($line,)*
-                        products!(),
-                        strip = in(reg) strip,
-                        panels = in(reg) panels,
+                        products!(upper),
+                        upper = in(reg) strip.as_ptr(),
+                        lower = in(reg) strip[ROWS * row_lines..].as_ptr(),
+                        row = in(reg) row_lines * size_of::<Line>(),
+                        panels = in(reg) panels.as_ptr(),
                         line = in(reg) size_of::<Line>(),
                         options(nostack, preserves_flags, readonly),
                     );
+                    asm!(products!(lower), options(nostack, preserves_flags, readonly));
                 }
                 meanwhile();
             };
         }
-        // The smallest products come first; each has a part in common with the one before it.
-        add!(load_part!("tmm4", "tmm5", "strip", 2), load_part!("tmm6", "tmm7", "panels", 0));
-        add!("/* {panels} */", load_part!("tmm4", "tmm5", "strip", 1));
-        add!("/* {strip} */", load_part!("tmm6", "tmm7", "panels", 1));
-        add!("/* {panels} */", load_part!("tmm4", "tmm5", "strip", 0));
-        add!("/* {strip} */", load_part!("tmm6", "tmm7", "panels", 2));
-        add!("/* {strip} */", load_part!("tmm6", "tmm7", "panels", 0));
+        // The smallest products come first; each has a part in common with the one before it, whose tiles stay.
+        if PARTS == 3 {
+            add!(load_rows!(2), load_panels!(0));
+            add!(load_rows!(1));
+            add!(load_panels!(1));
+            add!(load_rows!(0));
+            add!(load_panels!(2));
+            add!(load_panels!(0));
+        } else {
+            add!(load_rows!(1), load_panels!(0));
+            add!(load_rows!(0));
+            add!(load_panels!(1));
+        }
     }
 
     /// Writes the sums.
