@@ -146,7 +146,7 @@ impl<T: Integer> Integers<T> {
 const BLOCK_BYTES: usize = 768 << 10;
 
 #[cfg(target_arch = "x86_64")]
-impl Integers<i8> {
+impl<T: bytes::Bytes> Integers<T> {
     /// [`Integers::apply`] by tiles of bytes, which are there where `Isa::Amx` is.
     pub(crate) fn apply_tiles(&self, a: Rows<'_>, out: Out<'_>, epilogue: &Epilogue<'_>) {
         thread_local! {
@@ -204,7 +204,7 @@ impl Integers<i8> {
                     // these rows of c are this task's alone.
                     unsafe {
                         bytes::pack_weights(panels, depth, weights);
-                        bytes::multiply(inputs, weights, size, to, scales);
+                        bytes::multiply::<T>(inputs, weights, size, to, scales);
                     }
                 }
             });
@@ -249,17 +249,22 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn tiles_of_bytes_give_the_same_bits_as_vectors() {
-        use crate::noise::floats;
-        if !Isa::available().contains(&Isa::Amx) {
-            return;
+        if Isa::available().contains(&Isa::Amx) {
+            same_bits::<i8>();
+            same_bits::<i16>();
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn same_bits<T: bytes::Bytes>() {
+        use crate::noise::floats;
         // Tiles that are not full either way, several blocks of rows, odd numbers of panels and rests of their last quad.
         for (rows, inputs, outputs) in
             [(1, 1, 1), (16, 64, 32), (17, 66, 33), (50, 62, 100), (97, 513, 40), (900, 1030, 16)]
         {
             let (x, w) = (floats(rows * inputs, 1), floats(outputs * inputs, 2));
             let (bias, before) = (floats(outputs, 3), floats(rows * outputs, 4));
-            let weights = Integers::<i8>::pack(outputs, inputs, |o, row| {
+            let weights = Integers::<T>::pack(outputs, inputs, |o, row| {
                 row.copy_from_slice(&w[o * inputs..(o + 1) * inputs]);
             });
             for epilogue in [Epilogue::bias_gelu(&bias), Epilogue::bias_add(&bias), Epilogue::default()] {

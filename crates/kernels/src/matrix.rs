@@ -163,6 +163,10 @@ impl Matrix {
             Storage::Int8(weights) if isa == Isa::Amx && rows >= LEAST_TILED_ROWS => {
                 weights.apply_tiles(a, out, epilogue);
             }
+            #[cfg(target_arch = "x86_64")]
+            Storage::Int16(weights) if isa == Isa::Amx && rows >= LEAST_TILED_ROWS => {
+                weights.apply_tiles(a, out, epilogue);
+            }
             Storage::Int8(weights) => weights.apply(isa, a, out, epilogue),
             Storage::Int16(weights) => weights.apply(isa, a, out, epilogue),
         }

@@ -7,7 +7,7 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::{Line, ROWS, Tiles};
-use crate::arch::{Scales, Target, avx512};
+use crate::arch::{Integer, Scales, Target, avx512};
 use crate::cpu::Isa;
 use crate::panels::PANEL;
 use crate::vectorize::vectorized;
@@ -21,12 +21,223 @@ pub(crate) const INPUT_LINES: usize = 2 * ROWS;
 
 /// Inputs that are added up in a lane: a tile of weights has a line for as many, `[PANEL][QUAD]`.
 const QUAD: usize = 4;
-/// Lines of weights that go with a tile of inputs.
-const WEIGHT_LINES: usize = PANELS * DEPTH / QUAD;
+/// Lines of a byte of a panel's weights that go with a tile of inputs.
+const PANEL_LINES: usize = DEPTH / QUAD;
 
-/// What four tiles hold: of the left panel the sums of upper bytes and of lower ones, and of the right panel the same.
+/// What tiles hold: of the left panel the sums of each of its [`Bytes::SUMS`], then those of the right panel.
 #[repr(C, align(64))]
-struct Sums([[[i32; PANEL]; ROWS]; 4]);
+pub(crate) struct Sums([[[i32; PANEL]; ROWS]; 6]);
+
+/// Weights of one byte or two.
+pub(crate) trait Bytes: Integer {
+    /// Bytes of a weight.
+    const BYTES: usize;
+    /// Sums of a panel, apart by what their products count.
+    const SUMS: usize;
+
+    /// Bytes of two rows of pairs, `[PANEL][2]` each: those of one row, and behind them those of the other; the upper ones, if
+    /// there are two, come first. Only so many of the weights are there.
+    ///
+    /// # Safety
+    /// They can be read; the CPU has AVX-512 F and BW.
+    unsafe fn load_bytes(pairs: &[Self]) -> [__m512i; 2];
+
+    /// Empties the tiles of sums.
+    ///
+    /// # Safety
+    /// There are [`Tiles`].
+    unsafe fn begin();
+
+    /// Adds the products of a tile's rows with two panels.
+    ///
+    /// # Safety
+    /// As above; `inputs` are readable at [`INPUT_LINES`], `weights` at [`weight_lines`].
+    unsafe fn add_step(inputs: *const Line, weights: *const Line);
+
+    /// Writes the sums.
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn end(sums: &mut Sums);
+
+    /// A row's sums of a panel, put together.
+    ///
+    /// # Safety
+    /// The CPU has AVX-512 F.
+    unsafe fn together(sums: [__m512i; 3]) -> __m512i;
+}
+
+/// Lines of weights, `[PANELS][bytes][PANEL_LINES]`, that go with a tile of inputs.
+const fn weight_lines<T: Bytes>() -> usize {
+    PANELS * T::BYTES * PANEL_LINES
+}
+
+impl Bytes for i8 {
+    const BYTES: usize = 1;
+    /// With upper bytes of inputs, and with lower ones.
+    const SUMS: usize = 2;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn load_bytes(pairs: &[i8]) -> [__m512i; 2] {
+        // SAFETY: the mask leaves out what is not there.
+        [unsafe { _mm512_maskz_loadu_epi8(u64::MAX >> (64 - pairs.len()), pairs.as_ptr()) }; 2]
+    }
+
+    #[inline]
+    unsafe fn begin() {
+        // SAFETY: changes tiles, which the caller grants.
+        unsafe {
+            asm!(
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
+                options(nostack, preserves_flags, nomem)
+            );
+        }
+    }
+
+    #[inline]
+    unsafe fn add_step(inputs: *const Line, weights: *const Line) {
+        // SAFETY: reads what the caller grants, and changes tiles.
+        unsafe {
+            asm!(
+                "tileloadd tmm4, [{inputs} + {line}]",
+                "tileloadd tmm6, [{weights} + {line}]",
+                "tdpbssd tmm0, tmm4, tmm6",
+                "tileloadd tmm5, [{inputs} + {line} + 1024]",
+                "tdpbusd tmm1, tmm5, tmm6",
+                "tileloadd tmm7, [{weights} + {line} + 1024]",
+                "tdpbssd tmm2, tmm4, tmm7",
+                "tdpbusd tmm3, tmm5, tmm7",
+                inputs = in(reg) inputs,
+                weights = in(reg) weights,
+                line = in(reg) size_of::<Line>(),
+                options(nostack, preserves_flags, readonly),
+            );
+        }
+    }
+
+    #[inline]
+    unsafe fn end(sums: &mut Sums) {
+        // SAFETY: writes four of the six.
+        unsafe {
+            asm!(
+                "tilestored [{sums} + {line}], tmm0",
+                "tilestored [{sums} + {line} + 1024], tmm1",
+                "tilestored [{sums} + {line} + 2048], tmm2",
+                "tilestored [{sums} + {line} + 3072], tmm3",
+                sums = in(reg) std::ptr::from_mut(sums),
+                line = in(reg) size_of::<Line>(),
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn together([upper, lower, _]: [__m512i; 3]) -> __m512i {
+        _mm512_add_epi32(_mm512_slli_epi32::<8>(upper), lower)
+    }
+}
+
+impl Bytes for i16 {
+    const BYTES: usize = 2;
+    /// Upper bytes with upper, upper with lower and lower with upper, lower with lower.
+    const SUMS: usize = 3;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn load_bytes(pairs: &[i16]) -> [__m512i; 2] {
+        let (first, second) = pairs.split_at(pairs.len().min(2 * PANEL));
+        // SAFETY: the masks leave out what is not there.
+        let words = [first, second].map(|words| unsafe {
+            let mask = u32::MAX.checked_shr(32 - words.len() as u32).unwrap_or(0);
+            _mm512_maskz_loadu_epi16(mask, words.as_ptr())
+        });
+        let bytes = |of: fn(__m512i) -> __m256i| {
+            let [first, second] = words.map(of);
+            _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second)
+        };
+        [
+            bytes(|words| _mm512_cvtepi16_epi8(_mm512_srli_epi16::<8>(words))),
+            bytes(|words| _mm512_cvtepi16_epi8(words)),
+        ]
+    }
+
+    #[inline]
+    unsafe fn begin() {
+        // SAFETY: changes tiles, which the caller grants.
+        unsafe {
+            asm!(
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
+                "tilezero tmm4",
+                "tilezero tmm5",
+                options(nostack, preserves_flags, nomem)
+            );
+        }
+    }
+
+    #[inline]
+    unsafe fn add_step(inputs: *const Line, weights: *const Line) {
+        // SAFETY: reads what the caller grants, and changes tiles.
+        unsafe {
+            asm!(
+                // Upper bytes of inputs, then lower ones; the weights go forth and back.
+                "tileloadd tmm6, [{inputs} + {line}]",
+                "tileloadd tmm7, [{weights} + {line}]",
+                "tdpbssd tmm0, tmm6, tmm7",
+                "tileloadd tmm7, [{weights} + {line} + 1024]",
+                "tdpbsud tmm1, tmm6, tmm7",
+                "tileloadd tmm7, [{weights} + {line} + 2048]",
+                "tdpbssd tmm3, tmm6, tmm7",
+                "tileloadd tmm7, [{weights} + {line} + 3072]",
+                "tdpbsud tmm4, tmm6, tmm7",
+                "tileloadd tmm6, [{inputs} + {line} + 1024]",
+                "tdpbuud tmm5, tmm6, tmm7",
+                "tileloadd tmm7, [{weights} + {line} + 2048]",
+                "tdpbusd tmm4, tmm6, tmm7",
+                "tileloadd tmm7, [{weights} + {line} + 1024]",
+                "tdpbuud tmm2, tmm6, tmm7",
+                "tileloadd tmm7, [{weights} + {line}]",
+                "tdpbusd tmm1, tmm6, tmm7",
+                inputs = in(reg) inputs,
+                weights = in(reg) weights,
+                line = in(reg) size_of::<Line>(),
+                options(nostack, preserves_flags, readonly),
+            );
+        }
+    }
+
+    #[inline]
+    unsafe fn end(sums: &mut Sums) {
+        // SAFETY: writes all six.
+        unsafe {
+            asm!(
+                "tilestored [{sums} + {line}], tmm0",
+                "tilestored [{sums} + {line} + 1024], tmm1",
+                "tilestored [{sums} + {line} + 2048], tmm2",
+                "tilestored [{sums} + {line} + 3072], tmm3",
+                "tilestored [{sums} + {line} + 4096], tmm4",
+                "tilestored [{sums} + {line} + 5120], tmm5",
+                sums = in(reg) std::ptr::from_mut(sums),
+                line = in(reg) size_of::<Line>(),
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn together([upper, middle, lower]: [__m512i; 3]) -> __m512i {
+        let two = _mm512_add_epi32(_mm512_slli_epi32::<8>(upper), middle);
+        _mm512_add_epi32(_mm512_slli_epi32::<8>(two), lower)
+    }
+}
 
 /// Splits a row's inputs, a multiple of [`DEPTH`], into bytes: row `r` of its tile's lines, `[steps of DEPTH][INPUT_LINES]`.
 pub(crate) fn split_row(row: &[i16], r: usize, lines: &mut [Line]) {
@@ -43,33 +254,35 @@ pub(crate) fn split_row(row: &[i16], r: usize, lines: &mut [Line]) {
     );
 }
 
-/// Writes up to [`PANELS`] panels, each `[depth / 2][PANEL][2]`, as tiles: `[steps of DEPTH][WEIGHT_LINES]`, the left panel's
-/// before the right one's.
+/// Writes up to [`PANELS`] panels, each `[depth / 2][PANEL][2]`, as tiles, [`weight_lines`] for each step of [`DEPTH`].
 ///
 /// # Safety
 /// The CPU has AVX-512 F and BW.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(crate) unsafe fn pack_weights(panels: &[i8], depth: usize, lines: &mut Vec<Line>) {
+pub(crate) unsafe fn pack_weights<T: Bytes>(panels: &[T], depth: usize, lines: &mut Vec<Line>) {
     // Words of two rows of sixteen pairs, `[2][PANEL]`, in the order of sixteen columns, `[PANEL][2]`; two a lane of 32 bits.
     let column = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     let second = _mm512_slli_epi32::<16>(_mm512_add_epi32(column, _mm512_set1_epi32(PANEL as i32)));
     let order = _mm512_or_si512(column, second);
     lines.clear();
-    lines.resize(depth.div_ceil(DEPTH) * WEIGHT_LINES, Line::ZERO);
+    lines.resize(depth.div_ceil(DEPTH) * weight_lines::<T>(), Line::ZERO);
     for (p, panel) in panels.chunks_exact(depth * PANEL).enumerate() {
         for (q, quad) in panel.chunks(QUAD * PANEL).enumerate() {
-            let lines_of_panel = WEIGHT_LINES / PANELS;
-            let line = q / lines_of_panel * WEIGHT_LINES + p * lines_of_panel + q % lines_of_panel;
-            let mask = u64::MAX >> (64 - quad.len());
-            // SAFETY: the mask leaves out what is not in the chunk; a line has 64 bytes.
-            unsafe {
-                let pairs = _mm512_maskz_loadu_epi8(mask, quad.as_ptr());
-                let columns = _mm512_permutexvar_epi16(order, pairs);
-                _mm512_storeu_si512(lines[line].0.as_mut_ptr().cast(), columns);
+            // SAFETY: the CPU has what it takes.
+            let bytes = unsafe { T::load_bytes(quad) };
+            for (b, bytes) in bytes.into_iter().enumerate().take(T::BYTES) {
+                let tile = (q / PANEL_LINES * PANELS + p) * T::BYTES + b;
+                let line = &mut lines[tile * PANEL_LINES + q % PANEL_LINES];
+                let columns = _mm512_permutexvar_epi16(order, bytes);
+                // SAFETY: a line has 64 bytes.
+                unsafe { _mm512_store_si512(line.0.as_mut_ptr().cast(), columns) };
             }
         }
     }
 }
+
+/// Rows of a tile that are finished between two steps: little enough for vectors not to keep tiles waiting.
+const ROWS_A_STEP: usize = 2;
 
 /// `c = epilogue(a b scaled)` of all rows that `inputs` has, `[tiles][steps of DEPTH][INPUT_LINES]`, and the panels that
 /// [`pack_weights`] made `weights` of; `size` is rows and columns of the product.
@@ -78,96 +291,53 @@ pub(crate) unsafe fn pack_weights(panels: &[i8], depth: usize, lines: &mut Vec<L
 /// See [`Target`], [`Scales`]: rows are those of the inputs (zeros fill the last tile), and there are up to [`PANELS`] panels of
 /// columns. No sum may exceed i32; `Isa::Amx` is there.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-pub(crate) unsafe fn multiply(
+pub(crate) unsafe fn multiply<T: Bytes>(
     inputs: &[Line],
     weights: &[Line],
     [rows, columns]: [usize; 2],
     to: Target,
     scales: Scales,
 ) {
-    let steps = weights.len() / WEIGHT_LINES;
+    let steps = weights.len() / weight_lines::<T>();
     if steps == 0 {
         return;
     }
     // A tile is finished while the next one is added up.
-    let mut sums = [const { Sums([[[0; PANEL]; ROWS]; 4]) }; 2];
+    let mut sums = [const { Sums([[[0; PANEL]; ROWS]; 6]) }; 2];
     // SAFETY: the contract; nothing that is called here uses tiles of its own.
     let _tiles = unsafe { Tiles::begin() };
     let mut tiles = inputs.chunks_exact(steps * INPUT_LINES);
     for i in 0..=tiles.len() {
-        // SAFETY: both have `steps` times what is read; rows and columns are those of the contract.
-        unsafe {
-            if let Some(inputs) = tiles.next() {
-                add_up(inputs.as_ptr(), weights.as_ptr(), steps, &mut sums[i % 2]);
+        let [even, odd] = &mut sums;
+        let (sums, last) = if i % 2 == 0 { (even, odd) } else { (odd, even) };
+        let first = i.saturating_sub(1) * ROWS;
+        let unfinished = if i == 0 { 0 } else { ROWS.min(rows - first) };
+        let mut finished = 0;
+        let mut finish_some = |end: usize| {
+            while finished < unfinished.min(end) {
+                let (row, count) = (first + finished, ROWS_A_STEP.min(unfinished - finished));
+                // SAFETY: these are rows of the product.
+                unsafe {
+                    with_rows!(count, [1], ROWS_A_STEP, COUNT => {
+                        finish_rows::<T, COUNT>(last, finished, columns, &to.at_row(row), scales.at_row(row));
+                    });
+                }
+                finished += count;
             }
-            if i > 0 {
-                let first = (i - 1) * ROWS;
-                let size = [ROWS.min(rows - first), columns];
-                finish_tile(&sums[(i - 1) % 2], size, to.at_row(first), scales.at_row(first));
+        };
+        if let Some(inputs) = tiles.next() {
+            // SAFETY: both have `steps` times what is read.
+            unsafe {
+                T::begin();
+                let steps = inputs.chunks_exact(INPUT_LINES).zip(weights.chunks_exact(weight_lines::<T>()));
+                for (step, (inputs, weights)) in steps.enumerate() {
+                    T::add_step(inputs.as_ptr(), weights.as_ptr());
+                    finish_some((step + 1) * ROWS_A_STEP);
+                }
+                T::end(sums);
             }
         }
-    }
-}
-
-/// Adds up the products of a tile's rows with two panels.
-///
-/// # Safety
-/// There are [`Tiles`]; `inputs` and `weights` are readable at [`INPUT_LINES`] and [`WEIGHT_LINES`]
-/// for each of `steps`, at least one.
-#[inline]
-unsafe fn add_up(inputs: *const Line, weights: *const Line, steps: usize, sums: &mut Sums) {
-    // SAFETY: reads what the caller grants, and writes the sums: four tiles of sixteen lines.
-    unsafe {
-        asm!(
-            "tilezero tmm0",
-            "tilezero tmm1",
-            "tilezero tmm2",
-            "tilezero tmm3",
-            "2:",
-            "tileloadd tmm4, [{inputs} + {line}]",
-            "tileloadd tmm6, [{weights} + {line}]",
-            "tdpbssd tmm0, tmm4, tmm6",
-            "tileloadd tmm5, [{inputs} + {line} + 1024]",
-            "tdpbusd tmm1, tmm5, tmm6",
-            "tileloadd tmm7, [{weights} + {line} + 1024]",
-            "tdpbssd tmm2, tmm4, tmm7",
-            "tdpbusd tmm3, tmm5, tmm7",
-            "add {inputs}, 2048",
-            "add {weights}, 2048",
-            "dec {steps}",
-            "jnz 2b",
-            "tilestored [{sums} + {line}], tmm0",
-            "tilestored [{sums} + {line} + 1024], tmm1",
-            "tilestored [{sums} + {line} + 2048], tmm2",
-            "tilestored [{sums} + {line} + 3072], tmm3",
-            inputs = inout(reg) inputs => _,
-            weights = inout(reg) weights => _,
-            steps = inout(reg) steps => _,
-            sums = in(reg) std::ptr::from_mut(sums),
-            line = in(reg) size_of::<Line>(),
-            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-            options(nostack),
-        );
-    }
-}
-
-/// Finishes a tile, of which so many rows and columns are wanted.
-///
-/// # Safety
-/// As [`multiply`].
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-unsafe fn finish_tile(sums: &Sums, [rows, columns]: [usize; 2], to: Target, scales: Scales) {
-    /// Rows that are finished at once.
-    const TOGETHER: usize = 4;
-    for first in (0..rows).step_by(TOGETHER) {
-        // SAFETY: passed on; these are rows of the product.
-        unsafe {
-            with_rows!(rows - first, [1 2 3], TOGETHER, COUNT => {
-                finish_rows::<COUNT>(sums, first, columns, &to.at_row(first), scales.at_row(first));
-            });
-        }
+        finish_some(ROWS);
     }
 }
 
@@ -177,7 +347,7 @@ unsafe fn finish_tile(sums: &Sums, [rows, columns]: [usize; 2], to: Target, scal
 /// As [`multiply`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-unsafe fn finish_rows<const COUNT: usize>(
+unsafe fn finish_rows<T: Bytes, const COUNT: usize>(
     sums: &Sums,
     first: usize,
     columns: usize,
@@ -192,11 +362,15 @@ unsafe fn finish_rows<const COUNT: usize>(
         let right = if both { _mm512_loadu_ps(scales.columns.add(PANEL)) } else { left };
         let scaled: [[__m512; PANELS]; COUNT] = std::array::from_fn(|r| {
             let row = _mm512_set1_ps(*scales.rows.add(r));
-            let sum = |tile: usize| _mm512_loadu_si512(sums.0[tile][first + r].as_ptr().cast());
-            let together = |upper, lower| _mm512_add_epi32(_mm512_slli_epi32::<8>(upper), lower);
+            let sum = |panel: usize| {
+                let load = |i: usize| {
+                    _mm512_load_si512(sums.0[panel * T::SUMS + i.min(T::SUMS - 1)][first + r].as_ptr().cast())
+                };
+                _mm512_cvtepi32_ps(T::together([load(0), load(1), load(2)]))
+            };
             [
-                _mm512_mul_ps(_mm512_cvtepi32_ps(together(sum(0), sum(1))), _mm512_mul_ps(row, left)),
-                _mm512_mul_ps(_mm512_cvtepi32_ps(together(sum(2), sum(3))), _mm512_mul_ps(row, right)),
+                _mm512_mul_ps(sum(0), _mm512_mul_ps(row, left)),
+                _mm512_mul_ps(sum(1), _mm512_mul_ps(row, right)),
             ]
         });
         if both {
