@@ -5,6 +5,9 @@
 //! into strips, and for each block of B of [`BLOCK_DEPTH`] by one panel, widened to f32 where needed, all strips pass: a
 //! strip stays in the first-level cache, the block in the second.
 
+#[cfg(target_arch = "x86_64")]
+mod tiled;
+
 use std::cell::RefCell;
 
 use half::f16;
@@ -150,8 +153,13 @@ pub(crate) fn gemm<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, 
     epilogue.check(out.columns);
     assert_eq!(panels.len(), panel_count(out.columns) * a.depth * PANEL, "panels do not fit the product");
     if a.rows <= FEW_ROWS {
-        few_rows(isa, a, panels, out, epilogue);
-    } else {
+        return few_rows(isa, a, panels, out, epilogue);
+    }
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Amx {
+        return tiled::multiply(&a, panels, out, epilogue);
+    }
+    {
         many_rows(isa, a, panels, out, epilogue);
     }
 }

@@ -150,6 +150,27 @@ pub(super) unsafe fn finish<const ROWS: usize, const PANELS: usize>(
     }
 }
 
+/// [`finish`] of rows that lie in memory, two panels side by side.
+///
+/// # Safety
+/// As [`finish`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(crate) unsafe fn finish_rows(to: &Target, columns: usize, rows: &[[f32; WIDE_TILE_PANELS * PANEL]]) {
+    for (r, row) in rows.iter().enumerate() {
+        let (at, to) = (row.as_ptr(), to.at_row(r));
+        // SAFETY: a row has twice sixteen numbers; the rest is passed on.
+        unsafe {
+            let (left, right) = (_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(PANEL)));
+            if columns > PANEL {
+                finish(&to, columns, &[[left, right]]);
+            } else {
+                finish(&to, columns, &[[left]]);
+            }
+        }
+    }
+}
+
 /// e^x as [`super::x86`] has it, in sixteen lanes, by the same operations.
 #[inline]
 #[target_feature(enable = "avx512f")]

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{AnyKeyValues, KeyValues, Queries, SCORES_ROW, Span};
 use crate::arch::amx::floats::{self, Product};
-use crate::arch::amx::{Line, Tiles};
+use crate::arch::amx::{Line, Spread, Tiles};
 use crate::gemm::Float;
 use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
@@ -189,12 +189,14 @@ impl Scratch {
                 strip: weighed,
                 sums: &mut rest[..states.len() * width],
                 largest: &mut self.largest[states.clone()],
-                totals: &mut self.totals[states],
+                totals: &mut self.totals[states.clone()],
                 total: [0.0; floats::DEPTH],
                 row: 0,
                 turn: 0,
-                products: usize::from(has_next) * products_of_keys + usize::from(has_last) * products_of_values,
-                due: 0,
+                spread: Spread::new(
+                    states.len() * (1 + block.padded() / KEYS_A_TURN),
+                    usize::from(has_next) * products_of_keys + usize::from(has_last) * products_of_values,
+                ),
             };
             if has_next {
                 let queries = &self.queries[stage * floats::STRIP * query_lines..];
@@ -246,10 +248,7 @@ struct Weighing<'a> {
     row: usize,
     /// What is next of the row: its largest score, or so many times [`KEYS_A_TURN`] keys.
     turn: usize,
-    /// Products of tiles that are done meanwhile.
-    products: usize,
-    /// Turns that should have been taken, times `products`.
-    due: usize,
+    spread: Spread,
 }
 
 impl Weighing<'_> {
@@ -257,9 +256,7 @@ impl Weighing<'_> {
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw")]
     fn go_on(&mut self) {
-        self.due += self.largest.len() * (1 + self.block.padded() / KEYS_A_TURN);
-        while self.due >= self.products {
-            self.due -= self.products;
+        for _ in 0..self.spread.due() {
             self.take_turn();
         }
     }

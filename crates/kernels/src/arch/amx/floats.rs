@@ -100,21 +100,25 @@ fn masks(count: usize) -> [u16; 2] {
     [mask as u16, (mask >> 16) as u16]
 }
 
-/// Writes `row` times `scale` as a row of a strip; what is left of the last step is nought.
+/// Writes up to [`DEPTH`] numbers times `scale` as a step of a row of a strip; what is left of the step is nought.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(crate) fn split_step<const PARTS: usize>(numbers: &[f32], scale: f32, lines: &mut [Line; PARTS]) {
+    let (scale, at, [low, high]) = (_mm512_set1_ps(scale), numbers.as_ptr(), masks(numbers.len()));
+    // SAFETY: the masks leave out what is not there.
+    let (first, second) =
+        unsafe { (_mm512_maskz_loadu_ps(low, at), _mm512_maskz_loadu_ps(high, at.wrapping_add(PANEL))) };
+    write_step(lines, _mm512_mul_ps(first, scale), _mm512_mul_ps(second, scale));
+}
+
+/// Writes `row` times `scale` as a row of a strip.
 ///
 /// # Safety
 /// The CPU has AVX-512 F and BW.
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(crate) unsafe fn split_row<const PARTS: usize>(row: &[f32], scale: f32, lines: &mut [Line]) {
-    let scale = _mm512_set1_ps(scale);
     for (numbers, lines) in row.chunks(DEPTH).zip(lines.as_chunks_mut().0) {
-        let [low, high] = masks(numbers.len());
-        let at = numbers.as_ptr();
-        // SAFETY: the masks leave out what is not in the chunk.
-        let (first, second) = unsafe {
-            (_mm512_maskz_loadu_ps(low, at), _mm512_maskz_loadu_ps(high, at.wrapping_add(PANEL)))
-        };
-        write_step::<PARTS>(lines, _mm512_mul_ps(first, scale), _mm512_mul_ps(second, scale));
+        split_step::<PARTS>(numbers, scale, lines);
     }
 }
 

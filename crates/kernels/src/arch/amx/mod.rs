@@ -58,3 +58,30 @@ impl Drop for Tiles {
         unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) };
     }
 }
+
+/// Work in vectors that is spread evenly over what tiles do meanwhile.
+#[derive(Clone, Copy)]
+pub(crate) struct Spread {
+    items: usize,
+    turns: usize,
+    sum: usize,
+}
+
+impl Spread {
+    /// So many items over so many turns.
+    pub(crate) fn new(items: usize, turns: usize) -> Self {
+        Self { items, turns, sum: 0 }
+    }
+
+    /// How many items are due this turn.
+    #[inline]
+    pub(crate) fn due(&mut self) -> usize {
+        let mut due = 0;
+        self.sum += self.items;
+        while self.sum >= self.turns {
+            self.sum -= self.turns;
+            due += 1;
+        }
+        due
+    }
+}

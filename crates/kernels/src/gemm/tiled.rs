@@ -1,0 +1,254 @@
+//! Many rows by tiles of brain floats: a task splits its panels once and passes all of its rows by them, a strip at a time.
+
+use std::cell::RefCell;
+
+use super::{Float, Out, Rows};
+use crate::arch::amx::floats::{self, Product};
+use crate::arch::amx::{Line, Spread, Tiles};
+use crate::arch::{Target, avx512, panel_count};
+use crate::matrix::Epilogue;
+use crate::panels::PANEL;
+use crate::pool::{self, SharedMut};
+
+/// Parts of a number: all of it.
+const PARTS: usize = 3;
+/// Depth of a block: the product is read and written once for each.
+const BLOCK_DEPTH: usize = 1024;
+/// Bytes of split panels that a task takes at most: they stay in the second-level cache while all its strips pass.
+const SHARE_BYTES: usize = 768 << 10;
+/// Rows of a product that are finished at a time: little enough for vectors not to keep tiles waiting.
+const ROWS_A_TURN: usize = 2;
+
+#[derive(Default)]
+struct Scratch {
+    /// Of each pair of a task's panels.
+    panels: Vec<Line>,
+    /// The strip that is multiplied, and the next one.
+    strips: [Vec<Line>; 2],
+}
+
+/// The product of a strip with two panels.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Sums([[f32; floats::COLUMNS]; floats::STRIP]);
+
+/// [`super::gemm`] of operands that fit, where `Isa::Amx` is.
+pub(super) fn multiply<T: Float>(a: &Rows<'_>, panels: &[T], out: Out<'_>, epilogue: &Epilogue<'_>) {
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
+    }
+    let count = panel_count(out.columns);
+    let (groups, strips) = (count.div_ceil(floats::PANELS), a.rows.div_ceil(floats::STRIP));
+    // As many panels as fit, and several tasks for each thread.
+    let group_bytes = floats::panel_lines(PARTS, a.depth.min(BLOCK_DEPTH)) * size_of::<Line>();
+    let shares = groups.div_ceil((SHARE_BYTES / group_bytes).max(1));
+    let share = groups.div_ceil(shares);
+    let ranges = (4 * pool::threads()).div_ceil(shares).min(strips.div_ceil(4));
+    let range = strips.div_ceil(ranges);
+    let (columns, stride) = (out.columns, out.stride);
+    let c = SharedMut::new(out.data);
+    pool::run(shares * ranges, |task| {
+        let rows = task / shares * range * floats::STRIP..((task / shares + 1) * range * floats::STRIP).min(a.rows);
+        let my_groups = task % shares * share..((task % shares + 1) * share).min(groups);
+        SCRATCH.with_borrow_mut(|scratch| {
+            for first_k in (0..a.depth).step_by(BLOCK_DEPTH) {
+                let depth = BLOCK_DEPTH.min(a.depth - first_k);
+                // Each block adds to those before; bias and GELU come with the last one.
+                let last = first_k + depth == a.depth;
+                let block_epilogue = Epilogue {
+                    add: epilogue.add || first_k > 0,
+                    bias: epilogue.bias.filter(|_| last),
+                    gelu: last && epilogue.gelu,
+                };
+                let group_lines = floats::panel_lines(PARTS, depth);
+                scratch.panels.resize(my_groups.len() * group_lines, Line::ZERO);
+                for p in my_groups.start * floats::PANELS..(my_groups.end * floats::PANELS).min(count) {
+                    let lines = &mut scratch.panels[(p / floats::PANELS - my_groups.start) * group_lines..][..group_lines];
+                    let panel = &panels[(p * a.depth + first_k) * PANEL..][..depth * PANEL];
+                    // SAFETY: `Isa::Amx` is there.
+                    unsafe { T::split_panel::<PARTS>(panel, p % floats::PANELS, lines) };
+                }
+                let block = Block { a, first_k, depth, rows: rows.clone() };
+                let target = |row: usize, group: usize| {
+                    let column = group * floats::COLUMNS;
+                    let columns = floats::COLUMNS.min(columns - column);
+                    (block_epilogue.target(c.as_mut_ptr(), stride, row, column), columns)
+                };
+                // SAFETY: `Isa::Amx` is there, and targets are as `Target` wants them: out, bias and columns were checked, and
+                // these columns of these rows are this task's alone.
+                unsafe { block.multiply(scratch, my_groups.clone(), target) };
+            }
+        });
+    });
+}
+
+/// Rows of the left operand, and a part of their depth.
+struct Block<'a> {
+    a: &'a Rows<'a>,
+    first_k: usize,
+    depth: usize,
+    rows: std::ops::Range<usize>,
+}
+
+impl Block<'_> {
+    /// Multiplies all rows with all panels of the scratch. While tiles multiply, vectors finish the product before and split the
+    /// strip behind.
+    ///
+    /// # Safety
+    /// `target` gives where the product of a strip from a row on with a pair of panels goes and how many columns it has; see
+    /// [`Target`]. `Isa::Amx` is there.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn multiply(
+        &self,
+        scratch: &mut Scratch,
+        groups: std::ops::Range<usize>,
+        target: impl Fn(usize, usize) -> (Target, usize),
+    ) {
+        let (group_lines, row_lines) = (floats::panel_lines(PARTS, self.depth), floats::row_lines(PARTS, self.depth));
+        let products = floats::steps(self.depth) * floats::products(PARTS);
+        let Scratch { panels, strips: [strip, next] } = scratch;
+        for lines in [&mut *strip, &mut *next] {
+            lines.resize(floats::STRIP * row_lines, Line::ZERO);
+        }
+        let mut sums = [Sums([[0.0; floats::COLUMNS]; floats::STRIP]); 2];
+        let (mut strip, mut next) = (strip, next);
+        Splitting::new(self, self.rows.start, next, products).finish();
+        // SAFETY: the contract; nothing that is called from here has tiles of its own.
+        let _tiles = unsafe { Tiles::begin() };
+        let mut finishing = Finishing::new(target(self.rows.start, groups.start), 0, products);
+        let mut which = 0;
+        for row in self.rows.clone().step_by(floats::STRIP) {
+            (strip, next) = (next, strip);
+            let mut splitting = Splitting::new(self, row + floats::STRIP, next, products * groups.len());
+            for (group, panels) in groups.clone().zip(panels.chunks_exact(group_lines)) {
+                let [even, odd] = &mut sums;
+                let (sums, before) = if which == 0 { (even, odd) } else { (odd, even) };
+                which = 1 - which;
+                // SAFETY: there are tiles, and nothing else uses them; `finishing` is of the product before.
+                unsafe {
+                    let product = Product::begin(sums.0.as_mut_ptr().cast(), floats::COLUMNS, false);
+                    for (step, panels) in panels.chunks_exact(floats::step_lines(PARTS)).enumerate() {
+                        product.add_step::<PARTS>(&strip[step * PARTS..], row_lines, panels, || {
+                            finishing.go_on(before);
+                            splitting.go_on();
+                        });
+                    }
+                    product.end();
+                    finishing.finish(before);
+                }
+                let rows = floats::STRIP.min(self.rows.end - row);
+                finishing = Finishing::new(target(row, group), rows, products);
+            }
+            splitting.finish();
+        }
+        // SAFETY: as above.
+        unsafe { finishing.finish(&sums[1 - which]) };
+    }
+}
+
+/// A product on its way to where it goes.
+struct Finishing {
+    to: Target,
+    rows: usize,
+    columns: usize,
+    /// Rows that are done.
+    done: usize,
+    spread: Spread,
+}
+
+impl Finishing {
+    fn new((to, columns): (Target, usize), rows: usize, products: usize) -> Self {
+        Self { to, rows, columns, done: 0, spread: Spread::new(rows.div_ceil(ROWS_A_TURN), products) }
+    }
+
+    /// Does what is to be done beside one product.
+    ///
+    /// # Safety
+    /// See [`Target`]; the CPU has AVX-512 F.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn go_on(&mut self, sums: &Sums) {
+        for _ in 0..self.spread.due() {
+            // SAFETY: passed on.
+            unsafe { self.take_turn(sums) };
+        }
+    }
+
+    /// Does what is left.
+    ///
+    /// # Safety
+    /// As above.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn finish(&mut self, sums: &Sums) {
+        while self.done < self.rows {
+            // SAFETY: passed on.
+            unsafe { self.take_turn(sums) };
+        }
+    }
+
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn take_turn(&mut self, sums: &Sums) {
+        let rows = &sums.0[self.done..self.rows.min(self.done + ROWS_A_TURN)];
+        // SAFETY: these are rows of the product, which the caller grants.
+        unsafe { avx512::finish_rows(&self.to.at_row(self.done), self.columns, rows) };
+        self.done += ROWS_A_TURN;
+    }
+}
+
+/// A strip on its way to parts.
+struct Splitting<'a> {
+    block: &'a Block<'a>,
+    first_row: usize,
+    lines: &'a mut [Line],
+    /// What is next: a step of a row, of so many.
+    row: usize,
+    step: usize,
+    rows: usize,
+    spread: Spread,
+}
+
+impl<'a> Splitting<'a> {
+    fn new(block: &'a Block<'a>, first_row: usize, lines: &'a mut [Line], products: usize) -> Self {
+        let rows = block.rows.end.saturating_sub(first_row).min(floats::STRIP);
+        let spread = Spread::new(rows * floats::steps(block.depth), products);
+        Self { block, first_row, lines, row: 0, step: 0, rows, spread }
+    }
+
+    /// Does what is to be done beside one product.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn go_on(&mut self) {
+        for _ in 0..self.spread.due() {
+            self.take_turn();
+        }
+    }
+
+    /// Does what is left.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn finish(mut self) {
+        while self.row < self.rows {
+            self.take_turn();
+        }
+    }
+
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn take_turn(&mut self) {
+        if self.row == self.rows {
+            return;
+        }
+        let Block { a, first_k, depth, .. } = self.block;
+        let k = self.step * floats::DEPTH;
+        let at = (self.first_row + self.row) * a.stride + first_k + k;
+        let numbers = &a.data[at..at + floats::DEPTH.min(depth - k)];
+        let line = self.row * floats::row_lines(PARTS, *depth) + self.step * PARTS;
+        if let Some(lines) = self.lines[line..].first_chunk_mut::<PARTS>() {
+            floats::split_step(numbers, 1.0, lines);
+        }
+        self.step += 1;
+        if self.step == floats::steps(*depth) {
+            (self.row, self.step) = (self.row + 1, 0);
+        }
+    }
+}
