@@ -76,7 +76,7 @@ pub(crate) mod sealed {
         /// # Safety
         /// `Isa::Amx` is there.
         #[cfg(target_arch = "x86_64")]
-        unsafe fn split_panel<const PARTS: usize>(panel: &[Self], which: usize, lines: &mut [Line]);
+        unsafe fn split_panel(panel: &[Self], which: usize, lines: &mut [Line]);
 
         /// The panels in f32: themselves, or widened into `scratch`.
         fn widened<'a>(isa: Isa, panels: Panels<'a, Self>, scratch: &'a mut Vec<f32>) -> Panels<'a, f32>;
@@ -98,9 +98,9 @@ pub(crate) mod sealed {
         }
 
         #[cfg(target_arch = "x86_64")]
-        unsafe fn split_panel<const PARTS: usize>(panel: &[f32], which: usize, lines: &mut [Line]) {
+        unsafe fn split_panel(panel: &[f32], which: usize, lines: &mut [Line]) {
             // SAFETY: passed on.
-            unsafe { floats::split_panel::<PARTS, _>(panel, which, lines) }
+            unsafe { floats::split_panel(panel, which, lines) }
         }
 
         fn widened<'a>(_: Isa, panels: Panels<'a, f32>, _: &'a mut Vec<f32>) -> Panels<'a, f32> {
@@ -115,9 +115,9 @@ pub(crate) mod sealed {
         }
 
         #[cfg(target_arch = "x86_64")]
-        unsafe fn split_panel<const PARTS: usize>(panel: &[f16], which: usize, lines: &mut [Line]) {
+        unsafe fn split_panel(panel: &[f16], which: usize, lines: &mut [Line]) {
             // SAFETY: passed on.
-            unsafe { floats::split_panel::<PARTS, _>(panel, which, lines) }
+            unsafe { floats::split_panel(panel, which, lines) }
         }
 
         fn widened<'a>(isa: Isa, panels: Panels<'a, f16>, scratch: &'a mut Vec<f32>) -> Panels<'a, f32> {

@@ -4,25 +4,17 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::{AnyKeyValues, KeyValues, Queries, SCORES_ROW, Span};
-use crate::arch::amx::floats::{self, Product};
-use crate::arch::amx::{Line, Spread, Tiles};
+use crate::arch::amx::{Line, Spread, Tiles, floats};
 use crate::gemm::Float;
 use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
 
 /// From so many rows of queries on it pays to split keys and values.
 pub(super) const LEAST_ROWS: usize = 48;
-/// Rows of a task at most: with 64 numbers a head, 300 KB of queries and 200 KB of sums in the second-level cache.
+/// Rows of a task at most: with 64 numbers a head, 350 KB of queries and 200 KB of sums in the second-level cache.
 const TASK_ROWS: usize = 24 * floats::STRIP;
-/// Parts of queries and keys: errors of scores weigh most.
-const SCORE_PARTS: usize = 3;
-/// Parts of weights and values.
-const VALUE_PARTS: usize = 3;
 /// Keys of a block: with 64 numbers a head, their parts and those of the values take 200 KB.
 const BLOCK_KEYS: usize = SCORES_ROW - PANEL;
-
-/// Keys whose scores become weights between products of tiles.
-const KEYS_A_TURN: usize = floats::DEPTH;
 
 /// A block of keys.
 struct Block {
@@ -35,20 +27,13 @@ struct Block {
     bias: f32,
 }
 
-impl Block {
-    /// Keys with those that fill the last turn.
-    fn padded(&self) -> usize {
-        self.keys.next_multiple_of(KEYS_A_TURN)
-    }
-}
-
 #[derive(Default)]
 struct Scratch {
-    /// Of each strip.
+    /// Rows of queries, whole strips.
     queries: Vec<Line>,
-    /// Of each pair of panels of the block's keys.
+    /// Pairs of panels of the block's keys.
     keys: Vec<Line>,
-    /// Of each pair of panels of the block's values.
+    /// Pairs of panels of the block's values.
     values: Vec<Line>,
     /// Of even strips and of odd ones.
     strips: [Strip; 2],
@@ -69,8 +54,14 @@ struct Strip {
     weights: Vec<Line>,
 }
 
-/// [`super::attend_spans`] of queries and an output that fit, where `Isa::Amx` is.
-pub(super) fn attend(q: Queries<'_>, scale: f32, spans: &[Span<'_>], shape: [usize; 2], out: &SharedMut<f32>) {
+/// [`super::attend_spans`] of queries and an output that fit, where `Isa::Amx` is; `shape` is heads and numbers a head.
+pub(super) fn attend(
+    q: Queries<'_>,
+    scale: f32,
+    spans: &[Span<'_>],
+    shape: [usize; 2],
+    out: &SharedMut<f32>,
+) {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
     }
@@ -83,7 +74,8 @@ pub(super) fn attend(q: Queries<'_>, scale: f32, spans: &[Span<'_>], shape: [usi
         let (head, first) = (task / blocks, task % blocks * task_rows);
         let rows = first..(first + task_rows).min(q.rows);
         SCRATCH.with_borrow_mut(|scratch| {
-            scratch.begin(&q, rows.clone(), head * dim..(head + 1) * dim, scale);
+            // SAFETY: where AMX is, AVX-512 is.
+            unsafe { scratch.begin(&q, rows.clone(), head * dim..(head + 1) * dim, scale) };
             for span in spans {
                 match span.kv {
                     AnyKeyValues::F32(kv) => scratch.fold_span(kv, head, rows.len(), span),
@@ -103,14 +95,16 @@ pub(super) fn attend(q: Queries<'_>, scale: f32, spans: &[Span<'_>], shape: [usi
 
 impl Scratch {
     /// Splits rows of queries, of which a head has the columns `part`, times `scale`.
+    #[target_feature(enable = "avx512f,avx512bw")]
     fn begin(&mut self, q: &Queries<'_>, rows: Range<usize>, part: Range<usize>, scale: f32) {
-        let row_lines = floats::row_lines(SCORE_PARTS, part.len());
+        let row_lines = floats::row_lines(part.len());
         let padded = rows.len().next_multiple_of(floats::STRIP);
         self.queries.resize(padded * row_lines, Line::ZERO);
         for (row, lines) in rows.zip(self.queries.chunks_exact_mut(row_lines)) {
             let row = &q.data[row * q.stride..][part.clone()];
-            // SAFETY: where AMX is, AVX-512 is.
-            unsafe { floats::split_row::<SCORE_PARTS>(row, scale, lines) };
+            for (numbers, lines) in row.chunks(floats::DEPTH).zip(lines.as_chunks_mut().0) {
+                floats::split_step(numbers, scale, lines);
+            }
         }
         for strip in &mut self.strips {
             strip.scores.resize(floats::STRIP * SCORES_ROW, 0.0);
@@ -129,105 +123,85 @@ impl Scratch {
         // Keys lie in panels; those of the first panel that are not wanted are weighed with nothing.
         let begin = if start < end { start - start % PANEL } else { end };
         for first in (begin..end).step_by(BLOCK_KEYS) {
-            let keys = BLOCK_KEYS.min(end - first);
-            self.split_block(kv, head, first, keys);
-            let block =
-                Block { dim: kv.head_dim, keys, unwanted: start.saturating_sub(first), bias: (span.count as f32).ln() };
-            // SAFETY: where AMX is, AVX-512 is.
-            unsafe { self.fold_block(&block, rows) };
+            let block = Block {
+                dim: kv.head_dim,
+                keys: BLOCK_KEYS.min(end - first),
+                unwanted: start.saturating_sub(first),
+                bias: (span.count as f32).ln(),
+            };
+            self.split_block(kv, head, first, block.keys);
+            // SAFETY: `Isa::Amx` is there, and nothing that is called from there has tiles of its own.
+            unsafe { self.fold_block(&block, rows, &mut Tiles::begin()) };
         }
     }
 
     /// Splits the keys and values at `first..first + keys` of a head.
     fn split_block<T: Float>(&mut self, kv: &KeyValues<T>, head: usize, first: usize, keys: usize) {
         let dim = kv.head_dim;
-        let (key_lines, value_lines) = (floats::panel_lines(SCORE_PARTS, dim), floats::panel_lines(VALUE_PARTS, keys));
-        self.keys.resize(keys.div_ceil(floats::COLUMNS) * key_lines, Line::ZERO);
-        let panels = kv.keys_of(head)[first * dim..].chunks(dim * PANEL).take(keys.div_ceil(PANEL));
-        for (p, panel) in panels.enumerate() {
-            let lines = &mut self.keys[p / floats::PANELS * key_lines..][..key_lines];
-            // SAFETY: where AMX is, these are.
-            unsafe { T::split_panel::<SCORE_PARTS>(panel, p % floats::PANELS, lines) };
-        }
-        self.values.resize(dim.div_ceil(floats::COLUMNS) * value_lines, Line::ZERO);
-        for (p, panel) in kv.values_of(head).chunks(kv.positions * PANEL).enumerate() {
-            let lines = &mut self.values[p / floats::PANELS * value_lines..][..value_lines];
-            // SAFETY: as above.
-            unsafe { T::split_panel::<VALUE_PARTS>(&panel[first * PANEL..][..keys * PANEL], p % floats::PANELS, lines) };
-        }
+        let split = |lines: &mut Vec<Line>,
+                     [columns, depth]: [usize; 2],
+                     panel: &dyn Fn(usize) -> usize,
+                     from: &[T]| {
+            let pair_lines = floats::pair_lines(depth);
+            lines.resize(columns.div_ceil(floats::COLUMNS) * pair_lines, Line::ZERO);
+            for p in 0..columns.div_ceil(PANEL) {
+                let lines = &mut lines[p / floats::PANELS * pair_lines..][..pair_lines];
+                // SAFETY: `Isa::Amx` is there.
+                unsafe { T::split_panel(&from[panel(p)..][..depth * PANEL], p % floats::PANELS, lines) };
+            }
+        };
+        split(&mut self.keys, [keys, dim], &|p| (first + p * PANEL) * dim, kv.keys_of(head));
+        split(&mut self.values, [dim, keys], &|p| (p * kv.positions + first) * PANEL, kv.values_of(head));
     }
 
     /// Folds the block of keys and values into the sums of all strips. While scores of a strip become weights, in vectors, tiles
     /// multiply: queries of the strip behind it with keys, and weights of the one before it with values.
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn fold_block(&mut self, block: &Block, rows: usize) {
-        let strips = rows.div_ceil(floats::STRIP);
-        let [key_groups, value_groups] = [block.keys, block.dim].map(|columns| columns.div_ceil(floats::COLUMNS));
-        let [key_lines, value_lines] = [(SCORE_PARTS, block.dim), (VALUE_PARTS, block.keys)].map(|(p, depth)| floats::panel_lines(p, depth));
-        let [query_lines, weight_lines] =
-            [(SCORE_PARTS, block.dim), (VALUE_PARTS, block.padded())].map(|(p, depth)| floats::row_lines(p, depth));
-        let [key_step, value_step] = [SCORE_PARTS, VALUE_PARTS].map(floats::step_lines);
-        let width = value_groups * floats::COLUMNS;
-        let products_of_keys = key_groups * key_lines / key_step * floats::products(SCORE_PARTS);
-        let products_of_values = value_groups * value_lines / value_step * floats::products(VALUE_PARTS);
+    fn fold_block(&mut self, block: &Block, rows: usize, tiles: &mut Tiles) {
+        let &Block { dim, keys, .. } = block;
+        let (key_lines, value_lines) = (floats::pair_lines(dim), floats::pair_lines(keys));
+        let (query_lines, weight_lines) = (floats::row_lines(dim), floats::row_lines(keys));
+        let width = dim.next_multiple_of(floats::COLUMNS);
         for strip in &mut self.strips {
             strip.weights.resize(floats::STRIP * weight_lines, Line::ZERO);
         }
-        // SAFETY: `Isa::Amx` is there, and nothing that is called from here has tiles of its own.
-        let _tiles = unsafe { Tiles::begin() };
+        let strips = rows.div_ceil(floats::STRIP);
         for stage in 0..strips + 2 {
+            let scored = (stage < strips).then_some(stage * floats::STRIP);
+            let weighed = stage.saturating_sub(1) * floats::STRIP;
+            let weighed =
+                weighed..if stage == 0 { 0 } else { rows.min(weighed + floats::STRIP).max(weighed) };
+            let summed = stage.checked_sub(2).map(|strip| strip * floats::STRIP);
             let [even, odd] = &mut self.strips;
-            let (other, weighed) = if stage % 2 == 0 { (even, odd) } else { (odd, even) };
-            let first = stage.saturating_sub(1) * floats::STRIP;
-            let end = if stage == 0 { 0 } else { rows.min(first + floats::STRIP) };
-            let states = first.min(end)..end;
-            let (done, rest) = self.sums.split_at_mut(first * width);
-            let has_next = stage < strips;
-            let has_last = stage >= 2;
+            let (other, strip) = if stage % 2 == 0 { (even, odd) } else { (odd, even) };
+            let (sums_before, sums) = self.sums.split_at_mut(weighed.start * width);
+            let products = scored.map_or(0, |_| self.keys.len()) + summed.map_or(0, |_| self.values.len());
             let mut weighing = Weighing {
                 block,
-                strip: weighed,
-                sums: &mut rest[..states.len() * width],
-                largest: &mut self.largest[states.clone()],
-                totals: &mut self.totals[states.clone()],
+                strip,
+                sums: &mut sums[..weighed.len() * width],
+                largest: &mut self.largest[weighed.clone()],
+                totals: &mut self.totals[weighed.clone()],
                 total: [0.0; floats::DEPTH],
                 row: 0,
                 turn: 0,
                 spread: Spread::new(
-                    states.len() * (1 + block.padded() / KEYS_A_TURN),
-                    usize::from(has_next) * products_of_keys + usize::from(has_last) * products_of_values,
+                    weighed.len() * (1 + floats::steps(keys)),
+                    products / floats::STEP_LINES * floats::PRODUCTS,
                 ),
             };
-            if has_next {
-                let queries = &self.queries[stage * floats::STRIP * query_lines..];
-                for (group, keys) in self.keys.chunks_exact(key_lines).enumerate() {
-                    let scores = &mut other.scores[group * floats::COLUMNS..];
-                    assert!(scores.len() >= (floats::STRIP - 1) * SCORES_ROW + floats::COLUMNS);
-                    // SAFETY: there are tiles, and room for the scores as just seen; weighing uses no tiles.
-                    unsafe {
-                        let product = Product::begin(scores.as_mut_ptr(), SCORES_ROW, false);
-                        for (step, keys) in keys.chunks_exact(key_step).enumerate() {
-                            let queries = &queries[step * SCORE_PARTS..];
-                            product.add_step::<SCORE_PARTS>(queries, query_lines, keys, || weighing.go_on());
-                        }
-                        product.end();
-                    }
+            if let Some(first) = scored {
+                let queries = (&self.queries[first * query_lines..], query_lines);
+                for (pair, keys) in self.keys.chunks_exact(key_lines).enumerate() {
+                    let scores = (&mut other.scores[pair * floats::COLUMNS..], SCORES_ROW);
+                    floats::multiply(tiles, queries, keys, scores, false, || weighing.go_on());
                 }
             }
-            if has_last {
-                let last = done.len() - floats::STRIP * width;
-                for (group, values) in self.values.chunks_exact(value_lines).enumerate() {
-                    let sums = &mut done[last + group * floats::COLUMNS..];
-                    assert!(sums.len() >= (floats::STRIP - 1) * width + floats::COLUMNS);
-                    // SAFETY: as above, of the sums.
-                    unsafe {
-                        let product = Product::begin(sums.as_mut_ptr(), width, true);
-                        for (step, values) in values.chunks_exact(value_step).enumerate() {
-                            let weights = &other.weights[step * VALUE_PARTS..];
-                            product.add_step::<VALUE_PARTS>(weights, weight_lines, values, || weighing.go_on());
-                        }
-                        product.end();
-                    }
+            if let Some(first) = summed {
+                let weights = (other.weights.as_slice(), weight_lines);
+                for (pair, values) in self.values.chunks_exact(value_lines).enumerate() {
+                    let sums = (&mut sums_before[first * width + pair * floats::COLUMNS..], width);
+                    floats::multiply(tiles, weights, values, sums, true, || weighing.go_on());
                 }
             }
             weighing.finish();
@@ -246,13 +220,13 @@ struct Weighing<'a> {
     /// The weights of the row that is being done, place by place.
     total: [f32; floats::DEPTH],
     row: usize,
-    /// What is next of the row: its largest score, or so many times [`KEYS_A_TURN`] keys.
+    /// What is next of the row: its largest score, or a step of its keys, counted from one.
     turn: usize,
     spread: Spread,
 }
 
 impl Weighing<'_> {
-    /// Does what is to be done beside one product, so that the work is spread evenly.
+    /// Does what is due beside a product of tiles.
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw")]
     fn go_on(&mut self) {
@@ -274,19 +248,13 @@ impl Weighing<'_> {
     fn take_turn(&mut self) {
         if self.turn == 0 {
             self.begin_row();
-            self.turn = 1;
-            return;
+        } else {
+            self.weigh_step(self.turn - 1);
         }
-        let (r, padded) = (self.row, self.block.padded());
-        let scores = self.strip.scores[r * SCORES_ROW..].as_chunks().0;
-        let row_lines = floats::row_lines(VALUE_PARTS, padded);
-        let lines = self.strip.weights[r * row_lines..].as_chunks_mut().0;
-        let largest = self.largest[r] - self.block.bias;
-        floats::split_exp::<VALUE_PARTS>(&scores[self.turn - 1], largest, &mut lines[self.turn - 1], &mut self.total);
         self.turn += 1;
-        if self.turn > padded / KEYS_A_TURN {
-            self.totals[r] += floats::sum(&self.total);
-            (self.row, self.turn) = (r + 1, 0);
+        if self.turn > floats::steps(self.block.keys) {
+            self.totals[self.row] += floats::sum(&self.total);
+            (self.row, self.turn) = (self.row + 1, 0);
         }
     }
 
@@ -295,7 +263,7 @@ impl Weighing<'_> {
     #[target_feature(enable = "avx512f,avx512bw")]
     fn begin_row(&mut self) {
         let (r, width) = (self.row, self.sums.len() / self.largest.len());
-        let row = &mut self.strip.scores[r * SCORES_ROW..][..self.block.padded()];
+        let row = &mut self.strip.scores[r * SCORES_ROW..][..self.block.keys.next_multiple_of(floats::DEPTH)];
         row[..self.block.unwanted].fill(f32::NEG_INFINITY);
         row[self.block.keys..].fill(f32::NEG_INFINITY);
         let before = self.largest[r];
@@ -306,5 +274,15 @@ impl Weighing<'_> {
         self.totals[r] *= kept;
         self.sums[r * width..][..width].iter_mut().for_each(|sum| *sum *= kept);
         self.total.fill(0.0);
+    }
+
+    /// A step of a row's scores becomes weights.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn weigh_step(&mut self, step: usize) {
+        let (r, row_lines) = (self.row, floats::row_lines(self.block.keys));
+        let scores = &self.strip.scores[r * SCORES_ROW..].as_chunks().0[step];
+        let lines = &mut self.strip.weights[r * row_lines..].as_chunks_mut().0[step];
+        floats::split_exp(scores, self.largest[r] - self.block.bias, lines, &mut self.total);
     }
 }

@@ -3,17 +3,15 @@
 use std::cell::RefCell;
 
 use super::{Float, Out, Rows};
-use crate::arch::amx::floats::{self, Product};
+use crate::arch::amx::floats;
 use crate::arch::amx::{Line, Spread, Tiles};
 use crate::arch::{Target, avx512, panel_count};
 use crate::matrix::Epilogue;
 use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
 
-/// Parts of a number: all of it.
-const PARTS: usize = 3;
 /// Depth of a block: the product is read and written once for each.
-const BLOCK_DEPTH: usize = 1024;
+const BLOCK_DEPTH: usize = 512;
 /// Bytes of split panels that a task takes at most: they stay in the second-level cache while all its strips pass.
 const SHARE_BYTES: usize = 768 << 10;
 /// Rows of a product that are finished at a time: little enough for vectors not to keep tiles waiting.
@@ -40,15 +38,19 @@ pub(super) fn multiply<T: Float>(a: &Rows<'_>, panels: &[T], out: Out<'_>, epilo
     let count = panel_count(out.columns);
     let (groups, strips) = (count.div_ceil(floats::PANELS), a.rows.div_ceil(floats::STRIP));
     // As many panels as fit, and several tasks for each thread.
-    let group_bytes = floats::panel_lines(PARTS, a.depth.min(BLOCK_DEPTH)) * size_of::<Line>();
+    let group_bytes = floats::pair_lines(a.depth.min(BLOCK_DEPTH)) * size_of::<Line>();
     let shares = groups.div_ceil((SHARE_BYTES / group_bytes).max(1));
+    let shares = if strips < 16 { shares.max(4 * pool::threads()).min(groups) } else { shares };
     let share = groups.div_ceil(shares);
+    let shares = groups.div_ceil(share);
     let ranges = (4 * pool::threads()).div_ceil(shares).min(strips.div_ceil(4));
     let range = strips.div_ceil(ranges);
+    let ranges = strips.div_ceil(range);
     let (columns, stride) = (out.columns, out.stride);
     let c = SharedMut::new(out.data);
     pool::run(shares * ranges, |task| {
-        let rows = task / shares * range * floats::STRIP..((task / shares + 1) * range * floats::STRIP).min(a.rows);
+        let rows =
+            task / shares * range * floats::STRIP..((task / shares + 1) * range * floats::STRIP).min(a.rows);
         let my_groups = task % shares * share..((task % shares + 1) * share).min(groups);
         SCRATCH.with_borrow_mut(|scratch| {
             for first_k in (0..a.depth).step_by(BLOCK_DEPTH) {
@@ -60,13 +62,14 @@ pub(super) fn multiply<T: Float>(a: &Rows<'_>, panels: &[T], out: Out<'_>, epilo
                     bias: epilogue.bias.filter(|_| last),
                     gelu: last && epilogue.gelu,
                 };
-                let group_lines = floats::panel_lines(PARTS, depth);
+                let group_lines = floats::pair_lines(depth);
                 scratch.panels.resize(my_groups.len() * group_lines, Line::ZERO);
                 for p in my_groups.start * floats::PANELS..(my_groups.end * floats::PANELS).min(count) {
-                    let lines = &mut scratch.panels[(p / floats::PANELS - my_groups.start) * group_lines..][..group_lines];
+                    let lines = &mut scratch.panels[(p / floats::PANELS - my_groups.start) * group_lines..]
+                        [..group_lines];
                     let panel = &panels[(p * a.depth + first_k) * PANEL..][..depth * PANEL];
                     // SAFETY: `Isa::Amx` is there.
-                    unsafe { T::split_panel::<PARTS>(panel, p % floats::PANELS, lines) };
+                    unsafe { T::split_panel(panel, p % floats::PANELS, lines) };
                 }
                 let block = Block { a, first_k, depth, rows: rows.clone() };
                 let target = |row: usize, group: usize| {
@@ -104,8 +107,8 @@ impl Block<'_> {
         groups: std::ops::Range<usize>,
         target: impl Fn(usize, usize) -> (Target, usize),
     ) {
-        let (group_lines, row_lines) = (floats::panel_lines(PARTS, self.depth), floats::row_lines(PARTS, self.depth));
-        let products = floats::steps(self.depth) * floats::products(PARTS);
+        let (group_lines, row_lines) = (floats::pair_lines(self.depth), floats::row_lines(self.depth));
+        let products = floats::steps(self.depth) * floats::PRODUCTS;
         let Scratch { panels, strips: [strip, next] } = scratch;
         for lines in [&mut *strip, &mut *next] {
             lines.resize(floats::STRIP * row_lines, Line::ZERO);
@@ -114,7 +117,7 @@ impl Block<'_> {
         let (mut strip, mut next) = (strip, next);
         Splitting::new(self, self.rows.start, next, products).finish();
         // SAFETY: the contract; nothing that is called from here has tiles of its own.
-        let _tiles = unsafe { Tiles::begin() };
+        let mut tiles = unsafe { Tiles::begin() };
         let mut finishing = Finishing::new(target(self.rows.start, groups.start), 0, products);
         let mut which = 0;
         for row in self.rows.clone().step_by(floats::STRIP) {
@@ -124,24 +127,26 @@ impl Block<'_> {
                 let [even, odd] = &mut sums;
                 let (sums, before) = if which == 0 { (even, odd) } else { (odd, even) };
                 which = 1 - which;
-                // SAFETY: there are tiles, and nothing else uses them; `finishing` is of the product before.
-                unsafe {
-                    let product = Product::begin(sums.0.as_mut_ptr().cast(), floats::COLUMNS, false);
-                    for (step, panels) in panels.chunks_exact(floats::step_lines(PARTS)).enumerate() {
-                        product.add_step::<PARTS>(&strip[step * PARTS..], row_lines, panels, || {
-                            finishing.go_on(before);
-                            splitting.go_on();
-                        });
-                    }
-                    product.end();
-                    finishing.finish(before);
-                }
+                floats::multiply(
+                    &mut tiles,
+                    (strip, row_lines),
+                    panels,
+                    (sums.0.as_flattened_mut(), floats::COLUMNS),
+                    false,
+                    || {
+                        // SAFETY: the contract.
+                        unsafe { finishing.go_on(before) };
+                        splitting.go_on();
+                    },
+                );
+                // SAFETY: the contract.
+                unsafe { finishing.finish(before) };
                 let rows = floats::STRIP.min(self.rows.end - row);
                 finishing = Finishing::new(target(row, group), rows, products);
             }
             splitting.finish();
         }
-        // SAFETY: as above.
+        // SAFETY: the contract.
         unsafe { finishing.finish(&sums[1 - which]) };
     }
 }
@@ -242,13 +247,49 @@ impl<'a> Splitting<'a> {
         let k = self.step * floats::DEPTH;
         let at = (self.first_row + self.row) * a.stride + first_k + k;
         let numbers = &a.data[at..at + floats::DEPTH.min(depth - k)];
-        let line = self.row * floats::row_lines(PARTS, *depth) + self.step * PARTS;
-        if let Some(lines) = self.lines[line..].first_chunk_mut::<PARTS>() {
+        let line = self.row * floats::row_lines(*depth) + self.step * floats::PARTS;
+        if let Some(lines) = self.lines[line..].first_chunk_mut() {
             floats::split_step(numbers, 1.0, lines);
         }
         self.step += 1;
         if self.step == floats::steps(*depth) {
             (self.row, self.step) = (self.row + 1, 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cpu::Isa;
+    use crate::gemm::{Out, Rows, gemm};
+    use crate::matrix::Epilogue;
+    use crate::noise::floats;
+    use crate::panels::{self, PANEL};
+
+    #[test]
+    fn parts_of_floats_are_as_exact_as_floats() {
+        if !Isa::available().contains(&Isa::Amx) {
+            return;
+        }
+        // Depths on both sides of a step and of a block.
+        for (rows, depth, columns) in [(65, 31, 16), (97, 33, 40), (300, 515, 70), (200, 1100, 33)] {
+            let (x, w) = (floats(rows * depth, 1), floats(columns * depth, 2));
+            let mut data = vec![0.0; columns.div_ceil(PANEL) * depth * PANEL];
+            (0..columns)
+                .for_each(|c| panels::set_column(&mut data, depth, c, &w[c * depth..(c + 1) * depth]));
+            let error = |isa: Isa| {
+                let mut c = vec![0.0; rows * columns];
+                let a = Rows { data: &x, rows, depth, stride: depth };
+                gemm(isa, a, &data, Out { data: &mut c, columns, stride: columns }, &Epilogue::default());
+                let squares = c.iter().enumerate().map(|(i, got)| {
+                    let (x, w) = (&x[i / columns * depth..][..depth], &w[i % columns * depth..][..depth]);
+                    let want: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
+                    (f64::from(*got) - want).powi(2)
+                });
+                (squares.sum::<f64>() / c.len() as f64).sqrt()
+            };
+            let (tiles, vectors) = (error(Isa::Amx), error(Isa::Avx512Vnni));
+            assert!(tiles < 1.5 * vectors, "{rows}x{depth}x{columns}: {tiles:e}, in vectors {vectors:e}");
         }
     }
 }

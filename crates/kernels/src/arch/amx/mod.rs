@@ -1,8 +1,8 @@
 //! Products by tiles, where the CPU has AMX (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter
 //! 18): an instruction multiplies sixteen rows with sixteen columns, 64 bytes of each.
 //!
-//! In assembly, as the standard library's intrinsics for tiles are not stable. Between blocks of assembly nothing stays in
-//! tiles, only their shape.
+//! In assembly, as the standard library's intrinsics for tiles are not stable. What is in tiles stays there from one block of
+//! assembly to the next: the compiler, which is not told of tiles, has nothing of its own in them.
 
 pub(crate) mod bytes;
 pub(crate) mod floats;
@@ -15,7 +15,7 @@ pub(crate) const ROWS: usize = 16;
 /// A row of a tile.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(crate) struct Line([u8; 64]);
+pub struct Line([u8; 64]);
 
 impl Line {
     pub(crate) const ZERO: Line = Line([0; 64]);
@@ -47,7 +47,9 @@ impl Tiles {
     /// `Isa::Amx` is there, and the thread has no other `Tiles`.
     pub(crate) unsafe fn begin() -> Self {
         // SAFETY: reads the shape and nothing else.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPE, options(nostack, preserves_flags, readonly)) };
+        unsafe {
+            asm!("ldtilecfg [{}]", in(reg) &raw const SHAPE, options(nostack, preserves_flags, readonly));
+        };
         Self(())
     }
 }
