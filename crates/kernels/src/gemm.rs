@@ -15,7 +15,7 @@ use half::f16;
 use crate::arch::{self, TILE_ROWS, Tile, panel_count};
 use crate::cpu::Isa;
 use crate::matrix::Epilogue;
-use crate::panels::PANEL;
+use crate::panels::{self, PANEL};
 use crate::pool::{self, SharedMut};
 
 use sealed::Panels;
@@ -278,28 +278,10 @@ fn pack_strips(a: &Rows<'_>, first: usize, rows: usize, tile_rows: usize, strips
         let filled = tile_rows.min(rows - s * tile_rows);
         let fours = filled / 4 * 4;
         for r in (0..fours).step_by(4) {
-            pack_four_rows([row(r), row(r + 1), row(r + 2), row(r + 3)], &mut strip[r..], tile_rows);
+            panels::interleave_four([row(r), row(r + 1), row(r + 2), row(r + 3)], &mut strip[r..], tile_rows);
         }
         for r in fours..filled {
             strip[r..].iter_mut().step_by(tile_rows).zip(row(r)).for_each(|(to, from)| *to = *from);
         }
-    }
-}
-
-/// Writes the four numbers of each step of `rows` side by side, those of the next step `step` numbers further on. Squares of
-/// four by four are transposed in registers.
-fn pack_four_rows(rows: [&[f32]; 4], to: &mut [f32], step: usize) {
-    let fours = rows.map(|row| row.as_chunks::<4>());
-    let squares = fours.map(|(squares, _)| squares);
-    for (i, square) in squares[0].iter().enumerate() {
-        let square = [square, &squares[1][i], &squares[2][i], &squares[3][i]];
-        let to = &mut to[4 * i * step..];
-        for k in 0..4 {
-            to[k * step..][..4].copy_from_slice(&square.map(|row| row[k]));
-        }
-    }
-    let done = 4 * squares[0].len();
-    for k in done..rows[0].len() {
-        to[k * step..][..4].copy_from_slice(&rows.map(|row| row[k]));
     }
 }

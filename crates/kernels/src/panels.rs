@@ -1,6 +1,7 @@
 //! Packed operands: panels of sixteen columns.
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 /// Columns of a panel: two AVX2 registers of f32.
 pub const PANEL: usize = 16;
@@ -9,6 +10,8 @@ pub const PANEL: usize = 16;
 pub trait Element: Copy + Default + Send + Sync {
     /// Rounded from f32.
     fn from_f32(value: f32) -> Self;
+    /// The same of many; the slices are equally long.
+    fn from_f32s(values: &[f32], to: &mut [Self]);
     /// Widened to f32.
     fn to_f32(self) -> f32;
 }
@@ -16,6 +19,9 @@ pub trait Element: Copy + Default + Send + Sync {
 impl Element for f32 {
     fn from_f32(value: f32) -> Self {
         value
+    }
+    fn from_f32s(values: &[f32], to: &mut [Self]) {
+        to.copy_from_slice(values);
     }
     fn to_f32(self) -> f32 {
         self
@@ -25,6 +31,9 @@ impl Element for f32 {
 impl Element for f16 {
     fn from_f32(value: f32) -> Self {
         f16::from_f32(value)
+    }
+    fn from_f32s(values: &[f32], to: &mut [Self]) {
+        to.convert_from_f32_slice(values);
     }
     fn to_f32(self) -> f32 {
         f16::to_f32(self)
@@ -36,6 +45,24 @@ pub(crate) fn set_column<T: Element>(panels: &mut [T], depth: usize, column: usi
     let first = column / PANEL * depth * PANEL + column % PANEL;
     for (to, &from) in panels[first..].iter_mut().step_by(PANEL).zip(&values[..depth]) {
         *to = T::from_f32(from);
+    }
+}
+
+/// Writes the four numbers of each step of `rows` side by side, those of the next step `step` numbers further on. Squares of
+/// four by four are transposed in registers.
+pub(crate) fn interleave_four(rows: [&[f32]; 4], to: &mut [f32], step: usize) {
+    let fours = rows.map(|row| row.as_chunks::<4>());
+    let squares = fours.map(|(squares, _)| squares);
+    for (i, square) in squares[0].iter().enumerate() {
+        let square = [square, &squares[1][i], &squares[2][i], &squares[3][i]];
+        let to = &mut to[4 * i * step..];
+        for k in 0..4 {
+            to[k * step..][..4].copy_from_slice(&square.map(|row| row[k]));
+        }
+    }
+    let done = 4 * squares[0].len();
+    for k in done..rows[0].len() {
+        to[k * step..][..4].copy_from_slice(&rows.map(|row| row[k]));
     }
 }
 

@@ -32,9 +32,21 @@ impl<T: Float> KeyValues<T> {
         let mut packed_keys = vec![T::default(); heads * key_size];
         let mut packed_values = vec![T::default(); heads * value_size];
         pool::for_each_chunk(&mut packed_keys, key_size, |head, packed| {
-            for position in 0..positions {
-                let key = &keys[position * stride + head * head_dim..][..head_dim];
-                panels::set_column(packed, head_dim, position, key);
+            let key = |position: usize| &keys[position * stride + head * head_dim..][..head_dim];
+            let mut wide = vec![0.0; head_dim * PANEL];
+            for (panel, packed) in packed.chunks_exact_mut(head_dim * PANEL).enumerate() {
+                let first = panel * PANEL;
+                let filled = PANEL.min(positions - first);
+                let fours = filled / 4 * 4;
+                for i in (0..fours).step_by(4) {
+                    let four = [first + i, first + i + 1, first + i + 2, first + i + 3].map(key);
+                    panels::interleave_four(four, &mut wide[i..], PANEL);
+                }
+                for i in fours..filled {
+                    panels::set_column(&mut wide, head_dim, i, key(first + i));
+                }
+                wide.chunks_exact_mut(PANEL).for_each(|row| row[filled..].fill(0.0));
+                T::from_f32s(&wide, packed);
             }
         });
         pool::for_each_chunk(&mut packed_values, value_size, |head, packed| {
@@ -42,9 +54,7 @@ impl<T: Float> KeyValues<T> {
                 let value = &values[position * stride + head * head_dim..][..head_dim];
                 for (panel, part) in value.chunks(PANEL).enumerate() {
                     let at = (panel * positions + position) * PANEL;
-                    for (to, &from) in packed[at..].iter_mut().zip(part) {
-                        *to = T::from_f32(from);
-                    }
+                    T::from_f32s(part, &mut packed[at..at + part.len()]);
                 }
             }
         });
