@@ -227,13 +227,7 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
             for group in my_panels.clone().step_by(BLOCK_PANELS) {
                 for first_k in (0..a.depth).step_by(BLOCK_DEPTH) {
                     let depth = BLOCK_DEPTH.min(a.depth - first_k);
-                    // Each block adds to those before; bias and GELU come with the last one.
-                    let last = first_k + depth == a.depth;
-                    let block_epilogue = Epilogue {
-                        add: epilogue.add || first_k > 0,
-                        bias: epilogue.bias.filter(|_| last),
-                        gelu: last && epilogue.gelu,
-                    };
+                    let block_epilogue = epilogue.of_block(first_k == 0, first_k + depth == a.depth);
                     let group = group..(group + BLOCK_PANELS).min(my_panels.end);
                     for p in group.clone().step_by(tile_columns / PANEL) {
                         let side_by_side = (tile_columns / PANEL).min(group.end - p);

@@ -1,6 +1,8 @@
 //! Weights rounded to integers, and the product with inputs that are rounded as well.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+#[cfg(target_arch = "x86_64")]
+use std::sync::{Mutex, PoisonError};
 
 #[cfg(target_arch = "x86_64")]
 use crate::arch::amx::{self, Line, bytes};
@@ -145,6 +147,10 @@ impl<T: Integer> Integers<T> {
 #[cfg(target_arch = "x86_64")]
 const BLOCK_BYTES: usize = 768 << 10;
 
+/// Split inputs of the product before: several megabytes, which splinter the heap if each product has its own.
+#[cfg(target_arch = "x86_64")]
+static SPARE: Mutex<Vec<Line>> = Mutex::new(Vec::new());
+
 #[cfg(target_arch = "x86_64")]
 impl<T: bytes::Bytes> Integers<T> {
     /// [`Integers::apply`] by tiles of bytes, which are there where `Isa::Amx` is.
@@ -157,7 +163,9 @@ impl<T: bytes::Bytes> Integers<T> {
         let count = panel_count(out.columns);
         let tiles = a.rows.div_ceil(amx::ROWS);
         let lines_a_tile = steps * bytes::INPUT_LINES;
-        let mut inputs = vec![Line::ZERO; tiles * lines_a_tile];
+        // What is there from before is overwritten, or lies in rows that the last tile does not have.
+        let mut inputs = std::mem::take(&mut *SPARE.lock().unwrap_or_else(PoisonError::into_inner));
+        inputs.resize(tiles * lines_a_tile, Line::ZERO);
         let mut row_scales = vec![0.0_f32; tiles * amx::ROWS];
         let shared_scales = SharedMut::new(&mut row_scales);
         pool::for_each_chunk(&mut inputs, lines_a_tile, |tile, lines| {
@@ -209,6 +217,7 @@ impl<T: bytes::Bytes> Integers<T> {
                 }
             });
         });
+        *SPARE.lock().unwrap_or_else(PoisonError::into_inner) = inputs;
     }
 }
 

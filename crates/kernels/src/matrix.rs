@@ -70,6 +70,11 @@ impl<'a> Epilogue<'a> {
         Self { bias: Some(bias), gelu: false, add: true }
     }
 
+    /// That of a block of the depth: each adds to those before; bias and GELU come with the last one.
+    pub(crate) fn of_block(&self, first: bool, last: bool) -> Self {
+        Self { add: self.add || !first, bias: self.bias.filter(|_| last), gelu: last && self.gelu }
+    }
+
     pub(crate) fn check(&self, columns: usize) {
         assert!(self.bias.is_none_or(|b| b.len() >= columns), "bias is too short");
     }

@@ -55,13 +55,7 @@ pub(super) fn multiply<T: Float>(a: &Rows<'_>, panels: &[T], out: Out<'_>, epilo
         SCRATCH.with_borrow_mut(|scratch| {
             for first_k in (0..a.depth).step_by(BLOCK_DEPTH) {
                 let depth = BLOCK_DEPTH.min(a.depth - first_k);
-                // Each block adds to those before; bias and GELU come with the last one.
-                let last = first_k + depth == a.depth;
-                let block_epilogue = Epilogue {
-                    add: epilogue.add || first_k > 0,
-                    bias: epilogue.bias.filter(|_| last),
-                    gelu: last && epilogue.gelu,
-                };
+                let block_epilogue = epilogue.of_block(first_k == 0, first_k + depth == a.depth);
                 let group_lines = floats::pair_lines(depth);
                 scratch.panels.resize(my_groups.len() * group_lines, Line::ZERO);
                 for p in my_groups.start * floats::PANELS..(my_groups.end * floats::PANELS).min(count) {

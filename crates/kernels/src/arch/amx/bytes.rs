@@ -28,6 +28,18 @@ const PANEL_LINES: usize = DEPTH / QUAD;
 #[repr(C, align(64))]
 pub(crate) struct Sums([[[i32; PANEL]; ROWS]; 6]);
 
+/// Writes tiles as the sums of their numbers, which the caller must have.
+macro_rules! store_tiles {
+    ($sums:expr, $($tile:literal)*) => {
+        asm!(
+            $(concat!("tilestored [{sums} + {line} + 1024 * ", $tile, "], tmm", $tile),)*
+            sums = in(reg) std::ptr::from_mut($sums),
+            line = in(reg) size_of::<Line>(),
+            options(nostack, preserves_flags),
+        )
+    };
+}
+
 /// Weights of one byte or two.
 pub(crate) trait Bytes: Integer {
     /// Bytes of a weight.
@@ -87,15 +99,7 @@ impl Bytes for i8 {
     #[inline]
     unsafe fn begin() {
         // SAFETY: changes tiles, which the caller grants.
-        unsafe {
-            asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
-                options(nostack, preserves_flags, nomem)
-            );
-        }
+        unsafe { zero_tiles!(0 1 2 3) };
     }
 
     #[inline]
@@ -122,17 +126,7 @@ impl Bytes for i8 {
     #[inline]
     unsafe fn end(sums: &mut Sums) {
         // SAFETY: writes four of the six.
-        unsafe {
-            asm!(
-                "tilestored [{sums} + {line}], tmm0",
-                "tilestored [{sums} + {line} + 1024], tmm1",
-                "tilestored [{sums} + {line} + 2048], tmm2",
-                "tilestored [{sums} + {line} + 3072], tmm3",
-                sums = in(reg) std::ptr::from_mut(sums),
-                line = in(reg) size_of::<Line>(),
-                options(nostack, preserves_flags),
-            );
-        }
+        unsafe { store_tiles!(sums, 0 1 2 3) };
     }
 
     #[inline]
@@ -169,17 +163,7 @@ impl Bytes for i16 {
     #[inline]
     unsafe fn begin() {
         // SAFETY: changes tiles, which the caller grants.
-        unsafe {
-            asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
-                "tilezero tmm4",
-                "tilezero tmm5",
-                options(nostack, preserves_flags, nomem)
-            );
-        }
+        unsafe { zero_tiles!(0 1 2 3 4 5) };
     }
 
     #[inline]
@@ -216,19 +200,7 @@ impl Bytes for i16 {
     #[inline]
     unsafe fn end(sums: &mut Sums) {
         // SAFETY: writes all six.
-        unsafe {
-            asm!(
-                "tilestored [{sums} + {line}], tmm0",
-                "tilestored [{sums} + {line} + 1024], tmm1",
-                "tilestored [{sums} + {line} + 2048], tmm2",
-                "tilestored [{sums} + {line} + 3072], tmm3",
-                "tilestored [{sums} + {line} + 4096], tmm4",
-                "tilestored [{sums} + {line} + 5120], tmm5",
-                sums = in(reg) std::ptr::from_mut(sums),
-                line = in(reg) size_of::<Line>(),
-                options(nostack, preserves_flags),
-            );
-        }
+        unsafe { store_tiles!(sums, 0 1 2 3 4 5) };
     }
 
     #[inline]

@@ -270,15 +270,7 @@ pub(crate) fn multiply(
         }
     } else {
         // SAFETY: changes tiles, which there are.
-        unsafe {
-            asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
-                options(nostack, preserves_flags, nomem),
-            );
-        }
+        unsafe { zero_tiles!(0 1 2 3) };
     }
     for (i, step) in steps.iter().enumerate() {
         let strip = &strip[i * PARTS..];

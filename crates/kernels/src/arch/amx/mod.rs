@@ -4,6 +4,13 @@
 //! In assembly, as the standard library's intrinsics for tiles are not stable. What is in tiles stays there from one block of
 //! assembly to the next: the compiler, which is not told of tiles, has nothing of its own in them.
 
+/// Empties tiles, which the caller must have.
+macro_rules! zero_tiles {
+    ($($tile:literal)*) => {
+        std::arch::asm!($(concat!("tilezero tmm", $tile),)* options(nostack, preserves_flags, nomem))
+    };
+}
+
 pub(crate) mod bytes;
 pub(crate) mod floats;
 
