@@ -14,31 +14,25 @@ use mynah_models::whisper::Compute;
 use mynah_models::{CancelFlag, Control, Task, Transcript};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::batches::Batches;
 use crate::catalogue::{Ability, Catalogue, Entry, Registered, Voice};
-use crate::instances::Instances;
-use crate::job::{Paced, Told};
-use crate::loaded::Loaded;
-use crate::queue::{Place, Queue, Size};
-use crate::records::Records;
-use crate::request_memory::RequestMemory;
-use crate::speech::Cache;
+use crate::jobs;
+use crate::jobs::request_memory::RequestMemory;
+use crate::jobs::speech_cache::Cache;
+use crate::jobs::transcription::{Paced, Told};
+use crate::lifecycle::instances::Instances;
+use crate::lifecycle::model_cache::Loaded;
+use crate::scheduler::admission::{Place, Queue, Size};
+use crate::scheduler::batching::{ClientId, Windows};
+use crate::scheduler::compute::Turnstile;
+use crate::scheduler::stats::Batches;
+use crate::state_store::Records;
 use crate::store::Store;
 use crate::synthesizer::load_synthesizer;
 use crate::transcriber::load_whisper;
-use crate::turnstile::Turnstile;
-use crate::windows::{ClientId, Windows};
 use crate::{
     Error, Job, JobEvent, LoadProgress, LoadSynthesizer, LoadTranscriber, OnDisk, PullProgress, Settings,
-    Synthesizer, TranscribeRequest, Transcriber, audio,
+    Synthesizer, TranscribeRequest, Transcriber,
 };
-
-mod launch;
-mod lifecycle;
-mod memory;
-mod speak;
-
-pub use lifecycle::Selected;
 
 /// A model that a job can use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -110,34 +104,34 @@ impl Default for Loaders {
 /// Handle to the engine; clones share it. Its methods may be called from any thread; those that say so block.
 #[derive(Clone)]
 pub struct Engine {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    settings: Settings,
-    catalogue: Catalogue,
-    store: Store,
-    transcribers: Loaded<dyn Transcriber>,
-    synthesizers: Loaded<dyn Synthesizer>,
-    loaders: Loaders,
-    memory: RequestMemory,
-    speeches: Mutex<Cache>,
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) store: Store,
+    pub(crate) transcribers: Loaded<dyn Transcriber>,
+    pub(crate) synthesizers: Loaded<dyn Synthesizer>,
+    pub(crate) loaders: Loaders,
+    pub(crate) memory: RequestMemory,
+    pub(crate) speeches: Mutex<Cache>,
     /// When a voice could not be fetched for a name that it merely stands for.
-    missed_voice: Mutex<Option<Instant>>,
-    turnstile: Arc<Turnstile>,
-    windows: Arc<Windows>,
+    pub(crate) missed_voice: Mutex<Option<Instant>>,
+    pub(crate) turnstile: Arc<Turnstile>,
+    pub(crate) windows: Arc<Windows>,
     /// Jobs so far whose client is not known.
-    strangers: AtomicU64,
-    instances: Arc<Instances>,
+    pub(crate) strangers: AtomicU64,
+    pub(crate) instances: Arc<Instances>,
     /// The launches of the running models, for the next process.
-    launches: Records,
+    pub(crate) launches: Records,
     /// Held by who ends a launch.
-    settling: Mutex<()>,
+    pub(crate) settling: Mutex<()>,
     /// Held by who makes room and loads.
-    loading: Mutex<()>,
-    watches_unused: AtomicBool,
-    queue: Arc<Queue>,
-    batches: Batches,
+    pub(crate) loading: Mutex<()>,
+    pub(crate) watches_unused: AtomicBool,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) batches: Batches,
 }
 
 impl Engine {
@@ -352,7 +346,7 @@ impl Engine {
 }
 
 impl Inner {
-    fn pull(
+    pub(crate) fn pull(
         &self,
         entry: &Entry,
         on_progress: &mut dyn FnMut(PullProgress),
@@ -361,7 +355,7 @@ impl Inner {
         self.store.pull(entry, &self.settings, on_progress, cancel)
     }
 
-    fn load(
+    pub(crate) fn load(
         &self,
         model: &ModelRef,
         on_progress: &mut dyn FnMut(LoadProgress),
@@ -374,7 +368,7 @@ impl Inner {
         })
     }
 
-    fn status(&self, entry: &Entry) -> ModelStatus {
+    pub(crate) fn status(&self, entry: &Entry) -> ModelStatus {
         ModelStatus {
             on_disk: self.store.locate(entry),
             loaded: self.is_loaded(&ModelRef::Named(entry.name.clone())),
@@ -382,12 +376,12 @@ impl Inner {
         }
     }
 
-    fn is_loaded(&self, model: &ModelRef) -> bool {
+    pub(crate) fn is_loaded(&self, model: &ModelRef) -> bool {
         self.transcribers.contains(model) || self.synthesizers.contains(model)
     }
 
     /// The catalogue's entry of a model that has one.
-    fn entry(&self, model: &ModelRef) -> Result<Option<Arc<Entry>>, Error> {
+    pub(crate) fn entry(&self, model: &ModelRef) -> Result<Option<Arc<Entry>>, Error> {
         match model {
             ModelRef::Named(name) | ModelRef::Variant(Variant { name, .. }) => {
                 self.catalogue.find(name).map(Some)
@@ -397,7 +391,7 @@ impl Inner {
     }
 
     /// The settings that a model is loaded with.
-    fn settings_of(&self, model: &ModelRef) -> Cow<'_, Settings> {
+    pub(crate) fn settings_of(&self, model: &ModelRef) -> Cow<'_, Settings> {
         match model {
             ModelRef::Variant(Variant { compute: Some(compute), .. }) => {
                 Cow::Owned(Settings { compute: *compute, ..self.settings.clone() })
@@ -407,7 +401,7 @@ impl Inner {
     }
 
     /// Where a model that is about to be loaded lies, after it was fetched where necessary.
-    fn path(
+    pub(crate) fn path(
         &self,
         model: &ModelRef,
         on_progress: &mut dyn FnMut(LoadProgress),
@@ -425,7 +419,7 @@ impl Inner {
     }
 
     /// One job, from bytes to transcript.
-    fn transcribe(
+    pub(crate) fn transcribe(
         &self,
         request: TranscribeRequest,
         place: &Place,
@@ -435,7 +429,7 @@ impl Inner {
         let TranscribeRequest { model, audio, options, client: _ } = request;
         let mut memory = self.memory.reserve(0)?;
         // Audio first: a file that cannot be read must not cost a download.
-        let Decoded { samples, info } = audio::decode(
+        let Decoded { samples, info } = jobs::audio::decode(
             audio,
             mynah_audio::SAMPLE_RATE,
             &self.settings.decode_limits,
@@ -468,7 +462,7 @@ impl Inner {
     }
 
     /// A place for a job in the queue.
-    fn place(&self, client: Option<ClientId>, model: &ModelRef) -> Result<Place, Error> {
+    pub(crate) fn place(&self, client: Option<ClientId>, model: &ModelRef) -> Result<Place, Error> {
         // Numbers of clients are spread over all 64 bits; a stranger shares none with them but by a rare accident, which
         // costs one of both a place in the line.
         let client = client.unwrap_or_else(|| ClientId(self.strangers.fetch_add(1, Ordering::Relaxed)));
@@ -477,7 +471,11 @@ impl Inner {
 
     /// Lets a model work. One that panics may have left anything behind, so the next job loads it anew; those that use it
     /// go on.
-    fn using<T>(&self, model: &ModelRef, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    pub(crate) fn using<T>(
+        &self,
+        model: &ModelRef,
+        work: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
             let reason = panic_text(panic.as_ref());
             tracing::error!(%model, reason, "a model panicked and is loaded anew");
@@ -488,12 +486,12 @@ impl Inner {
 }
 
 /// The system has no thread for a job left.
-fn no_thread() -> Error {
+pub(crate) fn no_thread() -> Error {
     Error::Busy { retry_after_s: 1 }
 }
 
 /// Refuses a model that does something else.
-fn require(entry: &Entry, ability: Ability) -> Result<(), Error> {
+pub(crate) fn require(entry: &Entry, ability: Ability) -> Result<(), Error> {
     if entry.ability == ability {
         return Ok(());
     }
@@ -505,7 +503,7 @@ fn require(entry: &Entry, ability: Ability) -> Result<(), Error> {
 }
 
 /// Does a job's work; a panic becomes this job's error.
-fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let reason = panic_text(panic.as_ref());
         tracing::error!(reason, "a job panicked");

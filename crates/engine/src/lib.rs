@@ -7,42 +7,34 @@
 //! [`Engine::launch`] makes a model run under a uid, as Xinference does; [`Engine::select`] finds the model that a request
 //! names, whether it runs or has yet to be loaded.
 
-mod audio;
-mod available_memory;
-mod batches;
 mod catalogue;
+mod download;
 mod engine;
 mod error;
-mod instances;
-mod job;
-mod journal;
-mod loaded;
-mod pull;
-mod queue;
-mod records;
-mod request_memory;
+mod jobs;
+mod lifecycle;
+mod scheduler;
 mod settings;
-mod speech;
+mod state_store;
 mod store;
 mod sync;
 mod synthesizer;
 mod transcriber;
-mod turnstile;
-mod windows;
 
-pub use batches::{Batches, Sizes};
 pub use catalogue::{Ability, Entry, HubFile, PinnedFile, Registration, Source, Voice, VoiceFile};
-pub use engine::{Engine, Loaders, ModelRef, ModelStatus, Selected, Variant, VoiceStatus};
+pub use download::PullProgress;
+pub use engine::{Engine, Loaders, ModelRef, ModelStatus, Variant, VoiceStatus};
 pub use error::Error;
-pub use instances::{Launch, LaunchRequest, Lease, Phase, Running};
-pub use job::{AudioSource, Job, JobEvent, TranscribeRequest};
-pub use journal::{Event, Severity};
-pub use loaded::LoadProgress;
-pub use pull::PullProgress;
-pub use request_memory::{RequestMemory, Reservation};
+pub use jobs::request_memory::{RequestMemory, Reservation};
+pub use jobs::speech::{Recording, SpeakRequest, SpeechEvent, SpeechJob, Spoken};
+pub use jobs::transcription::{AudioSource, Job, JobEvent, TranscribeRequest};
+pub use lifecycle::Selected;
+pub use lifecycle::event_log::{Event, Severity};
+pub use lifecycle::instances::{Launch, LaunchRequest, Lease, Phase, Running};
+pub use lifecycle::model_cache::LoadProgress;
+pub use scheduler::batching::ClientId;
+pub use scheduler::stats::{Batches, Sizes};
 pub use settings::{Patience, Settings, SourcePreference};
-pub use speech::{Recording, SpeakRequest, SpeechEvent, SpeechJob, Spoken};
 pub use store::{OnDisk, Origin};
 pub use synthesizer::{LoadSynthesizer, Synthesizer, family_of_checkpoint};
 pub use transcriber::{LoadTranscriber, Transcriber};
-pub use windows::ClientId;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{Ability, Entry, Source};
 use crate::Error;
-use crate::records::Records;
+use crate::state_store::Records;
 use crate::sync::lock;
 
 /// Characters that names cannot hold, because they mean something in addresses.

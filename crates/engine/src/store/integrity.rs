@@ -11,7 +11,7 @@ use mynah_models::CancelFlag;
 use sha2::{Digest, Sha256};
 
 use super::{Manifest, StoredFile};
-use crate::pull::hex;
+use crate::download::hex;
 use crate::{Entry, Error};
 
 /// A file that is not there or has another size.

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use mynah_models::whisper::Compute;
 
-use super::{Inner, ModelRef, Variant};
-use crate::available_memory::{Available, available};
-use crate::instances::Phase;
-use crate::loaded::Resident;
-use crate::pull::bytes_of;
+use crate::download::bytes_of;
+use crate::engine::Inner;
+use crate::lifecycle::available_memory::{Available, available};
+use crate::lifecycle::instances::Phase;
+use crate::lifecycle::model_cache::Resident;
 use crate::sync::lock;
-use crate::{Error, Synthesizer, Transcriber};
+use crate::{Error, ModelRef, Synthesizer, Transcriber, Variant};
 
 /// How often unused models are looked for, at most and at least.
 const OFTEN: Duration = Duration::from_millis(50);
@@ -23,7 +23,7 @@ const SELDOM: Duration = Duration::from_secs(1);
 
 impl Inner {
     /// All models in memory.
-    pub(super) fn residents(&self) -> Vec<Resident> {
+    pub(crate) fn residents(&self) -> Vec<Resident> {
         let mut residents = self.transcribers.residents(Transcriber::bytes);
         residents.extend(self.synthesizers.residents(Synthesizer::bytes));
         residents
@@ -34,7 +34,7 @@ impl Inner {
     ///
     /// # Errors
     /// [`Error::NoMemory`] where those that stay leave too little, [`Error::OutOfMemory`] where the machine has too little.
-    pub(super) fn make_room(
+    pub(crate) fn make_room(
         &self,
         model: &ModelRef,
         path: &Path,
@@ -132,7 +132,7 @@ impl Inner {
     }
 
     /// Starts the thread that unloads what is unused for too long, unless it runs already.
-    pub(super) fn watch_unused(self: &Arc<Self>) {
+    pub(crate) fn watch_unused(self: &Arc<Self>) {
         if self.watches_unused.swap(true, Ordering::AcqRel) {
             return;
         }

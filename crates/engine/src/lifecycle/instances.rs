@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
-use crate::journal::{Journal, Severity};
+use crate::lifecycle::event_log::{Journal, Severity};
 use crate::sync::lock;
 use crate::{Entry, Error, LoadProgress, ModelRef, PullProgress, SourcePreference};
 

@@ -9,9 +9,9 @@ use mynah_models::{CancelFlag, Claim, Error as ModelError, Listener, SpokenWord,
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
-use crate::batches::Batches;
-use crate::queue::Place;
-use crate::turnstile::{Turn, Turnstile};
+use crate::scheduler::admission::Place;
+use crate::scheduler::compute::{Turn, Turnstile};
+use crate::scheduler::stats::Batches;
 use crate::{Error, SpeechEvent, Spoken};
 
 /// The listener of a job.

@@ -10,10 +10,10 @@ use mynah_models::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use crate::batches::Batches;
-use crate::queue::Place;
-use crate::turnstile::{Presence, Turn, Turnstile};
-use crate::windows::{ClientId, Window, Windows};
+use crate::scheduler::admission::Place;
+use crate::scheduler::batching::{ClientId, Window, Windows};
+use crate::scheduler::compute::{Presence, Turn, Turnstile};
+use crate::scheduler::stats::Batches;
 use crate::{Error, LoadProgress, ModelRef};
 
 /// Where the audio comes from.

@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::scheduler::batching::ClientId;
 use crate::sync::lock;
-use crate::windows::ClientId;
 use crate::{Error, ModelRef};
 
 /// After so long without a refusal, bursts are taken again.

@@ -7,12 +7,6 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::{AudioSource, ClientId, Error, LoadProgress, ModelRef};
 
-mod cache;
-mod speaker;
-
-pub(crate) use cache::{Cache, Kept, Key};
-pub(crate) use speaker::Speaker;
-
 /// Pieces of audio that wait for their reader; a job that has more waits, and lets others compute.
 pub(crate) const PIECES_AHEAD: usize = 16;
 

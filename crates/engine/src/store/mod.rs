@@ -20,7 +20,7 @@ use std::thread;
 use mynah_models::CancelFlag;
 use serde::{Deserialize, Serialize};
 
-use crate::pull::{self, checkpoint};
+use crate::download::{self, checkpoint};
 use crate::sync::CANCEL_POLL;
 use crate::{Entry, Error, PullProgress, Settings, Source, Voice};
 
@@ -232,7 +232,7 @@ impl Store {
             return Ok(found.path);
         }
         let partial = self.models.join(".partial").join(&entry.name);
-        let (folder, mut manifest) = pull::fetch(entry, settings, &partial, on_progress, cancel)?;
+        let (folder, mut manifest) = download::fetch(entry, settings, &partial, on_progress, cancel)?;
         manifest.sound = integrity::times(&folder, &manifest);
         let path = self.finish(entry, &folder, &manifest)?;
         // What other sources left behind; it is of no use any more.
@@ -270,7 +270,7 @@ impl Store {
         for folder in [&partial, &voices] {
             fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
         }
-        let fetched = pull::fetch_voice(&name, file, settings, &partial, on_progress, cancel)?;
+        let fetched = download::fetch_voice(&name, file, settings, &partial, on_progress, cancel)?;
         let target = voices.join(file.name());
         fs::rename(fetched, &target).map_err(|e| Error::io(&target, e))
     }
@@ -302,7 +302,7 @@ impl Store {
         let _lock = self.lock(entry, &mut |_| (), &CancelFlag::new())?;
         let mut freed = 0;
         for folder in folders.iter().filter(|folder| folder.exists()) {
-            freed += pull::bytes_below(folder);
+            freed += download::bytes_below(folder);
             self.trash(folder)?;
         }
         Ok(freed)
@@ -369,7 +369,7 @@ fn save(folder: &Path, manifest: &Manifest) -> Result<(), Error> {
 /// The checkpoint that a registered model names by its path.
 fn locate_local(entry: &Entry) -> Option<OnDisk> {
     let Some(Source::Local { path }) = entry.sources.first() else { return None };
-    let bytes = pull::bytes_of(path);
+    let bytes = download::bytes_of(path);
     path.exists().then(|| OnDisk { path: path.clone(), bytes, origin: Origin::Elsewhere })
 }
 

@@ -6,13 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use super::launch::{MOST_REPLICAS, random_letters};
-use super::{Engine, Inner, ModelRef, ModelStatus};
-use crate::Error;
 use crate::catalogue::Registration;
-use crate::instances::{Instance, Launch, LaunchRequest, Lease, Phase, Running};
-use crate::journal::{Event, Severity};
+use crate::engine::Inner;
+use crate::lifecycle::event_log::{Event, Severity};
+use crate::lifecycle::instances::{Instance, Launch, LaunchRequest, Lease, Phase, Running};
+use crate::lifecycle::launch::{MOST_REPLICAS, random_letters};
 use crate::sync::lock;
+use crate::{Engine, Error, ModelRef, ModelStatus};
+
+pub(crate) mod available_memory;
+pub(crate) mod event_log;
+pub(crate) mod instances;
+mod launch;
+mod memory;
+pub(crate) mod model_cache;
 
 /// The model that a request is answered by.
 #[derive(Debug)]
@@ -54,7 +61,7 @@ impl Engine {
             .name("mynah-launch".to_owned())
             .spawn(move || worker.finish_launch(&launched));
         if spawned.is_err() {
-            inner.settle(&instance, Err(super::no_thread()));
+            inner.settle(&instance, Err(crate::engine::no_thread()));
         }
         Ok(launch)
     }
@@ -275,7 +282,7 @@ impl Inner {
     }
 
     /// Forgets a model's weights unless another running model shares them.
-    pub(super) fn drop_weights(&self, model: &ModelRef) {
+    pub(crate) fn drop_weights(&self, model: &ModelRef) {
         let shares = |instance: &Arc<Instance>| {
             instance.model == *model
                 && !matches!(*instance.phase.borrow(), Phase::Unloading | Phase::Failed(_))
@@ -286,7 +293,7 @@ impl Inner {
     }
 
     /// Forgets a model's weights; jobs that use them keep them.
-    pub(super) fn forget(&self, model: &ModelRef) {
+    pub(crate) fn forget(&self, model: &ModelRef) {
         self.transcribers.forget(model);
         self.synthesizers.forget(model);
         lock(&self.speeches).forget_model(model);

@@ -10,13 +10,18 @@ use mynah_models::{CancelFlag, VoiceRecording};
 use mynah_text::languages;
 use tokio::sync::mpsc::{Sender, channel};
 
-use super::{Engine, Inner, ModelRef, Variant, guarded, no_thread, require};
-use crate::audio;
 use crate::catalogue::{Ability, Entry, Voice};
-use crate::queue::{Place, Size};
-use crate::speech::{Kept, Key, PIECES_AHEAD, Speaker};
+use crate::engine::{Inner, guarded, no_thread, require};
+use crate::jobs::audio;
+use crate::jobs::encoding_sink::Speaker;
+use crate::jobs::speech::PIECES_AHEAD;
+use crate::jobs::speech_cache::{Kept, Key};
+use crate::scheduler::admission::{Place, Size};
 use crate::sync::lock;
-use crate::{Error, LoadProgress, Recording, SpeakRequest, SpeechEvent, SpeechJob, Spoken, Synthesizer};
+use crate::{
+    Engine, Error, LoadProgress, ModelRef, Recording, SpeakRequest, SpeechEvent, SpeechJob, Spoken,
+    Synthesizer, Variant,
+};
 
 /// How long after a vain attempt no other is made to fetch a voice for a name that it merely stands for.
 const MISSED_VOICE_PAUSE: Duration = Duration::from_secs(600);
@@ -137,7 +142,7 @@ impl Inner {
         Ok(spoken)
     }
 
-    pub(super) fn load_synthesizer(
+    pub(crate) fn load_synthesizer(
         &self,
         model: &ModelRef,
         on_progress: &mut dyn FnMut(LoadProgress),

@@ -4,22 +4,22 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Inner, ModelRef, Variant, guarded};
 use crate::catalogue::{Ability, Entry, Source, is_invisible};
-use crate::instances::{Instance, LaunchRequest, Phase};
-use crate::journal::Severity;
+use crate::engine::{Inner, guarded};
+use crate::lifecycle::event_log::Severity;
+use crate::lifecycle::instances::{Instance, LaunchRequest, Phase};
 use crate::sync::lock;
 use crate::synthesizer::family_of_checkpoint;
-use crate::{Error, LoadProgress, Settings};
+use crate::{Error, LoadProgress, ModelRef, Settings, Variant};
 
 /// Longest uid, in characters.
 const LONGEST_UID: usize = 100;
 /// Replicas cost nothing here; the bound keeps lists of them short.
-pub(super) const MOST_REPLICAS: u32 = 1000;
+pub(crate) const MOST_REPLICAS: u32 = 1000;
 
 impl Inner {
     /// The entry and the model that a launch means.
-    pub(super) fn check_launch(
+    pub(crate) fn check_launch(
         &self,
         request: &LaunchRequest,
     ) -> Result<(Option<Arc<Entry>>, ModelRef), Error> {
@@ -50,7 +50,7 @@ impl Inner {
     }
 
     /// The work of a launch, on a thread of its own.
-    pub(super) fn finish_launch(&self, instance: &Arc<Instance>) {
+    pub(crate) fn finish_launch(&self, instance: &Arc<Instance>) {
         let mut on_progress = |progress: LoadProgress| {
             instance.phase.send_if_modified(|phase| {
                 let launching = phase.is_launching();
@@ -89,7 +89,7 @@ impl Inner {
     }
 
     /// Ends a launch; whether it was still under way.
-    pub(super) fn settle(&self, instance: &Arc<Instance>, outcome: Result<(), Error>) -> bool {
+    pub(crate) fn settle(&self, instance: &Arc<Instance>, outcome: Result<(), Error>) -> bool {
         // The launch's own thread and who stops it may come at once.
         let _alone = lock(&self.settling);
         if !instance.phase.borrow().is_launching() {
@@ -138,7 +138,7 @@ fn check_uid(uid: &str) -> Result<(), Error> {
 }
 
 /// Eight letters and digits.
-pub(super) fn random_letters() -> String {
+pub(crate) fn random_letters() -> String {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut bits = RandomState::new().build_hasher().finish();
     let mut letters = String::new();

@@ -12,7 +12,7 @@ mod registered;
 pub use registered::Registration;
 pub(crate) use registered::{Registered, is_invisible};
 
-const EMBEDDED: &str = include_str!("../data/catalogue.toml");
+const EMBEDDED: &str = include_str!("../../data/catalogue.toml");
 
 /// What a model does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use mynah_audio::{DecodeError, DecodeLimits, Decoded, Watch, decode_at};
 use mynah_models::CancelFlag;
 
-use crate::request_memory::Reservation;
+use crate::jobs::request_memory::Reservation;
 use crate::sync::lock;
 use crate::{AudioSource, Error};
 
