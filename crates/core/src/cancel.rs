@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::thread::{self, Thread};
 
 use crate::ModelError;
@@ -13,13 +14,32 @@ pub struct CancelFlag(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     cancelled: AtomicBool,
-    /// Threads to unpark.
-    waiting: Mutex<Vec<Thread>>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    next_id: u64,
+    list: Vec<(u64, Waiter)>,
+}
+
+#[derive(Debug)]
+enum Waiter {
+    Thread(Thread),
+    Task(Waker),
 }
 
 impl Shared {
-    fn waiting(&self) -> MutexGuard<'_, Vec<Thread>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn register(&self, waiter: Waiter) -> WakeOnCancel<'_> {
+        let mut waiting = self.waiting();
+        let id = waiting.next_id;
+        waiting.next_id += 1;
+        waiting.list.push((id, waiter));
+        WakeOnCancel { shared: self, id }
     }
 }
 
@@ -32,8 +52,11 @@ impl CancelFlag {
     /// Asks every computation that holds a clone to stop before its next step, and wakes those that wait.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::SeqCst);
-        for thread in self.0.waiting().iter() {
-            thread.unpark();
+        for (_, waiter) in &self.0.waiting().list {
+            match waiter {
+                Waiter::Thread(thread) => thread.unpark(),
+                Waiter::Task(waker) => waker.wake_by_ref(),
+            }
         }
     }
 
@@ -54,22 +77,26 @@ impl CancelFlag {
     /// call and before it parks, so that no wake-up is lost.
     #[must_use]
     pub fn wake_on_cancel(&self) -> WakeOnCancel<'_> {
-        self.0.waiting().push(thread::current());
-        WakeOnCancel(&self.0)
+        self.0.register(Waiter::Thread(thread::current()))
+    }
+
+    /// The same for an asynchronous task.
+    #[must_use]
+    pub fn wake_task_on_cancel(&self, waker: Waker) -> WakeOnCancel<'_> {
+        self.0.register(Waiter::Task(waker))
     }
 }
 
 /// See [`CancelFlag::wake_on_cancel`].
 #[derive(Debug)]
-pub struct WakeOnCancel<'a>(&'a Shared);
+pub struct WakeOnCancel<'a> {
+    shared: &'a Shared,
+    id: u64,
+}
 
 impl Drop for WakeOnCancel<'_> {
     fn drop(&mut self) {
-        let me = thread::current().id();
-        let mut waiting = self.0.waiting();
-        if let Some(index) = waiting.iter().position(|thread| thread.id() == me) {
-            waiting.swap_remove(index);
-        }
+        self.shared.waiting().list.retain(|(id, _)| *id != self.id);
     }
 }
 
@@ -91,7 +118,7 @@ mod tests {
         });
         cancel.cancel();
         waiter.join().unwrap();
-        assert!(cancel.0.waiting().is_empty(), "the guard takes its thread off the list");
+        assert!(cancel.0.waiting().list.is_empty(), "the guard takes its thread off the list");
         assert!(matches!(cancel.check(), Err(ModelError::Cancelled)));
     }
 }

@@ -107,17 +107,18 @@ pub struct SpeechCapabilities {
 }
 
 impl SpeechCapabilities {
-    /// Refuses what the model cannot honour, and values that no model takes.
+    /// Refuses what the model cannot honour, and values that no model takes. `with_reference`: a recording of a voice comes
+    /// with the request, decoded or not.
     ///
     /// # Errors
     /// [`ModelError::UnsupportedOption`] or [`ModelError::InvalidOption`] names the first such option.
-    pub fn check(&self, options: &SpeechOptions) -> Result<(), ModelError> {
+    pub fn check(&self, options: &SpeechOptions, with_reference: bool) -> Result<(), ModelError> {
         options.check()?;
         let cannot = [
             ("instructions", options.instructions.is_some() && !self.instructions, "follow instructions"),
             (
                 "prompt_speech",
-                options.reference.is_some() && !self.reference_audio,
+                with_reference && !self.reference_audio,
                 "copy another voice, as ChatTTS can",
             ),
             ("refine_text", options.refine_text && !self.refine_text, "refine a text"),
@@ -195,11 +196,11 @@ mod tests {
             raw_text: false,
             first_result_chars: 200,
         };
-        let name = |options: SpeechOptions| match capabilities.check(&options) {
+        let name = |options: SpeechOptions| match capabilities.check(&options, false) {
             Err(ModelError::UnsupportedOption { name, .. } | ModelError::InvalidOption { name, .. }) => name,
             other => panic!("{other:?}"),
         };
-        assert!(capabilities.check(&SpeechOptions::default()).is_ok());
+        assert!(capabilities.check(&SpeechOptions::default(), false).is_ok());
         assert_eq!(name(SpeechOptions { refine_text: true, ..SpeechOptions::default() }), "refine_text");
         assert_eq!(name(SpeechOptions { normalize_text: false, ..SpeechOptions::default() }), "read_out");
         assert_eq!(name(SpeechOptions { speed: 9.0, ..SpeechOptions::default() }), "speed");

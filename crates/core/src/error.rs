@@ -36,6 +36,9 @@ pub enum ModelError {
         /// A word of it.
         sample: String,
     },
+    /// A defect of ours.
+    #[error("internal error: {0}")]
+    Internal(String),
     /// The [`CancelFlag`](crate::CancelFlag) was set.
     #[error("cancelled")]
     Cancelled,

@@ -1,38 +1,24 @@
-//! The engine: catalogue, store, models in memory and jobs behind one handle.
+//! The engine: catalogue, store, models in memory and jobs as one handle.
 
-use std::borrow::Cow;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use mynah_audio::Decoded;
-use mynah_models::whisper::Compute;
-use mynah_models::{CancelFlag, Control, Task, Transcript};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use mynah_core::{CancelFlag, ComputeType, Device, LoadContext, ModelError, ModelTask, Registry};
 
-use crate::catalogue::{Ability, Catalogue, Entry, Registered, Voice};
-use crate::jobs;
+use crate::catalogue::{Catalogue, Entry, Voice};
+use crate::device::DeviceRuntime;
 use crate::jobs::request_memory::RequestMemory;
-use crate::jobs::speech_cache::Cache;
-use crate::jobs::transcription::{Paced, Told};
+use crate::jobs::speech_cache::SpeechCache;
 use crate::lifecycle::instances::Instances;
-use crate::lifecycle::model_cache::Loaded;
-use crate::scheduler::admission::{Place, Queue, Size};
-use crate::scheduler::batching::{ClientId, Windows};
-use crate::scheduler::compute::Turnstile;
-use crate::scheduler::stats::Batches;
-use crate::state_store::Records;
-use crate::store::Store;
-use crate::synthesizer::load_synthesizer;
-use crate::transcriber::load_whisper;
-use crate::{
-    Error, Job, JobEvent, LoadProgress, LoadSynthesizer, LoadTranscriber, OnDisk, PullProgress, Settings,
-    Synthesizer, TranscribeRequest, Transcriber,
-};
+use crate::lifecycle::model_cache::{LoadProgress, ModelCache, ModelLease};
+use crate::scheduler::client::ClientId;
+use crate::scheduler::stats::BatchStats;
+use crate::state_store::StateStore;
+use crate::store::{OnDisk, Store};
+use crate::{Error, PullProgress, Settings};
 
 /// A model that a job can use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -53,7 +39,7 @@ pub struct Variant {
     /// A checkpoint on disk in place of the model's own weights.
     pub path: Option<PathBuf>,
     /// Precision of the weights; `None`: the engine's.
-    pub compute: Option<Compute>,
+    pub compute: Option<ComputeType>,
 }
 
 impl fmt::Display for ModelRef {
@@ -87,20 +73,6 @@ pub struct VoiceStatus {
     pub on_disk: bool,
 }
 
-/// How models are made of checkpoints.
-pub struct Loaders {
-    /// For models that listen.
-    pub transcriber: Box<LoadTranscriber>,
-    /// For models that speak.
-    pub synthesizer: Box<LoadSynthesizer>,
-}
-
-impl Default for Loaders {
-    fn default() -> Self {
-        Self { transcriber: Box::new(load_whisper), synthesizer: Box::new(load_synthesizer) }
-    }
-}
-
 /// Handle to the engine; clones share it. Its methods may be called from any thread; those that say so block.
 #[derive(Clone)]
 pub struct Engine {
@@ -109,76 +81,67 @@ pub struct Engine {
 
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
+    pub(crate) registry: Registry,
     pub(crate) catalogue: Catalogue,
     pub(crate) store: Store,
-    pub(crate) transcribers: Loaded<dyn Transcriber>,
-    pub(crate) synthesizers: Loaded<dyn Synthesizer>,
-    pub(crate) loaders: Loaders,
+    pub(crate) cache: ModelCache,
+    /// The one device of today; see [`Inner::device`].
+    cpu: DeviceRuntime,
     pub(crate) memory: RequestMemory,
-    pub(crate) speeches: Mutex<Cache>,
+    pub(crate) speeches: Mutex<SpeechCache>,
     /// When a voice could not be fetched for a name that it merely stands for.
     pub(crate) missed_voice: Mutex<Option<Instant>>,
-    pub(crate) turnstile: Arc<Turnstile>,
-    pub(crate) windows: Arc<Windows>,
     /// Jobs so far whose client is not known.
-    pub(crate) strangers: AtomicU64,
+    pub(crate) anonymous_clients: AtomicU64,
     pub(crate) instances: Arc<Instances>,
     /// The launches of the running models, for the next process.
-    pub(crate) launches: Records,
-    /// Held by who ends a launch.
+    pub(crate) launches: StateStore,
+    /// Held while a launch is ended.
     pub(crate) settling: Mutex<()>,
-    /// Held by who makes room and loads.
-    pub(crate) loading: Mutex<()>,
-    pub(crate) watches_unused: AtomicBool,
-    pub(crate) queue: Arc<Queue>,
-    pub(crate) batches: Batches,
+    /// Whether a thread unloads idle models.
+    pub(crate) unloads_idle: AtomicBool,
 }
 
 impl Engine {
-    /// Opens the store of models.
+    /// Opens the store of models, with the families of models that this program runs.
     ///
     /// # Errors
     /// The embedded catalogue is damaged.
     pub fn open(settings: Settings) -> Result<Self, Error> {
-        Self::open_with(settings, Loaders::default())
+        Self::open_with(settings, mynah_models::registry())
     }
 
-    /// [`Engine::open`] with other ways to make models of checkpoints; for embedding and for tests.
+    /// [`Engine::open`] with other families of models.
     ///
     /// # Errors
     /// As [`Engine::open`].
-    pub fn open_with(settings: Settings, loaders: Loaders) -> Result<Self, Error> {
+    pub fn open_with(settings: Settings, registry: Registry) -> Result<Self, Error> {
         if let Some(threads) = settings.threads
             && !mynah_kernels::pool::set_threads(threads)
         {
             tracing::warn!(threads, "the number of threads was settled before and stays");
         }
         let state = settings.home.join("state");
-        let registered = Registered::open(Records::new(state.join("registered")));
+        let registered = StateStore::new(state.join("registered"));
         let inner = Inner {
-            catalogue: Catalogue::embedded(registered)?,
-            store: Store::new(&settings),
-            transcribers: Loaded::default(),
-            synthesizers: Loaded::default(),
-            loaders,
+            catalogue: Catalogue::embedded(Some(registered), registry.clone())?,
+            store: Store::new(&settings, registry.clone()),
+            registry,
+            cache: ModelCache::default(),
+            cpu: DeviceRuntime::new(Device::Cpu, &settings),
             memory: RequestMemory::default(),
-            speeches: Mutex::new(Cache::new(settings.speech_cache_bytes)),
+            speeches: Mutex::new(SpeechCache::new(settings.speech_cache_bytes)),
             missed_voice: Mutex::new(None),
-            turnstile: Arc::default(),
-            windows: Arc::default(),
-            strangers: AtomicU64::new(0),
+            anonymous_clients: AtomicU64::new(0),
             instances: Arc::default(),
-            launches: Records::new(state.join("running")),
+            launches: StateStore::new(state.join("running")),
             settling: Mutex::default(),
-            loading: Mutex::default(),
-            watches_unused: AtomicBool::new(false),
-            queue: Arc::new(Queue::new(settings.queue_length)),
-            batches: Batches::default(),
+            unloads_idle: AtomicBool::new(false),
             settings,
         };
         let inner = Arc::new(inner);
         if inner.settings.unload_after.is_some() {
-            inner.watch_unused();
+            inner.unload_when_idle();
         }
         Ok(Self { inner })
     }
@@ -252,7 +215,7 @@ impl Engine {
         Ok(freed)
     }
 
-    /// Brings a model that listens into memory, downloading it where necessary. Blocks.
+    /// Brings a model into memory, downloading it where necessary. Blocks.
     ///
     /// # Errors
     /// As [`Engine::pull`], or the checkpoint is damaged.
@@ -265,40 +228,9 @@ impl Engine {
         self.inner.load(model, on_progress, cancel).map(|_| ())
     }
 
-    /// Starts a job. Its model is downloaded and loaded where necessary, as part of the job.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] when as many jobs as allowed are under way, [`Error::Overloaded`], [`Error::UnknownModel`], or a task
-    /// that the model cannot do. Everything else comes as [`JobEvent::Failed`].
-    pub fn transcribe(&self, request: TranscribeRequest) -> Result<Job, Error> {
-        if let Some(entry) = self.inner.entry(&request.model)? {
-            require(&entry, Ability::Audio2text)?;
-            if request.options.task == Task::Translate && !entry.is_multilingual() {
-                return Err(Error::from(mynah_models::Error::Unsupported(format!(
-                    "{} knows one language ({}) and does not support translations; use a multilingual model",
-                    entry.name,
-                    entry.languages.join("")
-                ))));
-            }
-        }
-        let place = self.inner.place(request.client, &request.model)?;
-        let cancel = CancelFlag::new();
-        let (sender, events) = unbounded_channel();
-        let job = Job { events, cancel: cancel.clone() };
-        let inner = Arc::clone(&self.inner);
-        thread::Builder::new()
-            .name("mynah-job".to_owned())
-            .spawn(move || {
-                let last = match guarded(|| inner.transcribe(request, &place, &cancel, &sender)) {
-                    Ok(transcript) => JobEvent::Done(Arc::new(transcript)),
-                    Err(error) => JobEvent::Failed(error),
-                };
-                // The place is free before its owner learns that the job is over.
-                drop(place);
-                let _ = sender.send(last);
-            })
-            .map_err(|_| no_thread())?;
-        Ok(job)
+    /// Name of the family of the checkpoint at a path, and what its models do; `None` where no family knows it.
+    pub fn family_of(&self, path: &Path) -> Option<(&'static str, ModelTask)> {
+        self.inner.registry.detect(path).map(|family| (family.name(), family.task()))
     }
 
     /// The memory of requests, for what they take before they become jobs.
@@ -306,42 +238,42 @@ impl Engine {
         &self.inner.memory
     }
 
-    /// Whether one more job would be taken now; `None` is a client with nothing under way.
+    /// Whether one more job would be admitted now; `None` is a client without a job in progress.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::Overloaded`].
     pub fn has_room(&self, client: Option<ClientId>) -> Result<(), Error> {
-        self.inner.queue.check(client)
+        self.inner.cpu.admission.check(client)
     }
 
-    /// Bounds how long the jobs to come may have to wait for their first turn; at first there is no bound.
-    pub fn set_longest_wait(&self, longest: Duration) {
-        self.inner.queue.set_bound(longest);
+    /// Limits how long the jobs to come may have to wait for their first step; at first there is no limit.
+    pub fn set_max_wait(&self, max_wait: Duration) {
+        self.inner.cpu.admission.set_max_wait(max_wait);
     }
 
-    /// How long a client with nothing under way is expected to wait for its first turn, seconds.
+    /// How long a client without a job in progress is expected to wait for its first step, seconds.
     pub fn expected_wait_s(&self) -> f64 {
-        self.inner.queue.wait_s()
+        self.inner.cpu.admission.wait_s()
     }
 
     /// How much was computed together so far.
-    pub fn batches(&self) -> &Batches {
-        &self.inner.batches
+    pub fn batch_stats(&self) -> &BatchStats {
+        &self.inner.cpu.stats
     }
 
-    /// Jobs under way.
+    /// Jobs in progress.
     pub fn jobs(&self) -> usize {
-        self.inner.queue.jobs()
+        self.inner.cpu.admission.jobs()
     }
 
-    /// Jobs that may be under way at once.
+    /// Jobs that may be in progress at once.
     pub fn queue_length(&self) -> usize {
         self.inner.settings.queue_length
     }
 
     /// Bytes of weights in memory.
     pub fn weight_bytes(&self) -> u64 {
-        self.inner.residents().iter().map(|resident| resident.bytes).sum()
+        self.inner.cache.residents().iter().map(|resident| resident.bytes).sum()
     }
 }
 
@@ -355,29 +287,52 @@ impl Inner {
         self.store.pull(entry, &self.settings, on_progress, cancel)
     }
 
+    /// The device that a model computes on.
+    pub(crate) fn device(&self, _model: &ModelRef) -> &DeviceRuntime {
+        &self.cpu
+    }
+
+    /// The model, loaded where necessary.
     pub(crate) fn load(
         &self,
         model: &ModelRef,
         on_progress: &mut dyn FnMut(LoadProgress),
         cancel: &CancelFlag,
-    ) -> Result<Arc<dyn Transcriber>, Error> {
-        self.transcribers.get(model, cancel, on_progress, |on_progress| {
+    ) -> Result<ModelLease, Error> {
+        self.cache.get(model, cancel, on_progress, |on_progress| {
             let path = self.path(model, on_progress, cancel)?;
+            let named = match self.entry(model)? {
+                Some(entry) => self.registry.find(&entry.family),
+                None => None,
+            };
+            let family = named.or_else(|| self.registry.detect(&path)).ok_or_else(|| self.no_family(&path))?;
             let _room = self.make_room(model, &path)?;
-            Ok((self.loaders.transcriber)(&path, &self.settings_of(model))?)
+            let context = LoadContext {
+                compute: self.compute_of(model),
+                device: self.device(model).device,
+                cache: self.settings.home.join("cache"),
+                voices: self.settings.home.join("voices"),
+            };
+            Ok(family.load(&path, &context)?)
         })
+    }
+
+    /// Why nothing at a path can be loaded.
+    fn no_family(&self, path: &Path) -> Error {
+        let shown = path.display();
+        let reason = match path.metadata() {
+            Ok(_) => format!("{shown} is not a checkpoint: it holds no {} model", self.registry.names()),
+            Err(error) => format!("cannot read {shown}: {error}"),
+        };
+        ModelError::Weights(reason).into()
     }
 
     pub(crate) fn status(&self, entry: &Entry) -> ModelStatus {
         ModelStatus {
             on_disk: self.store.locate(entry),
-            loaded: self.is_loaded(&ModelRef::Named(entry.name.clone())),
+            loaded: self.cache.contains(&ModelRef::Named(entry.name.clone())),
             entry: entry.clone(),
         }
-    }
-
-    pub(crate) fn is_loaded(&self, model: &ModelRef) -> bool {
-        self.transcribers.contains(model) || self.synthesizers.contains(model)
     }
 
     /// The catalogue's entry of a model that has one.
@@ -390,18 +345,16 @@ impl Inner {
         }
     }
 
-    /// The settings that a model is loaded with.
-    pub(crate) fn settings_of(&self, model: &ModelRef) -> Cow<'_, Settings> {
+    /// The precision that a model is loaded in.
+    pub(crate) fn compute_of(&self, model: &ModelRef) -> ComputeType {
         match model {
-            ModelRef::Variant(Variant { compute: Some(compute), .. }) => {
-                Cow::Owned(Settings { compute: *compute, ..self.settings.clone() })
-            }
-            _ => Cow::Borrowed(&self.settings),
+            ModelRef::Variant(Variant { compute: Some(compute), .. }) => *compute,
+            _ => self.settings.compute,
         }
     }
 
     /// Where a model that is about to be loaded lies, after it was fetched where necessary.
-    pub(crate) fn path(
+    fn path(
         &self,
         model: &ModelRef,
         on_progress: &mut dyn FnMut(LoadProgress),
@@ -417,101 +370,4 @@ impl Inner {
         on_progress(LoadProgress::Loading);
         Ok(path)
     }
-
-    /// One job, from bytes to transcript.
-    pub(crate) fn transcribe(
-        &self,
-        request: TranscribeRequest,
-        place: &Place,
-        cancel: &CancelFlag,
-        events: &UnboundedSender<JobEvent>,
-    ) -> Result<Transcript, Error> {
-        let TranscribeRequest { model, audio, options, client: _ } = request;
-        let mut memory = self.memory.reserve(0)?;
-        // Audio first: a file that cannot be read must not cost a download.
-        let Decoded { samples, info } = jobs::audio::decode(
-            audio,
-            mynah_audio::SAMPLE_RATE,
-            &self.settings.decode_limits,
-            &mut memory,
-            cancel,
-        )?;
-        if options.vad.is_some() {
-            // The speech is cut out into samples of its own.
-            memory.grow(size_of_val(samples.as_slice()) as u64)?;
-        }
-        let tell = |event| {
-            // Fails once nobody listens; then the job is cancelled already.
-            let _ = events.send(event);
-        };
-        let mut wait = |progress| {
-            place.waits();
-            tell(JobEvent::Waiting(progress));
-        };
-        let transcriber = self.load(&model, &mut wait, cancel)?;
-        tell(JobEvent::Started { duration_s: info.duration_s });
-        let size = Size::Audio(info.duration_s);
-        place.begins(size);
-        let pace = Paced::new(&self.windows, &self.turnstile, &self.batches, place, cancel, events);
-        let control = Control { cancel, pace: &pace };
-        let transcript = self.using(&model, || {
-            Ok(transcriber.transcribe(&samples, &options, control, &mut Told(events))?)
-        })?;
-        place.learn(size);
-        Ok(transcript)
-    }
-
-    /// A place for a job in the queue.
-    pub(crate) fn place(&self, client: Option<ClientId>, model: &ModelRef) -> Result<Place, Error> {
-        // Numbers of clients are spread over all 64 bits; a stranger shares none with them but by a rare accident, which
-        // costs one of both a place in the line.
-        let client = client.unwrap_or_else(|| ClientId(self.strangers.fetch_add(1, Ordering::Relaxed)));
-        self.queue.take(client, model)
-    }
-
-    /// Lets a model work. One that panics may have left anything behind, so the next job loads it anew; those that use it
-    /// go on.
-    pub(crate) fn using<T>(
-        &self,
-        model: &ModelRef,
-        work: impl FnOnce() -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-            let reason = panic_text(panic.as_ref());
-            tracing::error!(%model, reason, "a model panicked and is loaded anew");
-            self.forget(model);
-            Err(Error::Internal(reason.to_owned()))
-        })
-    }
-}
-
-/// The system has no thread for a job left.
-pub(crate) fn no_thread() -> Error {
-    Error::Busy { retry_after_s: 1 }
-}
-
-/// Refuses a model that does something else.
-pub(crate) fn require(entry: &Entry, ability: Ability) -> Result<(), Error> {
-    if entry.ability == ability {
-        return Ok(());
-    }
-    let (does, instead) = match entry.ability {
-        Ability::Audio2text => ("turns speech into text", "use a model that speaks, such as hibari"),
-        Ability::Text2audio => ("turns text into speech", "use a model that listens, such as whisper-base"),
-    };
-    Err(Error::WrongAbility { model: entry.name.clone(), does, instead })
-}
-
-/// Does a job's work; a panic becomes this job's error.
-pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let reason = panic_text(panic.as_ref());
-        tracing::error!(reason, "a job panicked");
-        Err(Error::Internal(reason.to_owned()))
-    })
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic without a message")
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mynah_core::ModelError;
+
 /// Failure of the engine; the text is fit for the person who asked. Cloneable, because everybody who waits for a model
 /// learns why it did not load.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -206,7 +208,7 @@ pub enum Error {
     Settings(String),
     /// The model could not be loaded or refused the request.
     #[error(transparent)]
-    Model(Arc<mynah_models::Error>),
+    Model(ModelError),
     /// The recording cannot be decoded.
     #[error(transparent)]
     Audio(Arc<mynah_audio::DecodeError>),
@@ -222,6 +224,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// The system has no thread left for a job.
+    pub(crate) fn no_thread() -> Self {
+        Error::Busy { retry_after_s: 1 }
+    }
+
     /// An error of the file system at `path`; a full disk becomes [`Error::NoSpace`].
     pub(crate) fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();
@@ -234,11 +241,12 @@ impl Error {
     }
 }
 
-impl From<mynah_models::Error> for Error {
-    fn from(error: mynah_models::Error) -> Self {
+impl From<ModelError> for Error {
+    fn from(error: ModelError) -> Self {
         match error {
-            mynah_models::Error::Cancelled => Error::Cancelled,
-            other => Error::Model(Arc::new(other)),
+            ModelError::Cancelled => Error::Cancelled,
+            ModelError::Internal(reason) => Error::Internal(reason),
+            other => Error::Model(other),
         }
     }
 }

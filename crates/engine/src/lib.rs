@@ -8,33 +8,32 @@
 //! names, whether it runs or has yet to be loaded.
 
 mod catalogue;
+mod device;
+mod disk;
 mod download;
 mod engine;
 mod error;
 mod jobs;
 mod lifecycle;
+mod panics;
 mod scheduler;
 mod settings;
 mod state_store;
 mod store;
 mod sync;
-mod synthesizer;
-mod transcriber;
 
-pub use catalogue::{Ability, Entry, HubFile, PinnedFile, Registration, Source, Voice, VoiceFile};
+pub use catalogue::{Entry, HubFile, PinnedFile, Registration, Source, Voice, VoiceFile};
 pub use download::PullProgress;
-pub use engine::{Engine, Loaders, ModelRef, ModelStatus, Variant, VoiceStatus};
+pub use engine::{Engine, ModelRef, ModelStatus, Variant, VoiceStatus};
 pub use error::Error;
 pub use jobs::request_memory::{RequestMemory, Reservation};
 pub use jobs::speech::{Recording, SpeakRequest, SpeechEvent, SpeechJob, Spoken};
 pub use jobs::transcription::{AudioSource, Job, JobEvent, TranscribeRequest};
-pub use lifecycle::Selected;
+pub use lifecycle::running::Selected;
 pub use lifecycle::event_log::{Event, Severity};
 pub use lifecycle::instances::{Launch, LaunchRequest, Lease, Phase, Running};
 pub use lifecycle::model_cache::LoadProgress;
-pub use scheduler::batching::ClientId;
-pub use scheduler::stats::{Batches, Sizes};
+pub use scheduler::client::ClientId;
+pub use scheduler::stats::{BatchStats, SizeHistogram};
 pub use settings::{Patience, Settings, SourcePreference};
 pub use store::{OnDisk, Origin};
-pub use synthesizer::{LoadSynthesizer, Synthesizer, family_of_checkpoint};
-pub use transcriber::{LoadTranscriber, Transcriber};

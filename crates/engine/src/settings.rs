@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mynah_audio::DecodeLimits;
-use mynah_models::whisper::Compute;
+use mynah_core::ComputeType;
 
 use crate::Error;
 
@@ -51,7 +51,7 @@ pub struct Settings {
     /// Folder of everything Mynah keeps; models lie in `home/models`.
     pub home: PathBuf,
     /// Precision of the weights at run time.
-    pub compute: Compute,
+    pub compute: ComputeType,
     /// Threads that compute, for the whole process; `None`: one per physical core. The first engine settles it.
     pub threads: Option<usize>,
     /// Which kind of source is tried first.
@@ -96,7 +96,7 @@ impl Settings {
     pub fn new(home: impl Into<PathBuf>) -> Self {
         Self {
             home: home.into(),
-            compute: Compute::Auto,
+            compute: ComputeType::Auto,
             threads: None,
             source: SourcePreference::Auto,
             offline: false,

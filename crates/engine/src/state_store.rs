@@ -23,11 +23,11 @@ const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Records by name.
 #[derive(Debug)]
-pub(crate) struct Records {
+pub(crate) struct StateStore {
     folder: PathBuf,
 }
 
-impl Records {
+impl StateStore {
     /// The records in `folder`, which is made when the first one is written.
     pub(crate) fn new(folder: PathBuf) -> Self {
         let records = Self { folder };
@@ -120,13 +120,13 @@ mod tests {
     #[test]
     fn records_come_back() {
         let home = tempfile::tempdir().unwrap();
-        let records = Records::new(home.path().join("state"));
+        let records = StateStore::new(home.path().join("state"));
         assert!(records.all::<String>().is_empty());
         for name in ["b", "a/../c d", "中文", ".hidden"] {
             records.put(name, &name).unwrap();
         }
         records.put("b", &"new").unwrap();
-        let names = |records: &Records| {
+        let names = |records: &StateStore| {
             let mut names = records.all::<String>();
             names.sort();
             names
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(names(&records), [".hidden", "a/../c d", "new", "中文"]);
         records.remove("a/../c d").unwrap();
         records.remove("never there").unwrap();
-        let again = Records::new(home.path().join("state"));
+        let again = StateStore::new(home.path().join("state"));
         assert_eq!(names(&again), [".hidden", "new", "中文"]);
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing is written outside");
     }
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn half_written_and_damaged_files_are_passed_over() {
         let home = tempfile::tempdir().unwrap();
-        let records = Records::new(home.path().to_owned());
+        let records = StateStore::new(home.path().to_owned());
         records.put("good", &"good").unwrap();
         fs::write(home.path().join(".tmpabc"), "\"ba").unwrap();
         fs::write(home.path().join("bad.json"), "\"ba").unwrap();

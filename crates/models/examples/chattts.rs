@@ -19,7 +19,8 @@ use mynah_audio::{DecodeLimits, decode_at};
 use mynah_kernels::pool;
 use mynah_models::chattts::{LoadOptions, SAMPLE_RATE, Sampling, Seed, SpeakOptions};
 use mynah_models::whisper::Compute;
-use mynah_models::{CancelFlag, ChatTts, Error as ModelError, Listener};
+use mynah_core::{AudioSink, CancelFlag};
+use mynah_models::{ChatTts, ModelError as ModelError};
 
 #[derive(Default)]
 struct Arguments {
@@ -40,7 +41,7 @@ struct Arguments {
     wav: Option<PathBuf>,
 }
 
-fn arguments() -> Result<Arguments, Box<dyn Error>> {
+fn arguments() -> Result<Arguments, Box<dyn ModelError>> {
     let mut given = std::env::args().skip(1);
     let mut next = || given.next();
     let checkpoint = next().ok_or("a checkpoint's folder is needed")?.into();
@@ -83,7 +84,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
 /// Nothing else computes here.
 struct Alone;
 
-impl Listener for Alone {
+impl AudioSink for Alone {
     fn samples(&mut self, _: &[f32]) -> Result<(), ModelError> {
         Ok(())
     }
@@ -97,7 +98,7 @@ struct Measured {
     total_s: f64,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn ModelError>> {
     let arguments = arguments()?;
     let start = Instant::now();
     let model = ChatTts::load(&arguments.checkpoint, &arguments.load)?;
@@ -149,7 +150,7 @@ fn noise(count: usize) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-fn sound(model: &ChatTts, steps: usize) -> Result<(), Box<dyn Error>> {
+fn sound(model: &ChatTts, steps: usize) -> Result<(), Box<dyn ModelError>> {
     let states: Vec<f32> = noise(steps * model.config().width).iter().map(|v| 3.5 * v - 1.75).collect();
     drop(model.decode_states(&states)?);
     let start = Instant::now();
@@ -162,7 +163,7 @@ fn sound(model: &ChatTts, steps: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn compare(model: &ChatTts, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+fn compare(model: &ChatTts, arguments: &Arguments) -> Result<(), Box<dyn ModelError>> {
     let exact = LoadOptions { compute: Compute::F32, ..arguments.load.clone() };
     let exact = ChatTts::load(&arguments.checkpoint, &exact)?;
     let voice = model.voice(&arguments.voice)?;
@@ -195,7 +196,7 @@ fn correlation(a: &[f32], b: &[f32]) -> f64 {
     ab / f64::sqrt(aa * bb)
 }
 
-fn speak_options(model: &ChatTts, arguments: &Arguments) -> Result<SpeakOptions, Box<dyn Error>> {
+fn speak_options(model: &ChatTts, arguments: &Arguments) -> Result<SpeakOptions, Box<dyn ModelError>> {
     let mut options = SpeakOptions { refine: arguments.refine, ..SpeakOptions::default() };
     options.voice = match &arguments.sample {
         Some(path) => model.voice_of_sample(&read_sample(path)?, &arguments.sample_text)?,
@@ -214,7 +215,7 @@ fn speak(
     options: SpeakOptions,
     arguments: &Arguments,
     wav: Option<&Path>,
-) -> Result<Measured, Box<dyn Error>> {
+) -> Result<Measured, Box<dyn ModelError>> {
     let start = Instant::now();
     let mut file = wav.map(Wav::create).transpose()?;
     let mut speech = model.begin(&arguments.text, options, &CancelFlag::new())?;
@@ -237,7 +238,7 @@ fn speak(
 }
 
 /// Mono samples of a file at the model's rate.
-fn read_sample(path: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
+fn read_sample(path: &Path) -> Result<Vec<f32>, Box<dyn ModelError>> {
     let limits = DecodeLimits { max_duration_s: 60.0, ..DecodeLimits::default() };
     Ok(decode_at(SAMPLE_RATE, File::open(path)?, &limits, &|| false)?.samples)
 }

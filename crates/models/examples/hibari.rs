@@ -16,7 +16,8 @@ use std::time::Instant;
 
 use mynah_kernels::pool;
 use mynah_models::hibari::{SAMPLE_RATE, split_phonemes};
-use mynah_models::{CancelFlag, Hibari, Joiner, Pause, SpeechOptions};
+use mynah_core::{CancelFlag, SpeechOptions};
+use mynah_models::{Hibari, Joiner, Pause};
 
 struct Arguments {
     voice: PathBuf,
@@ -26,7 +27,7 @@ struct Arguments {
     dump: Option<PathBuf>,
 }
 
-fn arguments() -> Result<Arguments, Box<dyn Error>> {
+fn arguments() -> Result<Arguments, Box<dyn ModelError>> {
     let mut given = std::env::args_os().skip(1);
     let voice = given.next().ok_or("a folder or file of a voice is needed")?.into();
     let mut parsed = Arguments { voice, options: SpeechOptions::default(), repeat: 1, wav: None, dump: None };
@@ -46,7 +47,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
     Ok(parsed)
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn ModelError>> {
     let arguments = arguments()?;
     let mut input = String::new();
     std::io::stdin().read_to_string(&mut input)?;
@@ -104,7 +105,7 @@ fn speak(
     parts: &[(Pause, &str)],
     options: &SpeechOptions,
     on_samples: &mut dyn FnMut(),
-) -> Result<Vec<f32>, Box<dyn Error>> {
+) -> Result<Vec<f32>, Box<dyn ModelError>> {
     let cancel = CancelFlag::new();
     let mut joiner = Joiner::new(SAMPLE_RATE);
     let mut samples = Vec::new();
@@ -122,7 +123,7 @@ fn speak(
     Ok(samples)
 }
 
-fn dump(hibari: &Hibari, phonemes: &str, options: &SpeechOptions, to: &Path) -> Result<(), Box<dyn Error>> {
+fn dump(hibari: &Hibari, phonemes: &str, options: &SpeechOptions, to: &Path) -> Result<(), Box<dyn ModelError>> {
     let cancel = CancelFlag::new();
     let outputs = hibari.begin(phonemes, options, &cancel)?.network_outputs();
     let speech = hibari.synthesise(phonemes, options, &cancel)?;

@@ -11,7 +11,8 @@ use std::path::Path;
 use mynah_audio::DecodeLimits;
 use mynah_audio::mel::LogMel;
 use mynah_models::whisper::{Compute, Whisper};
-use mynah_models::{CancelFlag, Control, EncoderWindow, Task, TranscribeOptions};
+use mynah_models::whisper::EncoderContext;
+use mynah_core::{CancelFlag, JobContext, Task, TranscribeOptions};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Greedy, as only some text is needed that belongs to the audio.
@@ -33,12 +34,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let exact = Whisper::load(Path::new(checkpoint), Compute::F32)?;
     let rounded = Whisper::load(Path::new(checkpoint), compute)?;
     let (cancel, n_mels) = (CancelFlag::new(), exact.config().n_mels);
-    let control = Control::unpaced(&cancel);
+    let context = JobContext::unscheduled(&cancel);
     let (mut tokens, mut divergence, mut alike) = (0, 0.0, 0);
     for file in files {
         let decoded = mynah_audio::decode_file(Path::new(file), &DecodeLimits::default(), &|| false)?;
         let samples = &decoded.samples[..decoded.samples.len().min(30 * 16_000)];
-        let transcript = exact.transcribe(samples, &options, control, &mut ())?;
+        let transcript = exact.transcribe(samples, &options, context, &mut ())?;
         let tokenizer = exact.tokenizer();
         let task =
             if options.task == Task::Translate { tokenizer.translate() } else { tokenizer.transcribe() };
@@ -51,7 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mel = LogMel::new(n_mels);
         let mel = mel.window(samples, 0, samples.len() / 160, mel.peak(samples));
         let logits = |model: &Whisper| -> Result<Vec<f32>, mynah_models::Error> {
-            model.network().encode(&mel, EncoderWindow::Full, control)?.prefill(&text, &at)
+            model.network().encode(&mel, EncoderContext::Full, context)?.prefill(&text, &at)
         };
         let vocab_size = exact.config().vocab_size;
         for (exact, rounded) in logits(&exact)?.chunks(vocab_size).zip(logits(&rounded)?.chunks(vocab_size)) {

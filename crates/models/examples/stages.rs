@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use mynah_kernels::roof;
 use mynah_models::whisper::{Compute, Config, Whisper};
-use mynah_models::{CancelFlag, Control, EncoderWindow};
+use mynah_models::whisper::EncoderContext;
+use mynah_core::{CancelFlag, JobContext};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // As the program has it.
@@ -39,11 +40,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let model = Whisper::load(Path::new(&checkpoint.ok_or("no checkpoint named")?), compute)?;
     let (network, n_mels, cancel) = (model.network(), model.config().n_mels, CancelFlag::new());
-    let control = Control::unpaced(&cancel);
+    let context = JobContext::unscheduled(&cancel);
     let mel = |frames: usize| -> Vec<f32> {
         (0..frames * n_mels).map(|i| ((i * 7919) % 101) as f32 * 0.02 - 1.0).collect()
     };
-    drop(network.encode(&mel(100), EncoderWindow::Fitted, control)?);
+    drop(network.encode(&mel(100), EncoderContext::Trimmed, context)?);
     for frames in lengths {
         let mel = mel(frames);
         // Shorter windows are computed with a stored padding behind them.
@@ -53,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for _ in 0..7 {
             let before = operations.map(|o| least_seconds(o, compute));
             let start = Instant::now();
-            network.encode(&mel, EncoderWindow::Fitted, control)?;
+            network.encode(&mel, EncoderContext::Trimmed, context)?;
             seconds.push(start.elapsed().as_secs_f64());
             let after = operations.map(|o| least_seconds(o, compute));
             let least = before.zip(after).map(|(before, after)| (before + after) / 2.0);
@@ -68,7 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!();
     }
     let mel = mel(700);
-    let mut window = network.encode(&mel, EncoderWindow::Fitted, control)?;
+    let mut window = network.encode(&mel, EncoderContext::Trimmed, context)?;
     let prompt = [50258, 50259, 50359];
     let seconds = median_time(9, || window.prefill(&prompt, &[0, 2]).map(drop))?;
     println!("prompt of 3 tokens: {:.2} ms", 1e3 * seconds);

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use mynah_audio::DecodeLimits;
 use mynah_models::whisper::{Compute, Whisper};
-use mynah_models::{CancelFlag, Control, Task, TranscribeOptions, VadOptions};
+use mynah_core::{CancelFlag, JobContext, Task, TranscribeOptions, VadOptions};
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,11 +22,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         match arg.as_str() {
             "--language" => options.language = Some(value()?),
             "--task" if value()? == "translate" => options.task = Task::Translate,
-            "--beam" => options.beam_size = value()?.parse()?,
+            "--beam" => options.whisper.beam_size = value()?.parse()?,
             "--threads" => drop(mynah_kernels::pool::set_threads(value()?.parse()?)),
             "--vad" => options.vad = Some(VadOptions::default()),
             "--words" => options.word_timestamps = true,
-            "--no-condition" => options.condition_on_previous_text = false,
+            "--no-condition" => options.whisper.condition_on_previous_text = false,
             "--compute" => {
                 compute = match value()?.as_str() {
                     "f32" => Compute::F32,
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let decoded = mynah_audio::decode_file(Path::new(file), &DecodeLimits::default(), &|| false)?;
         let start = Instant::now();
         let transcript =
-            model.transcribe(&decoded.samples, &options, Control::unpaced(&CancelFlag::new()), &mut ())?;
+            model.transcribe(&decoded.samples, &options, JobContext::unscheduled(&CancelFlag::new()), &mut ())?;
         let seconds = start.elapsed().as_secs_f64();
         eprintln!("{file}: {seconds:.2} s for {:.2} s", transcript.duration_s);
         let segments: Vec<_> = transcript

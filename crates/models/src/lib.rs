@@ -1,28 +1,29 @@
-//! Speech models: one folder a model. Weights are shared and immutable; all state lives in sessions.
+//! Speech models: one folder a family. Weights are shared and immutable; all state lives in sessions.
 //!
-//! A model is loaded from a [`checkpoint`] on disk, runs synchronously on the thread that calls it (its kernels
-//! spread over the pool of `mynah-kernels`) and knows nothing of queues, files being downloaded or HTTP.
+//! A model is loaded from a checkpoint on disk, runs synchronously on the thread that calls it (its kernels spread over the
+//! pool of `mynah-kernels`) and knows nothing of queues, downloads or HTTP. It implements a trait of `mynah-core` itself.
+//! [`registry`] is the table of all families. `longform` and `batching` serve any of them.
 
 #![forbid(unsafe_code)]
 
-pub mod cancel;
+mod batching;
 pub mod chattts;
 pub mod checkpoint;
 pub mod error;
 pub mod hibari;
-pub mod pace;
-pub mod speech_to_text;
-pub mod text_to_speech;
+mod joiner;
+pub mod longform;
 pub mod whisper;
 
-pub use cancel::CancelFlag;
-pub use chattts::ChatTts;
+use std::sync::Arc;
+
+use mynah_core::{ModelFamily, Registry};
+
 pub use error::Error;
-pub use hibari::Hibari;
-pub use pace::{Claim, Control, Pace, Share, Unpaced};
-pub use speech_to_text::{
-    EncoderWindow, Observer, Segment, Task, TranscribeOptions, Transcript, TranscriptEvent, VadOptions, Word,
-};
-pub use text_to_speech::{
-    AudioChunk, Joiner, Listener, Pause, SpeechOptions, SpokenWord, TokenCounts, VoiceRecording,
-};
+
+/// All families, in the order in which they are asked whether a checkpoint is theirs.
+pub fn registry() -> Registry {
+    let families: [Arc<dyn ModelFamily>; 3] =
+        [Arc::new(whisper::WhisperFamily), Arc::new(chattts::ChatTtsFamily), Arc::new(hibari::HibariFamily)];
+    Registry::new(families)
+}

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mynah_core::{ModelTask, Registry};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::state_store::StateStore;
 
 mod registered;
 
@@ -13,26 +15,6 @@ pub use registered::Registration;
 pub(crate) use registered::{Registered, is_invisible};
 
 const EMBEDDED: &str = include_str!("../../data/catalogue.toml");
-
-/// What a model does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Ability {
-    /// Speech to text; Xinference's word for it.
-    Audio2text,
-    /// Text to speech; Xinference's word for it.
-    Text2audio,
-}
-
-impl Ability {
-    /// `audio2text` or `text2audio`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Ability::Audio2text => "audio2text",
-            Ability::Text2audio => "text2audio",
-        }
-    }
-}
 
 /// A voice's file, where it is not among the files of its model: in a repository of Hugging Face.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +85,7 @@ pub struct PinnedFile {
     pub sha256: String,
 }
 
-/// A file that a hub gives, where a model consists of other files than a Whisper checkpoint does.
+/// A file that a hub gives, where the model's family does not select them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HubFile {
@@ -133,7 +115,7 @@ pub enum Source {
         repo: String,
         /// Commit, branch or tag.
         revision: String,
-        /// The files; none: those of a Whisper checkpoint, found by looking.
+        /// The files; none: those that the model's family selects.
         #[serde(default, rename = "file", skip_serializing_if = "Vec::is_empty")]
         files: Vec<HubFile>,
     },
@@ -188,7 +170,7 @@ pub struct Entry {
     /// Which implementation runs it.
     pub family: String,
     /// What it does.
-    pub ability: Ability,
+    pub ability: ModelTask,
     /// Codes of the languages it knows; empty: all that the family knows.
     pub languages: Vec<String>,
     /// SPDX expression of the weights' licence.
@@ -229,7 +211,7 @@ impl Entry {
         })
     }
 
-    /// The files that a hub gives for it; none where they are found by looking.
+    /// The files that a hub gives for it; none where the model's family selects them.
     pub(crate) fn hub_files(&self) -> &[HubFile] {
         let files = self.sources.iter().find_map(|source| match source {
             Source::Huggingface { files, .. } | Source::Modelscope { files, .. } => Some(files.as_slice()),
@@ -274,17 +256,19 @@ pub(crate) struct Catalogue {
     /// Those of the data file.
     pub(crate) entries: Vec<Arc<Entry>>,
     pub(crate) registered: Registered,
+    registry: Registry,
 }
 
 impl Catalogue {
     /// The catalogue that is part of the program, and what was registered beside it.
-    pub(crate) fn embedded(registered: Registered) -> Result<Self, Error> {
+    pub(crate) fn embedded(state: Option<StateStore>, registry: Registry) -> Result<Self, Error> {
         let file: File =
             toml::from_str(EMBEDDED).map_err(|error| Error::Settings(format!("catalogue: {error}")))?;
         Ok(Self {
             aliases: file.aliases,
             entries: file.entries.into_iter().map(Arc::new).collect(),
-            registered,
+            registered: state.map_or_else(Registered::default, |state| Registered::open(state, &registry)),
+            registry,
         })
     }
 
@@ -312,7 +296,7 @@ impl Catalogue {
     /// Names of the models that speak one of these languages.
     pub(crate) fn speakers_of(&self, languages: &[&str]) -> Vec<String> {
         let speaks = |entry: &&Arc<Entry>| {
-            entry.ability == Ability::Text2audio
+            entry.ability == ModelTask::Speech
                 && entry.languages.iter().any(|language| languages.contains(&language.as_str()))
         };
         self.entries.iter().filter(speaks).map(|entry| entry.name.clone()).collect()
@@ -323,7 +307,7 @@ impl Catalogue {
     /// # Errors
     /// [`Error::Registration`] says what is wrong with the description; the disk fails.
     pub(crate) fn register(&self, definition: &str, persist: bool) -> Result<(), Error> {
-        let registration = Registration::parse(definition)?;
+        let registration = Registration::parse(definition, &self.registry)?;
         let name = &registration.entry.name;
         if self.find(name).is_ok() {
             return Err(Error::Registration(format!("Model {name} already registered")));
@@ -373,7 +357,7 @@ mod tests {
     use super::*;
 
     fn embedded() -> Catalogue {
-        Catalogue::embedded(Registered::default()).unwrap()
+        Catalogue::embedded(None, mynah_models::registry()).unwrap()
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use mynah_core::Registry;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Ability, Entry, Source};
+use super::{Entry, Source};
 use crate::Error;
-use crate::state_store::Records;
+use crate::state_store::StateStore;
 use crate::sync::lock;
 
 /// Characters that names cannot hold, because they mean something in addresses.
@@ -28,15 +29,15 @@ pub struct Registration {
 #[derive(Debug, Default)]
 pub(crate) struct Registered {
     models: Mutex<Vec<Registration>>,
-    records: Option<Records>,
+    records: Option<StateStore>,
 }
 
 impl Registered {
     /// Reads the records.
-    pub(crate) fn open(records: Records) -> Self {
+    pub(crate) fn open(records: StateStore, registry: &Registry) -> Self {
         let mut models = Vec::new();
         for definition in records.all::<Map<String, Value>>() {
-            match Registration::new(definition) {
+            match Registration::new(definition, registry) {
                 Ok(registration) => models.push(registration),
                 Err(error) => tracing::warn!(%error, "a registered model is passed over"),
             }
@@ -102,19 +103,22 @@ impl Registration {
     ///
     /// # Errors
     /// [`Error::Registration`] says what is wrong with it.
-    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+    pub(super) fn parse(text: &str, registry: &Registry) -> Result<Self, Error> {
         match serde_json::from_str(text) {
-            Ok(Value::Object(definition)) => Self::new(definition),
+            Ok(Value::Object(definition)) => Self::new(definition, registry),
             Ok(_) => Err(wrong("The model's definition must be a JSON object.")),
             Err(error) => Err(wrong(&format!("The model's definition is not valid JSON: {error}."))),
         }
     }
 
-    fn new(definition: Map<String, Value>) -> Result<Self, Error> {
+    fn new(definition: Map<String, Value>, registry: &Registry) -> Result<Self, Error> {
         let known: Definition = serde_json::from_value(Value::Object(definition.clone()))
             .map_err(|error| wrong(&format!("The model's definition cannot be used: {error}.")))?;
         check_name(&known.model_name)?;
-        let ability = ability(&known.model_family)?;
+        let family = registry.find(&known.model_family).ok_or_else(|| {
+            let (asked, names) = (&known.model_family, registry.names());
+            wrong(&format!("model_family {asked:.100} cannot be run here; it can be {names}."))
+        })?;
         let source = source(&known)?;
         let languages = match (known.multilingual, known.language) {
             (Some(false), language) => vec![language.unwrap_or_else(|| "und".to_owned())],
@@ -124,7 +128,7 @@ impl Registration {
             name: known.model_name,
             aliases: Vec::new(),
             family: known.model_family,
-            ability,
+            ability: family.task(),
             languages,
             licence: "unknown".to_owned(),
             notice: None,
@@ -160,16 +164,6 @@ fn check_name(name: &str) -> Result<(), Error> {
         )));
     }
     Ok(())
-}
-
-fn ability(family: &str) -> Result<Ability, Error> {
-    match family {
-        "whisper" => Ok(Ability::Audio2text),
-        "ChatTTS" | "hibari" => Ok(Ability::Text2audio),
-        _ => Err(wrong(&format!(
-            "model_family {family:.100} cannot be run here; it can be whisper, ChatTTS or hibari."
-        ))),
-    }
 }
 
 /// A path goes before a repository.
@@ -223,7 +217,7 @@ mod tests {
         "model_id": null, "model_revision": null, "model_uri": "file:///weights/mine", "note": "kept"}"#;
 
     fn catalogue(folder: &Path) -> Catalogue {
-        Catalogue::embedded(Registered::open(Records::new(folder.to_owned()))).unwrap()
+        Catalogue::embedded(Some(StateStore::new(folder.to_owned())), mynah_models::registry()).unwrap()
     }
 
     #[test]
@@ -252,7 +246,7 @@ mod tests {
                 r#"{{"model_name": "x", "model_family": "whisper", "multilingual": false, "language": "de",
                     "model_id": "me/x"{more}}}"#
             );
-            Registration::parse(&text).unwrap().entry
+            Registration::parse(&text, &mynah_models::registry()).unwrap().entry
         };
         assert_eq!(hub("").sources[0].label(), "huggingface:me/x");
         assert_eq!(hub(r#", "model_hub": "modelscope""#).sources[0].label(), "modelscope:me/x");

@@ -1,5 +1,7 @@
 //! Files over HTTP: resumed where they broke off, checked by size and sha256.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::fs::{self, File};
 use std::future::Future;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -7,16 +9,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mynah_models::CancelFlag;
+use mynah_core::CancelFlag;
 use reqwest::header::{AUTHORIZATION, CONTENT_RANGE, LOCATION, RANGE};
 use reqwest::{Response, StatusCode, Url};
 use sha2::{Digest, Sha256};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
 
-use super::{Failure, Meter, hex};
-use crate::store::StoredFile;
-use crate::sync::CANCEL_POLL;
+use super::{Failure, Meter, StoredFile};
+use crate::disk::hex;
 use crate::{Error, Patience};
 
 /// Attempts in a row that bring no byte, before a source is given up.
@@ -274,11 +275,11 @@ impl<'a> Client<'a> {
     }
 
     fn block_on<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let cancelled = async {
-            while !self.cancel.is_cancelled() {
-                sleep(CANCEL_POLL).await;
-            }
-        };
+        let mut wake = None;
+        let cancelled = poll_fn(|context| {
+            wake = Some(self.cancel.wake_task_on_cancel(context.waker().clone()));
+            if self.cancel.is_cancelled() { Poll::Ready(()) } else { Poll::Pending }
+        });
         self.runtime.block_on(async {
             tokio::select! {
                 biased;

@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use mynah_models::CancelFlag;
+use mynah_core::{CancelFlag, ModelFamily};
 use reqwest::Url;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::http::{Client, RemoteFile};
-use super::{Failure, Fetched, Meter, checkpoint, require_space};
-use crate::store::StoredFile;
+use super::{Failure, Fetched, Meter, StoredFile, require_space};
+use crate::disk::bytes_below;
 use crate::{Error, HubFile, Settings, VoiceFile};
 
 /// The two kinds of hub.
@@ -32,8 +32,9 @@ pub(super) struct Repository<'a> {
     pub(super) kind: Kind,
     pub(super) repo: &'a str,
     pub(super) revision: &'a str,
-    /// The files; none: those of a Whisper checkpoint.
+    /// The files; none: those that the family selects.
     pub(super) files: &'a [HubFile],
+    pub(super) family: &'a dyn ModelFamily,
 }
 
 /// Fetches the checkpoint of a repository.
@@ -44,7 +45,7 @@ pub(super) fn fetch(
     meter: &mut Meter<'_>,
     cancel: &CancelFlag,
 ) -> Result<Fetched, Failure> {
-    let Repository { kind, repo, revision, files } = *repository;
+    let Repository { kind, repo, revision, files, family } = *repository;
     let (endpoint, token) = match kind {
         Kind::Huggingface => (&settings.hf_endpoint, settings.hf_token.clone()),
         Kind::Modelscope => (&settings.modelscope_endpoint, None),
@@ -57,7 +58,7 @@ pub(super) fn fetch(
     };
     let (chosen, extra) = if files.is_empty() {
         let names: Vec<&str> = listing.files.iter().map(|file| file.name.as_str()).collect();
-        let names = checkpoint::choose(&names).map_err(|reason| Failure::Refused(reason.to_owned()))?;
+        let names = family.select_files(&names).map_err(|reason| Failure::Refused(reason.to_owned()))?;
         let chosen = listing.files.iter().filter(|file| names.contains(&file.name.as_str()));
         (chosen.cloned().collect(), Vec::new())
     } else {
@@ -71,7 +72,7 @@ pub(super) fn fetch(
     let folder = partial.join(key);
     fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
     let total: Option<u64> = chosen.iter().map(|file| file.bytes).sum();
-    require_space(&folder, total.unwrap_or(0).saturating_sub(super::bytes_below(&folder)))?;
+    require_space(&folder, total.unwrap_or(0).saturating_sub(bytes_below(&folder)))?;
 
     meter.begin(total);
     let mut stored: Vec<StoredFile> =

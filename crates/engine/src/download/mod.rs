@@ -1,16 +1,13 @@
 //! Fetching weights: the sources of a model are asked one after the other until one gives it.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mynah_models::CancelFlag;
+use mynah_core::{CancelFlag, ModelFamily};
+use serde::{Deserialize, Serialize};
 
-use crate::store::{Manifest, StoredFile};
 use crate::{Entry, Error, Settings, Source, SourcePreference, VoiceFile};
 
-pub(crate) mod checkpoint;
 mod http;
 mod hub;
 mod pip;
@@ -61,14 +58,15 @@ impl From<Error> for Failure {
     }
 }
 
-/// Fetches a model into a folder below `partial` and says what it consists of.
+/// Fetches a model into a folder below `partial`. Gives the source, such as `huggingface:openai/whisper-base`, and what it gave.
 pub(crate) fn fetch(
     entry: &Entry,
+    family: &dyn ModelFamily,
     settings: &Settings,
     partial: &Path,
     on_progress: &mut dyn FnMut(PullProgress),
     cancel: &CancelFlag,
-) -> Result<(PathBuf, Manifest), Error> {
+) -> Result<(String, Fetched), Error> {
     let mut sources: Vec<&Source> = entry.sources.iter().collect();
     sources.sort_by_key(|source| !preferred(settings.source, source));
     if let Some(notice) = &entry.notice {
@@ -84,11 +82,11 @@ pub(crate) fn fetch(
         let mut meter = Meter::new(on_progress);
         let fetched = match source {
             Source::Huggingface { repo, revision, files } => {
-                let repository = hub::Repository { kind: hub::Kind::Huggingface, repo, revision, files };
+                let repository = hub::Repository { kind: hub::Kind::Huggingface, repo, revision, files, family };
                 hub::fetch(&repository, settings, partial, &mut meter, cancel)
             }
             Source::Modelscope { repo, revision, files } => {
-                let repository = hub::Repository { kind: hub::Kind::Modelscope, repo, revision, files };
+                let repository = hub::Repository { kind: hub::Kind::Modelscope, repo, revision, files, family };
                 hub::fetch(&repository, settings, partial, &mut meter, cancel)
             }
             Source::Local { path } => Err(Failure::Refused(format!("there is no {}", path.display()))),
@@ -98,13 +96,7 @@ pub(crate) fn fetch(
             }
         };
         let reason = match fetched {
-            Ok(Fetched { folder, revision, files }) => {
-                let model = entry.name.clone();
-                return Ok((
-                    folder,
-                    Manifest { model, source: label, revision, files, sound: BTreeMap::new() },
-                ));
-            }
+            Ok(fetched) => return Ok((label, fetched)),
             Err(Failure::Stop(error)) => return Err(error),
             Err(Failure::Unreachable(reason)) => reason,
             Err(Failure::Refused(reason)) => {
@@ -149,11 +141,20 @@ pub(crate) fn fetch_voice(
     }
 }
 
+/// A file that was fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredFile {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    /// Lower-case hexadecimal, of the bytes as they were written.
+    pub(crate) sha256: String,
+}
+
 /// What a source gave.
-struct Fetched {
-    folder: PathBuf,
-    revision: String,
-    files: Vec<StoredFile>,
+pub(crate) struct Fetched {
+    pub(crate) folder: PathBuf,
+    pub(crate) revision: String,
+    pub(crate) files: Vec<StoredFile>,
 }
 
 fn preferred(preference: SourcePreference, source: &Source) -> bool {
@@ -233,30 +234,4 @@ fn require_space(folder: &Path, needed_bytes: u64) -> Result<(), Error> {
         needed_bytes: Some(needed_bytes),
         available_bytes: Some(available_bytes),
     })
-}
-
-/// Bytes of a file, or of all files in a folder.
-pub(crate) fn bytes_of(path: &Path) -> u64 {
-    match fs::metadata(path) {
-        Ok(found) if found.is_dir() => bytes_below(path),
-        Ok(found) => found.len(),
-        Err(_) => 0,
-    }
-}
-
-/// Bytes of all files in a folder and the folders below it.
-pub(crate) fn bytes_below(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
-    let bytes = |entry: fs::DirEntry| match entry.file_type() {
-        Ok(kind) if kind.is_dir() => bytes_below(&entry.path()),
-        // The caches of others hold links to files.
-        Ok(_) => fs::metadata(entry.path()).map_or(0, |found| if found.is_file() { found.len() } else { 0 }),
-        Err(_) => 0,
-    };
-    entries.flatten().map(bytes).sum()
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

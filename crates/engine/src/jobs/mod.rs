@@ -1,9 +1,58 @@
-//! Jobs: one request for a transcript or for speech each, on a thread of its own.
+//! Jobs: one request for a transcript or for speech each, on a thread of its own that mostly waits for its next step.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+
+use mynah_core::{Capabilities, ModelTask};
+
+use crate::catalogue::Entry;
+use crate::engine::Inner;
+use crate::panics::panic_text;
+use crate::scheduler::admission::JobTicket;
+use crate::scheduler::client::ClientId;
+use crate::{Error, ModelRef};
 
 pub(crate) mod audio;
-pub(crate) mod encoding_sink;
+mod encoding_sink;
+mod pipeline;
 pub(crate) mod request_memory;
-pub(crate) mod speak;
+mod speak;
 pub(crate) mod speech;
 pub(crate) mod speech_cache;
+mod transcribe;
 pub(crate) mod transcription;
+
+impl Inner {
+    /// Admits a job.
+    fn admit(&self, client: Option<ClientId>, model: &ModelRef) -> Result<JobTicket, Error> {
+        // Numbers of clients are spread over all 64 bits; an anonymous client shares none with them but by a rare accident,
+        // which costs one of both a place in the queue.
+        let client =
+            client.unwrap_or_else(|| ClientId(self.anonymous_clients.fetch_add(1, Ordering::Relaxed)));
+        self.device(model).admission.admit(client, model)
+    }
+
+    /// What a model of the catalogue can be asked for, before it is loaded.
+    fn capabilities(&self, entry: &Entry) -> Option<Capabilities> {
+        self.registry.find(&entry.family).map(|family| family.capabilities(&entry.languages))
+    }
+
+    /// Lets a model work. One that panics may be in any state, so the next job loads it anew; those that use it go on.
+    fn using<T>(&self, model: &ModelRef, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            let reason = panic_text(panic.as_ref());
+            tracing::error!(%model, reason, "a model panicked and is loaded anew");
+            self.forget(model);
+            Err(Error::Internal(reason.to_owned()))
+        })
+    }
+}
+
+/// A model does something else than what is asked of it.
+fn wrong_task(model: &ModelRef, task: ModelTask) -> Error {
+    let (does, instead) = match task {
+        ModelTask::Transcription => ("turns speech into text", "use a model that speaks, such as hibari"),
+        ModelTask::Speech => ("turns text into speech", "use a model that listens, such as whisper-base"),
+    };
+    Error::WrongAbility { model: model.to_string(), does, instead }
+}

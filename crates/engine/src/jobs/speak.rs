@@ -6,22 +6,23 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mynah_audio::{DecodeLimits, EncodeOptions, Encoder, OutputFormat};
-use mynah_models::{CancelFlag, VoiceRecording};
+use mynah_core::{
+    CancelFlag, Capabilities, JobContext, Model, ModelError, ModelTask, ReferenceAudio,
+};
 use mynah_text::languages;
 use tokio::sync::mpsc::{Sender, channel};
 
-use crate::catalogue::{Ability, Entry, Voice};
-use crate::engine::{Inner, guarded, no_thread, require};
-use crate::jobs::audio;
-use crate::jobs::encoding_sink::Speaker;
-use crate::jobs::speech::PIECES_AHEAD;
+use crate::catalogue::{Entry, Voice};
+use crate::engine::{Engine, Inner, ModelRef, Variant};
+use crate::jobs::encoding_sink::EncodingSink;
+use crate::jobs::speech::{PIECES_AHEAD, Recording, SpeakRequest, SpeechEvent, SpeechJob, Spoken};
 use crate::jobs::speech_cache::{Kept, Key};
-use crate::scheduler::admission::{Place, Size};
+use crate::jobs::{audio, wrong_task};
+use crate::panics::guarded;
+use crate::scheduler::admission::{JobSize, JobTicket};
+use crate::scheduler::job::{JobScheduler, ScheduledJob};
 use crate::sync::lock;
-use crate::{
-    Engine, Error, LoadProgress, ModelRef, Recording, SpeakRequest, SpeechEvent, SpeechJob, Spoken,
-    Synthesizer, Variant,
-};
+use crate::{Error, LoadProgress};
 
 /// How long after a vain attempt no other is made to fetch a voice for a name that it merely stands for.
 const MISSED_VOICE_PAUSE: Duration = Duration::from_secs(600);
@@ -61,10 +62,15 @@ impl Engine {
     ) -> Result<SpeechJob, Error> {
         request.options.check()?;
         if let Some(entry) = self.inner.entry(&request.model)? {
-            require(&entry, Ability::Text2audio)?;
+            match self.inner.capabilities(&entry) {
+                Some(Capabilities::Speech(capabilities)) => {
+                    capabilities.check(&request.options, recording.is_some())?;
+                }
+                _ => return Err(wrong_task(&request.model, ModelTask::Transcription)),
+            }
             entry.voice(request.options.voice.as_deref())?;
         }
-        let place = self.inner.place(request.client, &request.model)?;
+        let ticket = self.inner.admit(request.client, &request.model)?;
         let cancel = CancelFlag::new();
         let (sender, events) = channel(PIECES_AHEAD);
         let job = SpeechJob { events, cancel: cancel.clone() };
@@ -72,15 +78,15 @@ impl Engine {
         thread::Builder::new()
             .name("mynah-job".to_owned())
             .spawn(move || {
-                let last = match guarded(|| inner.speak(request, recording, &place, &cancel, &sender)) {
+                let last = match guarded(|| inner.speak(request, recording, &ticket, &cancel, &sender)) {
                     Ok(spoken) => SpeechEvent::Done(spoken),
                     Err(error) => SpeechEvent::Failed(error),
                 };
-                // The place is free before its owner learns that the job is over.
-                drop(place);
+                // The ticket is free before its owner learns that the job is over.
+                drop(ticket);
                 let _ = sender.blocking_send(last);
             })
-            .map_err(|_| no_thread())?;
+            .map_err(|_| Error::no_thread())?;
         Ok(job)
     }
 }
@@ -91,16 +97,22 @@ impl Inner {
         &self,
         mut request: SpeakRequest,
         recording: Option<Recording>,
-        place: &Place,
+        ticket: &JobTicket,
         cancel: &CancelFlag,
         events: &Sender<SpeechEvent>,
     ) -> Result<Spoken, Error> {
         let mut tell_wait = |progress| {
-            place.waits();
+            ticket.wait_for_model();
             // Whoever reads slowly can do without; whoever left has cancelled the job.
             let _ = events.try_send(SpeechEvent::Waiting(progress));
         };
-        let synthesizer = self.load_synthesizer(&request.model, &mut tell_wait, cancel)?;
+        let lease = self.load(&request.model, &mut tell_wait, cancel)?;
+        let Model::Synthesizer(synthesizer) = &*lease else {
+            return Err(wrong_task(&request.model, ModelTask::Transcription));
+        };
+        let capabilities = synthesizer.capabilities();
+        // Of a checkpoint at a path, this is known only now.
+        capabilities.check(&request.options, recording.is_some())?;
         let voice = self.ready_voice(&request, &mut tell_wait, cancel)?;
         let tell = |event| -> Result<(), Error> { events.blocking_send(event).map_err(|_| Error::Cancelled) };
 
@@ -121,38 +133,37 @@ impl Inner {
             let limits =
                 DecodeLimits { max_duration_s: LONGEST_RECORDING_S, ..self.settings.decode_limits.clone() };
             let samples = audio::decode(audio, rate_hz, &limits, &mut memory, cancel)?.samples.into();
-            request.options.recording = Some(VoiceRecording { samples, transcript });
+            request.options.reference = Some(ReferenceAudio { samples, transcript });
         }
         let encoder = encoder(request.format, rate_hz, &request.encoding)?;
         tell(SpeechEvent::Started { voice: voice.clone() })?;
-        let paced = (&self.turnstile, &self.batches, place);
-        let mut speaker = Speaker::new(encoder, rate_hz, paced, cancel, events, copy_limit);
         let SpeakRequest { model, text, mut options, .. } = request;
-        let size = Size::Text(text.chars().count());
-        place.begins(size);
         options.voice.clone_from(&voice);
+        let size = JobSize::text(text.chars().count(), capabilities.first_result_chars);
+        ticket.begin(size);
+        let device = self.device(&model);
+        let scheduler = JobScheduler::new(ScheduledJob {
+            device,
+            ticket,
+            cancel,
+            first_result_s: f64::INFINITY,
+            rows: &device.stats.speech_rows,
+            on_first_step: &|waited_s| {
+                // Nothing was handed over yet but a notice, so there is room.
+                let _ = events.try_send(SpeechEvent::Turn { waited_s });
+            },
+        });
+        let context = JobContext { cancel, scheduler: &scheduler };
+        let mut sink = EncodingSink::new(encoder, rate_hz, &scheduler, cancel, events, copy_limit);
         let outcome =
-            self.using(&model, || Ok(synthesizer.synthesize(&text, &options, cancel, &mut speaker)))?;
-        let (spoken, copy) = speaker.finish(outcome).map_err(|error| self.with_alternative(error, &model))?;
-        place.learn(size);
+            self.using(&model, || Ok(synthesizer.synthesize(&text, &options, context, &mut sink)))?;
+        let (spoken, copy) = sink.finish(outcome).map_err(|error| self.with_alternative(error, &model))?;
+        ticket.update_estimate(size);
         if let (Some(key), Some(audio)) = (key, copy) {
             let kept = Kept { voice, audio: Bytes::from(audio), spoken: spoken.clone() };
             lock(&self.speeches).put(key, kept);
         }
         Ok(spoken)
-    }
-
-    pub(crate) fn load_synthesizer(
-        &self,
-        model: &ModelRef,
-        on_progress: &mut dyn FnMut(LoadProgress),
-        cancel: &CancelFlag,
-    ) -> Result<Arc<dyn Synthesizer>, Error> {
-        self.synthesizers.get(model, cancel, on_progress, |on_progress| {
-            let path = self.path(model, on_progress, cancel)?;
-            let _room = self.make_room(model, &path)?;
-            Ok((self.loaders.synthesizer)(&path, &self.settings_of(model))?)
-        })
     }
 
     /// The model's own name of the voice to speak with, which is on disk afterwards.
@@ -206,8 +217,7 @@ impl Inner {
 
     /// Where a model cannot read the text, names those that can.
     fn with_alternative(&self, error: Error, asked: &ModelRef) -> Error {
-        let Error::Model(model_error) = &error else { return error };
-        let mynah_models::Error::Script { script, sample } = model_error.as_ref() else { return error };
+        let Error::Model(ModelError::Script { script, sample }) = &error else { return error };
         let model = asked.to_string();
         let mut able = self.catalogue.speakers_of(languages::written_in(script));
         able.retain(|name| *name != model);

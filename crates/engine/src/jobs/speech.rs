@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 use mynah_audio::{EncodeOptions, OutputFormat};
-use mynah_models::{CancelFlag, SpeechOptions, SpokenWord, TokenCounts};
+use mynah_core::{CancelFlag, SpeechOptions, SpokenWord, TokenCounts};
 use tokio::sync::mpsc::Receiver;
 
-use crate::{AudioSource, ClientId, Error, LoadProgress, ModelRef};
+use crate::jobs::transcription::AudioSource;
+use crate::scheduler::client::ClientId;
+use crate::{Error, LoadProgress, ModelRef};
 
 /// Pieces of audio that wait for their reader; a job that has more waits, and lets others compute.
 pub(crate) const PIECES_AHEAD: usize = 16;
@@ -46,9 +48,9 @@ pub enum SpeechEvent {
         /// Name of the voice that speaks.
         voice: Option<String>,
     },
-    /// Its first turn to compute has come.
+    /// Its first step is about to be computed.
     Turn {
-        /// Time in the line, seconds.
+        /// Time in the queue, seconds.
         waited_s: f64,
     },
     /// The next bytes of the audio.

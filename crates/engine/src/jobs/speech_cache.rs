@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::{SpeakRequest, Spoken};
+use crate::jobs::speech::{SpeakRequest, Spoken};
 
 /// All that the audio depends on: equal requests get equal audio, as what is random in it comes of the seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,14 +30,14 @@ pub(crate) struct Kept {
 }
 
 /// The speeches used last, within a bound of bytes.
-pub(crate) struct Cache {
+pub(crate) struct SpeechCache {
     limit_bytes: usize,
     bytes: usize,
     /// The latest used last.
     kept: VecDeque<(Key, Kept)>,
 }
 
-impl Cache {
+impl SpeechCache {
     pub(crate) fn new(limit_bytes: usize) -> Self {
         Self { limit_bytes, bytes: 0, kept: VecDeque::new() }
     }
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_was_not_used_lately_goes_first() {
-        let mut cache = Cache::new(4000);
+        let mut cache = SpeechCache::new(4000);
         cache.put(key("one"), kept(1000));
         cache.put(key("two"), kept(1000));
         assert!(cache.get(&key("one")).is_some());
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn whatever_the_audio_depends_on_tells_speeches_apart() {
-        let mut cache = Cache::new(1 << 20);
+        let mut cache = SpeechCache::new(1 << 20);
         cache.put(key("one"), kept(10));
         let mut other = key("one");
         other.0.options.speed = 1.5;
@@ -141,7 +141,7 @@ mod tests {
         other = key("one");
         other.0.encoding.sample_rate_hz = Some(8000);
         assert!(cache.get(&other).is_none());
-        let mut none = Cache::new(0);
+        let mut none = SpeechCache::new(0);
         none.put(key("one"), kept(0));
         assert!(none.get(&key("one")).is_none());
     }

@@ -33,11 +33,11 @@ pub struct Event {
 
 /// The last events of each uid; they outlive the model, so that one can see why it is gone.
 #[derive(Debug, Default)]
-pub(crate) struct Journal {
+pub(crate) struct EventLog {
     events: Mutex<HashMap<String, VecDeque<Event>>>,
 }
 
-impl Journal {
+impl EventLog {
     pub(crate) fn note(&self, uid: &str, severity: Severity, text: impl Into<String>) {
         let mut events = lock(&self.events);
         if events.len() >= UIDS && !events.contains_key(uid) {
@@ -64,16 +64,16 @@ mod tests {
 
     #[test]
     fn the_last_events_are_kept() {
-        let journal = Journal::default();
+        let event_log = EventLog::default();
         for n in 0..EVENTS + 5 {
-            journal.note("a", Severity::Info, n.to_string());
+            event_log.note("a", Severity::Info, n.to_string());
         }
-        let events = journal.of("a");
+        let events = event_log.of("a");
         assert_eq!((events.len(), events[0].text.as_str()), (EVENTS, "5"));
         for n in 0..UIDS + 5 {
-            journal.note(&format!("uid-{n}"), Severity::Error, "x");
+            event_log.note(&format!("uid-{n}"), Severity::Error, "x");
         }
-        assert!(journal.of("a").is_empty() && journal.of("nobody").is_empty());
-        assert_eq!(lock(&journal.events).len(), UIDS);
+        assert!(event_log.of("a").is_empty() && event_log.of("nobody").is_empty());
+        assert_eq!(lock(&event_log.events).len(), UIDS);
     }
 }

@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use mynah_models::CancelFlag;
-use mynah_models::whisper::Compute;
+use mynah_core::{CancelFlag, ComputeType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
-use crate::lifecycle::event_log::{Journal, Severity};
+use crate::lifecycle::event_log::{EventLog, Severity};
 use crate::sync::lock;
 use crate::{Entry, Error, LoadProgress, ModelRef, PullProgress, SourcePreference};
 
@@ -30,8 +29,8 @@ pub struct LaunchRequest {
     #[serde(default)]
     pub path: Option<PathBuf>,
     /// Precision of the weights; `None`: the engine's.
-    #[serde(default, with = "compute_name")]
-    pub compute: Option<Compute>,
+    #[serde(default)]
+    pub compute: Option<ComputeType>,
     /// Which kind of source is tried first; `None`: as the settings say.
     #[serde(skip)]
     pub source: Option<SourcePreference>,
@@ -88,32 +87,6 @@ impl LaunchRequest {
     /// How long it stays in memory unused, where the launch says so.
     pub(crate) fn unload_after(&self) -> Option<Duration> {
         self.unload_after_s.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-    }
-}
-
-/// How [`Compute`] is written down.
-mod compute_name {
-    use mynah_models::whisper::Compute;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    const NAMES: [(&str, Compute); 4] =
-        [("auto", Compute::Auto), ("f32", Compute::F32), ("f16", Compute::F16), ("int8", Compute::Int8)];
-
-    pub(super) fn serialize<S: Serializer>(
-        compute: &Option<Compute>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        match NAMES.iter().find(|(_, known)| Some(*known) == *compute) {
-            Some((name, _)) => serializer.serialize_some(name),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Compute>, D::Error> {
-        let name = Option::<String>::deserialize(deserializer)?;
-        Ok(NAMES.iter().find(|(known, _)| name.as_deref() == Some(*known)).map(|(_, compute)| *compute))
     }
 }
 
@@ -219,7 +192,7 @@ impl Lease {
     pub fn note_failure(&self, text: &str) {
         const LONGEST: usize = 1000;
         let text: String = text.chars().take(LONGEST).collect();
-        self.instances.journal.note(&self.instance.uid, Severity::Error, text);
+        self.instances.event_log.note(&self.instance.uid, Severity::Error, text);
     }
 }
 
@@ -273,7 +246,7 @@ impl Instance {
 /// All running models, by uid.
 #[derive(Debug, Default)]
 pub(crate) struct Instances {
-    pub(crate) journal: Journal,
+    pub(crate) event_log: EventLog,
     table: Mutex<BTreeMap<String, Arc<Instance>>>,
 }
 

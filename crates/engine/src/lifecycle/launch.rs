@@ -4,12 +4,12 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::catalogue::{Ability, Entry, Source, is_invisible};
-use crate::engine::{Inner, guarded};
+use crate::catalogue::{Entry, Source, is_invisible};
+use crate::engine::Inner;
+use crate::panics::guarded;
 use crate::lifecycle::event_log::Severity;
 use crate::lifecycle::instances::{Instance, LaunchRequest, Phase};
 use crate::sync::lock;
-use crate::synthesizer::family_of_checkpoint;
 use crate::{Error, LoadProgress, ModelRef, Settings, Variant};
 
 /// Longest uid, in characters.
@@ -38,7 +38,7 @@ impl Inner {
             _ => None,
         };
         if let Some(path) = request.path.as_ref().or(of_registration) {
-            check_checkpoint(path, &entry)?;
+            self.check_checkpoint(path, &entry)?;
         }
         let name = entry.name.clone();
         let compute = request.compute.filter(|compute| *compute != self.settings.compute);
@@ -47,6 +47,18 @@ impl Inner {
             (path, compute) => ModelRef::Variant(Variant { name, path: path.clone(), compute }),
         };
         Ok((Some(entry), model))
+    }
+
+    fn check_checkpoint(&self, path: &Path, entry: &Entry) -> Result<(), Error> {
+        let refuse =
+            |what: &str| Err(Error::Launch(format!("Invalid input. `model_path`: {} {what}", path.display())));
+        if !path.exists() {
+            return refuse("File or directory does not exist.");
+        }
+        if self.registry.detect(path).is_none_or(|family| family.name() != entry.family) {
+            return refuse(&format!("holds no {} model.", entry.family));
+        }
+        Ok(())
     }
 
     /// The work of a launch, on a thread of its own.
@@ -60,14 +72,9 @@ impl Inner {
                 launching
             });
         };
-        let speaks = instance.entry.as_ref().is_some_and(|entry| entry.ability == Ability::Text2audio);
         let outcome = guarded(|| {
             self.pull_for(instance, &mut on_progress)?;
-            if speaks {
-                self.load_synthesizer(&instance.model, &mut on_progress, &instance.cancel).map(|_| ())
-            } else {
-                self.load(&instance.model, &mut on_progress, &instance.cancel).map(|_| ())
-            }
+            self.load(&instance.model, &mut on_progress, &instance.cancel).map(|_| ())
         });
         let loaded = outcome.is_ok();
         if !self.settle(instance, outcome) && loaded {
@@ -97,7 +104,7 @@ impl Inner {
         }
         if let Err(error) = &outcome {
             tracing::warn!(%error, uid = instance.uid, "a launch failed");
-            self.instances.journal.note(&instance.uid, Severity::Error, error.to_string());
+            self.instances.event_log.note(&instance.uid, Severity::Error, error.to_string());
             let stays = instance.request.restored && !matches!(error, Error::Cancelled);
             if !stays && let Err(error) = self.launches.remove(&instance.uid) {
                 tracing::warn!(%error, uid = instance.uid, "a failed launch cannot be forgotten");
@@ -110,18 +117,6 @@ impl Inner {
         instance.phase.send_replace(outcome.map_or_else(Phase::Failed, |()| Phase::Ready));
         true
     }
-}
-
-fn check_checkpoint(path: &Path, entry: &Entry) -> Result<(), Error> {
-    let refuse =
-        |what: &str| Err(Error::Launch(format!("Invalid input. `model_path`: {} {what}", path.display())));
-    if !path.exists() {
-        return refuse("File or directory does not exist.");
-    }
-    if family_of_checkpoint(path) != entry.family {
-        return refuse(&format!("holds no {} model.", entry.family));
-    }
-    Ok(())
 }
 
 fn check_uid(uid: &str) -> Result<(), Error> {

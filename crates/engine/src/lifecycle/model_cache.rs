@@ -1,13 +1,15 @@
-//! Models in memory: each is loaded once, by the first job that needs it, and shared. Others that need it meanwhile wait
-//! and are told the same progress and the same failure.
+//! Models in memory: each is loaded once, by the first job that needs it, and shared. Jobs that need it meanwhile wait, and
+//! get the same progress and the same failure.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Instant, SystemTime};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant, SystemTime};
 
-use mynah_models::CancelFlag;
+use mynah_core::{CancelFlag, Model};
 
-use crate::sync::{lock, wait};
+use crate::sync::lock;
 use crate::{Error, ModelRef, PullProgress};
 
 /// What happens before a model can be used.
@@ -21,199 +23,293 @@ pub enum LoadProgress {
 
 /// A model in memory.
 #[derive(Clone, Debug)]
-pub(crate) struct Resident {
+pub(crate) struct ResidentModel {
     pub(crate) model: ModelRef,
     pub(crate) bytes: u64,
-    /// When it was last in use.
+    /// Whether jobs use it now.
+    pub(crate) in_use: bool,
+    /// When it was last used.
     pub(crate) used: Instant,
     /// When it was loaded.
     pub(crate) since: SystemTime,
 }
 
-/// The models of one kind in memory; `M` is what the engine asks of that kind.
-pub(crate) struct Loaded<M: ?Sized> {
-    slots: Mutex<HashMap<ModelRef, Arc<Slot<M>>>>,
+/// The models in memory.
+#[derive(Default)]
+pub(crate) struct ModelCache {
+    entries: Mutex<HashMap<ModelRef, Arc<CacheEntry>>>,
+    activity: Arc<Activity>,
 }
 
-struct Slot<M: ?Sized> {
-    state: Mutex<State<M>>,
+/// Tells who unloads idle models that one has become idle.
+#[derive(Default)]
+struct Activity {
+    count: Mutex<u64>,
     changed: Condvar,
 }
 
-struct State<M: ?Sized> {
-    model: Option<Arc<M>>,
-    /// When it was last asked for, or seen in use.
+impl Activity {
+    fn notify(&self) {
+        *lock(&self.count) += 1;
+        self.changed.notify_all();
+    }
+}
+
+/// A model that is in memory, on its way there, or not any more.
+#[derive(Default)]
+struct CacheEntry(Mutex<State>);
+
+struct State {
+    model: Option<Model>,
+    /// Jobs that use it.
+    leases: usize,
+    /// When it was last asked for or given back.
     used: Instant,
     /// When it was loaded.
     since: SystemTime,
-    /// Somebody is loading.
-    busy: bool,
-    /// Counts the attempts to load, so that who waited for one can tell its failure from an older one.
+    /// A job is loading it.
+    loading: bool,
+    /// Counts the attempts to load, so that those that waited for one can tell its failure from an older one.
     attempt: u64,
     failure: Option<Error>,
     /// Counts the steps of progress of this attempt.
     steps: u64,
     progress: Option<LoadProgress>,
+    /// Threads that wait for the attempt.
+    waiting: Vec<Thread>,
 }
 
-// Derived, these would ask the same of `M`.
-impl<M: ?Sized> Default for Loaded<M> {
-    fn default() -> Self {
-        Self { slots: Mutex::default() }
-    }
-}
-
-impl<M: ?Sized> Default for Slot<M> {
-    fn default() -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new() }
-    }
-}
-
-impl<M: ?Sized> Default for State<M> {
+impl Default for State {
     fn default() -> Self {
         Self {
             model: None,
+            leases: 0,
             used: Instant::now(),
             since: SystemTime::now(),
-            busy: false,
+            loading: false,
             attempt: 0,
             failure: None,
             steps: 0,
             progress: None,
+            waiting: Vec::new(),
         }
     }
 }
 
-impl<M: ?Sized> Loaded<M> {
+impl State {
+    fn wake_all(&self) {
+        self.waiting.iter().for_each(Thread::unpark);
+    }
+}
+
+/// A model in use, until dropped.
+pub(crate) struct ModelLease {
+    model: Model,
+    entry: Arc<CacheEntry>,
+    activity: Arc<Activity>,
+}
+
+impl Deref for ModelLease {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.model
+    }
+}
+
+impl Drop for ModelLease {
+    fn drop(&mut self) {
+        let mut state = lock(&self.entry.0);
+        state.leases -= 1;
+        state.used = Instant::now();
+        drop(state);
+        self.activity.notify();
+    }
+}
+
+impl ModelCache {
     /// Whether the model is in memory.
     pub(crate) fn contains(&self, model: &ModelRef) -> bool {
-        let slot = lock(&self.slots).get(model).cloned();
-        slot.is_some_and(|slot| lock(&slot.state).model.is_some())
+        let entry = lock(&self.entries).get(model).cloned();
+        entry.is_some_and(|entry| lock(&entry.0).model.is_some())
     }
 
     /// Forgets the model; jobs that use it keep it until they end.
     pub(crate) fn forget(&self, model: &ModelRef) {
-        lock(&self.slots).remove(model);
+        lock(&self.entries).remove(model);
     }
 
-    /// All models in memory, with their size by `bytes`.
-    pub(crate) fn residents(&self, bytes: impl Fn(&M) -> u64) -> Vec<Resident> {
-        let slots: Vec<_> =
-            lock(&self.slots).iter().map(|(model, slot)| (model.clone(), Arc::clone(slot))).collect();
-        let resident = |(model, slot): (ModelRef, Arc<Slot<M>>)| {
-            let mut state = lock(&slot.state);
-            let resident = Arc::clone(state.model.as_ref()?);
-            // Ours and the clone above; every job has another.
-            if Arc::strong_count(&resident) > 2 {
-                state.used = Instant::now();
-            }
-            Some(Resident { model, bytes: bytes(&resident), used: state.used, since: state.since })
+    /// All models in memory.
+    pub(crate) fn residents(&self) -> Vec<ResidentModel> {
+        let entries: Vec<_> =
+            lock(&self.entries).iter().map(|(model, entry)| (model.clone(), Arc::clone(entry))).collect();
+        let resident = |(model, entry): (ModelRef, Arc<CacheEntry>)| {
+            let state = lock(&entry.0);
+            let bytes = state.model.as_ref()?.weight_bytes();
+            let State { used, since, leases, .. } = *state;
+            Some(ResidentModel { model, bytes, in_use: leases > 0, used, since })
         };
-        slots.into_iter().filter_map(resident).collect()
+        entries.into_iter().filter_map(resident).collect()
     }
 
     /// Drops a model that no job uses; whether it did.
     pub(crate) fn evict(&self, model: &ModelRef) -> bool {
-        let Some(slot) = lock(&self.slots).get(model).cloned() else { return false };
-        let mut state = lock(&slot.state);
+        let Some(entry) = lock(&self.entries).get(model).cloned() else { return false };
+        let mut state = lock(&entry.0);
         // A job that comes now waits for this lock and loads the model anew.
-        let idle = state.model.as_ref().is_some_and(|model| Arc::strong_count(model) == 1);
-        if idle {
-            state.model = None;
-        }
-        idle
+        state.leases == 0 && state.model.take().is_some()
     }
 
-    /// The model, made by `load` unless somebody has made it or is about to.
+    /// The model, made by `load` unless another job has made it or is about to.
     pub(crate) fn get(
         &self,
         model: &ModelRef,
         cancel: &CancelFlag,
         on_progress: &mut dyn FnMut(LoadProgress),
-        load: impl FnOnce(&mut dyn FnMut(LoadProgress)) -> Result<Arc<M>, Error>,
-    ) -> Result<Arc<M>, Error> {
-        let slot = Arc::clone(lock(&self.slots).entry(model.clone()).or_default());
-        if let Some(model) = slot.wait_for_others(cancel, on_progress)? {
-            return Ok(model);
+        load: impl FnOnce(&mut dyn FnMut(LoadProgress)) -> Result<Model, Error>,
+    ) -> Result<ModelLease, Error> {
+        let entry = Arc::clone(lock(&self.entries).entry(model.clone()).or_default());
+        let lease =
+            |model, entry| ModelLease { model, entry, activity: Arc::clone(&self.activity) };
+        if let Some(model) = entry.wait_for_others(cancel, on_progress)? {
+            return Ok(lease(model, entry));
         }
         let mut attempt =
-            Attempt { slot: &slot, outcome: Err(Error::Internal("loading the model failed".into())) };
+            Attempt { entry: &entry, outcome: Err(Error::Internal("loading the model failed".into())) };
         attempt.outcome = load(&mut |progress| {
             {
-                let mut state = lock(&slot.state);
+                let mut state = lock(&entry.0);
                 state.progress = Some(progress.clone());
                 state.steps += 1;
+                state.wake_all();
             }
-            slot.changed.notify_all();
             on_progress(progress);
         });
-        attempt.outcome.clone()
+        let outcome = attempt.outcome.clone();
+        drop(attempt);
+        outcome.map(|model| lease(model, entry))
+    }
+
+    /// Waits until a model has become idle since `seen`, for `at_most` so long; returns what to pass next time.
+    pub(crate) fn wait_for_activity(watch: &ActivityWatch, seen: u64, at_most: Option<Duration>) -> u64 {
+        let activity = &watch.0;
+        let deadline = at_most.map(|at_most| Instant::now() + at_most);
+        let mut count = lock(&activity.count);
+        while *count == seen {
+            count = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                None => activity.changed.wait(count).unwrap_or_else(std::sync::PoisonError::into_inner),
+                Some(left) if left.is_zero() => break,
+                Some(left) => {
+                    let waited = activity.changed.wait_timeout(count, left);
+                    waited.unwrap_or_else(std::sync::PoisonError::into_inner).0
+                }
+            };
+        }
+        *count
+    }
+
+    /// A handle for [`ModelCache::wait_for_activity`] that does not keep the cache alive.
+    pub(crate) fn watch(&self) -> ActivityWatch {
+        ActivityWatch(Arc::clone(&self.activity))
+    }
+
+    /// Makes whoever waits for activity look again.
+    pub(crate) fn notify(&self) {
+        self.activity.notify();
     }
 }
 
-impl<M: ?Sized> Slot<M> {
-    /// The model or the failure of whoever is loading now, or `None` where it falls to the caller to load.
+impl Drop for ModelCache {
+    fn drop(&mut self) {
+        self.activity.notify();
+    }
+}
+
+/// See [`ModelCache::watch`].
+pub(crate) struct ActivityWatch(Arc<Activity>);
+
+impl CacheEntry {
+    /// The model or the failure of the job that is loading now, or `None` where it falls to the caller to load. A model that
+    /// is returned has one lease more.
     fn wait_for_others(
         &self,
         cancel: &CancelFlag,
         on_progress: &mut dyn FnMut(LoadProgress),
-    ) -> Result<Option<Arc<M>>, Error> {
+    ) -> Result<Option<Model>, Error> {
+        let _wake = cancel.wake_on_cancel();
         let mut waited_for = None;
-        let mut told = 0;
-        let mut state = lock(&self.state);
+        let mut reported = 0;
         loop {
+            let mut state = lock(&self.0);
             if let Some(model) = &state.model {
-                let model = Arc::clone(model);
+                let model = model.clone();
                 state.used = Instant::now();
+                state.leases += 1;
                 return Ok(Some(model));
             }
-            if !state.busy {
-                // A loader who was merely cancelled says nothing about the model.
+            if !state.loading {
+                // A loader that was merely cancelled says nothing about the model.
                 if waited_for == Some(state.attempt)
                     && let Some(error) = &state.failure
                     && !matches!(error, Error::Cancelled)
                 {
                     return Err(error.clone());
                 }
-                *state = State { busy: true, attempt: state.attempt + 1, ..State::default() };
+                let waiting = std::mem::take(&mut state.waiting);
+                *state = State {
+                    loading: true,
+                    attempt: state.attempt + 1,
+                    leases: state.leases,
+                    waiting,
+                    ..State::default()
+                };
                 return Ok(None);
             }
             if waited_for != Some(state.attempt) {
                 waited_for = Some(state.attempt);
-                told = 0;
+                reported = 0;
             }
-            if told != state.steps {
-                told = state.steps;
-                if let Some(progress) = &state.progress {
-                    on_progress(progress.clone());
+            let progress = (reported != state.steps).then(|| state.progress.clone()).flatten();
+            reported = state.steps;
+            if progress.is_none() {
+                if cancel.is_cancelled() {
+                    return Err(Error::Cancelled);
+                }
+                state.waiting.push(thread::current());
+            }
+            drop(state);
+            match progress {
+                // Outside of the lock, as it may block; then look again.
+                Some(progress) => on_progress(progress),
+                None => {
+                    thread::park();
+                    let me = thread::current().id();
+                    lock(&self.0).waiting.retain(|thread| thread.id() != me);
                 }
             }
-            if cancel.is_cancelled() {
-                return Err(Error::Cancelled);
-            }
-            state = wait(&self.changed, state);
         }
     }
 }
 
-/// Tells the outcome to everybody who waits, also when loading panics.
-struct Attempt<'a, M: ?Sized> {
-    slot: &'a Slot<M>,
-    outcome: Result<Arc<M>, Error>,
+/// Ends an attempt to load, also when loading panics.
+struct Attempt<'a> {
+    entry: &'a CacheEntry,
+    outcome: Result<Model, Error>,
 }
 
-impl<M: ?Sized> Drop for Attempt<'_, M> {
+impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        let mut state = lock(&self.slot.state);
-        state.busy = false;
+        let mut state = lock(&self.entry.0);
+        state.loading = false;
         match &self.outcome {
             Ok(model) => {
-                state.model = Some(Arc::clone(model));
+                state.model = Some(model.clone());
+                // The caller's.
+                state.leases += 1;
                 (state.used, state.since) = (Instant::now(), SystemTime::now());
             }
             Err(error) => state.failure = Some(error.clone()),
         }
-        drop(state);
-        self.slot.changed.notify_all();
+        state.wake_all();
     }
 }

@@ -1,17 +1,17 @@
-//! Who is taken: as many jobs as `queue_length` allows, and nobody who would wait too long.
+//! Which jobs are taken: as many as `queue_length` allows, and none that would wait too long.
 //!
-//! How long somebody would wait for a turn is estimated: what each model takes for a second of audio or a character of text
-//! is measured as it works, and what is ahead of a client is added up as `windows` will let it in. A burst is taken up to
-//! the bound. Once somebody had to be refused there is more to do than can be done, and a queue that stays long makes
-//! everybody wait and gets no more done (Nichols and Jacobson, "Controlling queue delay", 2012): until nobody was refused
-//! for a while, who has something under way already is taken only to start about at once. Who has nothing under way
-//! is taken as ever, so that a client that asks for too much keeps nobody else out.
+//! How long a job would wait for its first step is estimated: the time that each model takes per second of audio or character
+//! of text is measured as it computes, and the work ahead of a client is added up as `batching` will admit it. A burst is
+//! taken up to the limit. Once a job had to be refused there is more to do than can be done, and a queue that stays long makes
+//! everybody wait and gets no more done (Nichols and Jacobson, "Controlling queue delay", 2012): until no job was refused
+//! for a while, clients that already have a job in progress are admitted only if the new one can start at about once. Clients
+//! without one are admitted as before, so that a client that asks for too much keeps no other out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::scheduler::batching::ClientId;
+use crate::scheduler::client::ClientId;
 use crate::sync::lock;
 use crate::{Error, ModelRef};
 
@@ -20,54 +20,45 @@ const CALM: Duration = Duration::from_secs(10);
 /// Work ahead, in usual jobs, that counts as starting at once: what is left of one that is nearly done. Half of one made the
 /// 95th percentile of those taken 2.2 times that of an idle server.
 const AT_ONCE: f64 = 0.25;
-/// How much the last job counts in what is usual.
+/// Weight of the last job in running means.
 const WEIGHT: f64 = 0.1;
-/// What a job takes before any was seen, seconds.
+/// Work of a job before any was measured, seconds.
 const FIRST_GUESS_S: f64 = 1.0;
 
-/// What a job's work grows with.
+/// What a job's work grows with: seconds of audio or characters of text.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Size {
-    /// Seconds of audio to listen to.
-    Audio(f64),
-    /// Characters to speak.
-    Text(usize),
+pub(crate) struct JobSize {
+    units: f64,
+    /// Units up to its first result, which go before later jobs. The rest yields to others.
+    first_units: f64,
+    /// Units that take [`FIRST_GUESS_S`], until a job of the model was measured.
+    guess_units: f64,
 }
 
-impl Size {
-    fn units(self) -> f64 {
-        match self {
-            Self::Audio(seconds) => seconds,
-            Self::Text(characters) => characters as f64,
-        }
+impl JobSize {
+    /// Of a recording, with the model's [`first_result_s`](mynah_core::TranscriptionCapabilities::first_result_s).
+    pub(crate) fn audio(duration_s: f64, first_result_s: f64) -> Self {
+        Self { units: duration_s, first_units: duration_s.min(first_result_s), guess_units: 10.0 }
     }
 
-    /// How much of it goes before what comes later: a recording's first window, a text's first sentence or two. The
-    /// rest gives way to others.
-    fn first(self) -> f64 {
-        match self {
-            Self::Audio(seconds) => seconds.min(30.0),
-            Self::Text(characters) => characters.min(200) as f64,
-        }
+    /// Of a text, with the model's [`first_result_chars`](mynah_core::SpeechCapabilities::first_result_chars).
+    pub(crate) fn text(chars: usize, first_result_chars: usize) -> Self {
+        Self { units: chars as f64, first_units: chars.min(first_result_chars) as f64, guess_units: 200.0 }
     }
 
-    /// What a model is taken to need before any job has told.
-    fn guess(self) -> Cost {
-        match self {
-            Self::Audio(_) => Cost { work_s: FIRST_GUESS_S, units: 10.0 },
-            Self::Text(_) => Cost { work_s: FIRST_GUESS_S, units: 200.0 },
-        }
+    fn guess(self) -> JobCost {
+        JobCost { work_s: FIRST_GUESS_S, units: self.guess_units }
     }
 }
 
-/// Work and its size, the last jobs' most.
+/// Work and its size; the last jobs count most.
 #[derive(Clone, Copy)]
-struct Cost {
+struct JobCost {
     work_s: f64,
     units: f64,
 }
 
-impl Cost {
+impl JobCost {
     fn of(self, units: f64) -> f64 {
         self.work_s / self.units * units
     }
@@ -78,48 +69,48 @@ impl Cost {
     }
 }
 
-/// Jobs under way.
-pub(crate) struct Queue(Mutex<Jobs>);
+/// Admits jobs, and keeps the estimate of what they cost.
+pub(crate) struct AdmissionController(Mutex<Jobs>);
 
 struct Jobs {
-    longest: usize,
-    bound_s: f64,
+    max_jobs: usize,
+    max_wait_s: f64,
     next_number: u64,
     /// In the order in which they came.
-    under_way: Vec<Ahead>,
-    costs: HashMap<ModelRef, Cost>,
+    queued: Vec<QueuedJob>,
+    costs: HashMap<ModelRef, JobCost>,
     /// Running mean of the work of a job that goes before others.
-    usual_s: f64,
+    mean_job_s: f64,
     refused_at: Option<Instant>,
 }
 
-/// A job as those behind it see it.
-struct Ahead {
+/// A job as later ones see it.
+struct QueuedJob {
     number: u64,
     client: ClientId,
-    /// Work left that goes before theirs; none once it has given its first answer, or while it waits for its model.
+    /// Work left that goes before theirs, seconds; none once it has given its first result, or while it waits for its model.
     work_s: f64,
 }
 
 impl Jobs {
-    fn new(longest: usize) -> Self {
+    fn new(max_jobs: usize) -> Self {
         Self {
-            longest,
-            bound_s: f64::INFINITY,
+            max_jobs,
+            max_wait_s: f64::INFINITY,
             next_number: 0,
-            under_way: Vec::new(),
+            queued: Vec::new(),
             costs: HashMap::new(),
-            usual_s: FIRST_GUESS_S,
+            mean_job_s: FIRST_GUESS_S,
             refused_at: None,
         }
     }
 
     /// Work that goes before the next job of a client: all of its own, and of every other client as many jobs.
     fn wait_s(&self, client: Option<ClientId>) -> f64 {
-        let ahead = || self.under_way.iter().filter(|ahead| ahead.work_s > 0.0);
+        let ahead = || self.queued.iter().filter(|ahead| ahead.work_s > 0.0);
         let own = ahead().filter(|ahead| Some(ahead.client) == client).count();
         let mut seen: HashMap<ClientId, usize> = HashMap::new();
-        let goes_first = |ahead: &&Ahead| {
+        let goes_first = |ahead: &&QueuedJob| {
             let seen = seen.entry(ahead.client).or_default();
             *seen += 1;
             *seen <= own + 1
@@ -128,19 +119,19 @@ impl Jobs {
     }
 
     fn check(&mut self, client: Option<ClientId>, now: Instant) -> Result<(), Error> {
-        if self.under_way.len() >= self.longest {
+        if self.queued.len() >= self.max_jobs {
             self.refused_at = Some(now);
-            return Err(Error::Busy { retry_after_s: whole_seconds(self.usual_s).min(60) });
+            return Err(Error::Busy { retry_after_s: whole_seconds(self.mean_job_s).min(60) });
         }
         let wait_s = self.wait_s(client);
-        let is_rushed =
+        let is_overloaded =
             self.refused_at.is_some_and(|refused_at| now.saturating_duration_since(refused_at) < CALM);
-        let has_work = || self.under_way.iter().any(|ahead| Some(ahead.client) == client);
-        let bound_s = match is_rushed && has_work() {
-            true => self.bound_s.min(AT_ONCE * self.usual_s),
-            false => self.bound_s,
+        let has_work = || self.queued.iter().any(|ahead| Some(ahead.client) == client);
+        let max_wait_s = match is_overloaded && has_work() {
+            true => self.max_wait_s.min(AT_ONCE * self.mean_job_s),
+            false => self.max_wait_s,
         };
-        if wait_s > bound_s {
+        if wait_s > max_wait_s {
             self.refused_at = Some(now);
             return Err(Error::Overloaded { wait_s, retry_after_s: whole_seconds(wait_s) });
         }
@@ -150,114 +141,114 @@ impl Jobs {
     fn take(&mut self, client: ClientId, now: Instant) -> Result<u64, Error> {
         self.check(Some(client), now)?;
         self.next_number += 1;
-        self.under_way.push(Ahead { number: self.next_number, client, work_s: self.usual_s });
+        self.queued.push(QueuedJob { number: self.next_number, client, work_s: self.mean_job_s });
         Ok(self.next_number)
     }
 
     fn set_work(&mut self, number: u64, work_s: f64) {
-        if let Some(ahead) = self.under_way.iter_mut().find(|ahead| ahead.number == number) {
+        if let Some(ahead) = self.queued.iter_mut().find(|ahead| ahead.number == number) {
             ahead.work_s = work_s;
         }
     }
 
     fn work(&mut self, number: u64, seconds: f64) {
-        if let Some(ahead) = self.under_way.iter_mut().find(|ahead| ahead.number == number) {
+        if let Some(ahead) = self.queued.iter_mut().find(|ahead| ahead.number == number) {
             ahead.work_s = (ahead.work_s - seconds).max(0.0);
         }
     }
 
-    fn set_size(&mut self, number: u64, model: &ModelRef, size: Size) {
+    fn set_size(&mut self, number: u64, model: &ModelRef, size: JobSize) {
         let cost = self.costs.get(model).copied().unwrap_or_else(|| size.guess());
-        let work_s = cost.of(size.first());
-        self.usual_s += WEIGHT * (work_s - self.usual_s);
+        let work_s = cost.of(size.first_units);
+        self.mean_job_s += WEIGHT * (work_s - self.mean_job_s);
         self.set_work(number, work_s);
     }
 
-    fn learn(&mut self, model: &ModelRef, work_s: f64, size: Size) {
-        self.costs.entry(model.clone()).or_insert_with(|| size.guess()).add(work_s, size.units());
+    fn update_estimate(&mut self, model: &ModelRef, work_s: f64, size: JobSize) {
+        self.costs.entry(model.clone()).or_insert_with(|| size.guess()).add(work_s, size.units);
     }
 }
 
-/// Told to clients, who should not come again at once nor never.
+/// For clients, which should retry neither at once nor never.
 fn whole_seconds(seconds: f64) -> u64 {
     seconds.ceil().clamp(1.0, 3600.0) as u64
 }
 
-impl Queue {
-    /// For so many jobs, however long the last one waits.
-    pub(crate) fn new(longest: usize) -> Self {
-        Self(Mutex::new(Jobs::new(longest)))
+impl AdmissionController {
+    /// Admits so many jobs, however long the last one waits.
+    pub(crate) fn new(max_jobs: usize) -> Self {
+        Self(Mutex::new(Jobs::new(max_jobs)))
     }
 
-    /// Nobody is taken who would wait longer, from now on.
-    pub(crate) fn set_bound(&self, longest_wait: Duration) {
-        lock(&self.0).bound_s = longest_wait.as_secs_f64();
+    /// Admits no job that would wait longer, from now on.
+    pub(crate) fn set_max_wait(&self, max_wait: Duration) {
+        lock(&self.0).max_wait_s = max_wait.as_secs_f64();
     }
 
-    /// Jobs under way.
+    /// Jobs in progress.
     pub(crate) fn jobs(&self) -> usize {
-        lock(&self.0).under_way.len()
+        lock(&self.0).queued.len()
     }
 
-    /// How long somebody with nothing under way would wait for a turn, seconds.
+    /// How long a client without a job would wait for its first step, seconds.
     pub(crate) fn wait_s(&self) -> f64 {
         lock(&self.0).wait_s(None)
     }
 
-    /// Whether a job of this client would be taken.
+    /// Whether a job of this client would be admitted.
     pub(crate) fn check(&self, client: Option<ClientId>) -> Result<(), Error> {
         lock(&self.0).check(client, Instant::now())
     }
 
-    /// A place for a job.
-    pub(crate) fn take(self: &Arc<Self>, client: ClientId, model: &ModelRef) -> Result<Place, Error> {
+    /// Admits a job.
+    pub(crate) fn admit(self: &Arc<Self>, client: ClientId, model: &ModelRef) -> Result<JobTicket, Error> {
         let number = lock(&self.0).take(client, Instant::now())?;
-        let worked_s = Mutex::default();
-        Ok(Place { queue: Arc::clone(self), number, model: model.clone(), client, worked_s })
+        let computed_s = Mutex::default();
+        Ok(JobTicket { controller: Arc::clone(self), number, model: model.clone(), client, computed_s })
     }
 }
 
-/// One of the places for jobs, until dropped.
-pub(crate) struct Place {
-    queue: Arc<Queue>,
+/// An admitted job, until dropped.
+pub(crate) struct JobTicket {
+    controller: Arc<AdmissionController>,
     number: u64,
     model: ModelRef,
     pub(crate) client: ClientId,
-    /// Seconds of its turns so far, in which it computed for itself and for those who shared its steps.
-    worked_s: Mutex<f64>,
+    /// Seconds that it held the compute permit so far, for itself and for those that shared its steps.
+    computed_s: Mutex<f64>,
 }
 
-impl Place {
-    /// The job waits for its model, and nobody for the job.
-    pub(crate) fn waits(&self) {
-        lock(&self.queue.0).set_work(self.number, 0.0);
+impl JobTicket {
+    /// The job waits for its model; no other job waits for it.
+    pub(crate) fn wait_for_model(&self) {
+        lock(&self.controller.0).set_work(self.number, 0.0);
     }
 
-    /// The job is about to compute, and it is known how much.
-    pub(crate) fn begins(&self, size: Size) {
-        lock(&self.queue.0).set_size(self.number, &self.model, size);
+    /// The job is about to compute; its size is known.
+    pub(crate) fn begin(&self, size: JobSize) {
+        lock(&self.controller.0).set_size(self.number, &self.model, size);
     }
 
-    /// Its first answer is there, and what follows gives way to others.
-    pub(crate) fn gives_way(&self) {
-        self.waits();
+    /// Its first result is there, and what follows yields to others.
+    pub(crate) fn yield_priority(&self) {
+        self.wait_for_model();
     }
 
-    /// It had a turn of so many seconds.
-    pub(crate) fn works(&self, seconds: f64) {
-        *lock(&self.worked_s) += seconds;
-        lock(&self.queue.0).work(self.number, seconds);
+    /// It held the compute permit for so many seconds.
+    pub(crate) fn record_compute(&self, seconds: f64) {
+        *lock(&self.computed_s) += seconds;
+        lock(&self.controller.0).work(self.number, seconds);
     }
 
-    /// All was computed.
-    pub(crate) fn learn(&self, size: Size) {
-        lock(&self.queue.0).learn(&self.model, *lock(&self.worked_s), size);
+    /// It has finished: what it took counts for the estimates to come.
+    pub(crate) fn update_estimate(&self, size: JobSize) {
+        lock(&self.controller.0).update_estimate(&self.model, *lock(&self.computed_s), size);
     }
 }
 
-impl Drop for Place {
+impl Drop for JobTicket {
     fn drop(&mut self) {
-        lock(&self.queue.0).under_way.retain(|ahead| ahead.number != self.number);
+        lock(&self.controller.0).queued.retain(|ahead| ahead.number != self.number);
     }
 }
 
@@ -269,9 +260,9 @@ mod tests {
         ModelRef::Named("whisper".to_owned())
     }
 
-    /// A queue of jobs of a second each, with a bound.
-    fn queue(bound_s: f64) -> Jobs {
-        Jobs { bound_s, ..Jobs::new(1000) }
+    /// A queue of jobs of a second each, with a limit.
+    fn queue(max_wait_s: f64) -> Jobs {
+        Jobs { max_wait_s, ..Jobs::new(1000) }
     }
 
     fn take(jobs: &mut Jobs, client: u64, now: Instant) -> Result<u64, Error> {
@@ -279,11 +270,11 @@ mod tests {
     }
 
     fn end_first(jobs: &mut Jobs) {
-        jobs.under_way.remove(0);
+        jobs.queued.remove(0);
     }
 
     #[test]
-    fn a_burst_is_taken_up_to_the_bound_and_the_rest_told_how_long_it_would_wait() {
+    fn a_burst_is_admitted_up_to_the_limit_and_the_rest_is_refused_with_its_wait() {
         let (mut jobs, now) = (queue(30.0), Instant::now());
         for _ in 0..31 {
             take(&mut jobs, 1, now).unwrap();
@@ -299,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_too_much_keeps_nobody_else_out() {
+    fn a_client_that_asks_for_too_much_keeps_no_other_out() {
         let (mut jobs, now) = (queue(5.0), Instant::now());
         while take(&mut jobs, 1, now).is_ok() {}
         assert_eq!(jobs.wait_s(Some(ClientId(1))), 6.0);
@@ -307,7 +298,7 @@ mod tests {
         assert_eq!(jobs.wait_s(Some(ClientId(2))), 1.0);
         take(&mut jobs, 2, now).unwrap();
         assert_eq!(jobs.wait_s(Some(ClientId(2))), 3.0, "its own and two of the other");
-        assert!(take(&mut jobs, 2, now).is_err(), "while somebody is refused, one has to do");
+        assert!(take(&mut jobs, 2, now).is_err(), "while jobs are refused, one has to do");
         take(&mut jobs, 3, now).unwrap();
     }
 
@@ -321,7 +312,7 @@ mod tests {
         for second in 0..60 {
             for _ in 0..10 {
                 now += Duration::from_millis(100);
-                if let Some(first) = jobs.under_way.first() {
+                if let Some(first) = jobs.queued.first() {
                     jobs.work(first.number, 0.1);
                 }
                 let wait_s = jobs.wait_s(Some(ClientId(1)));
@@ -333,13 +324,13 @@ mod tests {
         }
         assert!(
             (0.0..=AT_ONCE).contains(&longest_wait_s),
-            "{longest_wait_s}: what is left of the one under way"
+            "{longest_wait_s}: what is left of the current job"
         );
-        // Others are taken as before.
+        // Other clients are admitted as before.
         for client in 2..8 {
             take(&mut jobs, client, now).unwrap();
         }
-        jobs.under_way.clear();
+        jobs.queued.clear();
         take(&mut jobs, 1, now).unwrap();
         assert!(take(&mut jobs, 1, now).is_err());
         now += CALM;
@@ -364,37 +355,37 @@ mod tests {
     fn what_a_model_takes_is_learned() {
         let (mut jobs, now) = (queue(30.0), Instant::now());
         let number = take(&mut jobs, 1, now).unwrap();
-        jobs.set_size(number, &model(), Size::Audio(5.0));
+        jobs.set_size(number, &model(), JobSize::audio(5.0, 30.0));
         assert_eq!(jobs.wait_s(None), 0.5);
         for _ in 0..100 {
-            jobs.learn(&model(), 0.2, Size::Audio(5.0));
+            jobs.update_estimate(&model(), 0.2, JobSize::audio(5.0, 30.0));
             let number = take(&mut jobs, 1, now).unwrap();
-            jobs.set_size(number, &model(), Size::Audio(5.0));
+            jobs.set_size(number, &model(), JobSize::audio(5.0, 30.0));
             end_first(&mut jobs);
         }
         assert!((jobs.wait_s(None) - 0.2).abs() < 0.01, "{}", jobs.wait_s(None));
-        assert!((jobs.usual_s - 0.2).abs() < 0.01, "{}", jobs.usual_s);
+        assert!((jobs.mean_job_s - 0.2).abs() < 0.01, "{}", jobs.mean_job_s);
         // Of an hour, what comes after the first window gives way.
         let number = take(&mut jobs, 2, now).unwrap();
-        jobs.set_size(number, &model(), Size::Audio(3600.0));
+        jobs.set_size(number, &model(), JobSize::audio(3600.0, 30.0));
         assert!((jobs.wait_s(None) - 1.4).abs() < 0.02, "{}", jobs.wait_s(None));
         jobs.set_work(number, 0.0);
         assert!((jobs.wait_s(None) - 0.2).abs() < 0.01, "{}", jobs.wait_s(None));
         // Other models are not judged by this one.
         let number = take(&mut jobs, 2, now).unwrap();
-        jobs.set_size(number, &ModelRef::Named("voice".to_owned()), Size::Text(100));
+        jobs.set_size(number, &ModelRef::Named("voice".to_owned()), JobSize::text(100, 200));
         assert!((jobs.wait_s(None) - 0.7).abs() < 0.01, "{}", jobs.wait_s(None));
     }
 
     #[test]
-    fn a_place_is_free_when_it_is_dropped() {
-        let queue = Arc::new(Queue::new(1));
-        queue.set_bound(Duration::from_secs(5));
-        let place = queue.take(ClientId(1), &model()).unwrap();
-        place.begins(Size::Audio(20.0));
+    fn a_ticket_is_free_when_it_is_dropped() {
+        let queue = Arc::new(AdmissionController::new(1));
+        queue.set_max_wait(Duration::from_secs(5));
+        let place = queue.admit(ClientId(1), &model()).unwrap();
+        place.begin(JobSize::audio(20.0, 30.0));
         assert_eq!((queue.jobs(), queue.wait_s()), (1, 2.0));
         assert!(matches!(queue.check(None), Err(Error::Busy { retry_after_s: 2 })));
-        place.gives_way();
+        place.yield_priority();
         assert_eq!(queue.wait_s(), 0.0);
         drop(place);
         assert_eq!(queue.jobs(), 0);

@@ -1,125 +1,148 @@
-//! Which windows are under way: as many as are better computed together than one after the other. More would keep all of
-//! them waiting for each other, and take memory. The others wait, fairly between clients: a client that asks for much waits
-//! for its own.
+//! Which sequences are computed together: as many as are better computed together than one after the other. More would
+//! keep all of them waiting for each other, and take memory. The others wait, fairly between clients: a client that asks for
+//! much waits for its own.
 //!
-//! Each client's windows are stamped as in start-time fair queueing (Goyal, Vin and Cheng, 1996): a window starts, on a
-//! clock of windows, when the client's last one ends, and no earlier than now; the earliest start goes first.
+//! Each client's sequences are stamped as in start-time fair queueing (Goyal, Vin and Cheng, 1996): a sequence starts, on a
+//! virtual clock, when the client's last one ends, and no earlier than now; the earliest start goes first.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, Thread};
 
-use mynah_models::{CancelFlag, Claim, Share};
+use mynah_core::{BatchShare, CancelFlag, Priority};
 
-use crate::sync::{lock, wait};
+use crate::scheduler::client::ClientId;
+use crate::sync::lock;
 
-/// Windows under way at once with equal claims, however small their shares: each keeps some megabytes.
-const MOST_WINDOWS: usize = 4;
+/// Sequences of equal priority in the batch at once, however small their shares: each keeps some megabytes.
+const MAX_SEQUENCES: usize = 4;
 
-/// Who asks: jobs with equal numbers share what one client gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientId(pub u64);
-
-/// The places for windows.
+/// Admits sequences to the batch of their priority.
 #[derive(Default)]
-pub(crate) struct Windows {
+pub(crate) struct BatchAdmission {
     lines: Mutex<[Line; 2]>,
-    moved: Condvar,
 }
 
-/// Those with equal claims.
+/// Sequences of one priority.
 #[derive(Default)]
 struct Line {
-    /// Shares of the windows under way.
-    under_way: Vec<Share>,
-    waiting: Vec<Ticket>,
+    /// Shares of the sequences in the batch.
+    admitted: Vec<BatchShare>,
+    waiting: Vec<Waiter>,
     next_number: u64,
-    /// Start of the last window that was let in.
+    /// Start of the last sequence that was admitted, on the virtual clock.
     now: u64,
-    /// When the last window of each client that is ahead of the clock ends.
+    /// When the last sequence of each client that is ahead of the clock ends.
     ends: HashMap<ClientId, u64>,
 }
 
+struct Waiter {
+    stamp: Stamp,
+    share: BatchShare,
+    thread: Thread,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Ticket {
+struct Stamp {
     start: u64,
-    /// By which equal starts are told apart: first come, first served.
+    /// Orders equal starts: first come, first served.
     number: u64,
 }
 
 impl Line {
-    fn join(&mut self, client: ClientId) -> Ticket {
+    fn join(&mut self, client: ClientId, share: BatchShare) -> Stamp {
         let start = self.ends.get(&client).copied().unwrap_or(0).max(self.now);
         self.ends.insert(client, start + 1);
-        let ticket = Ticket { start, number: self.next_number };
+        let stamp = Stamp { start, number: self.next_number };
         self.next_number += 1;
-        self.waiting.push(ticket);
-        ticket
+        self.waiting.push(Waiter { stamp, share, thread: thread::current() });
+        stamp
     }
 
-    fn may_begin(&self, ticket: Ticket, share: Share) -> bool {
-        let taken: usize = self.under_way.iter().map(|share| share.0).sum();
-        let is_room = taken == 0 || taken + share.0 <= Share::WHOLE.0 && self.under_way.len() < MOST_WINDOWS;
-        is_room && self.waiting.iter().min() == Some(&ticket)
+    /// The waiter that is admitted next, if there is room for it.
+    fn next(&self) -> Option<&Waiter> {
+        let next = self.waiting.iter().min_by_key(|waiter| waiter.stamp)?;
+        let taken: usize = self.admitted.iter().map(|share| share.0).sum();
+        let fits = taken + next.share.0 <= BatchShare::WHOLE.0 && self.admitted.len() < MAX_SEQUENCES;
+        (taken == 0 || fits).then_some(next)
     }
 
-    fn leave(&mut self, ticket: Ticket) {
-        self.waiting.retain(|waiting| *waiting != ticket);
+    fn wake_next(&self) {
+        if let Some(next) = self.next() {
+            next.thread.unpark();
+        }
     }
 
-    fn begin(&mut self, ticket: Ticket, share: Share) {
-        self.leave(ticket);
-        self.under_way.push(share);
-        self.now = self.now.max(ticket.start);
+    fn leave(&mut self, stamp: Stamp) {
+        self.waiting.retain(|waiter| waiter.stamp != stamp);
+    }
+
+    /// Admits the waiter of this stamp if it is next; returns how many are in the batch then.
+    fn admit(&mut self, stamp: Stamp) -> Option<usize> {
+        let share = self.next().filter(|next| next.stamp == stamp)?.share;
+        self.leave(stamp);
+        self.admitted.push(share);
+        self.now = self.now.max(stamp.start);
         let now = self.now;
         self.ends.retain(|_, end| *end > now);
+        // There may be room for another as well.
+        self.wake_next();
+        Some(self.admitted.len())
     }
 }
 
-/// A place, until dropped.
-pub(crate) struct Window {
-    windows: Arc<Windows>,
-    claim: Claim,
-    share: Share,
-    /// Windows that had places with equal claims when this one got its own, itself among them.
-    pub(crate) under_way: usize,
+/// Room in a batch, until dropped.
+pub(crate) struct BatchPermit {
+    admission: Arc<BatchAdmission>,
+    priority: Priority,
+    share: BatchShare,
+    /// Sequences in the batch when this one was admitted, itself among them.
+    pub(crate) batch_size: usize,
 }
 
-impl Windows {
-    /// Waits for a place; `None` once cancelled.
+impl BatchAdmission {
+    /// Waits for room; `None` once cancelled.
     pub(crate) fn enter(
         self: &Arc<Self>,
         client: ClientId,
-        claim: Claim,
-        share: Share,
+        priority: Priority,
+        share: BatchShare,
         cancel: &CancelFlag,
-    ) -> Option<Window> {
+    ) -> Option<BatchPermit> {
+        let permit =
+            |batch_size| BatchPermit { admission: Arc::clone(self), priority, share, batch_size };
         let mut lines = lock(&self.lines);
-        let ticket = lines[claim as usize].join(client);
-        while !lines[claim as usize].may_begin(ticket, share) {
+        let line = &mut lines[priority as usize];
+        let stamp = line.join(client, share);
+        if let Some(batch_size) = line.admit(stamp) {
+            return Some(permit(batch_size));
+        }
+        drop(lines);
+        let _wake = cancel.wake_on_cancel();
+        loop {
+            let mut lines = lock(&self.lines);
+            let line = &mut lines[priority as usize];
             if cancel.is_cancelled() {
-                lines[claim as usize].leave(ticket);
-                drop(lines);
-                self.moved.notify_all();
+                line.leave(stamp);
+                line.wake_next();
                 return None;
             }
-            lines = wait(&self.moved, lines);
+            if let Some(batch_size) = line.admit(stamp) {
+                return Some(permit(batch_size));
+            }
+            drop(lines);
+            thread::park();
         }
-        lines[claim as usize].begin(ticket, share);
-        let under_way = lines[claim as usize].under_way.len();
-        drop(lines);
-        // There may be a place for the next as well.
-        self.moved.notify_all();
-        Some(Window { windows: Arc::clone(self), claim, share, under_way })
     }
 }
 
-impl Drop for Window {
+impl Drop for BatchPermit {
     fn drop(&mut self) {
-        let under_way = &mut lock(&self.windows.lines)[self.claim as usize].under_way;
-        if let Some(place) = under_way.iter().position(|share| *share == self.share) {
-            under_way.swap_remove(place);
+        let line = &mut lock(&self.admission.lines)[self.priority as usize];
+        if let Some(index) = line.admitted.iter().position(|share| *share == self.share) {
+            line.admitted.swap_remove(index);
         }
-        self.windows.moved.notify_all();
+        line.wake_next();
     }
 }
 
@@ -127,53 +150,77 @@ impl Drop for Window {
 mod tests {
     use super::*;
 
-    /// Clients in the order in which their windows are let in.
-    fn order(line: &mut Line, tickets: &[(char, Ticket)]) -> String {
+    /// Clients in the order in which their sequences are admitted.
+    fn order(line: &mut Line, stamps: &[(char, Stamp)]) -> String {
         let mut order = String::new();
-        while let Some(next) = line.waiting.iter().min().copied() {
-            assert!(line.may_begin(next, Share::WHOLE));
-            line.begin(next, Share::WHOLE);
-            line.under_way.clear();
-            order.extend(tickets.iter().find(|(_, ticket)| *ticket == next).map(|(client, _)| client));
+        while let Some(next) = line.next().map(|waiter| waiter.stamp) {
+            line.admit(next).unwrap();
+            line.admitted.clear();
+            order.extend(stamps.iter().find(|(_, stamp)| *stamp == next).map(|(client, _)| client));
         }
         order
     }
 
     #[test]
-    fn a_client_with_many_windows_does_not_keep_others_waiting() {
+    fn a_client_with_many_sequences_does_not_keep_others_waiting() {
         let mut line = Line::default();
-        let join = |line: &mut Line, client: char| (client, line.join(ClientId(client.into())));
-        let mut tickets: Vec<_> = "AAAAABCB".chars().map(|client| join(&mut line, client)).collect();
-        assert_eq!(order(&mut line, &tickets), "ABCABAAA");
-        // Who had much lately waits once; who was away has saved nothing up.
-        tickets.clear();
-        tickets.extend("ADDBA".chars().map(|client| join(&mut line, client)));
-        assert_eq!(order(&mut line, &tickets), "DBADA");
+        let join =
+            |line: &mut Line, client: char| (client, line.join(ClientId(client.into()), BatchShare::WHOLE));
+        let mut stamps: Vec<_> = "AAAAABCB".chars().map(|client| join(&mut line, client)).collect();
+        assert_eq!(order(&mut line, &stamps), "ABCABAAA");
+        // A client that had much lately waits once; one that was away has saved nothing up.
+        stamps.clear();
+        stamps.extend("ADDBA".chars().map(|client| join(&mut line, client)));
+        assert_eq!(order(&mut line, &stamps), "DBADA");
         assert_eq!(line.ends.len(), 1, "clients are forgotten");
     }
 
     #[test]
-    fn as_many_are_under_way_as_fill_a_share() {
-        let windows = Arc::new(Windows::default());
+    fn as_many_are_admitted_as_fill_the_batch() {
+        use Priority::{Background, Interactive};
+
+        let admission = Arc::new(BatchAdmission::default());
         let never = CancelFlag::new();
-        let enter = |claim, share| windows.enter(ClientId(1), claim, share, &never).unwrap();
+        let enter = |priority, share| admission.enter(ClientId(1), priority, share, &never).unwrap();
         let cancelled = CancelFlag::new();
         cancelled.cancel();
-        let is_room = |share| windows.enter(ClientId(9), Claim::First, share, &cancelled).is_some();
+        let has_room = |share| admission.enter(ClientId(9), Interactive, share, &cancelled).is_some();
 
-        let whole = enter(Claim::First, Share::WHOLE);
-        assert!(!is_room(Share(1)));
-        // The rest of recordings has room of its own.
-        drop(enter(Claim::Rest, Share::WHOLE));
+        let whole = enter(Interactive, BatchShare::WHOLE);
+        assert!(!has_room(BatchShare(1)));
+        // Background work has room of its own.
+        drop(enter(Background, BatchShare::WHOLE));
         drop(whole);
-        let (third, half) = (Share::of(1, 3), Share::of(1, 2));
-        let inside = [enter(Claim::First, third), enter(Claim::First, half)];
-        assert!(!is_room(half));
+        let (third, half) = (BatchShare::of(1, 3), BatchShare::of(1, 2));
+        let inside = [enter(Interactive, third), enter(Interactive, half)];
+        assert!(!has_room(half));
         drop(inside);
-        let inside: Vec<_> = (0..MOST_WINDOWS).map(|_| enter(Claim::First, Share(1))).collect();
-        assert!(!is_room(Share(1)));
-        assert!(lock(&windows.lines)[0].waiting.is_empty());
+        let inside: Vec<_> = (0..MAX_SEQUENCES).map(|_| enter(Interactive, BatchShare(1))).collect();
+        assert!(!has_room(BatchShare(1)));
+        assert!(lock(&admission.lines)[0].waiting.is_empty());
         drop(inside);
-        assert!(is_room(Share::WHOLE));
+        assert!(has_room(BatchShare::WHOLE));
+    }
+
+    #[test]
+    fn those_that_wait_are_woken_when_there_is_room_or_when_they_are_cancelled() {
+        let admission = Arc::new(BatchAdmission::default());
+        let never = CancelFlag::new();
+        let waiting = || lock(&admission.lines)[0].waiting.len();
+        let enter =
+            |cancel: &CancelFlag| admission.enter(ClientId(1), Priority::Interactive, BatchShare::WHOLE, cancel);
+        let first = enter(&never).unwrap();
+        let cancel = CancelFlag::new();
+        thread::scope(|scope| {
+            let second = scope.spawn(|| enter(&cancel).is_none());
+            let third = scope.spawn(|| enter(&never).is_some());
+            while waiting() < 2 {
+                thread::yield_now();
+            }
+            cancel.cancel();
+            assert!(second.join().unwrap());
+            drop(first);
+            assert!(third.join().unwrap());
+        });
     }
 }

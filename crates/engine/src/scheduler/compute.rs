@@ -1,73 +1,100 @@
-//! Who computes next. Jobs compute piece by piece: a product of the encoder, a step of the decoder, a sentence of speech;
-//! one at a time, as each spreads over all threads. First come first served, but the rest of a long recording gives way to
-//! whoever waits for a first answer: it has a ninth of the time while there is such a window, and all of it otherwise. It
-//! must not slip in between two pieces of that window: its own pieces are often longer than what it would fill.
+//! Which job computes next on a device.
+//!
+//! Jobs compute step by step: a product of an encoder, a step of a decoder, an utterance. One step runs at a time, as each
+//! spreads over all threads of the device. Steps run first come, first served, but background work (the rest of a long
+//! recording or text) yields to interactive work (a first result that a client waits for): it has a ninth of the time while
+//! interactive work is pending, and all of it otherwise. It must not slip in between two steps of an interactive window: its
+//! own steps are often longer than the gap.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, Thread};
 use std::time::Instant;
 
-use mynah_models::Claim;
+use mynah_core::{CancelFlag, Priority};
 
-use crate::sync::{lock, wait};
+use crate::sync::lock;
 
-/// Time that the rest of long recordings gets for a second of first answers, while both wait.
-const SHARE_OF_REST: f64 = 0.125;
-/// Seconds that it can have coming to it, at most.
-const MOST_CREDIT_S: f64 = 0.1;
+/// Time of background work per time of interactive work, while both wait.
+const BACKGROUND_SHARE: f64 = 0.125;
+/// Most time that background work can have saved up, seconds.
+const MAX_CREDIT_S: f64 = 0.1;
 
-/// The line in front of the processor.
+/// Hands out the permits to compute, one at a time.
 #[derive(Default)]
-pub(crate) struct Turnstile {
-    line: Mutex<Line>,
-    moved: Condvar,
+pub(crate) struct ComputeScheduler {
+    queue: Mutex<RunQueue>,
+}
+
+/// A thread that waits for a permit.
+struct Waiter {
+    ticket: u64,
+    thread: Thread,
 }
 
 #[derive(Default)]
-struct Line {
-    first: VecDeque<u64>,
-    rest: VecDeque<u64>,
+struct RunQueue {
+    interactive: VecDeque<Waiter>,
+    background: VecDeque<Waiter>,
     next_ticket: u64,
-    /// Windows with the first claim that are under way or wait for room, whether they want a turn now or not.
-    first_windows: usize,
-    /// Whether somebody computes.
-    taken: bool,
-    /// Seconds that the rest has coming to it; less than none where a piece of it took more.
+    /// Interactive windows that are being computed or wait for room, whether they want a permit now or not.
+    pending_interactive: usize,
+    /// Whether a permit is out.
+    running: bool,
+    /// Seconds that background work has saved up; negative where a step of it took more.
     credit_s: f64,
-    /// What its last piece took.
-    piece_of_rest_s: f64,
+    /// Duration of the last background step.
+    background_step_s: f64,
 }
 
-impl Line {
-    fn waiting(&mut self, claim: Claim) -> &mut VecDeque<u64> {
-        match claim {
-            Claim::First => &mut self.first,
-            Claim::Rest => &mut self.rest,
+impl RunQueue {
+    fn waiters(&mut self, priority: Priority) -> &mut VecDeque<Waiter> {
+        match priority {
+            Priority::Interactive => &mut self.interactive,
+            Priority::Background => &mut self.background,
         }
     }
 
-    /// The ticket whose turn it is.
-    fn next(&self) -> Option<u64> {
-        let is_due = self.credit_s > 0.0 && self.credit_s >= self.piece_of_rest_s.min(MOST_CREDIT_S);
-        let rest = self.rest.front();
-        let next = match self.first.front() {
-            first if is_due => rest.or(first),
-            None if self.first_windows == 0 => rest,
-            first => first,
-        };
-        next.copied()
+    /// The waiter whose turn it is once no permit is out.
+    fn next(&self) -> Option<&Waiter> {
+        let is_due = self.credit_s > 0.0 && self.credit_s >= self.background_step_s.min(MAX_CREDIT_S);
+        let background = self.background.front();
+        match self.interactive.front() {
+            interactive if is_due => background.or(interactive),
+            None if self.pending_interactive == 0 => background,
+            interactive => interactive,
+        }
     }
 
-    /// Puts down what a piece took.
-    fn account(&mut self, claim: Claim, seconds: f64) {
-        match claim {
-            Claim::First if !self.rest.is_empty() => {
-                self.credit_s = (self.credit_s + SHARE_OF_REST * seconds).min(MOST_CREDIT_S);
+    /// Wakes the thread whose turn it is, if any.
+    fn wake_next(&self) {
+        if !self.running
+            && let Some(next) = self.next()
+        {
+            next.thread.unpark();
+        }
+    }
+
+    /// Takes the permit for the waiter with this ticket, if it is its turn.
+    fn take(&mut self, ticket: u64, priority: Priority) -> bool {
+        let is_next = !self.running && self.next().is_some_and(|next| next.ticket == ticket);
+        if is_next {
+            self.waiters(priority).pop_front();
+            self.running = true;
+        }
+        is_next
+    }
+
+    /// Accounts for a step.
+    fn account(&mut self, priority: Priority, seconds: f64) {
+        match priority {
+            Priority::Interactive if !self.background.is_empty() => {
+                self.credit_s = (self.credit_s + BACKGROUND_SHARE * seconds).min(MAX_CREDIT_S);
             }
-            Claim::First => {}
-            Claim::Rest => {
-                self.piece_of_rest_s = seconds;
-                if self.first_windows > 0 || !self.first.is_empty() {
+            Priority::Interactive => {}
+            Priority::Background => {
+                self.background_step_s = seconds;
+                if self.pending_interactive > 0 || !self.interactive.is_empty() {
                     self.credit_s -= seconds;
                 }
             }
@@ -75,111 +102,133 @@ impl Line {
     }
 }
 
-/// The right to compute, until dropped.
-pub(crate) struct Turn {
-    turnstile: Arc<Turnstile>,
-    claim: Claim,
+/// The permit to compute, until dropped.
+pub(crate) struct ComputePermit {
+    scheduler: Arc<ComputeScheduler>,
+    priority: Priority,
     since: Instant,
 }
 
-/// Says that a window with a claim is wanted, until dropped.
-pub(crate) struct Presence {
-    turnstile: Arc<Turnstile>,
-    claim: Claim,
+/// Marks a window as pending, until dropped.
+pub(crate) struct PendingGuard {
+    scheduler: Arc<ComputeScheduler>,
+    priority: Priority,
 }
 
-impl Drop for Presence {
+impl Drop for PendingGuard {
     fn drop(&mut self) {
-        if self.claim == Claim::First {
-            lock(&self.turnstile.line).first_windows -= 1;
-            self.turnstile.moved.notify_all();
+        if self.priority == Priority::Interactive {
+            let mut queue = lock(&self.scheduler.queue);
+            queue.pending_interactive -= 1;
+            queue.wake_next();
         }
     }
 }
 
-impl Turnstile {
-    /// A window is wanted, of which pieces will come.
-    pub(crate) fn begin(self: &Arc<Self>, claim: Claim) -> Presence {
-        if claim == Claim::First {
-            lock(&self.line).first_windows += 1;
+impl ComputeScheduler {
+    /// Announces a window whose steps will follow.
+    pub(crate) fn announce(self: &Arc<Self>, priority: Priority) -> PendingGuard {
+        if priority == Priority::Interactive {
+            lock(&self.queue).pending_interactive += 1;
         }
-        Presence { turnstile: Arc::clone(self), claim }
+        PendingGuard { scheduler: Arc::clone(self), priority }
     }
 
-    /// Waits for its turn; `None` if it is not wanted any more.
-    pub(crate) fn enter(self: &Arc<Self>, claim: Claim, is_needless: &dyn Fn() -> bool) -> Option<Turn> {
-        let mut line = lock(&self.line);
-        let ticket = line.next_ticket;
-        line.next_ticket += 1;
-        line.waiting(claim).push_back(ticket);
-        while line.taken || line.next() != Some(ticket) {
-            if is_needless() {
-                line.waiting(claim).retain(|waiting| *waiting != ticket);
-                drop(line);
-                self.moved.notify_all();
+    /// Waits for the permit to compute a step; `None` once cancelled or `is_obsolete`. The thread sleeps until it is its
+    /// turn, `cancel` is set, or it is unparked.
+    pub(crate) fn acquire(
+        self: &Arc<Self>,
+        priority: Priority,
+        cancel: &CancelFlag,
+        is_obsolete: &dyn Fn() -> bool,
+    ) -> Option<ComputePermit> {
+        let permit = || ComputePermit { scheduler: Arc::clone(self), priority, since: Instant::now() };
+        let mut queue = lock(&self.queue);
+        let ticket = queue.next_ticket;
+        queue.next_ticket += 1;
+        queue.waiters(priority).push_back(Waiter { ticket, thread: thread::current() });
+        if queue.take(ticket, priority) {
+            return Some(permit());
+        }
+        drop(queue);
+        let _wake = cancel.wake_on_cancel();
+        loop {
+            if cancel.is_cancelled() || is_obsolete() {
+                let mut queue = lock(&self.queue);
+                queue.waiters(priority).retain(|waiter| waiter.ticket != ticket);
+                queue.wake_next();
                 return None;
             }
-            line = wait(&self.moved, line);
+            if lock(&self.queue).take(ticket, priority) {
+                return Some(permit());
+            }
+            thread::park();
         }
-        line.waiting(claim).pop_front();
-        line.taken = true;
-        Some(Turn { turnstile: Arc::clone(self), claim, since: Instant::now() })
     }
 }
 
-impl Turn {
-    /// How long it has been computing.
+impl ComputePermit {
+    /// How long it has been out, seconds.
     pub(crate) fn elapsed_s(&self) -> f64 {
         self.since.elapsed().as_secs_f64()
     }
 }
 
-impl Drop for Turn {
+impl Drop for ComputePermit {
     fn drop(&mut self) {
-        let mut line = lock(&self.turnstile.line);
-        line.taken = false;
-        line.account(self.claim, self.elapsed_s());
-        drop(line);
-        self.turnstile.moved.notify_all();
+        let mut queue = lock(&self.scheduler.queue);
+        queue.running = false;
+        queue.account(self.priority, self.elapsed_s());
+        queue.wake_next();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
     use std::time::Duration;
 
     use super::*;
 
-    fn waiting(turnstile: &Turnstile) -> usize {
-        let line = lock(&turnstile.line);
-        line.first.len() + line.rest.len()
+    fn waiting(scheduler: &ComputeScheduler) -> usize {
+        let queue = lock(&scheduler.queue);
+        queue.interactive.len() + queue.background.len()
     }
 
     fn until(condition: impl Fn() -> bool) {
         let start = Instant::now();
         while !condition() {
-            assert!(start.elapsed() < Duration::from_secs(10), "nothing happened");
+            assert!(start.elapsed() < Duration::from_secs(120), "nothing happened");
             thread::sleep(Duration::from_millis(1));
         }
     }
 
+    fn waiter(ticket: u64) -> Waiter {
+        Waiter { ticket, thread: thread::current() }
+    }
+
+    fn next(queue: &RunQueue) -> Option<u64> {
+        queue.next().map(|waiter| waiter.ticket)
+    }
+
     #[test]
-    fn first_answers_go_before_the_rest_of_recordings_and_each_among_themselves_by_the_time_they_came() {
-        let turnstile = Arc::new(Turnstile::default());
+    fn interactive_steps_go_first_and_equal_priorities_in_order_of_arrival() {
+        use Priority::{Background, Interactive};
+
+        let scheduler = Arc::new(ComputeScheduler::default());
+        let never = CancelFlag::new();
         let order = Mutex::new(Vec::new());
-        // The rest has had its share by then.
-        let first = turnstile.enter(Claim::Rest, &|| false).unwrap();
+        // Background work has had its share by then.
+        let first = scheduler.acquire(Background, &never, &|| false).unwrap();
         thread::scope(|scope| {
-            let (turnstile, order) = (&turnstile, &order);
-            for (number, claim) in
-                [Claim::Rest, Claim::First, Claim::Rest, Claim::First].into_iter().enumerate()
+            let (scheduler, order, never) = (&scheduler, &order, &never);
+            for (number, priority) in
+                [Background, Interactive, Background, Interactive].into_iter().enumerate()
             {
                 scope.spawn(move || {
-                    let _turn = turnstile.enter(claim, &|| false).unwrap();
+                    let _permit = scheduler.acquire(priority, never, &|| false).unwrap();
                     lock(order).push(number);
                 });
-                until(|| waiting(turnstile) == number + 1);
+                until(|| waiting(scheduler) == number + 1);
             }
             drop(first);
         });
@@ -187,58 +236,96 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_has_its_share_while_first_answers_wait() {
-        // Pieces of 10 ms of first answers and of 60 ms of the rest, both always waiting.
-        let mut line = Line { first: [0].into(), rest: [1].into(), ..Line::default() };
-        let (mut of_first_s, mut of_rest_s) = (0.0, 0.0);
-        while of_first_s + of_rest_s < 100.0 {
-            if line.next() == Some(0) {
-                line.account(Claim::First, 0.01);
-                of_first_s += 0.01;
+    fn background_work_has_its_share_while_interactive_work_waits() {
+        // Interactive steps of 10 ms and background steps of 60 ms, both always waiting.
+        let mut queue = RunQueue {
+            interactive: [waiter(0)].into(),
+            background: [waiter(1)].into(),
+            ..RunQueue::default()
+        };
+        let (mut interactive_s, mut background_s) = (0.0, 0.0);
+        while interactive_s + background_s < 100.0 {
+            if next(&queue) == Some(0) {
+                queue.account(Priority::Interactive, 0.01);
+                interactive_s += 0.01;
             } else {
-                line.account(Claim::Rest, 0.06);
-                of_rest_s += 0.06;
+                queue.account(Priority::Background, 0.06);
+                background_s += 0.06;
             }
         }
-        assert!((of_rest_s / of_first_s - SHARE_OF_REST).abs() < 0.01, "{of_rest_s} {of_first_s}");
-        // A piece longer than the credit that can be saved up comes to its turn as well.
-        line.account(Claim::Rest, 3.0);
-        for _ in 0..(2.0 * 3.0 / SHARE_OF_REST / 0.01) as usize {
-            line.account(Claim::First, 0.01);
+        let share = background_s / interactive_s;
+        assert!((share - BACKGROUND_SHARE).abs() < 0.01, "{background_s} {interactive_s}");
+        // A step longer than the credit that can be saved up comes to its turn as well.
+        queue.account(Priority::Background, 3.0);
+        for _ in 0..(2.0 * 3.0 / BACKGROUND_SHARE / 0.01) as usize {
+            queue.account(Priority::Interactive, 0.01);
         }
-        assert_eq!(line.next(), Some(1));
-        // What was computed while nobody waited is not put down.
-        line.first.clear();
-        let credit_s = line.credit_s;
-        line.account(Claim::Rest, 5.0);
-        assert_eq!(line.credit_s, credit_s);
+        assert_eq!(next(&queue), Some(1));
+        // What was computed while nothing else waited is not accounted for.
+        queue.interactive.clear();
+        let credit_s = queue.credit_s;
+        queue.account(Priority::Background, 5.0);
+        assert_eq!(queue.credit_s, credit_s);
     }
 
     #[test]
-    fn the_rest_does_not_slip_in_between_pieces_of_a_first_window() {
-        let mut line = Line { rest: [1].into(), first_windows: 1, ..Line::default() };
-        assert_eq!(line.next(), None);
-        line.account(Claim::First, 0.01);
-        assert_eq!(line.next(), Some(1), "its share has come");
-        line.account(Claim::Rest, 0.01);
-        assert_eq!(line.next(), None);
-        line.first_windows = 0;
-        assert_eq!(line.next(), Some(1));
+    fn background_steps_do_not_slip_in_between_steps_of_an_interactive_window() {
+        let mut queue =
+            RunQueue { background: [waiter(1)].into(), pending_interactive: 1, ..RunQueue::default() };
+        assert_eq!(next(&queue), None);
+        queue.account(Priority::Interactive, 0.01);
+        assert_eq!(next(&queue), Some(1), "its share has come");
+        queue.account(Priority::Background, 0.01);
+        assert_eq!(next(&queue), None);
+        queue.pending_interactive = 0;
+        assert_eq!(next(&queue), Some(1));
     }
 
     #[test]
-    fn who_does_not_want_it_any_more_leaves_the_line() {
-        let turnstile = Arc::new(Turnstile::default());
-        let cancel = mynah_models::CancelFlag::new();
-        let first = turnstile.enter(Claim::First, &|| false).unwrap();
+    fn cancelled_and_obsolete_steps_leave_the_queue() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+
+        let scheduler = Arc::new(ComputeScheduler::default());
+        let (never, cancel, obsolete) = (CancelFlag::new(), CancelFlag::new(), AtomicBool::new(false));
+        let first = scheduler.acquire(Priority::Interactive, &never, &|| false).unwrap();
         thread::scope(|scope| {
-            let second = scope.spawn(|| turnstile.enter(Claim::First, &|| cancel.is_cancelled()).is_none());
-            until(|| waiting(&turnstile) == 1);
+            let acquire = |cancel: &CancelFlag, is_obsolete: &dyn Fn() -> bool| {
+                scheduler.acquire(Priority::Interactive, cancel, is_obsolete).is_none()
+            };
+            let second = scope.spawn(|| acquire(&cancel, &|| false));
+            let third = scope.spawn(|| acquire(&never, &|| obsolete.load(Ordering::SeqCst)));
+            until(|| waiting(&scheduler) == 2);
             cancel.cancel();
             assert!(second.join().unwrap());
+            obsolete.store(true, Ordering::SeqCst);
+            third.thread().unpark();
+            assert!(third.join().unwrap());
         });
-        assert_eq!(waiting(&turnstile), 0);
+        assert_eq!(waiting(&scheduler), 0);
         drop(first);
-        assert!(turnstile.enter(Claim::First, &|| false).is_some());
+        assert!(scheduler.acquire(Priority::Interactive, &never, &|| false).is_some());
+    }
+
+    #[test]
+    fn permits_pass_through_many_threads() {
+        let scheduler = Arc::new(ComputeScheduler::default());
+        let (inside, count) = (Mutex::new(()), Mutex::new(0));
+        thread::scope(|scope| {
+            for thread_number in 0..8 {
+                let (scheduler, inside, count) = (&scheduler, &inside, &count);
+                scope.spawn(move || {
+                    let never = CancelFlag::new();
+                    let priority =
+                        if thread_number % 2 == 0 { Priority::Interactive } else { Priority::Background };
+                    for _ in 0..500 {
+                        let _pending = scheduler.announce(priority);
+                        let _permit = scheduler.acquire(priority, &never, &|| false).unwrap();
+                        let _alone = inside.try_lock().expect("one permit at a time");
+                        *lock(count) += 1;
+                    }
+                });
+            }
+        });
+        assert_eq!(*lock(&count), 8 * 500);
     }
 }

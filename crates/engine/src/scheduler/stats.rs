@@ -1,15 +1,15 @@
-//! How much is computed together, counted where it happens: an atomic addition each.
+//! How much is computed together, counted with an atomic addition where it happens.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Numbers of things, counted in ranges.
+/// A histogram of sizes.
 #[derive(Debug, Default)]
-pub struct Sizes {
+pub struct SizeHistogram {
     counts: [AtomicU64; Self::ENDS.len() + 1],
     sum: AtomicU64,
 }
 
-impl Sizes {
+impl SizeHistogram {
     /// Upper ends of the ranges, one range without end left out; a search with five beams has five rows.
     pub const ENDS: [u64; 10] = [1, 2, 3, 4, 5, 10, 15, 20, 32, 64];
 
@@ -33,13 +33,13 @@ impl Sizes {
 
 /// What was computed together so far.
 #[derive(Debug, Default)]
-pub struct Batches {
-    /// Rows of each step of a decoder that listens.
-    pub listening_rows: Sizes,
-    /// Rows of each step of a model that speaks.
-    pub speaking_rows: Sizes,
-    /// Windows under way with equal claims whenever one begins, itself among them.
-    pub windows: Sizes,
+pub struct BatchStats {
+    /// Rows of each step of speech-to-text models.
+    pub transcription_rows: SizeHistogram,
+    /// Rows of each step of text-to-speech models.
+    pub speech_rows: SizeHistogram,
+    /// Sequences of equal priority in the batch whenever one is admitted, itself among them.
+    pub sequences: SizeHistogram,
 }
 
 #[cfg(test)]
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn sizes_are_counted_in_ranges() {
-        let sizes = Sizes::default();
+        let sizes = SizeHistogram::default();
         for size in [1, 5, 6, 10, 1000] {
             sizes.add(size);
         }

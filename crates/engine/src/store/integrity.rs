@@ -7,11 +7,12 @@ use std::io::Read;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use mynah_models::CancelFlag;
+use mynah_core::CancelFlag;
 use sha2::{Digest, Sha256};
 
-use super::{Manifest, StoredFile};
-use crate::download::hex;
+use super::Manifest;
+use crate::disk::hex;
+use crate::download::StoredFile;
 use crate::{Entry, Error};
 
 /// A file that is not there or has another size.

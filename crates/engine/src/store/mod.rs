@@ -16,17 +16,21 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
-use mynah_models::CancelFlag;
+use mynah_core::{CancelFlag, ModelFamily, Registry};
 use serde::{Deserialize, Serialize};
 
-use crate::download::{self, checkpoint};
-use crate::sync::CANCEL_POLL;
-use crate::{Entry, Error, PullProgress, Settings, Source, Voice};
+use crate::disk::{bytes_below, bytes_of};
+use crate::download::{self, Fetched, StoredFile};
+use crate::{Entry, Error, HubFile, PullProgress, Settings, Source, Voice};
 
 mod integrity;
 
 const MANIFEST: &str = "mynah.json";
+
+/// How often a lock that another process holds is tried: file locks cannot be waited for and cancelled.
+const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whose folder a model lies in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,15 +56,6 @@ pub struct OnDisk {
     pub origin: Origin,
 }
 
-/// A file of a finished model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StoredFile {
-    pub(crate) name: String,
-    pub(crate) bytes: u64,
-    /// Lower-case hexadecimal, of the bytes as they were written.
-    pub(crate) sha256: String,
-}
-
 /// What a finished model consists of and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
@@ -78,10 +73,11 @@ pub(crate) struct Store {
     models: PathBuf,
     hf_caches: Vec<PathBuf>,
     xinference_caches: Vec<PathBuf>,
+    registry: Registry,
 }
 
 impl Store {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings, registry: Registry) -> Self {
         let models = settings.home.join("models");
         // What a killed process had begun to delete. Nobody else needs it, so failing is no matter.
         let _ = fs::remove_dir_all(models.join(".trash"));
@@ -89,7 +85,37 @@ impl Store {
             models,
             hf_caches: settings.hf_caches.clone(),
             xinference_caches: settings.xinference_caches.clone(),
+            registry,
         }
+    }
+
+    fn family(&self, entry: &Entry) -> Option<&dyn ModelFamily> {
+        self.registry.find(&entry.family)
+    }
+
+    /// Bytes of the model in `folder`, if it holds all files of it: those that the catalogue lists, or else those that the
+    /// family selects.
+    fn complete(&self, folder: &Path, entry: &Entry) -> Option<u64> {
+        let files = entry.hub_files();
+        if !files.is_empty() {
+            let bytes = |file: &HubFile| match fs::metadata(folder.join(&file.path)) {
+                Ok(found) if found.is_file() => Some(found.len()),
+                _ if file.optional => Some(0),
+                _ => None,
+            };
+            return files.iter().map(bytes).sum();
+        }
+        let mut names = Vec::new();
+        for file in fs::read_dir(folder).ok()?.flatten() {
+            // Caches hold links; one that leads nowhere is no file.
+            if fs::metadata(file.path()).is_ok_and(|metadata| metadata.is_file()) {
+                names.extend(file.file_name().into_string().ok());
+            }
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let selected = self.family(entry)?.select_files(&names).ok()?;
+        let bytes = selected.iter().map(|name| fs::metadata(folder.join(name)).map(|found| found.len()));
+        bytes.sum::<Result<_, _>>().ok()
     }
 
     /// Where the model is, if all of it is on this disk.
@@ -161,10 +187,8 @@ impl Store {
                 let main = fs::read_to_string(repository.join("refs/main")).unwrap_or_default();
                 for commit in [revision.as_str(), main.trim()] {
                     if !commit.is_empty()
-                        && let Some(bytes) = checkpoint::complete(
-                            &repository.join("snapshots").join(commit),
-                            entry.hub_files(),
-                        )
+                        && let Some(bytes) =
+                            self.complete(&repository.join("snapshots").join(commit), entry)
                     {
                         let path = repository.join("snapshots").join(commit);
                         return Some(OnDisk { path, bytes, origin: Origin::HuggingFaceCache });
@@ -179,7 +203,7 @@ impl Store {
         self.xinference_caches.iter().find_map(|cache| {
             let folders = [cache.join("v2").join(entry.name.replace('.', "_")), cache.join(&entry.name)];
             folders.into_iter().find_map(|path| {
-                let bytes = checkpoint::complete(&path, entry.hub_files())?;
+                let bytes = self.complete(&path, entry)?;
                 Some(OnDisk { path, bytes, origin: Origin::XinferenceCache })
             })
         })
@@ -232,7 +256,13 @@ impl Store {
             return Ok(found.path);
         }
         let partial = self.models.join(".partial").join(&entry.name);
-        let (folder, mut manifest) = download::fetch(entry, settings, &partial, on_progress, cancel)?;
+        let family = self.family(entry).ok_or_else(|| {
+            Error::Internal(format!("no model family {:?} runs {}", entry.family, entry.name))
+        })?;
+        let (source, fetched) = download::fetch(entry, family, settings, &partial, on_progress, cancel)?;
+        let Fetched { folder, revision, files } = fetched;
+        let mut manifest =
+            Manifest { model: entry.name.clone(), source, revision, files, sound: BTreeMap::new() };
         manifest.sound = integrity::times(&folder, &manifest);
         let path = self.finish(entry, &folder, &manifest)?;
         // What other sources left behind; it is of no use any more.
@@ -302,7 +332,7 @@ impl Store {
         let _lock = self.lock(entry, &mut |_| (), &CancelFlag::new())?;
         let mut freed = 0;
         for folder in folders.iter().filter(|folder| folder.exists()) {
-            freed += download::bytes_below(folder);
+            freed += bytes_below(folder);
             self.trash(folder)?;
         }
         Ok(freed)
@@ -344,7 +374,7 @@ impl Store {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            thread::sleep(CANCEL_POLL);
+            thread::sleep(LOCK_INTERVAL);
         }
     }
 
@@ -369,7 +399,7 @@ fn save(folder: &Path, manifest: &Manifest) -> Result<(), Error> {
 /// The checkpoint that a registered model names by its path.
 fn locate_local(entry: &Entry) -> Option<OnDisk> {
     let Some(Source::Local { path }) = entry.sources.first() else { return None };
-    let bytes = download::bytes_of(path);
+    let bytes = bytes_of(path);
     path.exists().then(|| OnDisk { path: path.clone(), bytes, origin: Origin::Elsewhere })
 }
 
@@ -381,7 +411,9 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
-    use crate::{Ability, VoiceFile};
+    use mynah_core::ModelTask;
+
+    use crate::VoiceFile;
 
     const VOICE: &[u8] = b"a voice";
 
@@ -428,7 +460,7 @@ mod tests {
             name: "hibari".into(),
             aliases: Vec::new(),
             family: "hibari".into(),
-            ability: Ability::Text2audio,
+            ability: ModelTask::Speech,
             languages: vec!["en".into()],
             licence: "Apache-2.0".into(),
             notice: None,
@@ -443,7 +475,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (address, requests) = hub();
         let settings = Settings { hf_endpoint: address, ..Settings::new(home.path()) };
-        let store = Store::new(&settings);
+        let store = Store::new(&settings, Registry::default());
         let right: String = Sha256::digest(VOICE).iter().map(|byte| format!("{byte:02x}")).collect();
         let pull = |entry: &Entry| {
             store.pull_voice(entry, &entry.voices[0], &settings, &mut |_| (), &CancelFlag::new())

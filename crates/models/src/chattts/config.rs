@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::weights::Reader;
-use crate::Error;
+use mynah_core::ModelError;
 
 /// What the configuration file says; files of the older layout have none, and the published model's numbers hold.
 #[derive(Debug, Deserialize)]
@@ -56,14 +56,14 @@ pub struct Config {
 }
 
 impl Config {
-    pub(super) fn new(settings: &Settings, gpt: &Reader<'_>, embed: &Reader<'_>) -> Result<Self, Error> {
+    pub(super) fn new(settings: &Settings, gpt: &Reader<'_>, embed: &Reader<'_>) -> Result<Self, ModelError> {
         let [text_tokens, width] = embed.shape("emb_text.weight")?;
         let [audio_tokens, _] = embed.shape("emb_code.0.weight")?;
         let [ffn_width, _] = gpt.shape("layers.0.mlp.gate_proj.weight")?;
         let codebooks = embed.count("emb_code.");
         let layers = settings.num_hidden_layers;
         let heads = settings.num_attention_heads;
-        let refuse = |what: String| Err(Error::Unsupported(format!("this ChatTTS checkpoint {what}")));
+        let refuse = |what: String| Err(ModelError::Unsupported(format!("this ChatTTS checkpoint {what}")));
         if settings.hidden_size != width {
             return refuse(format!(
                 "has embeddings of {width} numbers, its configuration says {}",

@@ -4,7 +4,7 @@ use mynah_kernels::{DepthwiseConv, Epilogue, LayerNorm, Matrix};
 
 use super::weights::Reader;
 use super::window::Window;
-use crate::Error;
+use mynah_core::ModelError;
 
 /// A convolution over time that sees `half` frames to either side.
 pub(super) struct Conv {
@@ -22,7 +22,7 @@ impl Conv {
         name: &str,
         [outputs, inputs, half]: [usize; 3],
         gelu: bool,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ModelError> {
         let weight = reader.convolution(&format!("{name}.weight"), [outputs, inputs, 2 * half + 1], None)?;
         let bias = format!("{name}.bias");
         let bias = if reader.has(&bias) { Some(reader.floats(&bias, [outputs])?) } else { None };
@@ -35,7 +35,7 @@ impl Conv {
         name: &str,
         [outputs, inputs, half]: [usize; 3],
         scales: &[f32],
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ModelError> {
         let shape = [outputs, inputs, 2 * half + 1];
         let weight = reader.convolution(&format!("{name}.weight"), shape, Some(scales))?;
         Ok(Self { inputs, half, weight, bias: None, gelu: false })
@@ -87,7 +87,7 @@ impl Block {
         scale: &str,
         width: usize,
         dilation: usize,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ModelError> {
         let [hidden, _] = reader.shape(&format!("{name}.pwconv1.weight"))?;
         let scales = reader.floats(&format!("{name}.{scale}"), [width])?;
         let mut narrow_bias = reader.floats(&format!("{name}.pwconv2.bias"), [width])?;
@@ -142,7 +142,7 @@ pub(super) struct StackStream {
 }
 
 impl Stack {
-    pub(super) fn load(reader: &Reader<'_>, name: &str) -> Result<Self, Error> {
+    pub(super) fn load(reader: &Reader<'_>, name: &str) -> Result<Self, ModelError> {
         let [inner, inputs, _] = reader.shape(&format!("{name}.conv_in.0.weight"))?;
         let [width, _, _] = reader.shape(&format!("{name}.conv_in.2.weight"))?;
         let [outputs, _, _] = reader.shape(&format!("{name}.conv_out.weight"))?;

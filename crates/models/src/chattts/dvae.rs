@@ -13,7 +13,7 @@ use super::generate::Codes;
 use super::mel_decoder::{MELS, MelDecoder};
 use super::vocos::{BINS, HOP_LENGTH, WINDOW_LENGTH};
 use super::weights::Reader;
-use crate::Error;
+use mynah_core::ModelError;
 
 /// Groups of channels, and stages of each.
 const GROUPS: usize = 2;
@@ -37,12 +37,12 @@ pub(super) struct DvaeDecoder {
 }
 
 impl DvaeDecoder {
-    pub(super) fn load(reader: &Reader<'_>) -> Result<Self, Error> {
+    pub(super) fn load(reader: &Reader<'_>) -> Result<Self, ModelError> {
         let project = |g: usize| {
             let name = format!("vq_layer.quantizer.rvqs.{g}.project_out");
             let [width, _] = reader.shape(&format!("{name}.weight"))?;
             let weight = reader.matrix(&format!("{name}.weight"), width, DIGITS)?;
-            Ok::<_, Error>((weight, reader.floats(&format!("{name}.bias"), [width])?))
+            Ok::<_, ModelError>((weight, reader.floats(&format!("{name}.bias"), [width])?))
         };
         Ok(Self { project_out: [project(0)?, project(1)?], mel: MelDecoder::load(reader)? })
     }
@@ -90,13 +90,13 @@ pub(super) struct DvaeEncoder {
 }
 
 impl DvaeEncoder {
-    pub(super) fn load(reader: &Reader<'_>) -> Result<Self, Error> {
+    pub(super) fn load(reader: &Reader<'_>) -> Result<Self, ModelError> {
         let stack = Stack::load(reader, "encoder")?;
         let group = stack.outputs() / GROUPS;
         let project = |g: usize| {
             let name = format!("vq_layer.quantizer.rvqs.{g}.project_in");
             let weight = reader.matrix(&format!("{name}.weight"), DIGITS, group)?;
-            Ok::<_, Error>((weight, reader.floats(&format!("{name}.bias"), [DIGITS])?))
+            Ok::<_, ModelError>((weight, reader.floats(&format!("{name}.bias"), [DIGITS])?))
         };
         let [width, _, _] = reader.shape("downsample_conv.0.weight")?;
         let mel = |part: &str| format!("preprocessor_mel.mel_spec.{part}");
@@ -116,8 +116,8 @@ impl DvaeEncoder {
     /// Codes of mono samples at 24 kHz, one step for each 512 samples.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for less than two frames.
-    pub(super) fn encode(&self, samples: &[f32]) -> Result<Vec<Codes>, Error> {
+    /// [`ModelError::InvalidInput`] for less than two frames.
+    pub(super) fn encode(&self, samples: &[f32]) -> Result<Vec<Codes>, ModelError> {
         self.encode_stages(samples, &mut |_| {})
     }
 
@@ -126,9 +126,9 @@ impl DvaeEncoder {
         &self,
         samples: &[f32],
         on_stage: &mut dyn FnMut(&[f32]),
-    ) -> Result<Vec<Codes>, Error> {
+    ) -> Result<Vec<Codes>, ModelError> {
         if samples.len() <= WINDOW_LENGTH {
-            return Err(Error::BadInput("the voice sample is shorter than a twentieth of a second".into()));
+            return Err(ModelError::InvalidInput("the voice sample is shorter than a twentieth of a second".into()));
         }
         let log_mel = self.log_mel(samples);
         on_stage(&log_mel);

@@ -124,6 +124,20 @@ impl Files {
     }
 }
 
+/// The files of a repository that make a checkpoint: those below `asset`, in one of the two layouts.
+pub(super) fn select<'a>(names: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
+    let has = |file: &str| names.iter().any(|name| name.strip_prefix("asset/") == Some(file));
+    let endings: &[&str] = if has(PUBLISHED) {
+        &[".safetensors", ".json", ".txt"]
+    } else if has(OLDER) {
+        &[".pt", ".json", ".txt"]
+    } else {
+        return Err("it has neither asset/gpt/model.safetensors nor asset/GPT.pt");
+    };
+    let is_wanted = |name: &&&str| name.starts_with("asset/") && endings.iter().any(|end| name.ends_with(end));
+    Ok(names.iter().filter(is_wanted).copied().collect())
+}
+
 fn folder(path: &Path) -> PathBuf {
     let inner = path.join("asset");
     if inner.is_dir() { inner } else { path.to_owned() }
@@ -164,6 +178,15 @@ fn embedded_json(pickle: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_layout_is_selected() {
+        let older = ["asset/GPT.pt", "asset/Vocos.pt", "config/decoder.yaml", "README.md"];
+        assert_eq!(select(&older).unwrap(), ["asset/GPT.pt", "asset/Vocos.pt"]);
+        let both = [&older[..], &["asset/gpt/model.safetensors", "asset/spk_stat.txt"]].concat();
+        assert_eq!(select(&both).unwrap(), ["asset/gpt/model.safetensors", "asset/spk_stat.txt"]);
+        assert!(select(&["model.safetensors"]).is_err());
+    }
 
     #[test]
     fn vocabularies_are_found_inside_pickles() {

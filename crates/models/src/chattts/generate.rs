@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::gpt::{Gpt, Sequence};
 use super::sampling::{Noise, Sampling};
-use super::steps::{Member, Step, Steps};
-use crate::{CancelFlag, Error, Listener};
+use crate::batching::{BatchState, Participant, StepBatcher};
+use mynah_core::{CancelFlag, JobContext, ModelError};
 
 /// Positions that the model was made for.
 const MOST_POSITIONS: usize = 4096;
@@ -74,7 +74,7 @@ pub(super) struct Row {
 /// Texts on their way.
 pub(super) struct Generation<'a> {
     gpt: &'a Gpt,
-    member: Member<'a>,
+    participant: Participant<'a, Step>,
     target: Target,
     sampling: Sampling,
     noise: Noise,
@@ -87,20 +87,20 @@ impl<'a> Generation<'a> {
     /// Reads the prompts.
     ///
     /// # Errors
-    /// [`Error::BadInput`] if a prompt is empty or, with what may follow it, too long for the model.
+    /// [`ModelError::InvalidInput`] if a prompt is empty or, with what may follow it, too long for the model.
     pub(super) fn begin(
         gpt: &'a Gpt,
-        steps: &'a Steps,
+        batcher: &'a StepBatcher<Step>,
         target: Target,
         prompts: &[Prompt],
         sampling: &Sampling,
         noise: Noise,
         cancel: &CancelFlag,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ModelError> {
         let mut sampling = sampling.clone();
         let longest = prompts.iter().map(Prompt::positions).max().unwrap_or(0);
         if longest + 1 >= MOST_POSITIONS {
-            return Err(Error::BadInput(format!(
+            return Err(ModelError::InvalidInput(format!(
                 "a sentence and its voice sample take {longest} places of the model's {MOST_POSITIONS}; shorten them"
             )));
         }
@@ -113,15 +113,15 @@ impl<'a> Generation<'a> {
                 let mut x = prompt.embed(gpt);
                 let count = x.len() / width;
                 if count == 0 {
-                    return Err(Error::BadInput("a prompt is empty".into()));
+                    return Err(ModelError::InvalidInput("a prompt is empty".into()));
                 }
                 // Texts one after the other: a prompt is long enough to keep the machine busy.
                 let state = gpt.forward(&mut x, &mut [&mut sequence], &[count], cancel, &mut |_, _| {})?;
                 Ok(Row { sequence, state, codes: vec![], states: vec![], finished: false })
             })
-            .collect::<Result<_, Error>>()?;
-        let member = steps.join();
-        Ok(Self { gpt, member, target, sampling, noise, rows, step: 0, cancel: cancel.clone() })
+            .collect::<Result<_, ModelError>>()?;
+        let participant = batcher.join();
+        Ok(Self { gpt, participant, target, sampling, noise, rows, step: 0, cancel: cancel.clone() })
     }
 
     /// Scores of the next token or codes of each row that goes on, `[rows, codebooks, tokens]`.
@@ -155,7 +155,7 @@ impl<'a> Generation<'a> {
     }
 
     /// Chooses every row's next token or codes and goes on. Returns whether there is a next step.
-    pub(super) fn step(&mut self, listener: &mut dyn Listener) -> Result<bool, Error> {
+    pub(super) fn step(&mut self, context: JobContext<'_>) -> Result<bool, ModelError> {
         if self.is_over() {
             return Ok(false);
         }
@@ -187,7 +187,7 @@ impl<'a> Generation<'a> {
         }
         self.step += 1;
         if self.step < self.sampling.max_tokens {
-            self.advance(listener)?;
+            self.advance(context)?;
         }
         Ok(!self.is_over())
     }
@@ -206,7 +206,7 @@ impl<'a> Generation<'a> {
     }
 
     /// Feeds what was chosen.
-    fn advance(&mut self, listener: &mut dyn Listener) -> Result<(), Error> {
+    fn advance(&mut self, context: JobContext<'_>) -> Result<(), ModelError> {
         let width = self.gpt.config.width;
         let mut going: Vec<&mut Row> = self.rows.iter_mut().filter(|row| !row.finished).collect();
         if going.is_empty() {
@@ -221,7 +221,9 @@ impl<'a> Generation<'a> {
             }
         }
         let sequences = going.iter_mut().map(|row| std::mem::take(&mut row.sequence)).collect();
-        let done = self.member.run(self.gpt, Step { rows: x, sequences }, listener)?;
+        let gpt = self.gpt;
+        let step = Step { rows: x, sequences };
+        let done = self.participant.step(step, context, |steps| compute(gpt, steps))?;
         let states = done.rows.chunks_exact(width);
         for ((row, state), sequence) in going.iter_mut().zip(states).zip(done.sequences) {
             row.state.copy_from_slice(state);
@@ -230,9 +232,9 @@ impl<'a> Generation<'a> {
         Ok(())
     }
 
-    /// Lets others compute until the next step.
-    pub(super) fn rest(&mut self, listener: &mut dyn Listener) {
-        self.member.rest(listener);
+    /// Other requests need not wait for the next step.
+    pub(super) fn leave(&mut self) {
+        self.participant.leave();
     }
 
     /// Steps done.
@@ -244,4 +246,38 @@ impl<'a> Generation<'a> {
     pub(super) fn into_noise(self) -> Noise {
         self.noise
     }
+}
+
+/// What a request hands in for a step, and gets back with states for embeddings.
+pub(super) struct Step {
+    /// `[sequences, width]`: embeddings, then normalised states.
+    rows: Vec<f32>,
+    sequences: Vec<Sequence>,
+}
+
+impl BatchState for Step {
+    fn rows(&self) -> usize {
+        self.sequences.len()
+    }
+}
+
+/// Computes a step of several requests.
+fn compute(gpt: &Gpt, batch: Vec<Step>) -> Result<Vec<Step>, ModelError> {
+    let (mut x, mut sequences, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+    for step in batch {
+        x.extend(step.rows);
+        counts.push(step.sequences.len());
+        sequences.extend(step.sequences);
+    }
+    let ones = vec![1; sequences.len()];
+    let mut borrowed: Vec<&mut Sequence> = sequences.iter_mut().collect();
+    // A cancelled request must not end the others' step; each checks its own flag between steps.
+    let states = gpt.forward(&mut x, &mut borrowed, &ones, &CancelFlag::new(), &mut |_, _| {})?;
+    let (mut sequences, mut states) = (sequences.into_iter(), states.as_slice());
+    let steps = counts.into_iter().map(|count| {
+        let (rows, rest) = states.split_at(count * gpt.config.width);
+        states = rest;
+        Step { rows: rows.to_vec(), sequences: sequences.by_ref().take(count).collect() }
+    });
+    Ok(steps.collect())
 }

@@ -5,7 +5,7 @@ use mynah_kernels::{Epilogue, Matrix, Precision, RmsNorm, Rotary, functions};
 
 use super::Config;
 use super::weights::Reader;
-use crate::{CancelFlag, Error};
+use mynah_core::{CancelFlag, ModelError};
 
 pub(super) struct Gpt {
     pub(super) config: Config,
@@ -43,7 +43,7 @@ pub(super) struct Sequence {
 pub(super) type OnLayer<'a> = &'a mut dyn FnMut(usize, &[f32]);
 
 impl Gpt {
-    pub(super) fn load(config: Config, gpt: &Reader<'_>, embed: &Reader<'_>) -> Result<Self, Error> {
+    pub(super) fn load(config: Config, gpt: &Reader<'_>, embed: &Reader<'_>) -> Result<Self, ModelError> {
         let (width, ffn) = (config.width, config.ffn_width);
         let norm = |name: &str| Ok(RmsNorm::new(gpt.floats(name, [width])?, config.norm_epsilon));
         let layers = (0..config.layers)
@@ -60,7 +60,7 @@ impl Gpt {
                     down: gpt.matrix(&name("mlp.down_proj"), width, ffn)?,
                 })
             })
-            .collect::<Result<_, Error>>()?;
+            .collect::<Result<_, ModelError>>()?;
         // Embeddings are looked up, not multiplied: 8 bits would save no time.
         let wide = gpt.precision == Precision::F32;
         let lookup = Reader { precision: if wide { Precision::F32 } else { Precision::F16 }, ..*embed };
@@ -117,7 +117,7 @@ impl Gpt {
         counts: &[usize],
         cancel: &CancelFlag,
         on_layer: OnLayer<'_>,
-    ) -> Result<Vec<f32>, Error> {
+    ) -> Result<Vec<f32>, ModelError> {
         let Config { width, ffn_width, heads, .. } = self.config;
         let rows = x.len() / width;
         debug_assert_eq!(counts.iter().sum::<usize>(), rows);

@@ -3,7 +3,7 @@
 use super::convnext::{Conv, Stack, StackStream};
 use super::weights::Reader;
 use super::window::Window;
-use crate::Error;
+use mynah_core::ModelError;
 
 /// Bands of a mel spectrum.
 pub(super) const MELS: usize = 100;
@@ -23,7 +23,7 @@ pub(super) struct MelStream {
 
 impl MelDecoder {
     /// Reads stack `decoder`, `out_conv` and `coef`.
-    pub(super) fn load(reader: &Reader<'_>) -> Result<Self, Error> {
+    pub(super) fn load(reader: &Reader<'_>) -> Result<Self, ModelError> {
         let stack = Stack::load(reader, "decoder")?;
         let scales = reader.floats("coef", [1, MELS, 1])?;
         let out = Conv::load_scaled(reader, "out_conv", [MELS, stack.outputs(), 1], &scales)?;

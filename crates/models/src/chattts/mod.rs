@@ -25,14 +25,13 @@ mod sampling;
 mod speaker;
 mod speech;
 mod split;
-mod steps;
 mod vocos;
 mod voicing;
 mod weights;
 mod window;
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use mynah_kernels::Precision;
 use mynah_text::word_piece::WordPiece;
@@ -47,18 +46,19 @@ pub use speaker::{SavedVoice, StatisticsSource, Voice, VoiceSample};
 pub use speech::{Seed, SpeakOptions, Speech};
 pub use vocos::SAMPLE_RATE;
 
-use crate::whisper::Compute;
-use crate::{CancelFlag, Error, Listener};
+use crate::batching::StepBatcher;
+use mynah_core::{
+    CancelFlag, Capabilities, ComputeType, JobContext, LoadContext, Model, ModelError, ModelFamily, ModelTask,
+};
 use dvae::{DvaeDecoder, DvaeEncoder};
 use files::{Files, Part};
-use generate::{Generation, Target};
+use generate::{Generation, Step, Target};
 use gpt::Gpt;
 use mel_decoder::MelDecoder;
 use normalise::Homophones;
 use prompts::Tokens;
 use sampling::Noise;
 use speaker::{Statistics, Voices};
-use steps::Steps;
 use vocos::Vocos;
 use voicing::Voicing;
 use weights::Reader;
@@ -67,7 +67,7 @@ use weights::Reader;
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     /// Precision of the weights; `Auto` is 8 bits.
-    pub compute: Compute,
+    pub compute: ComputeType,
     /// Speaker statistics, instead of the checkpoint's `spk_stat.pt` or `spk_stat.txt`: a tensor that PyTorch saved, or a
     /// base16384 string as text.
     pub speaker_statistics: Option<PathBuf>,
@@ -88,7 +88,7 @@ pub struct ChatTts {
     gpt: Gpt,
     decoder: MelDecoder,
     vocos: Vocos,
-    steps: Steps,
+    batcher: StepBatcher<Step>,
     precision: Precision,
     /// Loaded when first needed.
     dvae_encoder: OnceLock<DvaeEncoder>,
@@ -101,11 +101,11 @@ impl ChatTts {
     ///
     /// # Errors
     /// A file is missing or damaged, or a tensor is missing or has another shape; the error names it.
-    pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, Error> {
+    pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, ModelError> {
         let precision = match options.compute {
-            Compute::F32 => Precision::F32,
-            Compute::F16 => Precision::F16,
-            Compute::Auto | Compute::Int8 => Precision::Int8,
+            ComputeType::F32 => Precision::F32,
+            ComputeType::F16 => Precision::F16,
+            ComputeType::Auto | ComputeType::Int8 => Precision::Int8,
         };
         let files = Files::open(path)?;
         let reader = |part| reader(part, precision);
@@ -113,7 +113,7 @@ impl ChatTts {
         let config = Config::new(&files.settings()?, &gpt, &embed)?;
         let vocabulary = files.vocabulary()?;
         if vocabulary.vocab_size() > config.text_tokens {
-            return Err(Error::Unsupported(format!(
+            return Err(ModelError::Unsupported(format!(
                 "the vocabulary has {} tokens, the model knows {}",
                 vocabulary.vocab_size(),
                 config.text_tokens
@@ -136,7 +136,7 @@ impl ChatTts {
             gpt: Gpt::load(config, &gpt, &embed)?,
             decoder: MelDecoder::load(&reader(&files.decoder))?,
             vocos: Vocos::load(&reader(&files.vocos))?,
-            steps: Steps::default(),
+            batcher: StepBatcher::default(),
             precision,
             dvae_encoder: OnceLock::new(),
             dvae_decoder: OnceLock::new(),
@@ -173,19 +173,19 @@ impl ChatTts {
     /// of a tensor that PyTorch saved), or any other name, whose XXH32 hash is the seed; `default` is the empty name.
     ///
     /// # Errors
-    /// [`Error::BadInput`] says what is wrong with an encoded speaker or a seed.
-    pub fn voice(&self, name: &str) -> Result<Voice, Error> {
+    /// [`ModelError::InvalidInput`] says what is wrong with an encoded speaker or a seed.
+    pub fn voice(&self, name: &str) -> Result<Voice, ModelError> {
         self.voices.find(name)
     }
 
     /// A voice that continues a recording: mono samples at 24 kHz and what is said in them.
     ///
     /// # Errors
-    /// [`Error::BadInput`] if it is too short or too long, [`Error::Unsupported`] if the checkpoint has no DVAE.
-    pub fn voice_of_sample(&self, samples: &[f32], transcript: &str) -> Result<Voice, Error> {
+    /// [`ModelError::InvalidInput`] if it is too short or too long, [`ModelError::Unsupported`] if the checkpoint has no DVAE.
+    pub fn voice_of_sample(&self, samples: &[f32], transcript: &str) -> Result<Voice, ModelError> {
         const MOST_SECONDS: usize = 60;
         if samples.len() > MOST_SECONDS * SAMPLE_RATE as usize {
-            return Err(Error::BadInput(format!("the voice sample is longer than {MOST_SECONDS} seconds")));
+            return Err(ModelError::InvalidInput(format!("the voice sample is longer than {MOST_SECONDS} seconds")));
         }
         let codes = self.dvae_encoder()?.encode(samples)?.into();
         let text = speech::prepare(self, transcript, &SpeakOptions::default());
@@ -195,18 +195,18 @@ impl ChatTts {
     /// Begins to speak a text; [`Speech::next_chunk`] makes the samples.
     ///
     /// # Errors
-    /// [`Error::BadInput`] if there is nothing to say or an option is outside its limits.
-    pub fn begin(&self, text: &str, options: SpeakOptions, cancel: &CancelFlag) -> Result<Speech<'_>, Error> {
+    /// [`ModelError::InvalidInput`] if there is nothing to say or an option is outside its limits.
+    pub fn begin(&self, text: &str, options: SpeakOptions, cancel: &CancelFlag) -> Result<Speech<'_>, ModelError> {
         Speech::new(self, text, options, cancel)
     }
 
     /// Samples of codes by way of the DVAE, as the model's first release did it.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for what is no code, [`Error::Unsupported`] if the checkpoint has no DVAE.
-    pub fn decode_codes(&self, codes: &[Codes]) -> Result<Vec<f32>, Error> {
+    /// [`ModelError::InvalidInput`] for what is no code, [`ModelError::Unsupported`] if the checkpoint has no DVAE.
+    pub fn decode_codes(&self, codes: &[Codes]) -> Result<Vec<f32>, ModelError> {
         if codes.iter().flatten().any(|&code| code >= self.gpt.config.stop_code()) {
-            return Err(Error::BadInput("a code is outside the codebook".into()));
+            return Err(ModelError::InvalidInput("a code is outside the codebook".into()));
         }
         let dvae = self.dvae_decoder()?;
         Ok(Voicing::new(&dvae.mel, &self.vocos).push(&dvae.features(codes), true))
@@ -215,10 +215,10 @@ impl ChatTts {
     /// Samples of hidden states, `[steps, width]`, all at once: the last half of what speaking does.
     ///
     /// # Errors
-    /// [`Error::BadInput`] if there are no whole steps.
-    pub fn decode_states(&self, states: &[f32]) -> Result<Vec<f32>, Error> {
+    /// [`ModelError::InvalidInput`] if there are no whole steps.
+    pub fn decode_states(&self, states: &[f32]) -> Result<Vec<f32>, ModelError> {
         if !states.len().is_multiple_of(self.gpt.config.width) {
-            return Err(Error::BadInput(format!("a step has {} numbers", self.gpt.config.width)));
+            return Err(ModelError::InvalidInput(format!("a step has {} numbers", self.gpt.config.width)));
         }
         Ok(self.voicing().push(states, true))
     }
@@ -227,16 +227,16 @@ impl ChatTts {
     /// measured by them.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for what is no code, [`Error::Cancelled`].
+    /// [`ModelError::InvalidInput`] for what is no code, [`ModelError::Cancelled`].
     pub fn scores(
         &self,
         text: &str,
         voice: &Voice,
         codes: &[Codes],
         cancel: &CancelFlag,
-    ) -> Result<Vec<Vec<f32>>, Error> {
+    ) -> Result<Vec<Vec<f32>>, ModelError> {
         if codes.iter().flatten().any(|&code| code > self.gpt.config.stop_code()) {
-            return Err(Error::BadInput("a code is outside the codebook".into()));
+            return Err(ModelError::InvalidInput("a code is outside the codebook".into()));
         }
         let mut prompt = prompts::speech_prompt(&self.vocabulary, &self.tokens, text, "[speed_5]", voice);
         let prompt_rows = prompt.ids.len() + prompt.audio.len();
@@ -264,9 +264,8 @@ impl ChatTts {
         tags: &str,
         sampling: &Sampling,
         noise: Noise,
-        cancel: &CancelFlag,
-        listener: &mut dyn Listener,
-    ) -> Result<(Vec<String>, Noise), Error> {
+        context: JobContext<'_>,
+    ) -> Result<(Vec<String>, Noise), ModelError> {
         let prompts: Vec<_> = texts
             .iter()
             .map(|text| generate::Prompt {
@@ -275,19 +274,13 @@ impl ChatTts {
             })
             .collect();
         let target = Target::Text { end: self.tokens.end_of_text };
-        listener.turn_begins();
-        let generation = Generation::begin(&self.gpt, &self.steps, target, &prompts, sampling, noise, cancel);
-        listener.turn_ends();
-        let mut generation = generation?;
-        let refined = loop {
-            match generation.step(listener) {
-                Ok(true) => {}
-                Ok(false) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
-        generation.rest(listener);
-        refined?;
+        let permit = context.step()?;
+        let cancel = context.cancel;
+        let mut generation =
+            Generation::begin(&self.gpt, &self.batcher, target, &prompts, sampling, noise, cancel)?;
+        drop(permit);
+        while generation.step(context)? {}
+        generation.leave();
         let refined = generation.rows.iter().map(|row| {
             let ids = row.codes.iter().map(|codes| codes[0]);
             let kept: Vec<u32> = ids.filter(|&id| id < self.tokens.first_steering).collect();
@@ -296,13 +289,13 @@ impl ChatTts {
         Ok((refined.collect(), generation.into_noise()))
     }
 
-    fn dvae(&self) -> Result<&Part, Error> {
+    fn dvae(&self) -> Result<&Part, ModelError> {
         self.files.dvae.as_ref().ok_or_else(|| {
-            Error::Unsupported("this ChatTTS checkpoint has no DVAE, which voice samples need".into())
+            ModelError::Unsupported("this ChatTTS checkpoint has no DVAE, which voice samples need".into())
         })
     }
 
-    fn dvae_encoder(&self) -> Result<&DvaeEncoder, Error> {
+    fn dvae_encoder(&self) -> Result<&DvaeEncoder, ModelError> {
         if let Some(encoder) = self.dvae_encoder.get() {
             return Ok(encoder);
         }
@@ -311,12 +304,52 @@ impl ChatTts {
         Ok(self.dvae_encoder.get_or_init(|| loaded))
     }
 
-    fn dvae_decoder(&self) -> Result<&DvaeDecoder, Error> {
+    fn dvae_decoder(&self) -> Result<&DvaeDecoder, ModelError> {
         if let Some(decoder) = self.dvae_decoder.get() {
             return Ok(decoder);
         }
         let loaded = DvaeDecoder::load(&reader(self.dvae()?, self.precision))?;
         Ok(self.dvae_decoder.get_or_init(|| loaded))
+    }
+}
+
+/// The family of ChatTTS.
+#[derive(Clone, Copy, Debug)]
+pub struct ChatTtsFamily;
+
+impl ModelFamily for ChatTtsFamily {
+    fn name(&self) -> &'static str {
+        "ChatTTS"
+    }
+
+    fn task(&self) -> ModelTask {
+        ModelTask::Speech
+    }
+
+    fn capabilities(&self, _languages: &[String]) -> Capabilities {
+        Capabilities::Speech(read_aloud::CAPABILITIES)
+    }
+
+    fn detect(&self, path: &Path) -> bool {
+        Files::is_at(path)
+    }
+
+    fn select_files<'a>(&self, names: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
+        files::select(names)
+    }
+
+    fn load(&self, path: &Path, context: &LoadContext) -> Result<Model, ModelError> {
+        let voices = Some(context.voices.clone());
+        let options = LoadOptions { compute: context.compute, voices, ..LoadOptions::default() };
+        let model = ChatTts::load(path, &options)?;
+        match model.statistics_source() {
+            StatisticsSource::File(file) => tracing::debug!("speaker statistics from {}", file.display()),
+            StatisticsSource::Fallback => tracing::warn!(
+                "this ChatTTS has no speaker statistics (asset/spk_stat.pt or asset/spk_stat.txt): seeded and named voices \
+                 are drawn by a fallback, and are not those of other programs"
+            ),
+        }
+        Ok(Model::Synthesizer(Arc::new(model)))
     }
 }
 

@@ -7,7 +7,7 @@ use mynah_text::word_piece::WordPiece;
 use super::generate::Prompt;
 use super::normalise::tag_length;
 use super::speaker::Voice;
-use crate::Error;
+use mynah_core::ModelError;
 
 /// Ids of tokens that have a meaning here.
 pub(super) struct Tokens {
@@ -20,9 +20,9 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    pub(super) fn new(vocabulary: &WordPiece) -> Result<Self, Error> {
+    pub(super) fn new(vocabulary: &WordPiece) -> Result<Self, ModelError> {
         let id = |token: &str| {
-            vocabulary.id(token).ok_or_else(|| Error::Unsupported(format!("the vocabulary has no {token}")))
+            vocabulary.id(token).ok_or_else(|| ModelError::Unsupported(format!("the vocabulary has no {token}")))
         };
         for token in ["[Stts]", "[Ptts]", "[Sbreak]", "[Pbreak]", "[empty_spk]", "[speed_0]", "[oral_0]"] {
             id(token)?;
@@ -70,7 +70,7 @@ impl Style {
     }
 
     /// Refuses values that have no token.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), ModelError> {
         for (name, value, most) in [
             ("speed", self.speed, 9),
             ("oral", self.oral, 9),
@@ -78,7 +78,7 @@ impl Style {
             ("break", self.pause, 7),
         ] {
             if let Some(value) = value.filter(|&value| value > most) {
-                return Err(Error::BadInput(format!("{name} {value} is outside 0 to {most}")));
+                return Err(ModelError::InvalidInput(format!("{name} {value} is outside 0 to {most}")));
             }
         }
         Ok(())

@@ -1,60 +1,76 @@
 //! What every text-to-speech model is asked for, in ChatTTS's terms.
 
 use super::{ChatTts, SAMPLE_RATE, Seed, SpeakOptions, Style};
-use crate::{CancelFlag, Error, Joiner, Listener, Pause, SpeechOptions, TokenCounts};
+use mynah_core::{
+    AudioSink, JobContext, ModelError, SpeechCapabilities, SpeechOptions, Synthesizer, TokenCounts,
+};
+use crate::joiner::{Joiner, Pause};
 
 /// Pace 1 as a token; the others follow in proportion.
 const USUAL_SPEED: f32 = 5.0;
 const FASTEST: f32 = 9.0;
 
-impl ChatTts {
-    /// Reads `text` aloud. Samples come while codes are made. Counts tokens of text in and steps of audio out.
+/// What the model can be asked for.
+pub(super) const CAPABILITIES: SpeechCapabilities = SpeechCapabilities {
+    instructions: true,
+    reference_audio: true,
+    refine_text: true,
+    raw_text: true,
+    first_result_chars: 200,
+};
+
+impl Synthesizer for ChatTts {
+    fn capabilities(&self) -> SpeechCapabilities {
+        CAPABILITIES
+    }
+
+    fn sample_rate_hz(&self) -> u32 {
+        SAMPLE_RATE
+    }
+
+    fn weight_bytes(&self) -> u64 {
+        self.bytes() as u64
+    }
+
+    /// Samples come while codes are made. Counts tokens of text in and steps of audio out.
     ///
     /// The voice is any name, whose hash is a seed, or one of the other forms that [`ChatTts::voice`] knows. Pace becomes a
-    /// token of ten, five times the pace rounded down, at most 9. A recording speaks in the place of a named voice. Instructions may hold the tags `[speed_N]`, `[oral_N]`,
-    /// `[laugh_N]` and `[break_N]`; the last three let the model put pauses and laughter into the text first. Seed 0 goes
-    /// on with the random numbers that drew the voice.
+    /// token of ten, five times the pace rounded down, at most 9. Reference audio replaces a named voice. Instructions may hold
+    /// the tags `[speed_N]`, `[oral_N]`, `[laugh_N]` and `[break_N]`; the last three let the model put pauses and laughter into
+    /// the text first. Seed 0 goes on with the random numbers that drew the voice.
     ///
     /// # Errors
-    /// [`Error::Option`] for a pace outside its limits and instructions in words, [`Error::BadInput`] for a damaged voice
-    /// or text without a word, [`Error::Cancelled`], and what `listener` fails with.
-    pub fn read_aloud(
+    /// [`ModelError::InvalidOption`] for a pace outside its limits and instructions in words, [`ModelError::InvalidInput`] for a
+    /// damaged voice or text without a word, [`ModelError::Cancelled`], and what `sink` fails with.
+    fn synthesize(
         &self,
         text: &str,
         options: &SpeechOptions,
-        cancel: &CancelFlag,
-        listener: &mut dyn Listener,
-    ) -> Result<TokenCounts, Error> {
+        context: JobContext<'_>,
+        sink: &mut dyn AudioSink,
+    ) -> Result<TokenCounts, ModelError> {
         let options = self.speak_options(options)?;
-        let mut speech = self.begin(text, options, cancel)?;
-        let read = self.give(&mut speech, listener);
-        listener.turn_ends();
-        read
-    }
-
-    fn give(
-        &self,
-        speech: &mut super::Speech<'_>,
-        listener: &mut dyn Listener,
-    ) -> Result<TokenCounts, Error> {
+        let mut speech = self.begin(text, options, context.cancel)?;
         let mut joiner = Joiner::new(SAMPLE_RATE);
         let mut ready = Vec::new();
         let mut piece = None;
-        while let Some(samples) = speech.next_chunk(listener)? {
+        while let Some(samples) = speech.next_chunk(context)? {
             if piece != Some(speech.piece()) {
                 piece = Some(speech.piece());
                 joiner.begin(Pause::Sentence, &mut ready);
             }
             joiner.push(&samples, &mut ready);
-            listener.samples(&ready)?;
+            sink.samples(&ready)?;
             ready.clear();
         }
         joiner.end(&mut ready);
-        listener.samples(&ready)?;
+        sink.samples(&ready)?;
         Ok(speech.counts())
     }
+}
 
-    fn speak_options(&self, options: &SpeechOptions) -> Result<SpeakOptions, Error> {
+impl ChatTts {
+    fn speak_options(&self, options: &SpeechOptions) -> Result<SpeakOptions, ModelError> {
         options.check()?;
         let speed = (USUAL_SPEED * options.speed).clamp(0.0, FASTEST) as u8;
         let mut style = Style { speed: Some(speed), ..Style::default() };
@@ -62,14 +78,14 @@ impl ChatTts {
         if !style.lift(instructions).is_empty() {
             let reason = "ChatTTS follows tags alone: [speed_0] to [speed_9], [oral_0] to [oral_9], [laugh_0] to [laugh_2], \
                           [break_0] to [break_7]";
-            return Err(Error::Option { name: "instructions", reason: reason.into() });
+            return Err(ModelError::InvalidOption { name: "instructions", reason: reason.into() });
         }
         let seed = (options.seed != 0).then_some(Seed::Stream(options.seed));
-        let voice = match &options.recording {
-            Some(recording) => self.voice_of_sample(&recording.samples, &recording.transcript)?,
+        let voice = match &options.reference {
+            Some(reference) => self.voice_of_sample(&reference.samples, &reference.transcript)?,
             None => self.voice(options.voice.as_deref().unwrap_or_default())?,
         };
-        let (refine, read_out) = (options.refine, options.read_out);
+        let SpeechOptions { refine_text: refine, normalize_text: read_out, .. } = *options;
         Ok(SpeakOptions { voice, style, seed, refine, read_out, ..SpeakOptions::default() })
     }
 }
@@ -95,7 +111,7 @@ mod tests {
         );
         assert!(given(1.0, "", 0).unwrap().seed.is_none());
         for (speed, instructions) in [(5.0, ""), (1.0, "cheerfully"), (1.0, "[oral_2] cheerfully")] {
-            assert!(matches!(given(speed, instructions, 0), Err(Error::Option { .. })), "{instructions}");
+            assert!(matches!(given(speed, instructions, 0), Err(ModelError::InvalidOption { .. })), "{instructions}");
         }
     }
 }

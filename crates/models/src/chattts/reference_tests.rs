@@ -12,8 +12,8 @@ use super::*;
 /// Nobody listens, and nobody else computes.
 struct Alone;
 
-impl Listener for Alone {
-    fn samples(&mut self, _: &[f32]) -> Result<(), Error> {
+impl AudioSink for Alone {
+    fn samples(&mut self, _: &[f32]) -> Result<(), ModelError> {
         Ok(())
     }
 }

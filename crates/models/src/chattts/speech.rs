@@ -12,7 +12,7 @@ use super::speaker::{Voice, VoiceSample};
 use super::split::split;
 use super::voicing::Voicing;
 use super::{ChatTts, read_out};
-use crate::{CancelFlag, Error, Listener, TokenCounts};
+use mynah_core::{CancelFlag, JobContext, ModelError, TokenCounts};
 
 /// Steps whose sound is made at a time: a third of a second.
 const PIECE_STEPS: usize = 16;
@@ -82,10 +82,10 @@ impl Default for SpeakOptions {
 }
 
 impl SpeakOptions {
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self) -> Result<(), ModelError> {
         self.style.check()?;
         for sampling in [&self.speech, &self.refinement] {
-            let refuse = |what: &str, value: f32| Err(Error::BadInput(format!("{what} cannot be {value}")));
+            let refuse = |what: &str, value: f32| Err(ModelError::InvalidInput(format!("{what} cannot be {value}")));
             if let Some(&t) = sampling.temperature.iter().find(|t| !(0.0..=100.0).contains(*t)) {
                 return refuse("temperature", t);
             }
@@ -148,10 +148,10 @@ impl<'a> Speech<'a> {
         text: &str,
         mut options: SpeakOptions,
         cancel: &CancelFlag,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ModelError> {
         if text.len() > MOST_TEXT_BYTES {
             let reason = format!("the text is longer than {MOST_TEXT_BYTES} bytes");
-            return Err(Error::Option { name: "text", reason });
+            return Err(ModelError::InvalidOption { name: "text", reason });
         }
         let text = options.style.lift(text);
         options.refine |= options.style.refines();
@@ -163,7 +163,7 @@ impl<'a> Speech<'a> {
             .filter(|text| says_something(text))
             .collect();
         if texts.is_empty() {
-            return Err(Error::Option { name: "text", reason: "the text has no words to speak".into() });
+            return Err(ModelError::InvalidOption { name: "text", reason: "the text has no words to speak".into() });
         }
         let noise = Some(options.noise(model));
         Ok(Self {
@@ -192,29 +192,29 @@ impl<'a> Speech<'a> {
         self.text
     }
 
-    /// The next samples, mono at 24 kHz; `None` at the end. The language model computes in `listener`'s turns, or in those
-    /// of another request's; what a piece of codes sounds like, a small part of the work, is computed beside them.
+    /// The next samples, mono at 24 kHz; `None` at the end. The language model computes under `context`'s step
+    /// permits, or under another request's; what a piece of codes sounds like, a small part of the work, is computed without a permit.
     ///
     /// # Errors
-    /// [`Error::Cancelled`], [`Error::BadInput`] if a piece with its voice sample is too long for the model or nothing
+    /// [`ModelError::Cancelled`], [`ModelError::InvalidInput`] if a piece with its voice sample is too long for the model or nothing
     /// was said.
-    pub fn next_chunk(&mut self, listener: &mut dyn Listener) -> Result<Option<Vec<f32>>, Error> {
+    pub fn next_chunk(&mut self, context: JobContext<'_>) -> Result<Option<Vec<f32>>, ModelError> {
         loop {
             self.cancel.check()?;
             let Some(mut group) = self.group.take() else {
                 if self.texts.is_empty() {
                     if !self.spoke {
-                        return Err(Error::BadInput(
+                        return Err(ModelError::InvalidInput(
                             "the model said nothing; try another seed or voice".into(),
                         ));
                     }
                     return Ok(None);
                 }
-                self.group = Some(self.begin_group(listener)?);
+                self.group = Some(self.begin_group(context)?);
                 continue;
             };
             let text = self.texts_done + group.row;
-            let samples = group.next(listener)?;
+            let samples = group.next(context)?;
             if group.row == group.texts.len() {
                 self.end_group(group);
             } else {
@@ -228,32 +228,31 @@ impl<'a> Speech<'a> {
         }
     }
 
-    fn begin_group(&mut self, listener: &mut dyn Listener) -> Result<Group<'a>, Error> {
+    fn begin_group(&mut self, context: JobContext<'_>) -> Result<Group<'a>, ModelError> {
         let model = self.model;
         // The first piece goes alone if the others are to have its voice, and so that its sound is there soonest.
         let alone = self.options.keep_voice && self.options.voice.sample.is_none();
         let rows = if alone { 1 } else { self.options.rows.clamp(1, MOST_ROWS) };
         let mut texts: Vec<String> = self.texts.drain(..rows.min(self.texts.len())).collect();
         let noise = self.noise.take().unwrap_or(Noise::EveryStep(0));
-        let noise = if self.options.refine { self.refine(&mut texts, noise, listener)? } else { noise };
+        let noise = if self.options.refine { self.refine(&mut texts, noise, context)? } else { noise };
         let tags = self.options.style.speech_tags();
         let voice = &self.options.voice;
         let prompt =
             |text: &String| prompts::speech_prompt(&model.vocabulary, &model.tokens, text, &tags, voice);
         let prompts: Vec<_> = texts.iter().map(prompt).collect();
         self.read_tokens += prompts.iter().map(|prompt| prompt.ids.len() as u64).sum::<u64>();
-        listener.turn_begins();
+        let permit = context.step()?;
         let generation = Generation::begin(
             &model.gpt,
-            &model.steps,
+            &model.batcher,
             Target::Codes,
             &prompts,
             &self.options.speech,
             noise,
             &self.cancel,
-        );
-        listener.turn_ends();
-        let generation = generation?;
+        )?;
+        drop(permit);
         Ok(Group { generation, texts, row: 0, voiced: 0, voicing: model.voicing() })
     }
 
@@ -279,12 +278,12 @@ impl<'a> Speech<'a> {
         &self,
         texts: &mut [String],
         noise: Noise,
-        listener: &mut dyn Listener,
-    ) -> Result<Noise, Error> {
+        context: JobContext<'_>,
+    ) -> Result<Noise, ModelError> {
         let model = self.model;
         let tags = self.options.style.refine_tags();
         let (refined, noise) =
-            model.refine(texts, &tags, &self.options.refinement, noise, &self.cancel, listener)?;
+            model.refine(texts, &tags, &self.options.refinement, noise, context)?;
         for (text, refined) in texts.iter_mut().zip(refined) {
             if says_something(&refined) {
                 *text = refined;
@@ -296,22 +295,22 @@ impl<'a> Speech<'a> {
 
 impl Group<'_> {
     /// Makes the next samples; there may be none yet.
-    fn next(&mut self, listener: &mut dyn Listener) -> Result<Vec<f32>, Error> {
-        let generated = self.generate(listener);
-        self.generation.rest(listener);
+    fn next(&mut self, context: JobContext<'_>) -> Result<Vec<f32>, ModelError> {
+        let generated = self.generate(context);
+        self.generation.leave();
         generated?;
         Ok(self.voice())
     }
 
     /// Makes codes until there is a piece to voice.
-    fn generate(&mut self, listener: &mut dyn Listener) -> Result<(), Error> {
+    fn generate(&mut self, context: JobContext<'_>) -> Result<(), ModelError> {
         loop {
             let row = &self.generation.rows[self.row];
             let fresh = row.codes.len() - self.voiced;
             if fresh >= PIECE_STEPS || row.finished || self.generation.is_over() {
                 return Ok(());
             }
-            self.generation.step(listener)?;
+            self.generation.step(context)?;
         }
     }
 

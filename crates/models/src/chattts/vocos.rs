@@ -10,7 +10,7 @@ use super::convnext::{Block, Conv};
 use super::mel_decoder::MELS;
 use super::weights::Reader;
 use super::window::Window;
-use crate::Error;
+use mynah_core::ModelError;
 
 /// Samples a second.
 pub const SAMPLE_RATE: u32 = 24_000;
@@ -50,7 +50,7 @@ pub(super) struct VocosStream {
 }
 
 impl Vocos {
-    pub(super) fn load(reader: &Reader<'_>) -> Result<Self, Error> {
+    pub(super) fn load(reader: &Reader<'_>) -> Result<Self, ModelError> {
         let [width, _, _] = reader.shape("backbone.embed.weight")?;
         let block = |i: usize| format!("backbone.convnext.{i}");
         let count = reader.count("backbone.convnext.");

@@ -10,7 +10,9 @@ use std::sync::{Arc, OnceLock};
 
 use mynah_text::english::G2p;
 
-use crate::{AudioChunk, CancelFlag, Error, SpeechOptions};
+use mynah_core::{
+    CancelFlag, Capabilities, LoadContext, Model, ModelError, ModelFamily, ModelTask, SpeechCapabilities, SpeechOptions,
+};
 
 mod network;
 mod onnx;
@@ -28,6 +30,49 @@ pub use voices::Voice;
 use network::{Decoded, Network, PARTS};
 use tokens::Tokens;
 use vocoder::{FIRST_FRAMES, Stream, Vocoder};
+
+/// What the voices can be asked for.
+const CAPABILITIES: SpeechCapabilities = SpeechCapabilities {
+    instructions: false,
+    reference_audio: false,
+    refine_text: false,
+    raw_text: false,
+    first_result_chars: 200,
+};
+
+/// The family of the hibari voices.
+#[derive(Clone, Copy, Debug)]
+pub struct HibariFamily;
+
+impl ModelFamily for HibariFamily {
+    fn name(&self) -> &'static str {
+        "hibari"
+    }
+
+    fn task(&self) -> ModelTask {
+        ModelTask::Speech
+    }
+
+    fn capabilities(&self, _languages: &[String]) -> Capabilities {
+        Capabilities::Speech(CAPABILITIES)
+    }
+
+    fn detect(&self, path: &Path) -> bool {
+        Hibari::is_at(path)
+    }
+
+    /// Everything in the folder: the voices' files, and the front end's beside them.
+    fn select_files<'a>(&self, names: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
+        if !names.iter().any(|name| name.ends_with(".onnx")) {
+            return Err("it has no voice (.onnx)");
+        }
+        Ok(names.iter().copied().filter(|name| !name.starts_with('.')).collect())
+    }
+
+    fn load(&self, path: &Path, _context: &LoadContext) -> Result<Model, ModelError> {
+        Ok(Model::Synthesizer(Arc::new(Hibari::load(path)?)))
+    }
+}
 
 /// The voices of a folder, shared by all jobs. Each is loaded when it is first asked for, as is the front end of each
 /// dialect.
@@ -51,7 +96,7 @@ impl Slot {
         self.network.get().is_some() || self.path.is_file()
     }
 
-    fn network(&self) -> Result<Arc<Network>, Error> {
+    fn network(&self) -> Result<Arc<Network>, ModelError> {
         if let Some(network) = self.network.get() {
             return Ok(Arc::clone(network));
         }
@@ -72,7 +117,7 @@ impl Hibari {
     ///
     /// # Errors
     /// There is no voice, or its file is damaged or of another kind.
-    pub fn load(path: &Path) -> Result<Self, Error> {
+    pub fn load(path: &Path) -> Result<Self, ModelError> {
         let (folder, possible) = voices::possible(path);
         let slot = |(voice, path)| Slot { voice, path, network: OnceLock::new() };
         let mut voices: Vec<_> = possible.into_iter().map(slot).collect();
@@ -81,7 +126,7 @@ impl Hibari {
         let Some(default) = voices.first().filter(|slot| slot.path.is_file()) else {
             let source =
                 std::io::Error::new(std::io::ErrorKind::NotFound, "no hibari voice (hibari.onnx) is there");
-            return Err(Error::Io { path: path.to_owned(), source });
+            return Err(ModelError::Io { path: path.to_owned(), source });
         };
         default.network()?;
         let (american, british) = (OnceLock::new(), OnceLock::new());
@@ -96,18 +141,18 @@ impl Hibari {
     /// The voice of this name, or the default for `None`.
     ///
     /// # Errors
-    /// [`Error::Option`] lists the voices there are.
-    pub fn voice(&self, name: Option<&str>) -> Result<&Voice, Error> {
+    /// [`ModelError::InvalidOption`] lists the voices there are.
+    pub fn voice(&self, name: Option<&str>) -> Result<&Voice, ModelError> {
         self.slot(name).map(|slot| &slot.voice)
     }
 
-    fn slot(&self, name: Option<&str>) -> Result<&Slot, Error> {
+    fn slot(&self, name: Option<&str>) -> Result<&Slot, ModelError> {
         let mut there = self.voices.iter().filter(|slot| slot.is_there());
         there.find(|slot| name.is_none_or(|name| slot.voice.name == name)).ok_or_else(|| {
             let names: Vec<_> = self.voices().map(|voice| voice.name.as_str()).collect();
             let asked: String = name.unwrap_or_default().chars().take(80).collect();
             let reason = format!("unknown voice {asked:?}; use one of {}", names.join(", "));
-            Error::Option { name: "voice", reason }
+            ModelError::InvalidOption { name: "voice", reason }
         })
     }
 
@@ -120,14 +165,14 @@ impl Hibari {
     /// but the samples, which [`Utterance::next_chunk`] makes.
     ///
     /// # Errors
-    /// [`Error::Option`] for an unknown voice or a pace outside its limits, [`Error::BadInput`] for too many phonemes or
+    /// [`ModelError::InvalidOption`] for an unknown voice or a pace outside its limits, [`ModelError::InvalidInput`] for too many phonemes or
     /// none.
     pub fn begin(
         &self,
         phonemes: &str,
         options: &SpeechOptions,
         cancel: &CancelFlag,
-    ) -> Result<Utterance, Error> {
+    ) -> Result<Utterance, ModelError> {
         self.begin_with(phonemes, options, None, cancel)
     }
 
@@ -141,7 +186,7 @@ impl Hibari {
         phonemes: &str,
         options: &SpeechOptions,
         cancel: &CancelFlag,
-    ) -> Result<Utterance, Error> {
+    ) -> Result<Utterance, ModelError> {
         self.begin_with(phonemes, options, Some(FIRST_FRAMES), cancel)
     }
 
@@ -151,7 +196,7 @@ impl Hibari {
         options: &SpeechOptions,
         first_frames: Option<usize>,
         cancel: &CancelFlag,
-    ) -> Result<Utterance, Error> {
+    ) -> Result<Utterance, ModelError> {
         options.check()?;
         let slot = self.slot(options.voice.as_deref())?;
         let tokens = Tokens::encode(phonemes)?;
@@ -171,27 +216,26 @@ impl Hibari {
     ///
     /// # Errors
     /// Those of [`Hibari::begin`].
-    pub fn synthesise(
+    pub fn synthesize_phonemes(
         &self,
         phonemes: &str,
         options: &SpeechOptions,
         cancel: &CancelFlag,
-    ) -> Result<Speech, Error> {
+    ) -> Result<Speech, ModelError> {
         let mut utterance = self.begin(phonemes, options, cancel)?;
         let mut samples = Vec::with_capacity(utterance.samples());
         while let Some(chunk) = utterance.next_chunk(cancel)? {
             samples.extend_from_slice(&chunk);
         }
-        let audio = AudioChunk { samples, sample_rate: SAMPLE_RATE };
-        Ok(Speech { audio, boundaries: utterance.boundaries })
+        Ok(Speech { samples, boundaries: utterance.boundaries })
     }
 }
 
 /// A spoken text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Speech {
-    /// The samples.
-    pub audio: AudioChunk,
+    /// Mono, at [`SAMPLE_RATE`].
+    pub samples: Vec<f32>,
     /// As [`Utterance::boundaries`].
     pub boundaries: Vec<usize>,
 }
@@ -220,8 +264,8 @@ impl Utterance {
     /// The next samples, 0.6 s or less; `None` at the end. Put together they are the same however they are asked for.
     ///
     /// # Errors
-    /// [`Error::Cancelled`].
-    pub fn next_chunk(&mut self, cancel: &CancelFlag) -> Result<Option<Vec<f32>>, Error> {
+    /// [`ModelError::Cancelled`].
+    pub fn next_chunk(&mut self, cancel: &CancelFlag) -> Result<Option<Vec<f32>>, ModelError> {
         cancel.check()?;
         if self.stream.has_begun() {
             self.network.decode(&mut self.decoded, None, cancel)?;

@@ -13,7 +13,8 @@ use mynah_kernels::{DepthwiseConv, Epilogue, Finish, Grid, LayerNorm, Matrix, Qu
 
 use super::tokens::TOKENS;
 use super::weights::Weights;
-use crate::{CancelFlag, Error};
+use mynah_core::{CancelFlag};
+use crate::{Error};
 
 /// Frequency bins of a spectrum.
 pub(super) const BINS: usize = 601;

@@ -2,55 +2,62 @@
 
 use std::sync::OnceLock;
 
+use mynah_core::{
+    AudioSink, JobContext, ModelError, SpeechCapabilities, SpeechOptions, SpokenWord, Synthesizer, TokenCounts,
+};
 use mynah_text::english::{self, Dialect, G2p, Phonemised};
 
-use super::{Hibari, MAX_PHONEMES, SAMPLE_RATE, Utterance};
-use crate::{CancelFlag, Error, Joiner, Listener, Pause, SpeechOptions, SpokenWord, TokenCounts};
+use super::{CAPABILITIES, Hibari, MAX_PHONEMES, SAMPLE_RATE, Utterance};
+use crate::joiner::{Joiner, Pause};
 
-impl Hibari {
-    /// Reads `text` aloud, sentence by sentence: samples come while a sentence is being made, and no more than one
-    /// sentence is in memory. Counts phonemes in and frames of 12.5 ms out.
+impl Synthesizer for Hibari {
+    fn capabilities(&self) -> SpeechCapabilities {
+        CAPABILITIES
+    }
+
+    fn sample_rate_hz(&self) -> u32 {
+        SAMPLE_RATE
+    }
+
+    fn weight_bytes(&self) -> u64 {
+        self.bytes() as u64
+    }
+
+    /// Speaks `text` sentence by sentence: samples come while a sentence is being made, and no more than one sentence is in
+    /// memory. Counts phonemes in and frames of 12.5 ms out.
     ///
     /// # Errors
-    /// [`Error::Option`] for a voice that is not there, a pace outside its limits, instructions, and text without a
-    /// word; [`Error::Script`] for text in other letters than English ones, before anything is spoken;
-    /// [`Error::Cancelled`]; and what `listener` fails with.
-    pub fn read_aloud(
+    /// [`ModelError::InvalidOption`] for a voice that is not there, a pace outside its limits, and text without a word;
+    /// [`ModelError::Script`] for text in other letters than English ones, before anything is spoken;
+    /// [`ModelError::Cancelled`]; and what `sink` fails with.
+    fn synthesize(
         &self,
         text: &str,
         options: &SpeechOptions,
-        cancel: &CancelFlag,
-        listener: &mut dyn Listener,
-    ) -> Result<TokenCounts, Error> {
+        context: JobContext<'_>,
+        sink: &mut dyn AudioSink,
+    ) -> Result<TokenCounts, ModelError> {
         options.check()?;
-        let cannot = [
-            ("instructions", options.instructions.is_some(), "follow instructions"),
-            ("prompt_speech", options.recording.is_some(), "copy another voice, as ChatTTS can"),
-            ("refine_text", options.refine, "refine a text"),
-            ("read_out", !options.read_out, "leave numbers as they are written"),
-        ];
-        if let Some((name, _, what)) = cannot.into_iter().find(|(_, asked, _)| *asked) {
-            return Err(Error::Option {
-                name,
-                reason: format!("the hibari voices cannot {what}; leave it out"),
-            });
-        }
         let voice = self.voice(options.voice.as_deref())?;
-        listener.turn_begins();
         let dialect = if voice.is_british() { Dialect::British } else { Dialect::American };
-        let read = self.front_end(dialect).and_then(|front_end| {
-            let utterances = front_end.utterances(text, MAX_PHONEMES).map_err(refused)?;
-            let mut reading = Reading::new(options, cancel, listener);
-            for utterance in utterances {
-                reading.speak(self, &utterance.map_err(refused)?)?;
-            }
-            reading.finish()
-        });
-        listener.turn_ends();
-        read
+        let utterances = {
+            let _permit = context.step()?;
+            self.front_end(dialect)?.utterances(text, MAX_PHONEMES).map_err(refused)?
+        };
+        let mut reading = Reading::new(options, context, sink);
+        let mut utterances = utterances.into_iter();
+        loop {
+            let permit = context.step()?;
+            let Some(utterance) = utterances.next() else { break };
+            reading.speak(self, &utterance.map_err(refused)?)?;
+            drop(permit);
+        }
+        reading.finish()
     }
+}
 
-    fn front_end(&self, dialect: Dialect) -> Result<&G2p, Error> {
+impl Hibari {
+    fn front_end(&self, dialect: Dialect) -> Result<&G2p, ModelError> {
         let slot: &OnceLock<G2p> = match dialect {
             Dialect::American => &self.american,
             Dialect::British => &self.british,
@@ -65,20 +72,20 @@ impl Hibari {
     }
 }
 
-fn refused(error: english::Error) -> Error {
+fn refused(error: english::Error) -> ModelError {
     match error {
-        english::Error::OtherScript { sample, script } => Error::Script { script, sample },
-        english::Error::NothingToSay => Error::Option { name: "text", reason: error.to_string() },
-        english::Error::Io { path, source } => Error::Io { path, source },
-        english::Error::Data { path, reason } => Error::Malformed { path, reason },
+        english::Error::OtherScript { sample, script } => ModelError::Script { script, sample },
+        english::Error::NothingToSay => ModelError::InvalidOption { name: "text", reason: error.to_string() },
+        english::Error::Io { path, source } => ModelError::Io { path, source },
+        english::Error::Data { path, reason } => ModelError::Malformed { path, reason },
     }
 }
 
 /// A text being read.
 struct Reading<'a> {
     options: SpeechOptions,
-    cancel: &'a CancelFlag,
-    listener: &'a mut dyn Listener,
+    context: JobContext<'a>,
+    sink: &'a mut dyn AudioSink,
     joiner: Joiner,
     pause: Pause,
     /// The last word, which the next utterance may go on with.
@@ -87,11 +94,11 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(options: &SpeechOptions, cancel: &'a CancelFlag, listener: &'a mut dyn Listener) -> Self {
+    fn new(options: &SpeechOptions, context: JobContext<'a>, sink: &'a mut dyn AudioSink) -> Self {
         Self {
             options: options.clone(),
-            cancel,
-            listener,
+            context,
+            sink,
             joiner: Joiner::new(SAMPLE_RATE),
             pause: Pause::Sentence,
             word: None,
@@ -99,30 +106,27 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn speak(&mut self, hibari: &Hibari, text: &english::Utterance) -> Result<(), Error> {
-        // Others may compute between two utterances.
-        self.listener.turn_ends();
-        self.listener.turn_begins();
+    fn speak(&mut self, hibari: &Hibari, text: &english::Utterance) -> Result<(), ModelError> {
         let phonemes = text.phonemes();
         let mut utterance = if self.counts.output == 0 {
-            hibari.begin_soon(&phonemes, &self.options, self.cancel)?
+            hibari.begin_soon(&phonemes, &self.options, self.context.cancel)?
         } else {
-            hibari.begin(&phonemes, &self.options, self.cancel)?
+            hibari.begin(&phonemes, &self.options, self.context.cancel)?
         };
         // Every utterance has its own noise.
         self.options.seed = self.options.seed.wrapping_add(1);
         let mut ready = Vec::new();
         let start = self.joiner.begin(self.pause, &mut ready);
         self.words(text, &utterance, start);
-        while let Some(samples) = utterance.next_chunk(self.cancel)? {
+        while let Some(samples) = utterance.next_chunk(self.context.cancel)? {
             self.joiner.push(&samples, &mut ready);
-            self.listener.samples(&ready)?;
+            self.sink.samples(&ready)?;
             ready.clear();
         }
         self.pause = if text.ends_paragraph { Pause::Paragraph } else { Pause::Sentence };
         self.counts.input += phonemes.chars().count() as u64;
         self.counts.output += (utterance.samples() / super::HOP_LENGTH) as u64;
-        self.listener.progress(text.words.last().map_or(0, |word| word.range.end));
+        self.sink.progress(text.words.last().map_or(0, |word| word.range.end));
         Ok(())
     }
 
@@ -149,19 +153,19 @@ impl<'a> Reading<'a> {
             last => {
                 let (text, range) = (word.word.clone(), word.range.clone());
                 if let Some(last) = last.replace(SpokenWord { text, range, start_s, end_s }) {
-                    self.listener.word(last);
+                    self.sink.word(last);
                 }
             }
         }
     }
 
-    fn finish(mut self) -> Result<TokenCounts, Error> {
+    fn finish(mut self) -> Result<TokenCounts, ModelError> {
         let mut ready = Vec::new();
         self.joiner.end(&mut ready);
         if let Some(word) = self.word.take() {
-            self.listener.word(word);
+            self.sink.word(word);
         }
-        self.listener.samples(&ready)?;
+        self.sink.samples(&ready)?;
         Ok(self.counts)
     }
 }

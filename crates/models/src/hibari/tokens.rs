@@ -1,6 +1,6 @@
 //! Phonemes as the voices number them.
 
-use crate::Error;
+use mynah_core::ModelError;
 
 /// Phonemes that a voice speaks in one go.
 pub const MAX_PHONEMES: usize = 400;
@@ -63,10 +63,10 @@ pub(super) struct Tokens {
 
 impl Tokens {
     /// Numbers the phonemes, leaving out characters that are none.
-    pub(super) fn encode(phonemes: &str) -> Result<Self, Error> {
+    pub(super) fn encode(phonemes: &str) -> Result<Self, ModelError> {
         let length = phonemes.chars().count();
         if length > MAX_PHONEMES {
-            return Err(Error::BadInput(format!(
+            return Err(ModelError::InvalidInput(format!(
                 "{length} phonemes at once are too many: cut the text so that each part has at most {MAX_PHONEMES}"
             )));
         }
@@ -79,7 +79,7 @@ impl Tokens {
         places.push(ids.len());
         ids.push(EDGE);
         if ids.len() < 3 {
-            return Err(Error::BadInput(
+            return Err(ModelError::InvalidInput(
                 "there is nothing in the text that an English voice could say".into(),
             ));
         }
@@ -127,8 +127,8 @@ mod tests {
         assert!(Tokens::encode(&"a".repeat(MAX_PHONEMES)).is_ok());
         let error = Tokens::encode(&"a".repeat(MAX_PHONEMES + 1)).unwrap_err();
         assert!(error.to_string().contains("401 phonemes"), "{error}");
-        assert!(matches!(Tokens::encode("你好"), Err(Error::BadInput(_))));
-        assert!(matches!(Tokens::encode(""), Err(Error::BadInput(_))));
+        assert!(matches!(Tokens::encode("你好"), Err(ModelError::InvalidInput(_))));
+        assert!(matches!(Tokens::encode(""), Err(ModelError::InvalidInput(_))));
     }
 
     #[test]

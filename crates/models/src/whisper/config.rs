@@ -39,5 +39,19 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Whether the error rates of a model of this size were measured with [`EncoderContext::Trimmed`]: whisper-tiny.en's and
+    /// whisper-base's were, on real weights. The thresholds that tell doubtful text were chosen on those two; others are decoded
+    /// on the full window unless a request says otherwise.
+    ///
+    /// [`EncoderContext::Trimmed`]: super::EncoderContext::Trimmed
+    pub fn is_measured_trimmed(&self) -> bool {
+        const TINY: (usize, usize, usize) = (384, 4, 4);
+        const BASE: (usize, usize, usize) = (512, 6, 6);
+        let size = (self.width, self.encoder_layers, self.decoder_layers);
+        if self.is_multilingual() { size == BASE } else { size == TINY }
+    }
+}
+
 /// Size of the vocabulary of `.en` models.
 const ENGLISH_VOCAB_SIZE: usize = 51864;

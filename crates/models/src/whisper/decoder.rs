@@ -8,7 +8,7 @@ use super::Config;
 use super::key_values::{AudioKeyValues, Layout};
 use super::padding;
 use super::weights::{Decoder, DecoderLayer, Weights};
-use crate::{Control, Error};
+use mynah_core::{JobContext, ModelError};
 
 /// The audio's keys and values for every decoder layer.
 #[derive(Clone, Copy)]
@@ -33,22 +33,22 @@ impl Cross<'_> {
 /// Keys and values for every decoder layer of encoder states, `[positions, width]`.
 ///
 /// # Errors
-/// [`Error::Cancelled`], looked for before each layer's.
+/// [`ModelError::Cancelled`], looked for before each layer's.
 /// `alike`: see [`Layout`].
 pub(super) fn cross_key_values(
     weights: &Weights,
     config: &Config,
     states: &[f32],
     alike: usize,
-    control: Control<'_>,
-) -> Result<Vec<AudioKeyValues>, Error> {
+    context: JobContext<'_>,
+) -> Result<Vec<AudioKeyValues>, ModelError> {
     let width = config.width;
     let (heads, head_dim) = (config.decoder_heads, width / config.decoder_heads);
     let positions = states.len() / width;
     let layout = Layout { heads, head_dim, positions, stride: 2 * width, alike };
     let mut kv = vec![0.0; positions * 2 * width];
     let pack = |layer: &DecoderLayer| {
-        let _turn = control.piece()?;
+        let _turn = context.step()?;
         layer.cross.kv.apply(states, positions, &mut kv);
         Ok(AudioKeyValues::pack(weights.wide_key_values, layout, &kv, &kv[width..]))
     };

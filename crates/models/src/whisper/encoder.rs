@@ -9,7 +9,7 @@ use super::Config;
 use super::key_values::{AudioKeyValues, Layout};
 use super::padding;
 use super::weights::{EncoderLayer, Linear, Weights};
-use crate::{Control, Error};
+use mynah_core::{JobContext, ModelError};
 
 /// Takes each layer's keys and values, in order.
 pub(super) type OnKeyValues<'a> = &'a mut dyn FnMut(Layout, &[f32], &[f32]);
@@ -20,22 +20,22 @@ pub(super) type OnKeyValues<'a> = &'a mut dyn FnMut(Layout, &[f32], &[f32]);
 /// each layer's keys and values that stand for the positions behind these.
 ///
 /// # Errors
-/// [`Error::Cancelled`], looked for before each piece: the convolutions, and each layer's four products.
+/// [`ModelError::Cancelled`], looked for before each piece: the convolutions, and each layer's four products.
 pub(super) fn encode(
     weights: &Weights,
     config: &Config,
     mel: &[f32],
     behind: Option<&[AudioKeyValues]>,
     mut keep: Option<OnKeyValues<'_>>,
-    control: Control<'_>,
-) -> Result<Vec<f32>, Error> {
+    context: JobContext<'_>,
+) -> Result<Vec<f32>, ModelError> {
     let encoder = &weights.encoder;
     let (width, n_mels) = (config.width, config.n_mels);
     let frames = mel.len() / n_mels;
     let positions = frames / 2;
     let mut x = vec![0.0; positions * width];
     {
-        let _turn = control.piece()?;
+        let _turn = context.step()?;
         // Frame after frame, with a frame of zeros at either end for the convolutions' padding.
         let mut padded = vec![0.0; (frames + 2) * n_mels];
         for (m, band) in mel.chunks_exact(frames).enumerate() {
@@ -56,7 +56,7 @@ pub(super) fn encode(
         hidden: vec![0.0; positions * config.ffn_width],
     };
     for (l, layer) in encoder.layers.iter().enumerate() {
-        run_layer(layer, config, positions, behind.map(|b| &b[l]), &mut x, &mut buffers, control)?;
+        run_layer(layer, config, positions, behind.map(|b| &b[l]), &mut x, &mut buffers, context)?;
         if let Some(keep) = &mut keep {
             let head_dim = width / config.encoder_heads;
             let layout =
@@ -88,27 +88,27 @@ fn run_layer(
     behind: Option<&AudioKeyValues>,
     x: &mut [f32],
     buffers: &mut Buffers,
-    control: Control<'_>,
-) -> Result<(), Error> {
+    context: JobContext<'_>,
+) -> Result<(), ModelError> {
     let (width, heads) = (config.width, config.encoder_heads);
     let head_dim = width / heads;
     let Buffers { normed, qkv, hidden } = buffers;
     {
-        let _turn = control.piece()?;
+        let _turn = context.step()?;
         layer.attention.norm.apply(x, normed);
         layer.attention.qkv.apply(normed, positions, qkv);
     }
     {
-        let _turn = control.piece()?;
+        let _turn = context.step()?;
         attend(heads, head_dim, positions, behind, qkv, normed);
         layer.attention.out.apply_add(normed, positions, x);
     }
     {
-        let _turn = control.piece()?;
+        let _turn = context.step()?;
         layer.feed_forward.norm.apply(x, normed);
         layer.feed_forward.fc1.apply_gelu(normed, positions, hidden);
     }
-    let _turn = control.piece()?;
+    let _turn = context.step()?;
     layer.feed_forward.fc2.apply_add(hidden, positions, x);
     Ok(())
 }

@@ -4,17 +4,22 @@
 //! `decode` chooses tokens, `transcribe` walks through a recording window by window and finds word times.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use mynah_audio::mel::LogMel;
+use mynah_core::{
+    AudioInput, Capabilities, ComputeType, JobContext, LoadContext, Model, ModelError, ModelFamily, ModelTask,
+    Timestamps, TranscribeOptions, Transcriber, Transcript, TranscriptSink, TranscriptionCapabilities,
+};
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
 use crate::checkpoint::Checkpoint;
-use crate::{Control, Error, Observer, TranscribeOptions, Transcript};
 
 pub mod config;
 mod decode;
 mod decoder;
 mod encoder;
+mod files;
 mod key_values;
 mod padding;
 mod padding_file;
@@ -22,40 +27,25 @@ mod padding_file;
 mod reference_tests;
 mod session;
 pub mod step;
-mod steps;
 mod transcribe;
 mod weights;
 
 pub use config::Config;
 use padding_file::PaddingFile;
-pub use step::{Alignment, Network, WindowDecoder};
-pub use transcribe::transcribe;
-
-/// Precision of the weights at run time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum Compute {
-    /// What is fastest here within 0.2 points of f32's error rate.
-    #[default]
-    Auto,
-    /// 32-bit floats throughout.
-    F32,
-    /// Weights kept in 16-bit floats, arithmetic in 32.
-    F16,
-    /// Weights in integers with a scale a row, of 8 bits where they have to be read in every step.
-    Int8,
-}
+pub use step::{Alignment, EncoderContext, Network, WindowDecoder};
+use transcribe::{WhisperModel, transcribe};
 
 /// A loaded model: immutable, shared by all its jobs.
 pub struct Whisper {
     model: session::Model,
     tokenizer: WhisperTokenizer,
     mel: LogMel,
-    compute: Compute,
+    compute: ComputeType,
 }
 
 impl Whisper {
     /// Loads a checkpoint in any format that [`Checkpoint::open`] knows.
-    pub fn load(path: &Path, compute: Compute) -> Result<Self, Error> {
+    pub fn load(path: &Path, compute: ComputeType) -> Result<Self, ModelError> {
         let Checkpoint { config, tokenizer, tensors, .. } = Checkpoint::open(path)?;
         let weights = weights::Weights::load(tensors.as_ref(), &config, compute)?;
         let mel = LogMel::new(config.n_mels);
@@ -75,11 +65,6 @@ impl Whisper {
         &self.model.config
     }
 
-    /// Bytes of weights in memory.
-    pub fn weight_bytes(&self) -> usize {
-        self.model.weights.bytes()
-    }
-
     /// Vocabulary.
     pub fn tokenizer(&self) -> &WhisperTokenizer {
         &self.tokenizer
@@ -89,21 +74,72 @@ impl Whisper {
     pub fn network(&self) -> &dyn Network {
         &self.model
     }
+}
 
-    /// Whether the model knows languages and can translate.
-    pub fn is_multilingual(&self) -> bool {
-        self.model.config.is_multilingual()
+impl Transcriber for Whisper {
+    fn capabilities(&self) -> TranscriptionCapabilities {
+        let codes = self.tokenizer.language_tokens().into_iter().map(|(code, _)| code.to_owned());
+        capabilities(if self.model.config.is_multilingual() { codes.collect() } else { vec!["en".to_owned()] })
     }
 
-    /// Transcribes 16 kHz mono samples. Segments are told to `observer` as they become final.
-    pub fn transcribe(
+    fn weight_bytes(&self) -> u64 {
+        self.model.weights.bytes() as u64
+    }
+
+    fn transcribe(
         &self,
-        samples: &[f32],
+        audio: AudioInput<'_>,
         options: &TranscribeOptions,
-        control: Control<'_>,
-        observer: &mut dyn Observer,
-    ) -> Result<Transcript, Error> {
+        context: JobContext<'_>,
+        sink: &mut dyn TranscriptSink,
+    ) -> Result<Transcript, ModelError> {
         let Self { model, tokenizer, mel, .. } = self;
-        transcribe(model, &model.config, tokenizer, mel, samples, options, control, observer)
+        let model = WhisperModel { network: model, config: &model.config, tokenizer, mel };
+        transcribe(&model, audio, options, context, sink)
+    }
+}
+
+/// What models that know these languages can be asked for; none: all of Whisper's.
+fn capabilities(languages: Vec<String>) -> TranscriptionCapabilities {
+    TranscriptionCapabilities {
+        translates: languages.len() != 1,
+        languages,
+        timestamps: Timestamps::Word,
+        initial_prompt: true,
+        hotwords: true,
+        logprobs: true,
+        whisper_decoding: true,
+        first_result_s: 30.0,
+    }
+}
+
+/// The family of Whisper's models.
+#[derive(Clone, Copy, Debug)]
+pub struct WhisperFamily;
+
+impl ModelFamily for WhisperFamily {
+    fn name(&self) -> &'static str {
+        "whisper"
+    }
+
+    fn task(&self) -> ModelTask {
+        ModelTask::Transcription
+    }
+
+    fn capabilities(&self, languages: &[String]) -> Capabilities {
+        Capabilities::Transcription(capabilities(languages.to_vec()))
+    }
+
+    fn detect(&self, path: &Path) -> bool {
+        checkpoint::is_at(path)
+    }
+
+    fn select_files<'a>(&self, names: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
+        files::select(names)
+    }
+
+    fn load(&self, path: &Path, context: &LoadContext) -> Result<Model, ModelError> {
+        let whisper = Whisper::load(path, context.compute)?.with_padding_kept_in(&context.cache, path);
+        Ok(Model::Transcriber(Arc::new(whisper)))
     }
 }

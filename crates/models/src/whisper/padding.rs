@@ -11,7 +11,7 @@ use mynah_kernels::attention::Span;
 use super::key_values::{AudioKeyValues, Layout};
 use super::session::Model;
 use super::{decoder, encoder};
-use crate::{Control, Error};
+use mynah_core::{JobContext, ModelError};
 
 /// Log-mel value of all bands behind the end of the audio. Silence, as in training, would be about -0.5 to -1; this is
 /// what faster-whisper pads with, and short clips of hard speech come out better by half a point of word error rate.
@@ -38,7 +38,7 @@ pub(super) struct Padding {
 }
 
 impl Padding {
-    pub(super) fn compute(model: &Model, control: Control<'_>) -> Result<Self, Error> {
+    pub(super) fn compute(model: &Model, context: JobContext<'_>) -> Result<Self, ModelError> {
         let Model { config, weights, .. } = model;
         let mel = vec![PADDING; config.n_mels * 2 * config.audio_positions];
         let mut encoder = Vec::with_capacity(config.encoder_layers);
@@ -46,8 +46,8 @@ impl Padding {
             let layout = Layout { alike: ALIKE_ENCODER, ..layout };
             encoder.push(AudioKeyValues::pack(weights.wide_key_values, layout, keys, values));
         };
-        let states = encoder::encode(weights, config, &mel, None, Some(keep), control)?;
-        let cross = decoder::cross_key_values(weights, config, &states, ALIKE_CROSS, control)?;
+        let states = encoder::encode(weights, config, &mel, None, Some(keep), context)?;
+        let cross = decoder::cross_key_values(weights, config, &states, ALIKE_CROSS, context)?;
         Ok(Self { encoder, cross })
     }
 }

@@ -11,12 +11,13 @@ use tiny_whisper::{Fixture, Variant, fixture};
 
 use super::{Compute, Whisper, encoder};
 use crate::checkpoint::{Checkpoint, Dtype, Format};
-use crate::{CancelFlag, Control, EncoderWindow, Pace};
+use crate::whisper::EncoderContext;
+use mynah_core::{CancelFlag, JobContext, StepScheduler};
 
 /// Nobody cancels, nobody waits.
-fn unpaced() -> Control<'static> {
+fn unpaced() -> JobContext<'static> {
     static NEVER: LazyLock<CancelFlag> = LazyLock::new(CancelFlag::new);
-    Control::unpaced(&NEVER)
+    JobContext::unscheduled(&NEVER)
 }
 
 fn folder(variant: &Variant) -> TempDir {
@@ -101,7 +102,7 @@ fn logits_are_those_of_transformers_at_every_precision() {
             let name = format!("{} {compute:?}", variant.name);
             let mut window = whisper
                 .network()
-                .encode(&variant.mel(fixture.frames), EncoderWindow::Full, unpaced())
+                .encode(&variant.mel(fixture.frames), EncoderContext::Full, unpaced())
                 .unwrap();
             let all: Vec<usize> = (0..variant.tokens.len()).collect();
             let logits = window.prefill(&variant.tokens, &all).unwrap();
@@ -123,7 +124,7 @@ fn logits_are_those_of_transformers_at_every_precision() {
 fn steps_give_what_feeding_all_tokens_at_once_gives() {
     each_model(Compute::F32, |fixture, variant, whisper| {
         let mut window =
-            whisper.network().encode(&variant.mel(fixture.frames), EncoderWindow::Full, unpaced()).unwrap();
+            whisper.network().encode(&variant.mel(fixture.frames), EncoderContext::Full, unpaced()).unwrap();
         let (prompt, rest) = variant.tokens.split_at(3);
         let mut found = sampled(
             &window.prefill(prompt, &[0, 1, 2]).unwrap(),
@@ -163,9 +164,9 @@ fn the_pace_is_told_how_many_rows_a_step_has() {
     let variant = &fixture.variants[0];
     let folder = folder(variant);
     let whisper = Whisper::load(folder.path(), Compute::F32).unwrap();
-    let control = Control { cancel: &cancel, pace: &pace };
+    let context = JobContext { cancel: &cancel, pace: &pace };
     let mut window =
-        whisper.network().encode(&variant.mel(fixture.frames), EncoderWindow::Full, control).unwrap();
+        whisper.network().encode(&variant.mel(fixture.frames), EncoderContext::Full, context).unwrap();
     window.prefill(&variant.tokens[..3], &[2]).unwrap();
     pace.0.borrow_mut().clear();
     for rows in [1, 3, 2] {
@@ -179,7 +180,7 @@ fn the_pace_is_told_how_many_rows_a_step_has() {
 fn alignment_is_the_attention_of_transformers() {
     each_model(Compute::F32, |fixture, variant, whisper| {
         let mut window =
-            whisper.network().encode(&variant.mel(fixture.frames), EncoderWindow::Full, unpaced()).unwrap();
+            whisper.network().encode(&variant.mel(fixture.frames), EncoderContext::Full, unpaced()).unwrap();
         let alignment = window.align(&variant.tokens, fixture.alignment_frames).unwrap();
         assert_eq!(
             (alignment.heads, alignment.tokens, alignment.frames),
@@ -192,9 +193,9 @@ fn alignment_is_the_attention_of_transformers() {
 }
 
 /// Logits after a few tokens for the audio `mel`.
-fn logits(whisper: &Whisper, mel: &[f32], window: EncoderWindow, tokens: &[u32]) -> Vec<f32> {
+fn logits(whisper: &Whisper, mel: &[f32], window: EncoderContext, tokens: &[u32]) -> Vec<f32> {
     let mut decoder = whisper.network().encode(mel, window, unpaced()).unwrap();
-    assert_eq!(decoder.is_fitted(), window != EncoderWindow::Full);
+    assert_eq!(decoder.is_fitted(), window != EncoderContext::Full);
     decoder.prefill(tokens, &[tokens.len() - 1]).unwrap()
 }
 
@@ -210,7 +211,7 @@ fn a_fitted_window_of_padding_is_the_full_one() {
         }
         for frames in [1, 333, 1000] {
             let mel = vec![super::padding::PADDING; variant.n_mels * frames];
-            let [full, fitted, wide] = [EncoderWindow::Full, EncoderWindow::Fitted, EncoderWindow::Wide]
+            let [full, fitted, wide] = [EncoderContext::Full, EncoderContext::Trimmed, EncoderContext::TrimmedWide]
                 .map(|window| logits(&whisper, &mel, window, &variant.tokens));
             for part in [fitted, wide] {
                 // At the end of the window the convolutions see zeros, so that its last position is unlike the others.
@@ -231,7 +232,7 @@ fn padding_is_kept_for_the_next_process_and_computed_where_it_is_of_another_chec
         whisper.with_padding_kept_in(cache.path(), checkpoint.path())
     };
     let mel = vec![0.5; variant.n_mels * 200];
-    let hear = |whisper: &Whisper| logits(whisper, &mel, EncoderWindow::Fitted, &variant.tokens);
+    let hear = |whisper: &Whisper| logits(whisper, &mel, EncoderContext::Trimmed, &variant.tokens);
     let kept = || {
         let files: Vec<_> =
             std::fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -9,11 +9,11 @@ use super::decoder::{self, Cache, Cross, Group};
 use super::key_values::AudioKeyValues;
 use super::padding::{self, PADDING, Padding};
 use super::padding_file::PaddingFile;
-use super::step::{Alignment, Network, WindowDecoder};
-use super::steps::{Member, Steps};
+use super::step::{Alignment, EncoderContext, Network, WindowDecoder};
+use crate::batching::{BatchState, Participant, StepBatcher};
 use super::weights::Weights;
 use super::{Config, encoder};
-use crate::{Control, EncoderWindow, Error};
+use mynah_core::{JobContext, ModelError};
 
 /// The network: sizes and weights.
 pub(super) struct Model {
@@ -23,16 +23,16 @@ pub(super) struct Model {
     padding: OnceLock<Padding>,
     /// Where it is kept for the next process.
     pub(super) padding_file: Option<PaddingFile>,
-    /// Of windows with each claim.
-    steps: [Steps; 2],
+    /// Of windows of each priority.
+    batchers: [StepBatcher<State>; 2],
 }
 
 impl Model {
     pub(super) fn new(config: Config, weights: Weights) -> Self {
-        Self { config, weights, padding: OnceLock::new(), padding_file: None, steps: Default::default() }
+        Self { config, weights, padding: OnceLock::new(), padding_file: None, batchers: Default::default() }
     }
 
-    fn padding(&self, control: Control<'_>) -> Result<&Padding, Error> {
+    fn padding(&self, context: JobContext<'_>) -> Result<&Padding, ModelError> {
         if let Some(padding) = self.padding.get() {
             return Ok(padding);
         }
@@ -41,7 +41,7 @@ impl Model {
         let padding = match kept {
             Some(padding) => padding,
             None => {
-                let padding = Padding::compute(self, control)?;
+                let padding = Padding::compute(self, context)?;
                 if let Some(file) = &self.padding_file {
                     // Only the next process would gain from it.
                     let _ = file.write(&padding);
@@ -69,38 +69,38 @@ impl Network for Model {
     fn encode<'a>(
         &'a self,
         mel: &[f32],
-        window: EncoderWindow,
-        control: Control<'a>,
-    ) -> Result<Box<dyn WindowDecoder + 'a>, Error> {
+        window: EncoderContext,
+        context: JobContext<'a>,
+    ) -> Result<Box<dyn WindowDecoder + 'a>, ModelError> {
         let Config { n_mels, audio_positions, .. } = self.config;
         let frames = mel.len() / n_mels;
         if frames == 0 || frames > 2 * audio_positions || frames * n_mels != mel.len() {
             let reason = format!("a window has 1 to {} frames, not {frames}", 2 * audio_positions);
-            return Err(Error::BadInput(reason));
+            return Err(ModelError::InvalidInput(reason));
         }
         let fitted = match window {
-            EncoderWindow::Fitted => padding::fitted_positions(frames, padding::MARGIN, audio_positions),
-            EncoderWindow::Wide => padding::fitted_positions(frames, padding::WIDE_MARGIN, audio_positions),
-            EncoderWindow::Full => None,
+            EncoderContext::Trimmed => padding::fitted_positions(frames, padding::MARGIN, audio_positions),
+            EncoderContext::TrimmedWide => padding::fitted_positions(frames, padding::WIDE_MARGIN, audio_positions),
+            EncoderContext::Full => None,
         };
-        let padding = fitted.map(|_| self.padding(control)).transpose()?;
+        let padding = fitted.map(|_| self.padding(context)).transpose()?;
         let padded_frames = 2 * fitted.unwrap_or(audio_positions);
         let mut padded = vec![PADDING; n_mels * padded_frames];
         for (padded, band) in padded.chunks_exact_mut(padded_frames).zip(mel.chunks_exact(frames)) {
             padded[..frames].copy_from_slice(band);
         }
         let behind = padding.map(|padding| &padding.encoder[..]);
-        let states = encoder::encode(&self.weights, &self.config, &padded, behind, None, control)?;
+        let states = encoder::encode(&self.weights, &self.config, &padded, behind, None, context)?;
         let state = State {
-            cross: decoder::cross_key_values(&self.weights, &self.config, &states, 1, control)?,
+            cross: decoder::cross_key_values(&self.weights, &self.config, &states, 1, context)?,
             is_fitted: padding.is_some(),
             cache: Cache::new(self.config.decoder_layers, self.config.width),
             rows: Vec::new(),
             tokens: Vec::new(),
             logits: Vec::new(),
         };
-        let member = self.steps[control.pace.claim() as usize].join();
-        Ok(Box::new(Session { model: self, control, member, state: Some(state) }))
+        let participant = self.batchers[context.scheduler.priority() as usize].join();
+        Ok(Box::new(Session { model: self, context, participant, state: Some(state) }))
     }
 }
 
@@ -118,9 +118,8 @@ pub(super) struct State {
     logits: Vec<f32>,
 }
 
-impl State {
-    /// Number of rows.
-    pub(super) fn rows(&self) -> usize {
+impl BatchState for State {
+    fn rows(&self) -> usize {
         self.rows.len()
     }
 }
@@ -132,7 +131,7 @@ fn cross<'a>(model: &'a Model, own: &'a [AudioKeyValues], is_fitted: bool) -> Cr
 }
 
 /// Appends to each row of each state its next token.
-pub(super) fn step(model: &Model, states: &mut [State]) {
+fn step(model: &Model, states: &mut [State]) {
     let Model { config, weights, .. } = model;
     let tokens: Vec<u32> = states.iter().flat_map(|state| &state.tokens).copied().collect();
     let mut groups: Vec<Group<'_>> = states
@@ -168,28 +167,28 @@ pub(super) fn step(model: &Model, states: &mut [State]) {
 
 struct Session<'a> {
     model: &'a Model,
-    control: Control<'a>,
-    member: Member<'a>,
+    context: JobContext<'a>,
+    participant: Participant<'a, State>,
     /// Away during a step, and lost if that fails.
     state: Option<State>,
 }
 
 impl Session<'_> {
-    fn check_tokens(&self, tokens: &[u32], positions: usize) -> Result<(), Error> {
+    fn check_tokens(&self, tokens: &[u32], positions: usize) -> Result<(), ModelError> {
         if positions > self.max_positions() {
-            return Err(Error::BadInput(format!(
+            return Err(ModelError::InvalidInput(format!(
                 "{positions} tokens are more than {}",
                 self.max_positions()
             )));
         }
         match tokens.iter().find(|&&t| t as usize >= self.vocab_size()) {
-            Some(token) => Err(Error::BadInput(format!("token {token} is not in the vocabulary"))),
+            Some(token) => Err(ModelError::InvalidInput(format!("token {token} is not in the vocabulary"))),
             None => Ok(()),
         }
     }
 
-    fn state(&mut self) -> Result<&mut State, Error> {
-        self.state.as_mut().ok_or_else(|| Error::BadInput("a step of this window failed".to_owned()))
+    fn state(&mut self) -> Result<&mut State, ModelError> {
+        self.state.as_mut().ok_or_else(|| ModelError::InvalidInput("a step of this window failed".to_owned()))
     }
 
     /// Starts over with `tokens` as the only row; returns the states of all of them. `on_queries` gets the audio's keys and
@@ -198,7 +197,7 @@ impl Session<'_> {
         &mut self,
         tokens: &[u32],
         mut on_queries: impl FnMut(&[AudioKeyValues], usize, Queries<'_>),
-    ) -> Result<Vec<f32>, Error> {
+    ) -> Result<Vec<f32>, ModelError> {
         self.check_tokens(tokens, tokens.len())?;
         let model = self.model;
         let State { cross: own, is_fitted, cache, rows, .. } = self.state()?;
@@ -229,9 +228,9 @@ impl WindowDecoder for Session<'_> {
         self.state.as_ref().is_some_and(|state| state.is_fitted)
     }
 
-    fn prefill(&mut self, tokens: &[u32], at: &[usize]) -> Result<Vec<f32>, Error> {
-        self.member.rest();
-        let _turn = self.control.piece()?;
+    fn prefill(&mut self, tokens: &[u32], at: &[usize]) -> Result<Vec<f32>, ModelError> {
+        self.participant.leave();
+        let _turn = self.context.step()?;
         let states = self.feed_row(tokens, |_, _, _| {})?;
         let width = self.model.config.width;
         let wanted: Vec<f32> =
@@ -250,26 +249,30 @@ impl WindowDecoder for Session<'_> {
         cache.keep(rows.iter().flatten());
     }
 
-    fn step(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
+    fn step(&mut self, tokens: &[u32]) -> Result<&[f32], ModelError> {
         let rows = &self.state()?.rows;
         if tokens.len() != rows.len() {
-            return Err(Error::BadInput(format!("{} tokens for {} rows", tokens.len(), rows.len())));
+            return Err(ModelError::InvalidInput(format!("{} tokens for {} rows", tokens.len(), rows.len())));
         }
         let positions = rows.first().map_or(0, Vec::len) + 1;
         self.check_tokens(tokens, positions)?;
         self.state()?.tokens = tokens.to_vec();
         let state = self.state.take().expect("it was there");
-        let state = self.member.run(self.model, state, self.control)?;
+        let model = self.model;
+        let state = self.participant.step(state, self.context, |mut states| {
+            step(model, &mut states);
+            Ok(states)
+        })?;
         Ok(&self.state.insert(state).logits)
     }
 
     fn rest(&mut self) {
-        self.member.rest();
+        self.participant.leave();
     }
 
-    fn align(&mut self, tokens: &[u32], frames: usize) -> Result<Alignment, Error> {
-        self.member.rest();
-        let _turn = self.control.piece()?;
+    fn align(&mut self, tokens: &[u32], frames: usize) -> Result<Alignment, ModelError> {
+        self.participant.leave();
+        let _turn = self.context.step()?;
         let Model { config, weights, .. } = self.model;
         let computed = self.state()?.cross.first().map_or(1, AudioKeyValues::positions);
         let frames = frames.clamp(1, computed);

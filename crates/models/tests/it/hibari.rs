@@ -6,7 +6,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use mynah_models::hibari::{HOP_LENGTH, MAX_PHONEMES, SAMPLE_RATE};
-use mynah_models::{CancelFlag, Error, Hibari, Joiner, Pause, SpeechOptions};
+use mynah_core::{CancelFlag, ModelError, SpeechOptions};
+use mynah_models::{Hibari, Joiner, Pause};
 use sha2::{Digest, Sha256};
 
 const WHEEL: &str = "hibari_tts-0.2.1-py3-none-any.whl";
@@ -194,10 +195,10 @@ fn what_cannot_be_spoken_is_refused() {
     assert_eq!(error.to_string(), "unknown voice \"nobody\"; use one of heart");
     assert!(begin("ə", SpeechOptions { voice: Some("heart".into()), ..SpeechOptions::default() }).is_none());
     let fast = SpeechOptions { speed: 5.0, ..SpeechOptions::default() };
-    assert!(matches!(begin("ə", fast), Some(Error::Option { name: "speed", .. })));
-    assert!(matches!(begin("", SpeechOptions::default()), Some(Error::BadInput(_))));
+    assert!(matches!(begin("ə", fast), Some(ModelError::InvalidOption { name: "speed", .. })));
+    assert!(matches!(begin("", SpeechOptions::default()), Some(ModelError::InvalidInput(_))));
     let long = "həlˈO ".repeat(MAX_PHONEMES / 6 + 1);
-    assert!(matches!(begin(&long, SpeechOptions::default()), Some(Error::BadInput(_))));
+    assert!(matches!(begin(&long, SpeechOptions::default()), Some(ModelError::InvalidInput(_))));
     let longest = "həlˈO ".repeat(MAX_PHONEMES / 6);
     assert!(begin(&longest, SpeechOptions { speed: 0.25, ..SpeechOptions::default() }).is_none());
     // A single phoneme is the shortest there is.
@@ -207,21 +208,21 @@ fn what_cannot_be_spoken_is_refused() {
 
     let mut utterance = hibari().begin("həlˈO.", &SpeechOptions::default(), &cancel).unwrap();
     cancel.cancel();
-    assert!(matches!(utterance.next_chunk(&cancel), Err(Error::Cancelled)));
+    assert!(matches!(utterance.next_chunk(&cancel), Err(ModelError::Cancelled)));
     let error = hibari().begin("həlˈO.", &SpeechOptions::default(), &cancel).err();
-    assert!(matches!(error, Some(Error::Cancelled)));
+    assert!(matches!(error, Some(ModelError::Cancelled)));
 }
 
 #[test]
 fn files_that_are_no_voice_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(Hibari::load(folder.path()), Err(Error::Io { .. })));
+    assert!(matches!(Hibari::load(folder.path()), Err(ModelError::Io { .. })));
     let file = folder.path().join("hibari.onnx");
     let voice = std::fs::read(self::folder().join("hibari.onnx")).unwrap();
     for damaged in [&b""[..], b"not a voice", &voice[..voice.len() / 2], &voice[..voice.len() - 1]] {
         std::fs::write(&file, damaged).unwrap();
         assert!(
-            matches!(Hibari::load(folder.path()), Err(Error::Malformed { .. })),
+            matches!(Hibari::load(folder.path()), Err(ModelError::Malformed { .. })),
             "{} bytes",
             damaged.len()
         );
@@ -232,5 +233,5 @@ fn files_that_are_no_voice_are_refused() {
     let at = other.windows(operator.len()).position(|w| w == operator).unwrap();
     other[at..at + operator.len()].copy_from_slice(b"\x22\x04Sqrt");
     std::fs::write(&file, &other).unwrap();
-    assert!(matches!(Hibari::load(folder.path()), Err(Error::Unsupported(_))));
+    assert!(matches!(Hibari::load(folder.path()), Err(ModelError::Unsupported(_))));
 }

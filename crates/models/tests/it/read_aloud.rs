@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mynah_models::hibari::{HOP_LENGTH, SAMPLE_RATE};
-use mynah_models::{CancelFlag, Error, Listener, SpeechOptions, SpokenWord, TokenCounts};
+use mynah_core::{AudioSink, CancelFlag, ModelError, SpeechOptions, SpokenWord, TokenCounts};
 
 use crate::hibari::{hibari, level_db};
 
@@ -39,8 +39,8 @@ struct Ear {
     cancel: Option<(usize, CancelFlag)>,
 }
 
-impl Listener for Ear {
-    fn samples(&mut self, samples: &[f32]) -> Result<(), Error> {
+impl AudioSink for Ear {
+    fn samples(&mut self, samples: &[f32]) -> Result<(), ModelError> {
         assert!(self.has_turn || samples.len() < MOMENT, "it computes out of turn");
         assert!(samples.iter().all(|v| v.is_finite()));
         self.heard += samples.len();
@@ -75,7 +75,7 @@ impl Listener for Ear {
     }
 }
 
-fn read(text: &str, options: &SpeechOptions) -> Result<(Ear, TokenCounts), Error> {
+fn read(text: &str, options: &SpeechOptions) -> Result<(Ear, TokenCounts), ModelError> {
     let mut ear = Ear::default();
     let counts = hibari().read_aloud(text, options, &CancelFlag::new(), &mut ear)?;
     assert!(!ear.has_turn, "it keeps its turn");
@@ -202,7 +202,7 @@ fn a_book_chapter_comes_bit_by_bit_and_stops_when_told() {
     let mut ear = Ear { forgets: true, cancel: Some((minutes, cancel.clone())), ..Ear::default() };
     let start = Instant::now();
     let outcome = hibari().read_aloud(&chapter, &SpeechOptions::default(), &cancel, &mut ear);
-    assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
+    assert!(matches!(outcome, Err(ModelError::Cancelled)), "{outcome:?}");
     assert!(ear.largest <= SAMPLE_RATE as usize, "{} samples at once", ear.largest);
     assert!(ear.heard < minutes + 2 * SAMPLE_RATE as usize, "it went on for {} samples", ear.heard - minutes);
     assert!(ear.turns > 20, "a turn a sentence");
@@ -225,16 +225,16 @@ fn what_cannot_be_read_is_refused_with_its_reason() {
     for (text, script) in [("Привет, мир", "Cyrillic"), ("Hello 世界", "Chinese"), ("こんにちは", "Japanese")]
     {
         let error = refused(text, SpeechOptions::default());
-        assert!(matches!(error, Error::Script { script: found, .. } if found == script), "{error}");
+        assert!(matches!(error, ModelError::Script { script: found, .. } if found == script), "{error}");
     }
     for text in ["", " \n", "...", "🎉"] {
-        assert!(matches!(refused(text, SpeechOptions::default()), Error::Option { name: "text", .. }));
+        assert!(matches!(refused(text, SpeechOptions::default()), ModelError::InvalidOption { name: "text", .. }));
     }
     let instructions = Some("sadly".to_owned());
     let error = refused("Hi.", SpeechOptions { instructions, ..SpeechOptions::default() });
-    assert!(matches!(error, Error::Option { name: "instructions", .. }));
+    assert!(matches!(error, ModelError::InvalidOption { name: "instructions", .. }));
     let error = refused("Hi.", SpeechOptions { voice: Some("emma".into()), ..SpeechOptions::default() });
-    assert!(matches!(error, Error::Option { name: "voice", .. }), "its file is not there: {error}");
+    assert!(matches!(error, ModelError::InvalidOption { name: "voice", .. }), "its file is not there: {error}");
 }
 
 proptest::proptest! {
@@ -249,7 +249,7 @@ proptest::proptest! {
                 proptest::prop_assert!(counts.input > 0 && counts.output > 0);
                 proptest::prop_assert!(ear.samples.iter().all(|v| v.abs() < 4.0));
             }
-            Err(Error::Script { .. } | Error::Option { name: "text", .. }) => {}
+            Err(ModelError::Script { .. } | ModelError::InvalidOption { name: "text", .. }) => {}
             Err(other) => proptest::prop_assert!(false, "{}", other),
         }
     }

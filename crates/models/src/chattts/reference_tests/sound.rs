@@ -51,7 +51,7 @@ fn codes_become_samples_by_the_dvae() {
     assert_close("block1", &stages[2], &transposed(&floats("dvae_decode.block1"), 32), TOLERANCE);
     assert_close("mel", &mel, &transposed(&floats("dvae_decode.mel"), MELS), TOLERANCE);
     assert_close("samples", &model.decode_codes(&codes).unwrap(), &floats("dvae_decode.wav"), TOLERANCE);
-    assert!(matches!(model.decode_codes(&[[625, 0, 0, 0]]), Err(Error::BadInput(_))));
+    assert!(matches!(model.decode_codes(&[[625, 0, 0, 0]]), Err(ModelError::InvalidInput(_))));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn recordings_become_codes() {
     }
     assert_eq!(stages.len(), 3);
     assert_eq!(codes, codebooks("dvae_encode.codes"));
-    assert!(matches!(encoder.encode(&[0.0; 1024]), Err(Error::BadInput(_))));
+    assert!(matches!(encoder.encode(&[0.0; 1024]), Err(ModelError::InvalidInput(_))));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use half::f16;
 use lzma_rust2::Lzma2Reader;
 
 use super::base16384;
-use crate::Error;
+use mynah_core::ModelError;
 use crate::chattts::Codes;
 
 /// Dictionary that the reference implementation's streams may ask for.
@@ -16,12 +16,12 @@ const MOST_STEPS: usize = 4096;
 /// An LZMA2 chunk of bytes as they are holds at most so many.
 const CHUNK_BYTES: usize = 1 << 16;
 
-fn refuse(reason: &str) -> Error {
-    Error::BadInput(format!("the speaker string is damaged: {reason}"))
+fn refuse(reason: &str) -> ModelError {
+    ModelError::InvalidInput(format!("the speaker string is damaged: {reason}"))
 }
 
 /// At most `most` bytes of a raw LZMA2 stream.
-fn decompress(stream: &[u8], most: usize) -> Result<Vec<u8>, Error> {
+fn decompress(stream: &[u8], most: usize) -> Result<Vec<u8>, ModelError> {
     let mut bytes = Vec::new();
     // A stream this short needs no large dictionary: nothing farther back than its own length is referred to.
     let dictionary = DICTIONARY_BYTES.min((most as u32).next_power_of_two().max(1 << 16));
@@ -51,8 +51,8 @@ fn store(bytes: &[u8]) -> Vec<u8> {
 /// The vector of a speaker string.
 ///
 /// # Errors
-/// [`Error::BadInput`] if it is no such string or has another number of numbers than `width`.
-pub(crate) fn decode_speaker(text: &str, width: usize) -> Result<Vec<f16>, Error> {
+/// [`ModelError::InvalidInput`] if it is no such string or has another number of numbers than `width`.
+pub(crate) fn decode_speaker(text: &str, width: usize) -> Result<Vec<f16>, ModelError> {
     let stream = base16384::decode(text).ok_or_else(|| refuse("it is not base16384"))?;
     let bytes = decompress(&stream, 2 * width)?;
     if bytes.len() != 2 * width {
@@ -70,8 +70,8 @@ pub fn encode_speaker(vector: &[f16]) -> String {
 /// The codes of a voice sample's string.
 ///
 /// # Errors
-/// [`Error::BadInput`] if it is no such string or holds what is no code.
-pub fn decode_sample(text: &str) -> Result<Vec<Codes>, Error> {
+/// [`ModelError::InvalidInput`] if it is no such string or holds what is no code.
+pub fn decode_sample(text: &str) -> Result<Vec<Codes>, ModelError> {
     let bytes = base16384::decode(text).ok_or_else(|| refuse("it is not base16384"))?;
     let (head, stream) = bytes.split_first_chunk::<4>().ok_or_else(|| refuse("it is too short"))?;
     let (rows, steps) = (u16::from_le_bytes([head[0], head[1]]), u16::from_le_bytes([head[2], head[3]]));
@@ -117,10 +117,10 @@ mod tests {
         for (text, width) in
             [("abc", 768), (text.as_str(), 767), (text.as_str(), 769), (cut.as_str(), 768), ("", 4)]
         {
-            assert!(matches!(decode_speaker(text, width), Err(Error::BadInput(_))), "{text:.20} {width}");
+            assert!(matches!(decode_speaker(text, width), Err(ModelError::InvalidInput(_))), "{text:.20} {width}");
         }
         for text in ["", "一一一一", &encode_sample(&[[625, 0, 0, 0]]), &encode_sample(&[])] {
-            assert!(matches!(decode_sample(text), Err(Error::BadInput(_))), "{text}");
+            assert!(matches!(decode_sample(text), Err(ModelError::InvalidInput(_))), "{text}");
         }
     }
 }

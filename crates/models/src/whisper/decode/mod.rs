@@ -23,7 +23,7 @@ use beam::BeamSearch;
 use sampling::Sampling;
 
 use crate::whisper::WindowDecoder;
-use crate::{CancelFlag, Error};
+use mynah_core::{CancelFlag, ModelError};
 
 /// Tokens chosen so far, without prompt and end of text.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -128,7 +128,7 @@ impl<'a> Search<'a> {
         prompt_logits: &[f32],
         cancel: &CancelFlag,
         lead_nowhere: &dyn Fn(&[u32]) -> bool,
-    ) -> Result<Hypothesis, Error> {
+    ) -> Result<Hypothesis, ModelError> {
         let mut next = self.feed(prompt_logits);
         let mut length = 0;
         while let Some(Next { sources, tokens }) = next {

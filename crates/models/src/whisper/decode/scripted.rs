@@ -1,7 +1,8 @@
 //! A network that follows a script, for tests of the search and of what is built on it.
 
 use crate::whisper::{Alignment, Network, WindowDecoder};
-use crate::{CancelFlag, Control, EncoderWindow, Error};
+use crate::whisper::EncoderContext;
+use mynah_core::{CancelFlag, JobContext, ModelError};
 
 /// Logits after the tokens so far (prompt included), given as the tokens that stand out with their logits; all
 /// others get [`FLOOR`].
@@ -21,7 +22,7 @@ pub(crate) struct Window {
     /// Frames of audio in it.
     pub(crate) content_frames: usize,
     /// What of it was asked for.
-    pub(crate) encoder_window: EncoderWindow,
+    pub(crate) encoder_window: EncoderContext,
 }
 
 /// The network: one script for all windows.
@@ -81,9 +82,9 @@ impl Network for ScriptedNetwork<'_> {
     fn encode<'a>(
         &'a self,
         mel: &[f32],
-        encoder_window: EncoderWindow,
-        _: Control<'a>,
-    ) -> Result<Box<dyn WindowDecoder + 'a>, Error> {
+        encoder_window: EncoderContext,
+        _: JobContext<'a>,
+    ) -> Result<Box<dyn WindowDecoder + 'a>, ModelError> {
         let mut windows = self.windows.lock().unwrap();
         let window = Window { index: windows.len(), content_frames: mel.len() / N_MELS, encoder_window };
         windows.push(window.clone());
@@ -93,7 +94,7 @@ impl Network for ScriptedNetwork<'_> {
             flag.cancel();
         }
         Ok(Box::new(ScriptedDecoder {
-            fitted: self.fits && encoder_window == EncoderWindow::Fitted,
+            fitted: self.fits && encoder_window == EncoderContext::Trimmed,
             ..ScriptedDecoder::new(self.vocab_size, &*self.script, window)
         }))
     }
@@ -138,7 +139,7 @@ impl WindowDecoder for ScriptedDecoder<'_> {
         self.fitted
     }
 
-    fn prefill(&mut self, tokens: &[u32], at: &[usize]) -> Result<Vec<f32>, Error> {
+    fn prefill(&mut self, tokens: &[u32], at: &[usize]) -> Result<Vec<f32>, ModelError> {
         assert!(tokens.len() <= self.max_positions(), "prompt of {} tokens", tokens.len());
         self.rows = vec![tokens.to_vec()];
         Ok(at.iter().flat_map(|&index| self.row(&tokens[..=index])).collect())
@@ -148,7 +149,7 @@ impl WindowDecoder for ScriptedDecoder<'_> {
         self.rows = sources.iter().map(|&source| self.rows[source].clone()).collect();
     }
 
-    fn step(&mut self, tokens: &[u32]) -> Result<&[f32], Error> {
+    fn step(&mut self, tokens: &[u32]) -> Result<&[f32], ModelError> {
         assert_eq!(tokens.len(), self.rows.len());
         self.steps += 1;
         for (row, &token) in self.rows.iter_mut().zip(tokens) {
@@ -160,7 +161,7 @@ impl WindowDecoder for ScriptedDecoder<'_> {
     }
 
     /// Each token attends to a tenth of a second of its own, one after the other, from 0.5 s on.
-    fn align(&mut self, tokens: &[u32], frames: usize) -> Result<Alignment, Error> {
+    fn align(&mut self, tokens: &[u32], frames: usize) -> Result<Alignment, ModelError> {
         let mut weights = vec![0.0; tokens.len() * frames];
         if frames > 0 {
             for (index, row) in weights.chunks_exact_mut(frames).enumerate() {

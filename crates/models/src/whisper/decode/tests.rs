@@ -167,7 +167,7 @@ fn a_raised_flag_stops_the_search() {
     let cancel = CancelFlag::new();
     cancel.cancel();
     let result = Search::beam(&rules, beam_options(2)).run(&mut decoder, &logits, &cancel, &|_| false);
-    assert!(matches!(result, Err(Error::Cancelled)));
+    assert!(matches!(result, Err(ModelError::Cancelled)));
     assert_eq!(decoder.steps, 0);
 }
 

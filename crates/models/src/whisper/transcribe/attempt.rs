@@ -10,7 +10,7 @@ use super::prompt::Prompt;
 use super::segments::FRAMES_PER_TIMESTAMP;
 use crate::whisper::WindowDecoder;
 use crate::whisper::decode::{BeamOptions, Hypothesis, Rules, SamplingOptions, Search, probability};
-use crate::{CancelFlag, Error, TranscribeOptions};
+use mynah_core::{CancelFlag, ModelError, TranscribeOptions, WhisperOptions};
 
 /// A window's text and how good it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,10 +47,10 @@ impl Attempts<'_> {
         prompt: &Prompt,
         believed_from: f32,
         seed: u64,
-    ) -> Result<Option<Attempt>, Error> {
-        let temperature = self.options.temperatures.first().copied().unwrap_or_default();
+    ) -> Result<Option<Attempt>, ModelError> {
+        let temperature = self.options.whisper.temperatures.first().copied().unwrap_or_default();
         let attempt = self.at(decoder, prompt, temperature, seed)?;
-        let limit = self.options.logprob_threshold.unwrap_or(believed_from).max(believed_from);
+        let limit = self.options.whisper.logprob_threshold.unwrap_or(believed_from).max(believed_from);
         let believed = attempt.avg_logprob >= limit
             && !self.is_repetitive(&attempt)
             && !self.is_hurried(&attempt)
@@ -65,7 +65,7 @@ impl Attempts<'_> {
     }
 
     fn is_repetitive(&self, attempt: &Attempt) -> bool {
-        self.options.compression_ratio_threshold.is_some_and(|limit| attempt.compression_ratio > limit)
+        self.options.whisper.compression_ratio_threshold.is_some_and(|limit| attempt.compression_ratio > limit)
     }
 
     /// Whether nobody could say so much in so short a time.
@@ -83,9 +83,9 @@ impl Attempts<'_> {
         decoder: &mut dyn WindowDecoder,
         prompt: &Prompt,
         seed: u64,
-    ) -> Result<Attempt, Error> {
+    ) -> Result<Attempt, ModelError> {
         let mut failed: Vec<(bool, Attempt)> = Vec::new();
-        for (&temperature, number) in self.options.temperatures.iter().zip(0..) {
+        for (&temperature, number) in self.options.whisper.temperatures.iter().zip(0..) {
             let attempt = self.at(decoder, prompt, temperature, seed.wrapping_add(number))?;
             let made_up = self.is_repetitive(&attempt)
                 || (prompt.start_of_transcript == 0 && self.is_hurried(&attempt));
@@ -94,7 +94,7 @@ impl Attempts<'_> {
                 .options
                 .logprob_threshold
                 .is_some_and(|limit| attempt.avg_logprob.is_nan() || attempt.avg_logprob < limit);
-            let silent = self.options.no_speech_threshold.is_some_and(|limit| attempt.no_speech_prob > limit);
+            let silent = self.options.whisper.no_speech_threshold.is_some_and(|limit| attempt.no_speech_prob > limit);
             let passed = !made_up && !improbable;
             if passed || (improbable && silent) || (failed.is_empty() && !(self.is_spoken)()) {
                 return Ok(attempt);
@@ -112,7 +112,7 @@ impl Attempts<'_> {
             .map(|(_, attempt)| attempt)
             .reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
             .map(|best| Attempt { temperature: last_temperature.unwrap_or(best.temperature), ..best })
-            .ok_or_else(|| Error::BadInput("give at least one temperature to decode at".to_owned()))
+            .ok_or_else(|| ModelError::InvalidInput("give at least one temperature to decode at".to_owned()))
     }
 
     fn at(
@@ -121,7 +121,7 @@ impl Attempts<'_> {
         prompt: &Prompt,
         temperature: f32,
         seed: u64,
-    ) -> Result<Attempt, Error> {
+    ) -> Result<Attempt, ModelError> {
         self.cancel.check()?;
         let Prompt { tokens, start_of_transcript } = prompt;
         let vocab_size = decoder.vocab_size();
@@ -131,7 +131,7 @@ impl Attempts<'_> {
 
         let positions = decoder.max_positions();
         let max_tokens = (positions / 2).min(positions.saturating_sub(tokens.len() - 1)).max(1);
-        let TranscribeOptions { beam_size, patience, length_penalty, best_of, .. } = *self.options;
+        let WhisperOptions { beam_size, patience, length_penalty, best_of, .. } = self.options.whisper;
         let search = if temperature > 0.0 {
             let options = SamplingOptions { best_of, temperature, length_penalty, max_tokens, seed };
             Search::sampling(self.rules, options)
@@ -140,7 +140,7 @@ impl Attempts<'_> {
         };
         // Once all of it repeats itself more text will not make it better.
         let lead_nowhere = |tokens: &[u32]| {
-            let limit = self.options.compression_ratio_threshold;
+            let limit = self.options.whisper.compression_ratio_threshold;
             limit.is_some_and(|limit| compression_ratio(self.tokenizer.decode(tokens).trim()) > limit)
         };
         let hypothesis = search.run(decoder, at_end, self.cancel, &lead_nowhere)?;

@@ -2,7 +2,7 @@
 //! (`hallucination_silence_threshold` of openai-whisper).
 
 use super::segments::Draft;
-use crate::Word;
+use mynah_core::Word;
 
 /// Marks that are no words of their own.
 const PUNCTUATION: &str = "\"'“¿([{-\"'.。,，!！?？:：”)]}、";

@@ -2,7 +2,7 @@
 
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
-use crate::Error;
+use mynah_core::ModelError;
 use crate::whisper::WindowDecoder;
 use crate::whisper::decode::probability_among;
 
@@ -27,7 +27,7 @@ impl Detection {
     }
 
     /// Looks at a window. Rows of `decoder` are lost.
-    pub(super) fn look(&mut self, decoder: &mut dyn WindowDecoder) -> Result<(), Error> {
+    pub(super) fn look(&mut self, decoder: &mut dyn WindowDecoder) -> Result<(), ModelError> {
         let logits = decoder.prefill(&[self.sot], &[0])?;
         let tokens: Vec<u32> = self.candidates.iter().map(|&(_, token)| token).collect();
         for (sum, probability) in self.sums.iter_mut().zip(probability_among(&logits, &tokens)) {

@@ -7,84 +7,81 @@ mod doubt;
 mod dtw;
 mod hallucination;
 mod language;
-mod pieces;
 mod prompt;
 mod recording;
 mod request;
 mod segments;
 #[cfg(test)]
 mod tests;
-mod timeline;
 mod walk;
 mod words;
 
+use std::sync::Arc;
+
 use mynah_audio::mel::LogMel;
+use mynah_core::{
+    AudioContext, AudioInput, BatchShare, JobContext, ModelError, Segment, Task, TranscribeOptions, Transcript,
+    TranscriptEvent, TranscriptSink,
+};
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
-use crate::whisper::{Config, Network, WindowDecoder};
-use crate::{
-    Control, EncoderWindow, Error, Observer, Share, Task, TranscribeOptions, Transcript, TranscriptEvent,
-};
+use crate::longform::chunks::cut_at_pauses;
+use crate::longform::parallel::transcribe_parts;
+use crate::whisper::{Config, EncoderContext, Network, WindowDecoder};
 
 use language::Detection;
 use recording::Recording;
 use request::Spoken;
 use walk::Walk;
 
-/// Samples a second.
-const SAMPLE_RATE_HZ: f64 = mynah_audio::SAMPLE_RATE as f64;
+/// The parts of a model that a transcription needs.
+#[derive(Clone, Copy)]
+pub(super) struct WhisperModel<'a> {
+    pub(super) network: &'a dyn Network,
+    pub(super) config: &'a Config,
+    pub(super) tokenizer: &'a WhisperTokenizer,
+    pub(super) mel: &'a LogMel,
+}
+
 /// Frames of 10 ms that the model sees at once: 30 s.
 const WINDOW_FRAMES: usize = 3000;
 
-/// Rounds a time to hundredths of a second.
-fn hundredths(seconds: f64) -> f64 {
-    (seconds * 100.0).round() / 100.0
-}
-
-/// Transcribes 16 kHz mono samples. Segments are told to `observer` as they become final, on this thread.
+/// Transcribes 16 kHz mono samples. Segments are told to `sink` as they become final, on this thread.
 ///
 /// # Errors
-/// [`Error::Unsupported`] and [`Error::BadInput`] for what the model or the options cannot mean,
-/// [`Error::Cancelled`] at most one step of the network after it was asked for, and what the network gives.
-#[expect(clippy::too_many_arguments, reason = "the parts of a model, a request and its surroundings")]
-pub fn transcribe(
-    network: &dyn Network,
-    config: &Config,
-    tokenizer: &WhisperTokenizer,
-    mel: &LogMel,
-    samples: &[f32],
+/// [`ModelError::Unsupported`] and [`ModelError::InvalidInput`] for what the model or the options cannot mean,
+/// [`ModelError::Cancelled`] at most one step of the network after it was asked for, and what the network gives.
+pub(super) fn transcribe(
+    model: &WhisperModel<'_>,
+    audio: AudioInput<'_>,
     options: &TranscribeOptions,
-    control: Control<'_>,
-    observer: &mut dyn Observer,
-) -> Result<Transcript, Error> {
-    let spoken = request::check(tokenizer, options)?;
-    let recording = Recording::new(network, mel, samples, options.vad.as_ref());
+    context: JobContext<'_>,
+    sink: &mut dyn TranscriptSink,
+) -> Result<Transcript, ModelError> {
+    let spoken = request::check(model.tokenizer, options)?;
+    let recording = Recording::new(model.network, model.mel, audio);
 
     let (languages, first_window) = match &spoken {
         Spoken::Given(code) => (vec![((*code).to_owned(), 1.0)], None),
         Spoken::Among(codes) => {
-            let detection = Detection::new(tokenizer, codes, options.language_detection_windows);
-            detect_language(
-                &recording,
-                detection,
-                encoder_window(options),
-                recording.share(options),
-                control,
-            )?
+            let windows = options.whisper.language_detection_windows;
+            let detection = Detection::new(model.tokenizer, codes, windows);
+            let window = encoder_context(model.config, options);
+            detect_language(&recording, detection, window, recording.share(options), context)?
         }
     };
     // No language stands out where nothing was heard.
     let (language, language_probability) = languages.first().cloned().unwrap_or(("en".to_owned(), 0.0));
-    observer.event(TranscriptEvent::Language(language.clone(), language_probability));
+    sink.event(TranscriptEvent::Language(language.clone(), language_probability));
 
-    let segments = if options.condition_on_previous_text || recording.content_frames() <= WINDOW_FRAMES {
-        Walk::new(&recording, config, tokenizer, options, &language, control).run(
-            0,
-            first_window,
-            observer,
-        )?
+    let WhisperModel { config, tokenizer, .. } = *model;
+    let is_sequential =
+        options.whisper.condition_on_previous_text || recording.content_frames() <= WINDOW_FRAMES;
+    let segments = if is_sequential {
+        let walk = Walk::new(&recording, config, tokenizer, options, &language, context);
+        walk.run(0, first_window, sink)?
     } else {
-        pieces::side_by_side(&recording, config, tokenizer, options, &language, control, observer)?
+        side_by_side(&recording, config, tokenizer, options, &language, context, sink)?
     };
     Ok(Transcript {
         task: options.task,
@@ -96,12 +93,51 @@ pub fn transcribe(
     })
 }
 
-/// What is computed of windows with less audio. Translations are heard in full: fitted windows cost them 1.4 points of word
-/// error rate, and their probabilities do not tell which.
-fn encoder_window(options: &TranscribeOptions) -> EncoderWindow {
-    match options.task {
-        Task::Transcribe => options.encoder_window,
-        Task::Translate => EncoderWindow::Full,
+/// Transcribes the parts of a recording side by side. Where no window is given the text of the one before, all that ties them
+/// together is where they begin; so the recording is cut in its pauses, and each part is walked through on its own.
+fn side_by_side(
+    recording: &Recording<'_>,
+    config: &Config,
+    tokenizer: &WhisperTokenizer,
+    options: &TranscribeOptions,
+    language: &str,
+    context: JobContext<'_>,
+    sink: &mut dyn TranscriptSink,
+) -> Result<Vec<Arc<Segment>>, ModelError> {
+    let parts = cut_at_pauses(&recording.frame_energies(), WINDOW_FRAMES);
+    // It stands before the first window only.
+    let later_options = TranscribeOptions { initial_prompt: None, ..options.clone() };
+    let walk = |number: usize, context: JobContext<'_>| {
+        let part = &parts[number];
+        let recording = recording.until(part.end);
+        let options = if number == 0 { options } else { &later_options };
+        // Segments are reported once it is their turn.
+        Walk::new(&recording, config, tokenizer, options, language, context).run(part.start, None, &mut ())
+    };
+    let mut segments: Vec<Arc<Segment>> = Vec::new();
+    let mut on_part = |number: usize, of_part: Vec<Arc<Segment>>| {
+        for mut segment in of_part {
+            Arc::make_mut(&mut segment).id = segments.len();
+            sink.event(TranscriptEvent::Segment(Arc::clone(&segment)));
+            segments.push(segment);
+        }
+        let done_s = recording.end_s(parts[number].end as f64 / 100.0);
+        sink.event(TranscriptEvent::Progress(done_s));
+    };
+    let workers = recording.windows_at_once(options);
+    transcribe_parts(parts.len(), workers, context, &walk, &mut on_part)?;
+    sink.event(TranscriptEvent::Progress(recording.duration_s()));
+    Ok(segments)
+}
+
+/// What is computed of windows with less audio. Translations always see the full window: trimmed ones cost them 1.4 points of
+/// word error rate, and their probabilities do not tell which.
+fn encoder_context(config: &Config, options: &TranscribeOptions) -> EncoderContext {
+    match (options.task, options.whisper.audio_context) {
+        (Task::Translate, _) | (_, AudioContext::Full) => EncoderContext::Full,
+        (_, AudioContext::Trimmed) => EncoderContext::Trimmed,
+        (_, AudioContext::Auto) if config.is_measured_trimmed() => EncoderContext::Trimmed,
+        (_, AudioContext::Auto) => EncoderContext::Full,
     }
 }
 
@@ -111,10 +147,10 @@ type Detected<'a> = (Vec<(String, f32)>, Option<Box<dyn WindowDecoder + 'a>>);
 fn detect_language<'a>(
     recording: &'a Recording<'_>,
     mut detection: Detection,
-    window: EncoderWindow,
-    share: Share,
-    control: Control<'a>,
-) -> Result<Detected<'a>, Error> {
+    window: EncoderContext,
+    share: BatchShare,
+    context: JobContext<'a>,
+) -> Result<Detected<'a>, ModelError> {
     let mut first_window = None;
     for first_frame in (0..recording.content_frames()).step_by(WINDOW_FRAMES) {
         if !detection.wants_more() {
@@ -123,8 +159,8 @@ fn detect_language<'a>(
         if recording.is_silent(first_frame) {
             continue;
         }
-        let _turn = control.window(first_frame as f64 / 100.0, share)?;
-        let mut decoder = recording.encode(first_frame, window, control)?;
+        let _turn = context.enter_batch(first_frame as f64 / 100.0, share)?;
+        let mut decoder = recording.encode(first_frame, window, context)?;
         detection.look(&mut *decoder)?;
         if first_frame == 0 {
             first_window = Some(decoder);

@@ -7,15 +7,18 @@ use std::sync::Arc;
 use mynah_audio::mel::{HOP_LENGTH, LogMel};
 use mynah_audio::vad;
 
-use super::timeline::Timeline;
-use super::{SAMPLE_RATE_HZ, WINDOW_FRAMES, hundredths};
+use super::WINDOW_FRAMES;
+use crate::longform::chunks;
+use crate::longform::timeline::Timeline;
+use crate::longform::{SAMPLE_RATE_HZ, hundredths};
 use crate::whisper::{Network, WindowDecoder};
-use crate::{Control, EncoderWindow, Error, Share, TranscribeOptions, VadOptions, Word};
+use crate::whisper::EncoderContext;
+use mynah_core::{BatchShare, JobContext, ModelError, TranscribeOptions, VadOptions, Word};
 
 /// Amplitude below which nothing is heard: three steps of 16-bit samples.
 const AUDIBLE: f32 = 1e-4;
 
-/// A request's audio and the network that hears it.
+/// A request's audio and the network that decodes it.
 pub(super) struct Recording<'a> {
     network: &'a dyn Network,
     mel: &'a LogMel,
@@ -27,16 +30,12 @@ pub(super) struct Recording<'a> {
 }
 
 impl<'a> Recording<'a> {
-    /// Cuts out the speech first if `vad` says how.
-    pub(super) fn new(
-        network: &'a dyn Network,
-        mel: &'a LogMel,
-        samples: &'a [f32],
-        vad: Option<&VadOptions>,
-    ) -> Self {
+    /// Cuts out the speech first if it is known where that is.
+    pub(super) fn new(network: &'a dyn Network, mel: &'a LogMel, audio: AudioInput<'a>) -> Self {
+        let AudioInput { samples, speech } = audio;
         let duration_s = samples.len() as f64 / SAMPLE_RATE_HZ;
         let timeline =
-            vad.map(|options| Arc::new(Timeline::new(speech_stretches(samples, options), samples.len())));
+            speech.map(|speech| Arc::new(Timeline::new(speech.iter().cloned(), samples.len())));
         let samples = timeline.as_ref().map_or(Cow::Borrowed(samples), |t| Cow::Owned(t.cut(samples)));
         let peak = mel.peak(&samples);
         Self { network, mel, samples, peak, timeline, duration_s }
@@ -50,7 +49,7 @@ impl<'a> Recording<'a> {
 
     /// Energy of each whole frame of 10 ms.
     pub(super) fn frame_energies(&self) -> Vec<f32> {
-        self.samples.chunks_exact(HOP_LENGTH).map(|frame| frame.iter().map(|v| v * v).sum()).collect()
+        chunks::frame_energies(&self.samples)
     }
 
     /// Length of the whole recording.
@@ -94,21 +93,21 @@ impl<'a> Recording<'a> {
     pub(super) fn encode<'b>(
         &'b self,
         first_frame: usize,
-        window: EncoderWindow,
-        control: Control<'b>,
-    ) -> Result<Box<dyn WindowDecoder + 'b>, Error> {
+        window: EncoderContext,
+        context: JobContext<'b>,
+    ) -> Result<Box<dyn WindowDecoder + 'b>, ModelError> {
         let mel = self.mel.window(&self.samples, first_frame, self.window_frames(first_frame), self.peak);
-        self.network.encode(&mel, window, control)
+        self.network.encode(&mel, window, context)
     }
 
     /// Windows whose steps are better computed together.
     pub(super) fn windows_at_once(&self, options: &TranscribeOptions) -> usize {
-        self.network.rows_at_once() / options.beam_size.max(1)
+        self.network.rows_at_once() / options.whisper.beam_size.max(1)
     }
 
     /// What a window takes of the network's shared step.
-    pub(super) fn share(&self, options: &TranscribeOptions) -> Share {
-        Share::of(options.beam_size, self.network.rows_at_once())
+    pub(super) fn share(&self, options: &TranscribeOptions) -> BatchShare {
+        BatchShare::of(options.whisper.beam_size, self.network.rows_at_once())
     }
 
     /// Recording's time of the start of something decoded.
@@ -140,11 +139,4 @@ impl<'a> Recording<'a> {
 fn seconds(first_frame: usize, samples: &Range<usize>) -> Range<f64> {
     let at = |sample: usize| (first_frame * HOP_LENGTH + sample) as f64 / SAMPLE_RATE_HZ;
     at(samples.start)..at(samples.end)
-}
-
-fn speech_stretches(samples: &[f32], options: &VadOptions) -> Vec<Range<usize>> {
-    let VadOptions { threshold, prefix_padding_ms, silence_duration_ms } = *options;
-    let options =
-        vad::VadOptions { threshold, prefix_padding_ms, silence_duration_ms, ..vad::VadOptions::default() };
-    vad::speech_stretches(samples, &options)
 }

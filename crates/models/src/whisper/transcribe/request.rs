@@ -3,7 +3,7 @@
 use mynah_text::languages;
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
-use crate::{Error, Task, TranscribeOptions};
+use mynah_core::{ModelError, Task, TranscribeOptions};
 
 /// Hypotheses a request can have at once: each takes its share of memory and time at every step.
 const MAX_ROWS: usize = 64;
@@ -17,63 +17,51 @@ pub(super) enum Spoken {
     Among(Vec<&'static str>),
 }
 
-/// Checks the options against the model.
-pub(super) fn check(tokenizer: &WhisperTokenizer, options: &TranscribeOptions) -> Result<Spoken, Error> {
+/// Checks the values of the options. What the model cannot do at all is refused before, by its capabilities.
+pub(super) fn check(tokenizer: &WhisperTokenizer, options: &TranscribeOptions) -> Result<Spoken, ModelError> {
     check_numbers(options)?;
+    if !tokenizer.is_multilingual() {
+        return Ok(Spoken::Given("en"));
+    }
     let allowed = options.allowed_languages.iter().map(|text| known(tokenizer, text));
     let allowed = allowed.collect::<Result<Vec<_>, _>>()?;
     let language = options.language.as_deref().map(|text| known(tokenizer, text)).transpose()?;
-    if tokenizer.is_multilingual() {
-        return Ok(match (language, &allowed[..]) {
-            (Some(code), _) | (None, &[code]) => Spoken::Given(code),
-            (None, _) => Spoken::Among(allowed),
-        });
-    }
-    if options.task == Task::Translate {
-        return Err(Error::Unsupported(
-            "this model writes English from English only; use a multilingual model to \
-                                       translate"
-                .to_owned(),
-        ));
-    }
-    if language.is_some_and(|code| code != "en") || !(allowed.is_empty() || allowed.contains(&"en")) {
-        return Err(Error::Unsupported(
-            "this model knows English only; use a multilingual model or ask for language en".to_owned(),
-        ));
-    }
-    Ok(Spoken::Given("en"))
+    Ok(match (language, &allowed[..]) {
+        (Some(code), _) | (None, &[code]) => Spoken::Given(code),
+        (None, _) => Spoken::Among(allowed),
+    })
 }
 
 /// Code of a language by code or name, if the model has it.
-fn known(tokenizer: &WhisperTokenizer, text: &str) -> Result<&'static str, Error> {
+fn known(tokenizer: &WhisperTokenizer, text: &str) -> Result<&'static str, ModelError> {
     let language = languages::find(text).ok_or_else(|| {
-        Error::BadInput(format!("unknown language {text:?}; give a code such as en, de or zh"))
+        ModelError::InvalidInput(format!("unknown language {text:?}; give a code such as en, de or zh"))
     })?;
-    if tokenizer.is_multilingual() && tokenizer.language_token(language.code).is_none() {
-        return Err(Error::Unsupported(format!("this model does not know {}", language.name)));
+    if tokenizer.language_token(language.code).is_none() {
+        return Err(ModelError::Unsupported(format!("this model does not know {}", language.name)));
     }
     Ok(language.code)
 }
 
-fn check_numbers(options: &TranscribeOptions) -> Result<(), Error> {
-    let bad = |what: &str, allowed: &str| Err(Error::BadInput(format!("{what} must be {allowed}")));
+fn check_numbers(options: &TranscribeOptions) -> Result<(), ModelError> {
+    let bad = |what: &str, allowed: &str| Err(ModelError::InvalidInput(format!("{what} must be {allowed}")));
     let positive = |x: f32| x.is_finite() && x > 0.0;
-    if !(1..=MAX_ROWS).contains(&options.beam_size) {
+    if !(1..=MAX_ROWS).contains(&options.whisper.beam_size) {
         return bad("the beam size", &format!("1 to {MAX_ROWS}"));
     }
-    if !(1..=MAX_ROWS).contains(&options.best_of) {
+    if !(1..=MAX_ROWS).contains(&options.whisper.best_of) {
         return bad("best_of", &format!("1 to {MAX_ROWS}"));
     }
-    if !positive(options.patience) {
+    if !positive(options.whisper.patience) {
         return bad("the patience", "above 0");
     }
-    if options.length_penalty.is_some_and(|penalty| !penalty.is_finite()) {
+    if options.whisper.length_penalty.is_some_and(|penalty| !penalty.is_finite()) {
         return bad("the length penalty", "a number");
     }
-    if options.temperatures.is_empty() || !options.temperatures.iter().all(|&t| t == 0.0 || positive(t)) {
+    if options.whisper.temperatures.is_empty() || !options.whisper.temperatures.iter().all(|&t| t == 0.0 || positive(t)) {
         return bad("the temperatures", "one or more numbers from 0 on");
     }
-    if options.max_initial_timestamp_s.is_nan() || options.max_initial_timestamp_s < 0.0 {
+    if options.whisper.max_initial_timestamp_s.is_nan() || options.whisper.max_initial_timestamp_s < 0.0 {
         return bad("the largest initial timestamp", "0 s or more");
     }
     Ok(())
@@ -102,8 +90,8 @@ mod tests {
         let ask = |language: &str| check(&multilingual(), &with(|o| o.language = Some(language.to_owned())));
         assert_eq!(ask("de").unwrap(), Spoken::Given("de"));
         assert_eq!(ask("German").unwrap(), Spoken::Given("de"));
-        assert!(matches!(ask("xx"), Err(Error::BadInput(_))));
-        assert!(matches!(ask("yue"), Err(Error::Unsupported(_))), "only large-v3 has Cantonese");
+        assert!(matches!(ask("xx"), Err(ModelError::InvalidInput(_))));
+        assert!(matches!(ask("yue"), Err(ModelError::Unsupported(_))), "only large-v3 has Cantonese");
         assert_eq!(check(&multilingual(), &TranscribeOptions::default()).unwrap(), Spoken::Among(vec![]));
     }
 
@@ -115,38 +103,30 @@ mod tests {
         };
         assert_eq!(allow(&["fr"]).unwrap(), Spoken::Given("fr"));
         assert_eq!(allow(&["fr", "German"]).unwrap(), Spoken::Among(vec!["fr", "de"]));
-        assert!(matches!(allow(&["fr", "klingon"]), Err(Error::BadInput(_))));
+        assert!(matches!(allow(&["fr", "klingon"]), Err(ModelError::InvalidInput(_))));
     }
 
     #[test]
-    fn english_only_models_do_nothing_else() {
+    fn english_only_models_detect_nothing() {
         assert_eq!(check(&english(), &TranscribeOptions::default()).unwrap(), Spoken::Given("en"));
-        let refused = [
-            with(|o| o.task = Task::Translate),
-            with(|o| o.language = Some("de".to_owned())),
-            with(|o| o.allowed_languages = vec!["de".to_owned()]),
-        ];
-        for options in refused {
-            assert!(matches!(check(&english(), &options), Err(Error::Unsupported(_))), "{options:?}");
-        }
     }
 
     #[test]
     fn numbers_out_of_range_are_refused() {
         let refused = [
-            with(|o| o.beam_size = 0),
-            with(|o| o.beam_size = 65),
-            with(|o| o.best_of = 0),
-            with(|o| o.patience = 0.0),
-            with(|o| o.patience = f32::NAN),
-            with(|o| o.length_penalty = Some(f32::INFINITY)),
-            with(|o| o.temperatures = vec![]),
-            with(|o| o.temperatures = vec![0.0, -0.1]),
-            with(|o| o.temperatures = vec![f32::NAN]),
-            with(|o| o.max_initial_timestamp_s = f32::NAN),
+            with(|o| o.whisper.beam_size = 0),
+            with(|o| o.whisper.beam_size = 65),
+            with(|o| o.whisper.best_of = 0),
+            with(|o| o.whisper.patience = 0.0),
+            with(|o| o.whisper.patience = f32::NAN),
+            with(|o| o.whisper.length_penalty = Some(f32::INFINITY)),
+            with(|o| o.whisper.temperatures = vec![]),
+            with(|o| o.whisper.temperatures = vec![0.0, -0.1]),
+            with(|o| o.whisper.temperatures = vec![f32::NAN]),
+            with(|o| o.whisper.max_initial_timestamp_s = f32::NAN),
         ];
         for options in refused {
-            assert!(matches!(check(&multilingual(), &options), Err(Error::BadInput(_))), "{options:?}");
+            assert!(matches!(check(&multilingual(), &options), Err(ModelError::InvalidInput(_))), "{options:?}");
         }
     }
 }

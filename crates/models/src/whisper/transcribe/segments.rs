@@ -12,7 +12,7 @@ pub(super) struct Draft {
     pub(super) tokens: Vec<u32>,
     /// Log probability of each token.
     pub(super) logprobs: Vec<f32>,
-    pub(super) words: Vec<crate::Word>,
+    pub(super) words: Vec<mynah_core::Word>,
 }
 
 /// A window's segments.

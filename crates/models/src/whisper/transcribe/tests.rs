@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::whisper::decode::scripted::{ScriptedNetwork, Window};
-use crate::{CancelFlag, Pace, Share, Task};
+use mynah_core::{BatchShare, CancelFlag, StepScheduler, Task};
 
 mod encoder_window;
 
@@ -53,7 +53,7 @@ struct Turns {
 }
 
 impl Pace for Turns {
-    fn window_begins(&self, _: f64, _: Share) {
+    fn window_begins(&self, _: f64, _: BatchShare) {
         assert_eq!(self.begun, self.ended);
         self.begun.set(self.begun.get() + 1);
     }
@@ -69,7 +69,7 @@ struct Log {
     turns: Rc<Turns>,
 }
 
-impl Observer for Log {
+impl TranscriptSink for Log {
     fn event(&mut self, event: TranscriptEvent) {
         assert_eq!(self.turns.begun, self.turns.ended, "events come between windows");
         self.events.push(event);
@@ -89,7 +89,7 @@ fn transcribe_with(
     options: &TranscribeOptions,
     cancel: &CancelFlag,
     log: &mut Log,
-) -> Result<Transcript, Error> {
+) -> Result<Transcript, ModelError> {
     hear(network, &tone(seconds), options, cancel, log)
 }
 
@@ -104,10 +104,10 @@ fn hear(
     options: &TranscribeOptions,
     cancel: &CancelFlag,
     log: &mut Log,
-) -> Result<Transcript, Error> {
+) -> Result<Transcript, ModelError> {
     let turns = Rc::clone(&log.turns);
-    let control = Control { cancel, pace: &*turns };
-    transcribe(network, &config(), &tokenizer(), &LogMel::new(80), samples, options, control, log)
+    let context = JobContext { cancel, pace: &*turns };
+    transcribe(network, &config(), &tokenizer(), &LogMel::new(80), samples, options, context, log)
 }
 
 /// `"<|0.00|> text<|2.00|>"` as tokens.
@@ -595,6 +595,6 @@ fn a_raised_flag_stops_between_steps_and_ends_the_turn() {
     let network = writer(&["<|0.00|> One.<|30.00|>"]).cancelling(2, cancel.clone());
     let mut log = Log::default();
     let result = transcribe_with(&network, 90, &options(), &cancel, &mut log);
-    assert!(matches!(result, Err(Error::Cancelled)));
+    assert!(matches!(result, Err(ModelError::Cancelled)));
     assert_eq!((log.turns.begun.get(), log.turns.ended.get(), network.windows().len()), (2, 2, 2));
 }

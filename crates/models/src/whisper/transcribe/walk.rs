@@ -12,11 +12,12 @@ use super::prompt::{Prompt, hotword_tokens, prompt};
 use super::recording::Recording;
 use super::segments::{self, Draft};
 use super::words::{WordContext, add_words};
-use super::{WINDOW_FRAMES, encoder_window};
-use crate::speech_to_text::TokenLogprob;
+use super::{WINDOW_FRAMES, encoder_context};
+use mynah_core::TokenLogprob;
 use crate::whisper::decode::{RuleOptions, Rules};
 use crate::whisper::{Config, WindowDecoder};
-use crate::{Control, EncoderWindow, Error, Observer, Segment, Task, TranscribeOptions, TranscriptEvent};
+use crate::whisper::EncoderContext;
+use mynah_core::{JobContext, ModelError, Segment, Task, TranscribeOptions, TranscriptEvent, TranscriptSink};
 
 /// Windows in a row that may advance by less than [`CRAWL_FRAMES`]; the next one is left as a whole. A model that
 /// stammers would otherwise have the same audio decoded hundreds of times.
@@ -32,7 +33,7 @@ pub(super) struct Walk<'a> {
     config: &'a Config,
     tokenizer: &'a WhisperTokenizer,
     options: &'a TranscribeOptions,
-    control: Control<'a>,
+    context: JobContext<'a>,
     /// Language of the text.
     text_language: &'a str,
     rules: Rules,
@@ -62,7 +63,7 @@ impl<'a> Walk<'a> {
         tokenizer: &'a WhisperTokenizer,
         options: &'a TranscribeOptions,
         language: &'a str,
-        control: Control<'a>,
+        context: JobContext<'a>,
     ) -> Self {
         let (task, text_language) = match options.task {
             Task::Transcribe => (WhisperTask::Transcribe, language),
@@ -75,10 +76,10 @@ impl<'a> Walk<'a> {
             config,
             tokenizer,
             options,
-            control,
+            context,
             text_language,
             rules: rules(config, tokenizer, options),
-            start_sequence: start(options.timestamps),
+            start_sequence: start(options.whisper.timestamps),
             start_without_timestamps: start(false),
             hotwords: hotword_tokens(tokenizer, &options.hotwords),
             previous: initial_prompt.map_or_else(Vec::new, |text| tokenizer.encode(&format!(" {text}"))),
@@ -93,8 +94,8 @@ impl<'a> Walk<'a> {
         mut self,
         first_frame: usize,
         mut first_window: Option<Box<dyn WindowDecoder + 'a>>,
-        observer: &mut dyn Observer,
-    ) -> Result<Vec<Arc<Segment>>, Error> {
+        sink: &mut dyn TranscriptSink,
+    ) -> Result<Vec<Arc<Segment>>, ModelError> {
         let content_frames = self.recording.content_frames();
         let mut frame = first_frame;
         let mut crawls = 0;
@@ -106,15 +107,15 @@ impl<'a> Walk<'a> {
             let outcome = if self.recording.is_silent(frame) {
                 Outcome { segments: Vec::new(), resume_frame: frame + window_frames }
             } else {
-                let _turn = self.control.window(frame as f64 / 100.0, self.recording.share(self.options))?;
+                let _turn = self.context.enter_batch(frame as f64 / 100.0, self.recording.share(self.options))?;
                 let mut decoder = match first_window {
                     Some(decoder) => decoder,
-                    None => self.recording.encode(frame, self.window_at_first(), self.control)?,
+                    None => self.recording.encode(frame, self.window_at_first(), self.context)?,
                 };
                 self.window(&mut decoder, frame)?
             };
             for segment in outcome.segments {
-                observer.event(TranscriptEvent::Segment(segment.clone()));
+                sink.event(TranscriptEvent::Segment(segment.clone()));
                 self.segments.push(segment);
             }
 
@@ -122,14 +123,14 @@ impl<'a> Walk<'a> {
             crawls = if advance < CRAWL_FRAMES.min(window_frames) { crawls + 1 } else { 0 };
             frame += if advance == 0 || crawls > MAX_CRAWLS { window_frames } else { advance };
             let done_s = self.recording.end_s(frame.min(content_frames) as f64 / 100.0);
-            observer.event(TranscriptEvent::Progress(done_s));
+            sink.event(TranscriptEvent::Progress(done_s));
         }
-        observer.event(TranscriptEvent::Progress(self.recording.duration_s()));
+        sink.event(TranscriptEvent::Progress(self.recording.duration_s()));
         Ok(self.segments)
     }
 
     /// Decodes the window that begins at `frame`.
-    fn window(&mut self, decoder: &mut Box<dyn WindowDecoder + 'a>, frame: usize) -> Result<Outcome, Error> {
+    fn window(&mut self, decoder: &mut Box<dyn WindowDecoder + 'a>, frame: usize) -> Result<Outcome, ModelError> {
         let options = self.options;
         let window_frames = self.recording.window_frames(frame);
         let window_start_s = frame as f64 / 100.0;
@@ -140,9 +141,9 @@ impl<'a> Walk<'a> {
             tokenizer: self.tokenizer,
             rules: &self.rules,
             options,
-            cancel: self.control.cancel,
+            cancel: self.context.cancel,
             window_frames,
-            is_spoken: &|| options.no_speech_threshold.is_none() || !speech_s().is_empty(),
+            is_spoken: &|| options.whisper.no_speech_threshold.is_none() || !speech_s().is_empty(),
         };
         // Any odd constant spreads the windows' seeds.
         let seed = options.seed.wrapping_add((frame as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -171,7 +172,7 @@ impl<'a> Walk<'a> {
         let audio_end_s = (frame + window_frames) as f64 / 100.0;
         drafts.retain(|draft| draft.start_s < audio_end_s);
         drafts.dedup_by(|draft, before| doubt::is_echo(before, draft, audio_end_s, self.tokenizer));
-        if options.no_speech_threshold.is_some() {
+        if options.whisper.no_speech_threshold.is_some() {
             let eot = self.tokenizer.eot();
             drafts.retain(|draft| {
                 !doubt::is_doubtful_segment(draft, eot) || doubt::is_spoken(draft, speech_s())
@@ -179,7 +180,7 @@ impl<'a> Walk<'a> {
         }
         let mut resume_frame = frame + cut.advance_frames;
         if options.word_timestamps {
-            self.control.cancel.check()?;
+            self.context.cancel.check()?;
             let context = WordContext {
                 tokenizer: self.tokenizer,
                 language: self.text_language,
@@ -193,7 +194,7 @@ impl<'a> Walk<'a> {
             {
                 resume_frame = frames(end_s);
             }
-            if let Some(threshold_s) = options.hallucination_silence_s {
+            if let Some(threshold_s) = options.whisper.hallucination_silence_s {
                 let around = Surroundings {
                     window_start_s,
                     window_end_s: (frame + window_frames) as f64 / 100.0,
@@ -210,7 +211,7 @@ impl<'a> Walk<'a> {
 
         let segments = self.finish(drafts, &attempt, frame);
         self.last_text = attempt.text;
-        if !options.condition_on_previous_text || attempt.temperature > options.prompt_reset_temperature {
+        if !options.whisper.condition_on_previous_text || attempt.temperature > options.whisper.prompt_reset_temperature {
             self.previous.clear();
         }
         Ok(Outcome { segments, resume_frame })
@@ -225,22 +226,22 @@ impl<'a> Walk<'a> {
         prompt: &Prompt,
         seed: u64,
         frame: usize,
-    ) -> Result<Attempt, Error> {
+    ) -> Result<Attempt, ModelError> {
         if decoder.is_fitted()
             && let Some((believed_from, wider)) = self.belief()
         {
             if let Some(attempt) = attempts.fitted(&mut **decoder, prompt, believed_from, seed)? {
                 return Ok(attempt);
             }
-            *decoder = self.recording.encode(frame, wider, self.control)?;
+            *decoder = self.recording.encode(frame, wider, self.context)?;
         }
         attempts.best(&mut **decoder, prompt, seed)
     }
 
     /// What is computed at first of a window with less audio than it can hold.
-    fn window_at_first(&self) -> EncoderWindow {
-        let window = encoder_window(self.options);
-        if window == EncoderWindow::Fitted && self.belief().is_none() { EncoderWindow::Full } else { window }
+    fn window_at_first(&self) -> EncoderContext {
+        let window = encoder_context(self.config, self.options);
+        if window == EncoderContext::Trimmed && self.belief().is_none() { EncoderContext::Full } else { window }
     }
 
     /// The mean log probability from which on a fitted window's text is believed, and the window on which it is decoded
@@ -251,13 +252,13 @@ impl<'a> Walk<'a> {
     /// gains up to -0.8, and of all 30 only. Where a recording's last window is given the text before, and its audio is hard to
     /// make out, the model may write that text again, which it finds rather probable. Other languages gain up to -0.3, and of
     /// all 30 seconds only; tiny and base are that sure of one window in ten of them.
-    fn belief(&self) -> Option<(f32, EncoderWindow)> {
+    fn belief(&self) -> Option<(f32, EncoderContext)> {
         let continues = !self.last_text.is_empty() && !self.previous.is_empty();
         match self.text_language {
-            "en" if continues => Some((-0.5, EncoderWindow::Full)),
-            "en" if self.config.width < BASE_WIDTH => Some((-0.8, EncoderWindow::Full)),
-            "en" => Some((-0.9, EncoderWindow::Wide)),
-            _ => (self.config.width > BASE_WIDTH).then_some((-0.3, EncoderWindow::Full)),
+            "en" if continues => Some((-0.5, EncoderContext::Full)),
+            "en" if self.config.width < BASE_WIDTH => Some((-0.8, EncoderContext::Full)),
+            "en" => Some((-0.9, EncoderContext::TrimmedWide)),
+            _ => (self.config.width > BASE_WIDTH).then_some((-0.3, EncoderContext::Full)),
         }
     }
 
@@ -268,8 +269,8 @@ impl<'a> Walk<'a> {
 
     /// The model hears no speech and is not sure of its text either.
     fn is_silence(&self, attempt: &Attempt) -> bool {
-        let sure = self.options.logprob_threshold.is_some_and(|limit| attempt.avg_logprob > limit);
-        self.options.no_speech_threshold.is_some_and(|limit| attempt.no_speech_prob > limit) && !sure
+        let sure = self.options.whisper.logprob_threshold.is_some_and(|limit| attempt.avg_logprob > limit);
+        self.options.whisper.no_speech_threshold.is_some_and(|limit| attempt.no_speech_prob > limit) && !sure
     }
 
     /// Segments of the drafts that have text and last; their tokens become previous text.
@@ -297,17 +298,20 @@ impl<'a> Walk<'a> {
                 .collect();
             segments.push(Arc::new(Segment {
                 id: self.segments.len() + segments.len(),
-                seek_frames: frames(self.recording.start_s(frame as f64 / 100.0)),
                 start_s,
                 end_s,
                 text,
                 tokens: draft.tokens,
                 logprobs,
-                temperature: attempt.temperature,
-                avg_logprob: attempt.avg_logprob,
-                compression_ratio: attempt.compression_ratio,
-                no_speech_prob: attempt.no_speech_prob,
                 words,
+                speaker: None,
+                decoding: Some(DecodingStats {
+                    seek_frames: frames(self.recording.start_s(frame as f64 / 100.0)),
+                    temperature: attempt.temperature,
+                    avg_logprob: attempt.avg_logprob,
+                    compression_ratio: attempt.compression_ratio,
+                    no_speech_prob: attempt.no_speech_prob,
+                }),
             }));
         }
         segments
@@ -325,8 +329,8 @@ fn speech_end_s(drafts: &[Draft]) -> Option<f64> {
 }
 
 fn rules(config: &Config, tokenizer: &WhisperTokenizer, options: &TranscribeOptions) -> Rules {
-    let mut suppress = options.suppress_tokens.clone();
-    if options.suppress_non_speech {
+    let mut suppress = options.whisper.suppress_tokens.clone();
+    if options.whisper.suppress_non_speech {
         suppress.extend_from_slice(&config.suppress_tokens);
         suppress.extend(tokenizer.non_speech_tokens());
     }
@@ -342,7 +346,8 @@ fn rules(config: &Config, tokenizer: &WhisperTokenizer, options: &TranscribeOpti
         suppress: &suppress,
         begin_suppress: &begin_suppress,
         max_initial_timestamp: options
+            .whisper
             .timestamps
-            .then(|| (options.max_initial_timestamp_s * 50.0).round() as usize),
+            .then(|| (options.whisper.max_initial_timestamp_s * 50.0).round() as usize),
     })
 }

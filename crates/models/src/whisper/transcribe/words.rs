@@ -7,7 +7,7 @@ use super::alignment::token_starts_s;
 use super::hundredths;
 use super::segments::Draft;
 use crate::whisper::{Alignment, WindowDecoder};
-use crate::{Error, Word};
+use mynah_core::{ModelError, Word};
 
 /// Punctuation that belongs to the word behind it.
 const OPENING: &str = "\"'“¿([{-";
@@ -49,7 +49,7 @@ pub(super) fn add_words(
     context: &WordContext<'_>,
     drafts: &mut [Draft],
     last_speech_s: f64,
-) -> Result<(), Error> {
+) -> Result<(), ModelError> {
     let eot = context.tokenizer.eot();
     let text: Vec<u32> =
         drafts.iter().flat_map(|d| &d.tokens).copied().filter(|&token| token < eot).collect();

@@ -22,7 +22,7 @@ fn a_fitted_window_that_leaves_doubts_is_heard_again_on_a_wider_one() {
         assert_eq!(transcript.text(), "Good.");
         assert_eq!(network.windows().len(), encoded, "fitted window good: {fitted_is_good}");
 
-        let full = TranscribeOptions { encoder_window: EncoderWindow::Full, ..options };
+        let full = TranscribeOptions { encoder_window: EncoderContext::Full, ..options };
         run(&network, 5, &full);
         assert_eq!(network.windows().len(), encoded + 1, "a full window is not heard twice");
     }
@@ -39,7 +39,7 @@ fn a_last_window_that_is_given_text_is_doubted_sooner() {
         // Another letter nearly as likely at each place: a mean log probability of about -0.7.
         [write(&text, tokens), vec![(32, -0.05)]].concat()
     };
-    use EncoderWindow::{Fitted, Full};
+    use EncoderContext::{Fitted, Full};
     for (seconds, expected) in [(4, vec![Fitted]), (34, vec![Fitted, Fitted, Full])] {
         let network = ScriptedNetwork::new(VOCAB, script).fitting();
         run(&network, seconds, &options());
@@ -49,19 +49,19 @@ fn a_last_window_that_is_given_text_is_doubted_sooner() {
 }
 
 /// What a model as wide as `width` computes of five seconds that it hears as "Good.".
-fn windows(network: &ScriptedNetwork<'_>, width: usize, options: &TranscribeOptions) -> Vec<EncoderWindow> {
+fn windows(network: &ScriptedNetwork<'_>, width: usize, options: &TranscribeOptions) -> Vec<EncoderContext> {
     let config = Config { width, ..config() };
     let (mel, mut log, cancel) = (LogMel::new(80), Log::default(), CancelFlag::new());
-    let control = Control::unpaced(&cancel);
+    let context = JobContext::unscheduled(&cancel);
     let transcript =
-        transcribe(network, &config, &tokenizer(), &mel, &tone(5), options, control, &mut log).unwrap();
+        transcribe(network, &config, &tokenizer(), &mel, &tone(5), options, context, &mut log).unwrap();
     assert_eq!(transcript.text(), "Good.");
     network.windows().iter().map(|window| window.encoder_window).collect()
 }
 
 #[test]
 fn small_models_hear_other_languages_in_full() {
-    use EncoderWindow::{Fitted, Full};
+    use EncoderContext::{Fitted, Full};
     let good = tokens("<|0.00|> Good.<|5.00|>");
     for (language, width, expected) in [
         (Some("en"), 512, vec![Fitted]),
@@ -82,7 +82,7 @@ fn small_models_hear_other_languages_in_full() {
 
 #[test]
 fn tiny_models_hear_doubtful_english_in_full() {
-    use EncoderWindow::{Fitted, Full, Wide};
+    use EncoderContext::{Fitted, Full, Wide};
     let good = tokens("<|0.00|> Good.<|5.00|>");
     for (width, again) in [(384, Full), (512, Wide)] {
         let network = ScriptedNetwork::new(VOCAB, |window: &Window, tokens: &[u32]| match chosen(tokens) {

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::SAMPLE_RATE_HZ;
+use super::{SAMPLE_RATE_HZ, hundredths};
 
 /// Stretches of a recording, in samples, in order and disjoint.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Timeline {
+pub(crate) struct Timeline {
     stretches: Vec<Range<usize>>,
     /// Where each stretch ends once they are laid end to end.
     ends: Vec<usize>,
@@ -14,7 +14,7 @@ pub(super) struct Timeline {
 
 impl Timeline {
     /// Keeps what of `stretches` lies within a recording of `length` samples, in order.
-    pub(super) fn new(stretches: impl IntoIterator<Item = Range<usize>>, length: usize) -> Self {
+    pub(crate) fn new(stretches: impl IntoIterator<Item = Range<usize>>, length: usize) -> Self {
         let mut kept: Vec<Range<usize>> = Vec::new();
         for stretch in stretches {
             let start = stretch.start.max(kept.last().map_or(0, |last| last.end));
@@ -34,24 +34,24 @@ impl Timeline {
     }
 
     /// The stretches end to end.
-    pub(super) fn cut(&self, samples: &[f32]) -> Vec<f32> {
+    pub(crate) fn cut(&self, samples: &[f32]) -> Vec<f32> {
         self.stretches.iter().flat_map(|stretch| &samples[stretch.clone()]).copied().collect()
     }
 
     /// Time in the recording of the start of something.
-    pub(super) fn start_s(&self, cut_s: f64) -> f64 {
+    pub(crate) fn start_s(&self, cut_s: f64) -> f64 {
         self.recording_s(cut_s, self.index(cut_s))
     }
 
     /// Time in the recording of the end of something: at a seam the end of the stretch before it, not the start of the
     /// one behind.
-    pub(super) fn end_s(&self, cut_s: f64) -> f64 {
+    pub(crate) fn end_s(&self, cut_s: f64) -> f64 {
         let seam = self.ends.binary_search(&sample(cut_s));
         self.recording_s(cut_s, seam.unwrap_or_else(|_| self.index(cut_s)))
     }
 
     /// Times in the recording of something short that is not to be torn apart at a seam.
-    pub(super) fn span_s(&self, start_s: f64, end_s: f64) -> (f64, f64) {
+    pub(crate) fn span_s(&self, start_s: f64, end_s: f64) -> (f64, f64) {
         let index = self.index((start_s + end_s) / 2.0);
         (self.recording_s(start_s, index), self.recording_s(end_s, index))
     }
@@ -68,7 +68,7 @@ impl Timeline {
         };
         // What was left out before this stretch.
         let silence = stretch.end - end;
-        super::hundredths(cut_s + silence as f64 / SAMPLE_RATE_HZ)
+        hundredths(cut_s + silence as f64 / SAMPLE_RATE_HZ)
     }
 }
 

@@ -1,11 +1,6 @@
 //! Which files of a repository or folder make a Whisper checkpoint. Repositories hold the same weights several times
 //! (f32, f16, other frameworks); one set is enough.
 
-use std::fs;
-use std::path::Path;
-
-use crate::HubFile;
-
 /// Files beside the weights, taken where present.
 const SIDE_FILES: [&str; 11] = [
     "config.json",
@@ -22,7 +17,7 @@ const SIDE_FILES: [&str; 11] = [
 ];
 
 /// The files that make a checkpoint, weights first; an error says what is missing.
-pub(crate) fn choose<'a>(names: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
+pub(super) fn select<'a>(names: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
     let find = |wanted: &str| names.iter().copied().find(|name| *name == wanted);
     let mut chosen = weights(names).ok_or("it has no weights in a format that is read")?;
     find("config.json").ok_or("it has no config.json")?;
@@ -66,32 +61,6 @@ fn shards<'a>(names: &[&'a str], stem: &str, extension: &str) -> Option<Vec<&'a 
     (in_order && !found.is_empty()).then(|| found.into_iter().map(|(_, _, name)| name).collect())
 }
 
-/// Bytes of the model in `folder`, if it holds a whole one: `files`, or those of a Whisper checkpoint if there are none.
-pub(crate) fn complete(folder: &Path, files: &[HubFile]) -> Option<u64> {
-    if !files.is_empty() {
-        let bytes = |file: &HubFile| match fs::metadata(folder.join(&file.path)) {
-            Ok(found) if found.is_file() => Some(found.len()),
-            _ if file.optional => Some(0),
-            _ => None,
-        };
-        return files.iter().map(bytes).sum();
-    }
-    let mut names = Vec::new();
-    for file in fs::read_dir(folder).ok()?.flatten() {
-        // Caches hold links; one that leads nowhere is no file.
-        if fs::metadata(file.path()).is_ok_and(|metadata| metadata.is_file()) {
-            names.extend(file.file_name().into_string().ok());
-        }
-    }
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let chosen = choose(&names).ok()?;
-    chosen
-        .iter()
-        .map(|name| fs::metadata(folder.join(name)).map(|metadata| metadata.len()))
-        .sum::<Result<_, _>>()
-        .ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,7 +83,7 @@ mod tests {
             "vocab.json",
         ];
         assert_eq!(
-            choose(&large_v3).unwrap(),
+            select(&large_v3).unwrap(),
             [
                 "model.safetensors",
                 "config.json",
@@ -125,10 +94,10 @@ mod tests {
             ]
         );
         let pickles = ["pytorch_model.bin", "config.json", "vocab.json", "merges.txt"];
-        assert_eq!(choose(&pickles).unwrap()[0], "pytorch_model.bin");
+        assert_eq!(select(&pickles).unwrap()[0], "pytorch_model.bin");
         let ctranslate2 = ["config.json", "model.bin", "tokenizer.json", "vocabulary.txt"];
         assert_eq!(
-            choose(&ctranslate2).unwrap(),
+            select(&ctranslate2).unwrap(),
             ["model.bin", "config.json", "tokenizer.json", "vocabulary.txt"]
         );
     }
@@ -143,7 +112,7 @@ mod tests {
             "tokenizer.json",
         ];
         assert_eq!(
-            choose(&names).unwrap()[..3],
+            select(&names).unwrap()[..3],
             [
                 "model-00001-of-00002.safetensors",
                 "model-00002-of-00002.safetensors",
@@ -151,12 +120,12 @@ mod tests {
             ]
         );
         names.remove(0);
-        assert_eq!(choose(&names), Err("it has no weights in a format that is read"));
+        assert_eq!(select(&names), Err("it has no weights in a format that is read"));
     }
 
     #[test]
-    fn what_is_missing_is_told() {
-        assert_eq!(choose(&["model.safetensors"]), Err("it has no config.json"));
-        assert_eq!(choose(&["model.safetensors", "config.json", "vocab.json"]), Err("it has no tokenizer"));
+    fn what_is_missing_is_named() {
+        assert_eq!(select(&["model.safetensors"]), Err("it has no config.json"));
+        assert_eq!(select(&["model.safetensors", "config.json", "vocab.json"]), Err("it has no tokenizer"));
     }
 }

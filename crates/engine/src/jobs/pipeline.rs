@@ -1,0 +1,73 @@
+//! The stages of a transcription. Each is a function from one type to the next:
+//!
+//! ```text
+//! AudioSource --decode--> DecodedAudio --detect_speech--> SpeechSegments --transcribe--> Transcript
+//! ```
+//!
+//! Words are aligned within `transcribe`, by models that can: where a window's last word ends decides where the next window
+//! begins. Who speaks needs the samples and the finished segments only, so that stage follows `transcribe`
+//! ([`assign_speakers`](mynah_core::assign_speakers)). The transcript is rendered by the caller, with `mynah-format`.
+
+use std::ops::Range;
+
+use mynah_audio::{DecodeLimits, Decoded, vad};
+use mynah_core::{
+    AudioInput, CancelFlag, JobContext, TranscribeOptions, Transcriber, Transcript, TranscriptSink, VadOptions,
+};
+
+use crate::Error;
+use crate::jobs::audio;
+use crate::jobs::request_memory::Reservation;
+use crate::jobs::transcription::AudioSource;
+
+/// A request's audio.
+pub(crate) struct DecodedAudio {
+    /// Mono, 16 kHz.
+    pub(crate) samples: Vec<f32>,
+    /// Length, seconds.
+    pub(crate) duration_s: f64,
+}
+
+/// Where somebody speaks, in samples, in order and disjoint.
+pub(crate) struct SpeechSegments(Vec<Range<usize>>);
+
+/// Decodes the audio, taking the memory of its samples from `memory`.
+pub(crate) fn decode(
+    source: AudioSource,
+    limits: &DecodeLimits,
+    memory: &mut Reservation,
+    cancel: &CancelFlag,
+) -> Result<DecodedAudio, Error> {
+    let Decoded { samples, info } =
+        audio::decode(source, mynah_audio::SAMPLE_RATE, limits, memory, cancel)?;
+    Ok(DecodedAudio { samples, duration_s: info.duration_s })
+}
+
+/// Detects speech, if `options` say how.
+pub(crate) fn detect_speech(
+    audio: &DecodedAudio,
+    options: Option<&VadOptions>,
+    memory: &mut Reservation,
+) -> Result<Option<SpeechSegments>, Error> {
+    let Some(VadOptions { threshold, prefix_padding_ms, silence_duration_ms }) = options.cloned() else {
+        return Ok(None);
+    };
+    // The speech is cut out into samples of its own.
+    memory.grow(size_of_val(audio.samples.as_slice()) as u64)?;
+    let options =
+        vad::VadOptions { threshold, prefix_padding_ms, silence_duration_ms, ..vad::VadOptions::default() };
+    Ok(Some(SpeechSegments(vad::speech_stretches(&audio.samples, &options))))
+}
+
+/// Transcribes the audio, or its speech, and aligns words where they are asked for.
+pub(crate) fn transcribe(
+    model: &dyn Transcriber,
+    audio: &DecodedAudio,
+    speech: Option<&SpeechSegments>,
+    options: &TranscribeOptions,
+    context: JobContext<'_>,
+    sink: &mut dyn TranscriptSink,
+) -> Result<Transcript, Error> {
+    let input = AudioInput { samples: &audio.samples, speech: speech.map(|speech| &speech.0[..]) };
+    Ok(model.transcribe(input, options, context, sink)?)
+}

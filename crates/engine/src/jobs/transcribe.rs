@@ -1,0 +1,122 @@
+//! Transcribing: from a request to its transcript.
+
+use std::sync::Arc;
+use std::thread;
+
+use mynah_core::{
+    CancelFlag, Capabilities, JobContext, Model, ModelTask, Transcript, TranscriptEvent, TranscriptSink,
+};
+use tokio::sync::mpsc::{Sender, channel};
+
+use crate::engine::{Engine, Inner};
+use crate::jobs::transcription::{EVENTS_AHEAD, Job, JobEvent, TranscribeRequest};
+use crate::jobs::{pipeline, wrong_task};
+use crate::panics::guarded;
+use crate::scheduler::admission::{JobSize, JobTicket};
+use crate::scheduler::job::{JobScheduler, ScheduledJob};
+use crate::{Error, LoadProgress};
+
+impl Engine {
+    /// Starts a job. Its model is downloaded and loaded where necessary, as part of the job.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when as many jobs as allowed are in progress, [`Error::Overloaded`], [`Error::UnknownModel`], or an
+    /// option that the model cannot honour. Everything else comes as [`JobEvent::Failed`].
+    pub fn transcribe(&self, request: TranscribeRequest) -> Result<Job, Error> {
+        if let Some(entry) = self.inner.entry(&request.model)? {
+            match self.inner.capabilities(&entry) {
+                Some(Capabilities::Transcription(capabilities)) => capabilities.check(&request.options)?,
+                _ => return Err(wrong_task(&request.model, ModelTask::Speech)),
+            }
+        }
+        let ticket = self.inner.admit(request.client, &request.model)?;
+        let cancel = CancelFlag::new();
+        let (sender, events) = channel(EVENTS_AHEAD);
+        let job = Job { events, cancel: cancel.clone() };
+        let inner = Arc::clone(&self.inner);
+        thread::Builder::new()
+            .name("mynah-job".to_owned())
+            .spawn(move || {
+                let last = match guarded(|| inner.transcribe(request, &ticket, &cancel, &sender)) {
+                    Ok(transcript) => JobEvent::Done(Arc::new(transcript)),
+                    Err(error) => JobEvent::Failed(error),
+                };
+                // The ticket is free before its owner learns that the job is over.
+                drop(ticket);
+                let _ = sender.blocking_send(last);
+            })
+            .map_err(|_| Error::no_thread())?;
+        Ok(job)
+    }
+}
+
+impl Inner {
+    /// One job, from bytes to transcript.
+    fn transcribe(
+        &self,
+        request: TranscribeRequest,
+        ticket: &JobTicket,
+        cancel: &CancelFlag,
+        events: &Sender<JobEvent>,
+    ) -> Result<Transcript, Error> {
+        let TranscribeRequest { model, audio, options, client: _ } = request;
+        let mut memory = self.memory.reserve(0)?;
+        // Audio first: a file that cannot be read must not cost a download.
+        let audio = pipeline::decode(audio, &self.settings.decode_limits, &mut memory, cancel)?;
+        let mut wait = |progress: LoadProgress| {
+            ticket.wait_for_model();
+            // A slow reader can do without; one that left has cancelled the job.
+            let _ = events.try_send(JobEvent::Waiting(progress));
+        };
+        let lease = self.load(&model, &mut wait, cancel)?;
+        let Model::Transcriber(transcriber) = &*lease else {
+            return Err(wrong_task(&model, ModelTask::Speech));
+        };
+        let capabilities = transcriber.capabilities();
+        // Of a checkpoint at a path, this is known only now.
+        capabilities.check(&options)?;
+        send(events, JobEvent::Started { duration_s: audio.duration_s });
+        let size = JobSize::audio(audio.duration_s, capabilities.first_result_s);
+        ticket.begin(size);
+        let device = self.device(&model);
+        let scheduler = JobScheduler::new(ScheduledJob {
+            device,
+            ticket,
+            cancel,
+            first_result_s: capabilities.first_result_s,
+            rows: &device.stats.transcription_rows,
+            on_first_step: &|waited_s| {
+                let _ = events.try_send(JobEvent::Turn { waited_s });
+            },
+        });
+        let context = JobContext { cancel, scheduler: &scheduler };
+        let transcript = self.using(&model, || {
+            let speech = pipeline::detect_speech(&audio, options.vad.as_ref(), &mut memory)?;
+            let sink = &mut EventSink(events);
+            pipeline::transcribe(&**transcriber, &audio, speech.as_ref(), &options, context, sink)
+        })?;
+        ticket.update_estimate(size);
+        Ok(transcript)
+    }
+}
+
+/// Hands over an event that must arrive; waits for a slow reader.
+fn send(events: &Sender<JobEvent>, event: JobEvent) {
+    // Fails once the reader is gone; then the job is cancelled already.
+    let _ = events.blocking_send(event);
+}
+
+/// Passes a model's events on to the job's owner.
+struct EventSink<'a>(&'a Sender<JobEvent>);
+
+impl TranscriptSink for EventSink<'_> {
+    fn event(&mut self, event: TranscriptEvent) {
+        match event {
+            TranscriptEvent::Language(code, probability) => send(self.0, JobEvent::Language(code, probability)),
+            TranscriptEvent::Segment(segment) => send(self.0, JobEvent::Segment(segment)),
+            TranscriptEvent::Progress(seconds) => {
+                let _ = self.0.try_send(JobEvent::Progress(seconds));
+            }
+        }
+    }
+}

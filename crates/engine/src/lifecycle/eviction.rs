@@ -1,0 +1,110 @@
+//! Which models stay in memory: those in use and those that are pinned; the others while there is room, and no longer
+//! idle than they may be.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::disk::bytes_of;
+use crate::engine::Inner;
+use crate::lifecycle::instances::Phase;
+use crate::lifecycle::memory_budget::Needed;
+use crate::lifecycle::model_cache::ModelCache;
+use crate::{Error, ModelRef, Variant};
+
+impl Inner {
+    /// Makes room for the model at `path`: those longest unused go first, those in use or pinned stay. Until what it returns
+    /// is dropped, no other load takes the room.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`] where those that stay leave too little, [`Error::OutOfMemory`] where the machine has too little.
+    pub(crate) fn make_room(&self, model: &ModelRef, path: &Path) -> Result<Option<MutexGuard<'_, ()>>, Error> {
+        let file_bytes = bytes_of(path);
+        let needed = Needed { model: model.to_string(), file_bytes, min_bytes: self.min_bytes(model, file_bytes) };
+        let budget = &self.device(model).memory;
+        budget.make_room(&needed, &self.cache, &|model| self.is_pinned(model))
+    }
+
+    /// What weights take in memory at least. Where the number of parameters is not known, the file is taken for one of
+    /// 32-bit floats.
+    fn min_bytes(&self, model: &ModelRef, file_bytes: u64) -> u64 {
+        let bytes_each = self.compute_of(model).min_bytes_per_parameter();
+        let own = match model {
+            ModelRef::Named(_) | ModelRef::Variant(Variant { path: None, .. }) => {
+                self.entry(model).ok().flatten()
+            }
+            _ => None,
+        };
+        match own.map_or(0, |entry| entry.parameters_m) {
+            0 => file_bytes / 4 * bytes_each,
+            millions => u64::from(millions) * 1_000_000 * bytes_each,
+        }
+    }
+
+    fn is_pinned(&self, model: &ModelRef) -> bool {
+        self.instances.all().iter().any(|instance| instance.model == *model && instance.request.pinned)
+    }
+
+    /// How long a model may stay unused: the longest that any of its launches allows.
+    fn unload_after(&self, model: &ModelRef) -> Option<Duration> {
+        let runs = |phase: &Phase| !matches!(phase, Phase::Failed(_) | Phase::Unloading);
+        let instances = self.instances.all();
+        let mut users = instances
+            .iter()
+            .filter(|instance| instance.model == *model && runs(&instance.phase.borrow()))
+            .peekable();
+        if users.peek().is_none() {
+            return self.settings.unload_after;
+        }
+        // One that stays for ever outlasts all others.
+        users
+            .map(|user| user.request.unload_after().or(self.settings.unload_after))
+            .reduce(|a, b| Some(a?.max(b?)))
+            .flatten()
+    }
+
+    /// Starts the thread that unloads models which are idle for too long, unless it runs already. It sleeps until the first
+    /// of them is due, or one more becomes idle.
+    pub(crate) fn unload_when_idle(self: &Arc<Self>) {
+        self.cache.notify();
+        if self.unloads_idle.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let engine = Arc::downgrade(self);
+        let watch = self.cache.watch();
+        let unload = move || {
+            let mut seen = 0;
+            while let Some(inner) = engine.upgrade() {
+                let due = inner.unload_idle();
+                drop(inner);
+                seen = ModelCache::wait_for_activity(&watch, seen, due);
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("mynah-unload".to_owned()).spawn(unload) {
+            tracing::warn!(%error, "idle models stay in memory");
+            self.unloads_idle.store(false, Ordering::Release);
+        }
+    }
+
+    /// Unloads models that are idle for too long; returns when the next is due, if any.
+    fn unload_idle(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let mut next: Option<Duration> = None;
+        for resident in self.cache.residents() {
+            let Some(after) = self.unload_after(&resident.model) else { continue };
+            // One in use or pinned becomes idle, or its launch ends, with a notice.
+            if resident.in_use || self.is_pinned(&resident.model) {
+                continue;
+            }
+            let left = after.saturating_sub(now.saturating_duration_since(resident.used));
+            if !left.is_zero() {
+                next = Some(next.map_or(left, |next| next.min(left)));
+            } else if self.cache.evict(&resident.model) {
+                tracing::info!(model = ?resident.model, "unloaded, idle for {} s", after.as_secs());
+            }
+        }
+        next
+    }
+}

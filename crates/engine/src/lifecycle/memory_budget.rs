@@ -1,0 +1,100 @@
+//! The memory that weights may take on a device.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard};
+
+use crate::lifecycle::available_memory::{Available, available};
+use crate::lifecycle::model_cache::{ModelCache, ResidentModel};
+use crate::sync::lock;
+use crate::{Error, ModelRef};
+
+/// Bounds the weights in memory, by a setting and by what the machine has left.
+pub(crate) struct MemoryBudget {
+    /// `None`: as much as the machine has.
+    limit_bytes: Option<u64>,
+    /// Where `proc` and `sys` are; `/`, except for tests.
+    system_root: PathBuf,
+    /// Held while room is made and used.
+    loading: Mutex<()>,
+}
+
+/// What a model needs.
+pub(crate) struct Needed {
+    /// Its name, for messages.
+    pub(crate) model: String,
+    /// Bytes of its files. Weights take about as much at the same precision, less at a lower one.
+    pub(crate) file_bytes: u64,
+    /// Bytes that its weights take in memory at least.
+    pub(crate) min_bytes: u64,
+}
+
+impl MemoryBudget {
+    pub(crate) fn new(limit_bytes: Option<u64>, system_root: PathBuf) -> Self {
+        Self { limit_bytes, system_root, loading: Mutex::default() }
+    }
+
+    /// Makes room: models that are not in use and not pinned go, the longest unused first. Until what it returns is dropped,
+    /// no other load takes the room.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`] where those that stay leave too little, [`Error::OutOfMemory`] where the machine has too little.
+    pub(crate) fn make_room(
+        &self,
+        needed: &Needed,
+        cache: &ModelCache,
+        is_pinned: &dyn Fn(&ModelRef) -> bool,
+    ) -> Result<Option<MutexGuard<'_, ()>>, Error> {
+        let guard = lock(&self.loading);
+        self.make_room_on_machine(needed, cache, is_pinned)?;
+        let Some(budget_bytes) = self.limit_bytes else { return Ok(None) };
+        let needed_bytes = needed.file_bytes;
+        let residents = by_last_use(cache);
+        let mut taken_bytes: u64 = residents.iter().map(|resident| resident.bytes).sum();
+        for resident in residents {
+            if taken_bytes.saturating_add(needed_bytes) <= budget_bytes {
+                break;
+            }
+            if !is_pinned(&resident.model) && cache.evict(&resident.model) {
+                tracing::info!(model = ?resident.model, "unloaded to make room");
+                taken_bytes -= resident.bytes;
+            }
+        }
+        if taken_bytes.saturating_add(needed_bytes) > budget_bytes {
+            let model = needed.model.clone();
+            return Err(Error::NoMemory { model, needed_bytes, taken_bytes, budget_bytes });
+        }
+        Ok(Some(guard))
+    }
+
+    /// Checks that the machine, or the control group that bounds this process, has memory for a model; where it has not,
+    /// idle models go. A process that takes more is killed by the system.
+    fn make_room_on_machine(
+        &self,
+        needed: &Needed,
+        cache: &ModelCache,
+        is_pinned: &dyn Fn(&ModelRef) -> bool,
+    ) -> Result<(), Error> {
+        let needed_bytes = needed.min_bytes;
+        let lacking = || available(&self.system_root).filter(|available| available.bytes < needed_bytes);
+        if lacking().is_none() {
+            return Ok(());
+        }
+        for resident in by_last_use(cache).iter().filter(|resident| !is_pinned(&resident.model)) {
+            if cache.evict(&resident.model) {
+                tracing::info!(model = ?resident.model, "unloaded to make room");
+            }
+        }
+        lacking().map_or(Ok(()), |Available { bytes, bound }| {
+            let model = needed.model.clone();
+            Err(Error::OutOfMemory { model, needed_bytes, available_bytes: bytes, bound })
+        })
+    }
+}
+
+/// The models in memory, the longest unused first.
+fn by_last_use(cache: &ModelCache) -> Vec<ResidentModel> {
+    let mut residents = cache.residents();
+    // What is in use was used just now.
+    residents.sort_by_key(|resident| (resident.in_use, resident.used));
+    residents
+}
