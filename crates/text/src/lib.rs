@@ -3,6 +3,5 @@
 pub mod chinese;
 pub mod english;
 pub mod languages;
-pub mod subtitles;
 pub mod whisper_tokenizer;
 pub mod word_piece;
