@@ -12,7 +12,7 @@ use mynah_engine::JobEvent;
 use serde::Serialize;
 
 use crate::error::ApiError;
-use crate::places::Place;
+use crate::limits::Place;
 use crate::render;
 use crate::routes::TimedJob;
 

@@ -17,8 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use crate::patience::Impatient;
-use crate::places::Place;
+use crate::limits::{Impatient, Place};
 use crate::state::Control;
 
 /// Serves `router` until `stop` is ready, then lets requests under way finish for `shutdown_grace` at most.

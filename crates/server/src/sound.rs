@@ -15,7 +15,7 @@ use mynah_engine::{SpeechEvent, Spoken};
 
 use crate::error::ApiError;
 use crate::events::{KEEP_ALIVE, data, streaming_headers};
-use crate::places::Place;
+use crate::limits::Place;
 use crate::render;
 use crate::routes::TimedSpeech;
 

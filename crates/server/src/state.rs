@@ -11,9 +11,8 @@ use tokio::sync::Semaphore;
 use crate::auth::{Auth, CallerId};
 use crate::config::{Limits, ServerConfig};
 use crate::error::ApiError;
+use crate::limits::{Place, Places, RateLimiter};
 use crate::metrics::Metrics;
-use crate::places::{Place, Places};
-use crate::rate::RateLimiter;
 
 /// Changes what a running server keeps to. Copies are handles of the same server.
 #[derive(Clone)]

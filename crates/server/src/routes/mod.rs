@@ -3,7 +3,6 @@
 mod cache;
 mod catalogue;
 mod cluster;
-mod deadline;
 mod embeddings;
 mod instances;
 mod keys;
@@ -24,7 +23,6 @@ pub(crate) use cluster::{
     auth_probe, cluster_devices, cluster_info, cluster_version, request_progress, status, stop, supervisor,
     supervisor_address, ui_config, workers,
 };
-pub(crate) use deadline::Deadline;
 pub(crate) use embeddings::embeddings;
 pub(crate) use instances::{launch_by_version, list_instances};
 pub(crate) use keys::{list_keys, make_key, revoke_key};

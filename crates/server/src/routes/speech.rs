@@ -8,9 +8,9 @@ use mynah_engine::{Lease, Recording, Reservation, Selected, SpeakRequest, Speech
 
 use crate::client::client;
 use crate::error::ApiError;
+use crate::limits::Deadline;
 use crate::metrics::Stopwatch;
 use crate::request::{SpeechParams, read_speech};
-use crate::routes::Deadline;
 use crate::sound;
 use crate::state::AppState;
 

@@ -10,10 +10,10 @@ use mynah_models::{Task, Transcript};
 use crate::client::client;
 use crate::error::ApiError;
 use crate::events;
+use crate::limits::Deadline;
 use crate::metrics::Stopwatch;
 use crate::render::render;
 use crate::request::{TranscriptionParams, read};
-use crate::routes::Deadline;
 use crate::state::AppState;
 
 /// Speech to text in the spoken language.

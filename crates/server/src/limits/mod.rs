@@ -1,0 +1,11 @@
+//! What bounds requests and connections: how many at once, how many a minute, how long.
+
+mod deadline;
+mod permits;
+mod rate_limit;
+mod write_timeout;
+
+pub(crate) use deadline::Deadline;
+pub(crate) use permits::{Place, Places};
+pub(crate) use rate_limit::RateLimiter;
+pub(crate) use write_timeout::Impatient;
