@@ -11,7 +11,7 @@ use crate::error::ApiError;
 use crate::limits::Deadline;
 use crate::metrics::Stopwatch;
 use crate::request::{SpeechParams, read_speech};
-use crate::sound;
+use crate::responses::speech as sound;
 use crate::state::AppState;
 
 /// Text to speech. Where the client leaves, this future or the answer's body is dropped, and with it the job.

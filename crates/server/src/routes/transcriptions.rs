@@ -9,11 +9,11 @@ use mynah_models::{Task, Transcript};
 
 use crate::client::client;
 use crate::error::ApiError;
-use crate::events;
 use crate::limits::Deadline;
 use crate::metrics::Stopwatch;
-use crate::render::render;
 use crate::request::{TranscriptionParams, read};
+use crate::responses::transcription::render;
+use crate::responses::transcription_sse as events;
 use crate::state::AppState;
 
 /// Speech to text in the spoken language.

@@ -14,9 +14,9 @@ use mynah_audio::OutputFormat;
 use mynah_engine::{SpeechEvent, Spoken};
 
 use crate::error::ApiError;
-use crate::events::{KEEP_ALIVE, data, streaming_headers};
 use crate::limits::Place;
-use crate::render;
+use crate::responses::transcription as render;
+use crate::responses::transcription_sse::{KEEP_ALIVE, data, streaming_headers};
 use crate::routes::TimedSpeech;
 
 /// Name of the voice that speaks, which for the name of another service's voice is one of ours.

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::error::ApiError;
 use crate::limits::Place;
-use crate::render;
+use crate::responses::transcription as render;
 use crate::routes::TimedJob;
 
 /// Proxies of the nginx family hold a stream back unless told not to.
