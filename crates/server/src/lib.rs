@@ -5,12 +5,10 @@
 //! temporary file, and a client that leaves drops its handler and so its job.
 
 pub mod auth;
-mod client;
+mod client_id;
 mod config;
-mod dialect;
 mod error;
 mod limits;
-mod machine;
 mod metrics;
 mod middleware;
 mod openapi;
@@ -20,7 +18,9 @@ mod router;
 mod routes;
 mod serve;
 mod state;
+mod system_info;
 mod tls;
+mod xinference;
 
 pub use config::{Limits, LocalModel, ServerConfig};
 pub use error::ApiError;

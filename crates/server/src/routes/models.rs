@@ -7,11 +7,10 @@ use axum::extract::{Query, Request, State};
 use mynah_api::{Launched, Model, ModelDescription, ModelList};
 use mynah_engine::{Error, LaunchRequest, Phase, Running};
 
-use super::view;
-use crate::dialect::Dialect;
 use crate::error::ApiError;
-use crate::request::{Parameters, read_launch, read_object};
+use crate::request::{Dialect, Parameters, read_object};
 use crate::state::AppState;
+use crate::xinference::{model_views as view, read_launch};
 
 /// `GET /v1/models`: the models that run. OpenAI's clients, and others with `all=true`, get those too that a request may
 /// load.
@@ -56,7 +55,7 @@ pub(crate) async fn launch_model(
 }
 
 /// `GET /v1/models/{uid}`: a model that runs, or one of the catalogue under any of its names.
-pub(super) async fn describe(
+pub(crate) async fn describe(
     state: &AppState,
     dialect: Dialect,
     uid: String,
@@ -80,7 +79,7 @@ pub(super) async fn describe(
 }
 
 /// `DELETE /v1/models/{uid}`: terminates a model that runs.
-pub(super) async fn terminate(state: &AppState, dialect: Dialect, uid: String) -> Result<Json<()>, ApiError> {
+pub(crate) async fn terminate(state: &AppState, dialect: Dialect, uid: String) -> Result<Json<()>, ApiError> {
     let ended =
         state.blocking("The model cannot be terminated", move |engine| engine.terminate(&uid)).await?;
     ended.map_err(|error| match error {
@@ -91,7 +90,7 @@ pub(super) async fn terminate(state: &AppState, dialect: Dialect, uid: String) -
 }
 
 /// Descriptions of all running models by the uids of their replicas.
-pub(super) fn by_replica(running: &[Running], address: &str) -> Vec<(String, ModelDescription)> {
+pub(crate) fn by_replica(running: &[Running], address: &str) -> Vec<(String, ModelDescription)> {
     let ready = running.iter().filter(|running| matches!(running.phase, Phase::Ready));
     ready
         .flat_map(|running| {

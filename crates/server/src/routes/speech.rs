@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use mynah_engine::{Lease, Recording, Reservation, Selected, SpeakRequest, SpeechEvent, SpeechJob};
 
-use crate::client::client;
+use crate::client_id::client;
 use crate::error::ApiError;
 use crate::limits::Deadline;
 use crate::metrics::Stopwatch;

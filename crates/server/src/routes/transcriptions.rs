@@ -7,7 +7,7 @@ use axum::response::Response;
 use mynah_engine::{Job, JobEvent, Lease, Reservation, Selected, TranscribeRequest};
 use mynah_models::{Task, Transcript};
 
-use crate::client::client;
+use crate::client_id::client;
 use crate::error::ApiError;
 use crate::limits::Deadline;
 use crate::metrics::Stopwatch;

@@ -7,9 +7,10 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::{catalogue, instances, models};
-use crate::dialect::Dialect;
+use super::{catalogue, instances};
 use crate::error::ApiError;
+use crate::request::Dialect;
+use crate::routes::models;
 use crate::state::AppState;
 
 /// What a path means.

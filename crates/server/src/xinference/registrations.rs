@@ -9,7 +9,7 @@ use mynah_api::{Fault, ModelSpec, RegistrationDetail, RegistrationName, VirtualE
 use mynah_engine::{Entry, ModelStatus, Registration, Source};
 use serde_json::{Map, Value};
 
-use super::view;
+use super::model_views as view;
 use crate::error::ApiError;
 use crate::request::{Parameters, read_object};
 use crate::state::AppState;

@@ -13,11 +13,11 @@ use mynah_api::{
 use mynah_engine::Engine;
 use serde_json::{Value, json};
 
-use super::models;
 use crate::error::ApiError;
-use crate::machine;
 use crate::request::Parameters;
+use crate::routes::models;
 use crate::state::AppState;
+use crate::system_info as machine;
 
 /// `GET /v1/cluster/auth`: Xinference's clients send their key only if told to.
 pub(crate) async fn auth_probe(State(state): State<Arc<AppState>>) -> Json<AuthProbe> {

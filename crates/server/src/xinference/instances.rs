@@ -9,10 +9,9 @@ use mynah_api::{Event, Instance, LaunchProgress, Replica};
 use mynah_engine::{Engine, Error};
 use serde_json::{Value, json};
 
-use super::view;
-use crate::dialect::Dialect;
+use super::model_views as view;
 use crate::error::ApiError;
-use crate::request::{Parameters, read_object};
+use crate::request::{Dialect, Parameters, read_object};
 use crate::state::AppState;
 
 /// `GET /v1/models/instances`: the running models under `model_uid`, or of `model_name`, or all.
