@@ -1,4 +1,4 @@
-//! Who asks, as far as fairness between clients is concerned.
+//! The client of a request, between which the engine shares its time fairly.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -11,7 +11,7 @@ use crate::middleware::address;
 
 /// Whoever holds the API key or the token, where one was asked for, otherwise whoever has the address; `None` where that is
 /// not known.
-pub(crate) fn client(request: &Request) -> Option<ClientId> {
+pub(crate) fn client_id(request: &Request) -> Option<ClientId> {
     // Of this process alone, so that nobody can choose an address for its number.
     static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     if let Some(caller) = request.extensions().get::<Caller>() {
@@ -39,7 +39,7 @@ mod tests {
                 Caller { id: CallerId::Key(number), rights: Rights::default(), requests_per_minute: None };
             request.extensions_mut().insert(caller);
         }
-        client(&request)
+        client_id(&request)
     }
 
     #[test]
@@ -48,6 +48,6 @@ mod tests {
         assert_ne!(by("10.0.0.1:1000", None), by("10.0.0.2:1000", None));
         assert_eq!(by("10.0.0.1:1000", Some(1)), by("10.0.0.2:1000", Some(1)));
         assert_ne!(by("10.0.0.1:1000", Some(1)), by("10.0.0.1:1000", Some(2)));
-        assert_eq!(client(&Request::new(Body::empty())), None);
+        assert_eq!(client_id(&Request::new(Body::empty())), None);
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use crate::auth::{Auth, CallerId};
 use crate::config::{Limits, ServerConfig};
 use crate::error::ApiError;
-use crate::limits::{Place, Places, RateLimiter};
+use crate::limits::{Permit, Permits, RateLimiter};
 use crate::metrics::Metrics;
 
 /// Changes what a running server keeps to. Copies are handles of the same server.
@@ -59,8 +59,8 @@ pub(crate) struct AppState {
     pub(crate) logins: Semaphore,
     /// Those of the configuration until they are reloaded.
     limits: RwLock<Arc<Limits>>,
-    pub(crate) places: Places,
-    pub(crate) connections: Places,
+    pub(crate) permits: Permits,
+    pub(crate) connections: Permits,
     pub(crate) started: Instant,
 }
 
@@ -81,8 +81,8 @@ impl AppState {
             metrics: Arc::default(),
             logins: Semaphore::new(1),
             limits,
-            places: Places::default(),
-            connections: Places::default(),
+            permits: Permits::default(),
+            connections: Permits::default(),
             started: Instant::now(),
         }
     }
@@ -92,11 +92,11 @@ impl AppState {
         Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A place for one audio request, held until it is answered. Where there is none, none of the upload is read.
-    pub(crate) fn place(&self, client: Option<ClientId>) -> Result<Place, ApiError> {
+    /// A permit for one audio request, held until it is answered. Without one, none of the upload is read.
+    pub(crate) fn permit(&self, client: Option<ClientId>) -> Result<Permit, ApiError> {
         self.engine.has_room(client)?;
         let max_requests = self.limits().max_requests;
-        self.places.take(max_requests).ok_or_else(|| {
+        self.permits.take(max_requests).ok_or_else(|| {
             let message = format!("The server is busy: max_requests is {max_requests}. Try again.");
             ApiError::new(StatusCode::TOO_MANY_REQUESTS, message)
                 .code("rate_limit_exceeded")

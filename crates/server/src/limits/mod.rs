@@ -6,6 +6,6 @@ mod rate_limit;
 mod write_timeout;
 
 pub(crate) use deadline::Deadline;
-pub(crate) use permits::{Place, Places};
+pub(crate) use permits::{Permit, Permits};
 pub(crate) use rate_limit::RateLimiter;
-pub(crate) use write_timeout::Impatient;
+pub(crate) use write_timeout::WriteTimeout;

@@ -1,13 +1,13 @@
-//! Counted places, of which there may be fewer or more from one moment to the next.
+//! A semaphore whose bound may change at any time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// How many are taken. Copies count together.
+/// Counts the permits that are taken. Clones share one count.
 #[derive(Clone, Default)]
-pub(crate) struct Places(Arc<Inner>);
+pub(crate) struct Permits(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -15,24 +15,24 @@ struct Inner {
     freed: Notify,
 }
 
-/// One of them, until it is dropped.
-pub(crate) struct Place(Arc<Inner>);
+/// One permit. Dropping it gives it back.
+pub(crate) struct Permit(Arc<Inner>);
 
-impl Places {
-    /// A place, if fewer than `bound` are taken.
-    pub(crate) fn take(&self, bound: usize) -> Option<Place> {
+impl Permits {
+    /// A permit, if fewer than `bound` are taken.
+    pub(crate) fn take(&self, bound: usize) -> Option<Permit> {
         let one_more = |taken| (taken < bound).then_some(taken + 1);
         let taken = self.0.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
-        taken.ok().map(|_| Place(Arc::clone(&self.0)))
+        taken.ok().map(|_| Permit(Arc::clone(&self.0)))
     }
 
-    /// Waits for a place; the bound is asked for whenever one is given back.
-    pub(crate) async fn wait(&self, bound: impl Fn() -> usize) -> Place {
+    /// Waits for a permit; `bound` is called again whenever one is given back.
+    pub(crate) async fn wait(&self, bound: impl Fn() -> usize) -> Permit {
         loop {
-            // Before looking, so that a place that is given back meanwhile is noticed.
+            // Before `take`, so that a permit that is given back in between is noticed.
             let freed = self.0.freed.notified();
-            if let Some(place) = self.take(bound()) {
-                return place;
+            if let Some(permit) = self.take(bound()) {
+                return permit;
             }
             freed.await;
         }
@@ -44,7 +44,7 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.taken.fetch_sub(1, Ordering::AcqRel);
         self.0.freed.notify_waiters();
@@ -58,21 +58,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn places_are_given_back() {
-        let places = Places::default();
-        let one = places.take(1).unwrap();
-        assert!(places.take(1).is_none());
-        let two = places.take(2).unwrap();
-        assert_eq!(places.taken(), 2);
+    async fn permits_are_given_back() {
+        let permits = Permits::default();
+        let one = permits.take(1).unwrap();
+        assert!(permits.take(1).is_none());
+        let two = permits.take(2).unwrap();
+        assert_eq!(permits.taken(), 2);
         let waiting = tokio::spawn({
-            let places = places.clone();
-            async move { places.wait(|| 1).await }
+            let permits = permits.clone();
+            async move { permits.wait(|| 1).await }
         });
         drop(one);
         tokio::time::sleep(Duration::from_millis(10)).await;
         assert!(!waiting.is_finished(), "one is still one too many");
         drop(two);
         drop(waiting.await.unwrap());
-        assert_eq!(places.taken(), 0);
+        assert_eq!(permits.taken(), 0);
     }
 }

@@ -14,7 +14,7 @@ use mynah_audio::OutputFormat;
 use mynah_engine::{SpeechEvent, Spoken};
 
 use crate::error::ApiError;
-use crate::limits::Place;
+use crate::limits::Permit;
 use crate::responses::transcription as render;
 use crate::responses::transcription_sse::{KEEP_ALIVE, data, streaming_headers};
 use crate::routes::TimedSpeech;
@@ -27,11 +27,11 @@ const VOICE: HeaderName = HeaderName::from_static("x-mynah-voice");
 pub(crate) async fn bytes(
     speech: TimedSpeech,
     format: OutputFormat,
-    place: Place,
+    permit: Permit,
 ) -> Result<Response, ApiError> {
-    let (sound, voice) = Sound::begin(speech, place).await?;
-    let body = Body::from_stream(stream::unfold(sound, |mut sound| async move {
-        let piece = match sound.next().await? {
+    let (stream, voice) = SpeechStream::begin(speech, permit).await?;
+    let body = Body::from_stream(stream::unfold(stream, |mut stream| async move {
+        let piece = match stream.next().await? {
             Ok(Piece::Audio(bytes)) => Ok(bytes),
             Ok(Piece::End(_)) => return None,
             Err(error) => {
@@ -39,30 +39,30 @@ pub(crate) async fn bytes(
                 Err(std::io::Error::other(error.message().to_owned()))
             }
         };
-        Some((piece, sound))
+        Some((piece, stream))
     }));
     let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()))];
     Ok((streaming_headers(), voice, content_type, body).into_response())
 }
 
 /// Answers with server-sent events.
-pub(crate) async fn events(speech: TimedSpeech, words: bool, place: Place) -> Result<Response, ApiError> {
-    let (sound, voice) = Sound::begin(speech, place).await?;
-    let events = sse(sound, words);
+pub(crate) async fn events(speech: TimedSpeech, words: bool, permit: Permit) -> Result<Response, ApiError> {
+    let (stream, voice) = SpeechStream::begin(speech, permit).await?;
+    let events = sse(stream, words);
     let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     Ok((streaming_headers(), voice, sse).into_response())
 }
 
-fn sse(sound: Sound, words: bool) -> impl Stream<Item = Result<Event, Infallible>> {
-    stream::unfold(sound, move |mut sound| async move {
-        let event = match sound.next().await? {
+fn sse(stream: SpeechStream, words: bool) -> impl Stream<Item = Result<Event, Infallible>> {
+    stream::unfold(stream, move |mut stream| async move {
+        let event = match stream.next().await? {
             Ok(Piece::Audio(bytes)) => {
                 data(&SpeechStreamEvent::Delta { audio: BASE64_STANDARD.encode(&bytes) })
             }
             Ok(Piece::End(spoken)) => data(&done(&spoken, words)),
             Err(error) => data(&error.body()),
         };
-        Some((Ok(event), sound))
+        Some((Ok(event), stream))
     })
 }
 
@@ -74,12 +74,12 @@ fn done(spoken: &Spoken, words: bool) -> SpeechStreamEvent {
     }
 }
 
-/// A speech on its way.
-struct Sound {
+/// The pieces of a speech as they are made.
+struct SpeechStream {
     speech: TimedSpeech,
     first: Option<Piece>,
     ended: bool,
-    _place: Place,
+    _permit: Permit,
 }
 
 enum Piece {
@@ -87,13 +87,13 @@ enum Piece {
     End(Spoken),
 }
 
-impl Sound {
+impl SpeechStream {
     /// Waits until the first audio is there, and names the voice in a header.
-    async fn begin(speech: TimedSpeech, place: Place) -> Result<(Self, HeaderMap), ApiError> {
-        let mut sound = Self { speech, first: None, ended: false, _place: place };
+    async fn begin(speech: TimedSpeech, permit: Permit) -> Result<(Self, HeaderMap), ApiError> {
+        let mut stream = Self { speech, first: None, ended: false, _permit: permit };
         let mut headers = HeaderMap::new();
         let first = loop {
-            match sound.speech.next().await? {
+            match stream.speech.next().await? {
                 SpeechEvent::Started { voice } => {
                     let voice = voice.and_then(|voice| HeaderValue::try_from(voice).ok());
                     headers.extend(voice.map(|voice| (VOICE, voice)));
@@ -105,8 +105,8 @@ impl Sound {
                 }
             }
         };
-        sound.first = Some(first);
-        Ok((sound, headers))
+        stream.first = Some(first);
+        Ok((stream, headers))
     }
 
     /// The next piece; `None` after the end or a failure.

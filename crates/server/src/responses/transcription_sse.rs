@@ -12,7 +12,7 @@ use mynah_engine::JobEvent;
 use serde::Serialize;
 
 use crate::error::ApiError;
-use crate::limits::Place;
+use crate::limits::Permit;
 use crate::responses::transcription as render;
 use crate::routes::TimedJob;
 
@@ -27,7 +27,7 @@ pub(crate) async fn answer(
     mut job: TimedJob,
     logprobs: bool,
     open_language: bool,
-    place: Place,
+    permit: Permit,
 ) -> Result<Response, ApiError> {
     let first = loop {
         match job.next().await? {
@@ -35,14 +35,14 @@ pub(crate) async fn answer(
             event => break event,
         }
     };
-    let transcription = Transcription {
+    let transcription = TranscriptionStream {
         job,
         next: Some(first),
         text: Text::default(),
         logprobs: logprobs.then(Vec::new),
         open_language,
         ended: false,
-        _place: place,
+        _permit: permit,
     };
     let sse = Sse::new(transcription.into_stream()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     Ok((streaming_headers(), sse).into_response())
@@ -56,7 +56,7 @@ pub(crate) fn streaming_headers() -> [(HeaderName, HeaderValue); 2] {
     ]
 }
 
-struct Transcription {
+struct TranscriptionStream {
     job: TimedJob,
     next: Option<JobEvent>,
     text: Text,
@@ -64,10 +64,10 @@ struct Transcription {
     logprobs: Option<Vec<Logprob>>,
     open_language: bool,
     ended: bool,
-    _place: Place,
+    _permit: Permit,
 }
 
-impl Transcription {
+impl TranscriptionStream {
     fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
         stream::unfold(self, |mut this| async move {
             let event = this.event().await?;

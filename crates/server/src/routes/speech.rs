@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use mynah_engine::{Lease, Recording, Reservation, Selected, SpeakRequest, SpeechEvent, SpeechJob};
 
-use crate::client_id::client;
+use crate::client_id::client_id;
 use crate::error::ApiError;
 use crate::limits::Deadline;
 use crate::metrics::Stopwatch;
@@ -19,8 +19,8 @@ pub(crate) async fn speech(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let client = client(&request);
-    let place = state.place(client)?;
+    let client = client_id(&request);
+    let permit = state.permit(client)?;
     let limits = &state.limits();
     let mut memory = state.memory()?;
     let (fields, upload) = read_speech(request, limits, &mut memory).await?;
@@ -48,7 +48,7 @@ pub(crate) async fn speech(
     };
     let deadline = Deadline::after(limits.request_time);
     let speech = TimedSpeech { job, stopwatch, lease, deadline, _memory: memory };
-    if sse { sound::events(speech, words, place).await } else { sound::bytes(speech, format, place).await }
+    if sse { sound::events(speech, words, permit).await } else { sound::bytes(speech, format, permit).await }
 }
 
 /// A job that may take a while and no longer.

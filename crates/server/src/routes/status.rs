@@ -17,7 +17,7 @@ pub(crate) async fn health() -> Json<Value> {
 
 /// `GET /health/ready`: the server would take an audio request now.
 pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Json<Value>, ApiError> {
-    state.place(None)?;
+    state.permit(None)?;
     Ok(health().await)
 }
 

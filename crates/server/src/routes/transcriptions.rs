@@ -7,7 +7,7 @@ use axum::response::Response;
 use mynah_engine::{Job, JobEvent, Lease, Reservation, Selected, TranscribeRequest};
 use mynah_models::{Task, Transcript};
 
-use crate::client_id::client;
+use crate::client_id::client_id;
 use crate::error::ApiError;
 use crate::limits::Deadline;
 use crate::metrics::Stopwatch;
@@ -34,8 +34,8 @@ pub(crate) async fn translations(
 
 /// Where the client leaves, this future or the answer's body is dropped, and with it the job.
 async fn answer(state: &AppState, task: Task, request: Request) -> Result<Response, ApiError> {
-    let client = client(&request);
-    let place = state.place(client)?;
+    let client = client_id(&request);
+    let permit = state.permit(client)?;
     let limits = &state.limits();
     let mut memory = state.memory()?;
     let (fields, upload) = read(request, limits, &mut memory).await?;
@@ -56,7 +56,7 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
         _memory: memory,
     };
     if response.stream {
-        return events::answer(job, response.logprobs, open_language, place).await;
+        return events::answer(job, response.logprobs, open_language, permit).await;
     }
     let transcript = job.transcript().await?;
     render(&transcript, &response, open_language)
