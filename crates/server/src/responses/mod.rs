@@ -1,5 +1,8 @@
 //! From results of the engine to the bodies of answers.
 
+mod numbers;
 pub(crate) mod speech;
+pub(crate) mod speech_words;
+mod sse;
 pub(crate) mod transcription;
 pub(crate) mod transcription_sse;

@@ -1,10 +1,8 @@
 //! Speech as the body of an answer, sent while it is made.
 
-use std::convert::Infallible;
-
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -13,10 +11,10 @@ use mynah_api::{SpeechStreamEvent, SpeechUsage};
 use mynah_audio::OutputFormat;
 use mynah_engine::{SpeechEvent, Spoken};
 
+use super::speech_words::spoken_words;
+use super::sse::{self, data, streaming_headers};
 use crate::error::ApiError;
 use crate::limits::Permit;
-use crate::responses::transcription as render;
-use crate::responses::transcription_sse::{KEEP_ALIVE, data, streaming_headers};
 use crate::routes::TimedSpeech;
 
 /// Name of the voice that speaks, which for the name of another service's voice is one of ours.
@@ -48,29 +46,14 @@ pub(crate) async fn bytes(
 /// Answers with server-sent events.
 pub(crate) async fn events(speech: TimedSpeech, words: bool, permit: Permit) -> Result<Response, ApiError> {
     let (stream, voice) = SpeechStream::begin(speech, permit).await?;
-    let events = sse(stream, words);
-    let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
-    Ok((streaming_headers(), voice, sse).into_response())
-}
-
-fn sse(stream: SpeechStream, words: bool) -> impl Stream<Item = Result<Event, Infallible>> {
-    stream::unfold(stream, move |mut stream| async move {
-        let event = match stream.next().await? {
-            Ok(Piece::Audio(bytes)) => {
-                data(&SpeechStreamEvent::Delta { audio: BASE64_STANDARD.encode(&bytes) })
-            }
-            Ok(Piece::End(spoken)) => data(&done(&spoken, words)),
-            Err(error) => data(&error.body()),
-        };
-        Some((Ok(event), stream))
-    })
+    Ok((voice, sse::response(stream.into_events(words))).into_response())
 }
 
 fn done(spoken: &Spoken, words: bool) -> SpeechStreamEvent {
     let (input_tokens, output_tokens) = (spoken.tokens.input, spoken.tokens.output);
     SpeechStreamEvent::Done {
         usage: SpeechUsage { input_tokens, output_tokens, total_tokens: input_tokens + output_tokens },
-        words: words.then(|| render::spoken_words(spoken)),
+        words: words.then(|| spoken_words(spoken)),
     }
 }
 
@@ -107,6 +90,20 @@ impl SpeechStream {
         };
         stream.first = Some(first);
         Ok((stream, headers))
+    }
+
+    /// Its events. `words`: the last one carries the words.
+    fn into_events(self, words: bool) -> impl Stream<Item = Event> {
+        stream::unfold(self, move |mut this| async move {
+            let event = match this.next().await? {
+                Ok(Piece::Audio(bytes)) => {
+                    data(&SpeechStreamEvent::Delta { audio: BASE64_STANDARD.encode(&bytes) })
+                }
+                Ok(Piece::End(spoken)) => data(&done(&spoken, words)),
+                Err(error) => data(&error.body()),
+            };
+            Some((event, this))
+        })
     }
 
     /// The next piece; `None` after the end or a failure.
