@@ -8,6 +8,7 @@ pub mod auth;
 mod client_id;
 mod config;
 mod error;
+mod jobs;
 mod limits;
 mod metrics;
 mod middleware;

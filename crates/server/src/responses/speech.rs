@@ -9,27 +9,22 @@ use base64::prelude::BASE64_STANDARD;
 use futures_util::{Stream, stream};
 use mynah_api::{SpeechStreamEvent, SpeechUsage};
 use mynah_audio::OutputFormat;
-use mynah_engine::{SpeechEvent, Spoken};
+use mynah_engine::{SpeechEvent, SpeechJob, Spoken};
 
 use super::speech_words::spoken_words;
 use super::sse::{self, data, streaming_headers};
 use crate::error::ApiError;
-use crate::limits::Permit;
-use crate::routes::TimedSpeech;
+use crate::jobs::TimedJob;
 
 /// Name of the voice that speaks, which for the name of another service's voice is one of ours.
 const VOICE: HeaderName = HeaderName::from_static("x-mynah-voice");
 
 /// Answers with the bytes of the audio. What fails before the first of them is answered with its error's own status;
 /// what fails later cuts the connection, which is all that the form allows.
-pub(crate) async fn bytes(
-    speech: TimedSpeech,
-    format: OutputFormat,
-    permit: Permit,
-) -> Result<Response, ApiError> {
-    let (stream, voice) = SpeechStream::begin(speech, permit).await?;
-    let body = Body::from_stream(stream::unfold(stream, |mut stream| async move {
-        let piece = match stream.next().await? {
+pub(crate) async fn bytes(job: TimedJob<SpeechJob>, format: OutputFormat) -> Result<Response, ApiError> {
+    let (speech, voice) = SpeechStream::begin(job).await?;
+    let body = Body::from_stream(stream::unfold(speech, |mut speech| async move {
+        let piece = match speech.next().await? {
             Ok(Piece::Audio(bytes)) => Ok(bytes),
             Ok(Piece::End(_)) => return None,
             Err(error) => {
@@ -37,16 +32,16 @@ pub(crate) async fn bytes(
                 Err(std::io::Error::other(error.message().to_owned()))
             }
         };
-        Some((piece, stream))
+        Some((piece, speech))
     }));
     let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()))];
     Ok((streaming_headers(), voice, content_type, body).into_response())
 }
 
 /// Answers with server-sent events.
-pub(crate) async fn events(speech: TimedSpeech, words: bool, permit: Permit) -> Result<Response, ApiError> {
-    let (stream, voice) = SpeechStream::begin(speech, permit).await?;
-    Ok((voice, sse::response(stream.into_events(words))).into_response())
+pub(crate) async fn events(job: TimedJob<SpeechJob>, words: bool) -> Result<Response, ApiError> {
+    let (speech, voice) = SpeechStream::begin(job).await?;
+    Ok((voice, sse::response(speech.into_events(words))).into_response())
 }
 
 fn done(spoken: &Spoken, words: bool) -> SpeechStreamEvent {
@@ -59,10 +54,9 @@ fn done(spoken: &Spoken, words: bool) -> SpeechStreamEvent {
 
 /// The pieces of a speech as they are made.
 struct SpeechStream {
-    speech: TimedSpeech,
+    job: TimedJob<SpeechJob>,
     first: Option<Piece>,
     ended: bool,
-    _permit: Permit,
 }
 
 enum Piece {
@@ -72,11 +66,11 @@ enum Piece {
 
 impl SpeechStream {
     /// Waits until the first audio is there, and names the voice in a header.
-    async fn begin(speech: TimedSpeech, permit: Permit) -> Result<(Self, HeaderMap), ApiError> {
-        let mut stream = Self { speech, first: None, ended: false, _permit: permit };
+    async fn begin(job: TimedJob<SpeechJob>) -> Result<(Self, HeaderMap), ApiError> {
+        let mut speech = Self { job, first: None, ended: false };
         let mut headers = HeaderMap::new();
         let first = loop {
-            match stream.speech.next().await? {
+            match speech.job.next().await? {
                 SpeechEvent::Started { voice } => {
                     let voice = voice.and_then(|voice| HeaderValue::try_from(voice).ok());
                     headers.extend(voice.map(|voice| (VOICE, voice)));
@@ -88,8 +82,8 @@ impl SpeechStream {
                 }
             }
         };
-        stream.first = Some(first);
-        Ok((stream, headers))
+        speech.first = Some(first);
+        Ok((speech, headers))
     }
 
     /// Its events. `words`: the last one carries the words.
@@ -115,7 +109,7 @@ impl SpeechStream {
             if let Some(first) = self.first.take() {
                 break Ok(first);
             }
-            match self.speech.next().await {
+            match self.job.next().await {
                 Ok(event) => {
                     if let Some(piece) = piece(event) {
                         break Ok(piece);

@@ -4,20 +4,18 @@ use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
 use mynah_api::{Logprob, StreamEvent};
-use mynah_engine::JobEvent;
+use mynah_engine::{Job, JobEvent};
 
 use super::sse::{self, data};
 use super::transcription::{self, detected, usage};
 use crate::error::ApiError;
-use crate::limits::Permit;
-use crate::routes::TimedJob;
+use crate::jobs::TimedJob;
 
 /// Answers with a stream. A job that fails before its work begins is answered with its error's own status.
 pub(crate) async fn answer(
-    mut job: TimedJob,
+    mut job: TimedJob<Job>,
     logprobs: bool,
     open_language: bool,
-    permit: Permit,
 ) -> Result<Response, ApiError> {
     let first = loop {
         match job.next().await? {
@@ -32,20 +30,18 @@ pub(crate) async fn answer(
         logprobs: logprobs.then(Vec::new),
         open_language,
         ended: false,
-        _permit: permit,
     };
     Ok(sse::response(stream.into_events()).into_response())
 }
 
 struct TranscriptionStream {
-    job: TimedJob,
+    job: TimedJob<Job>,
     next: Option<JobEvent>,
     text: Text,
     /// Tokens so far, if asked for.
     logprobs: Option<Vec<Logprob>>,
     open_language: bool,
     ended: bool,
-    _permit: Permit,
 }
 
 impl TranscriptionStream {

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use mynah_engine::{Job, JobEvent, Lease, Reservation, Selected, TranscribeRequest};
-use mynah_models::{Task, Transcript};
+use mynah_engine::{Selected, TranscribeRequest};
+use mynah_models::Task;
 
 use crate::client_id::client_id;
 use crate::error::ApiError;
+use crate::jobs::TimedJob;
 use crate::limits::Deadline;
 use crate::metrics::Stopwatch;
 use crate::request::{TranscriptionParams, read};
-use crate::responses::transcription::render;
-use crate::responses::transcription_sse as events;
+use crate::responses::{transcription, transcription_sse};
 use crate::state::AppState;
 
 /// Speech to text in the spoken language.
@@ -48,62 +48,12 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
         Task::Translate => "translation",
     };
     let stopwatch = Stopwatch::start(&state.metrics, name);
-    let mut job = TimedJob {
-        job: state.engine.transcribe(TranscribeRequest { model, audio, options, client })?,
-        stopwatch,
-        lease,
-        deadline: Deadline::after(limits.request_time),
-        _memory: memory,
-    };
+    let job = state.engine.transcribe(TranscribeRequest { model, audio, options, client })?;
+    let deadline = Deadline::after(limits.request_time);
+    let mut job = TimedJob::new(job, stopwatch, deadline, lease, memory, permit);
     if response.stream {
-        return events::answer(job, response.logprobs, open_language, permit).await;
+        return transcription_sse::answer(job, response.logprobs, open_language).await;
     }
     let transcript = job.transcript().await?;
-    render(&transcript, &response, open_language)
-}
-
-/// A job that may take a while and no longer.
-pub(crate) struct TimedJob {
-    job: Job,
-    stopwatch: Stopwatch,
-    /// Of the running model; `None` where the request loads one.
-    lease: Option<Lease>,
-    deadline: Deadline,
-    /// Of the upload.
-    _memory: Reservation,
-}
-
-impl TimedJob {
-    /// The next event that is not a failure.
-    pub(crate) async fn next(&mut self) -> Result<JobEvent, ApiError> {
-        match self.deadline.wait("transcription", self.job.next()).await? {
-            JobEvent::Failed(error) => {
-                if let Some(lease) = &self.lease {
-                    lease.note_failure(&error.to_string());
-                }
-                Err(error.into())
-            }
-            event => {
-                match &event {
-                    JobEvent::Turn { waited_s } => self.stopwatch.turn(*waited_s),
-                    JobEvent::Segment(_) => self.stopwatch.result(),
-                    JobEvent::Done(transcript) => {
-                        let tokens =
-                            transcript.segments.iter().map(|segment| segment.tokens.len() as u64).sum();
-                        self.stopwatch.done(transcript.duration_s, tokens);
-                    }
-                    _ => {}
-                }
-                Ok(event)
-            }
-        }
-    }
-
-    async fn transcript(&mut self) -> Result<Arc<Transcript>, ApiError> {
-        loop {
-            if let JobEvent::Done(transcript) = self.next().await? {
-                return Ok(transcript);
-            }
-        }
-    }
+    transcription::render(&transcript, &response, open_language)
 }
