@@ -71,7 +71,7 @@ fn routes(state: Arc<AppState>) -> Router {
             "/v1/model_registrations/{type}/{*name}",
             get(xinference::retrieve_registration).delete(xinference::unregister_model),
         )
-        .route("/v1/models", get(routes::list_models).post(routes::launch_model))
+        .route("/v1/models", get(routes::list_models).post(xinference::launch_model))
         .route("/v1/models/families", get(xinference::families))
         .route("/v1/models/instance", post(xinference::launch_by_version))
         .route("/v1/models/instances", get(xinference::list_instances))

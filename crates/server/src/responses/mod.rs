@@ -1,5 +1,6 @@
 //! From results of the engine to the bodies of answers.
 
+pub(crate) mod model;
 mod numbers;
 pub(crate) mod speech;
 pub(crate) mod speech_words;

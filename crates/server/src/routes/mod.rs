@@ -10,7 +10,7 @@ mod voices;
 
 pub(crate) use embeddings::embeddings;
 pub(crate) use metrics::metrics;
-pub(crate) use models::{launch_model, list_models};
+pub(crate) use models::list_models;
 pub(crate) use speech::speech;
 pub(crate) use status::{health, no_such_method, no_such_path, ready};
 pub(crate) use transcriptions::{transcriptions, translations};

@@ -7,17 +7,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use mynah_api::{
-    AuthProbe, ClusterNode, ClusterNodeDetails, ClusterStatus, ClusterVersion, Done, Supervisor, Worker,
-    WorkerStatus,
+    AuthProbe, ClusterNode, ClusterNodeDetails, ClusterStatus, ClusterVersion, Done, ModelDescription,
+    Supervisor, Worker, WorkerStatus,
 };
-use mynah_engine::Engine;
+use mynah_engine::{Engine, Phase, Running};
 use serde_json::{Value, json};
 
+use super::model_views;
 use crate::error::ApiError;
 use crate::request::Parameters;
-use crate::routes::models;
+use crate::responses::model;
 use crate::state::AppState;
-use crate::system_info as machine;
+use crate::system_info;
 
 /// `GET /v1/cluster/auth`: Xinference's clients send their key only if told to.
 pub(crate) async fn auth_probe(State(state): State<Arc<AppState>>) -> Json<AuthProbe> {
@@ -27,7 +28,7 @@ pub(crate) async fn auth_probe(State(state): State<Arc<AppState>>) -> Json<AuthP
 /// `GET /status`.
 pub(crate) async fn status(State(state): State<Arc<AppState>>) -> Json<ClusterStatus> {
     let update_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    let status = BTreeMap::from([("cpu".to_owned(), machine::look())]);
+    let status = BTreeMap::from([("cpu".to_owned(), system_info::look())]);
     let worker = WorkerStatus { update_time, failure_remaining_count: 5, status };
     Json(ClusterStatus {
         uptime: state.started.elapsed().as_secs(),
@@ -49,8 +50,20 @@ pub(crate) async fn supervisor(State(state): State<Arc<AppState>>) -> Json<Super
 pub(crate) async fn workers(State(state): State<Arc<AppState>>) -> Result<Json<Vec<Worker>>, ApiError> {
     let running = state.blocking("The models cannot be listed", Engine::running).await?;
     let work_ip = address(&state);
-    let models = models::by_replica(&running, &work_ip).into_iter().collect();
+    let models = by_replica(&running, &work_ip).into_iter().collect();
     Ok(Json(vec![Worker { work_ip, models }]))
+}
+
+/// Descriptions of all running models by the uids of their replicas.
+fn by_replica(running: &[Running], address: &str) -> Vec<(String, ModelDescription)> {
+    let ready = running.iter().filter(|running| matches!(running.phase, Phase::Ready));
+    ready
+        .flat_map(|running| {
+            let description = model::running(running, address);
+            (0..running.request.replicas)
+                .map(move |id| (model_views::replica_uid(running, id), description.clone()))
+        })
+        .collect()
 }
 
 /// `GET /v1/cluster/info`.
@@ -59,7 +72,7 @@ pub(crate) async fn cluster_info(
     Query(query): Query<Parameters>,
 ) -> Result<Json<Vec<ClusterNode>>, ApiError> {
     let details = query.boolean("detailed", false)?.then(|| {
-        let cpu = machine::look();
+        let cpu = system_info::look();
         ClusterNodeDetails {
             gpu_vram_available: 0,
             gpu_utilization: None,

@@ -9,9 +9,9 @@ use mynah_api::{Fault, ModelSpec, RegistrationDetail, RegistrationName, VirtualE
 use mynah_engine::{Entry, ModelStatus, Registration, Source};
 use serde_json::{Map, Value};
 
-use super::model_views as view;
 use crate::error::ApiError;
 use crate::request::{Parameters, read_object};
+use crate::responses::model::revision;
 use crate::state::AppState;
 
 /// `GET /v1/model_registrations/{type}`: names, or with `detailed=true` everything.
@@ -126,7 +126,7 @@ fn detail(entry: &Entry, registration: Option<&Registration>) -> RegistrationDet
     let detail = RegistrationDetail {
         model_name: entry.name.clone(),
         model_id,
-        model_revision: view::revision(entry),
+        model_revision: revision(entry),
         model_hub,
         cache_config: None,
         version: 2,
