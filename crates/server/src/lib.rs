@@ -23,9 +23,8 @@ mod system_info;
 mod tls;
 mod xinference;
 
-pub use config::{Limits, LocalModel, ServerConfig};
+pub use config::{Hosts, Limits, LocalModel, Origins, ServerConfig};
 pub use error::ApiError;
-pub use middleware::{Hosts, Origins};
 pub use responses::speech_words::{spoken_body, spoken_cues};
 pub use responses::transcription::{cues, plain_body, verbose_body};
 pub use router::{router, router_and_control};
