@@ -14,9 +14,7 @@ use crate::auth::Auth;
 use crate::tls::Tls;
 
 pub use hosts::Hosts;
-pub(crate) use hosts::refuse_foreign_names;
 pub use origins::Origins;
-pub(crate) use origins::refuse_foreign_pages;
 
 /// Settings of the HTTP side; [`Default`] suits one machine. Holds secrets, hence no `Debug`.
 #[derive(Clone)]

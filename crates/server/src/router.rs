@@ -11,9 +11,9 @@ use axum::routing::{any, delete, get, post};
 use mynah_engine::Engine;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::config::{ServerConfig, refuse_foreign_names, refuse_foreign_pages};
+use crate::config::ServerConfig;
 use crate::error::ApiError;
-use crate::middleware::{authorize, linger, log_access, secure};
+use crate::middleware::{authorize, linger, log_access, refuse_foreign_names, refuse_foreign_pages, secure};
 use crate::openapi::{docs, openapi};
 use crate::routes;
 use crate::state::{AppState, Control};

@@ -13,6 +13,7 @@ use crate::config::{Limits, ServerConfig};
 use crate::error::ApiError;
 use crate::limits::{Permit, Permits, RateLimiter};
 use crate::metrics::Metrics;
+use crate::tls::Tls;
 
 /// Changes what a running server keeps to. Copies are handles of the same server.
 #[derive(Clone)]
@@ -28,9 +29,9 @@ impl Control {
     /// Reads the certificate anew, if there is one, for the connections to come.
     ///
     /// # Errors
-    /// Those of [`Tls::reload`](crate::Tls::reload).
+    /// Those of [`Tls::reload`].
     pub fn reload_tls(&self) -> std::io::Result<()> {
-        self.0.config.tls.as_ref().map_or(Ok(()), crate::Tls::reload)
+        self.0.config.tls.as_ref().map_or(Ok(()), Tls::reload)
     }
 }
 
@@ -104,6 +105,28 @@ impl AppState {
         })
     }
 
+    /// Counts a wrong key or password.
+    ///
+    /// # Errors
+    /// It was one too many.
+    pub(crate) fn count_failure(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
+        let (Some(address), Some(per_minute)) = (address, self.limits().failed_logins_per_minute) else {
+            return Ok(());
+        };
+        self.rates.failures.count(address, per_minute).map_err(banned)
+    }
+
+    /// Refuses an address that has guessed too often already.
+    ///
+    /// # Errors
+    /// It has.
+    pub(crate) fn refuse_guessing(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
+        let (Some(address), Some(per_minute)) = (address, self.limits().failed_logins_per_minute) else {
+            return Ok(());
+        };
+        self.rates.failures.wait(&address, per_minute).map_or(Ok(()), |wait| Err(banned(wait)))
+    }
+
     /// Memory for a request whose body is about to be read.
     pub(crate) fn memory(&self) -> Result<Reservation, ApiError> {
         // What the form's reader holds at once.
@@ -136,4 +159,9 @@ impl AppState {
             .await
             .map_err(|error| ApiError::internal(&error, what))
     }
+}
+
+fn banned(wait: Duration) -> ApiError {
+    let message = "Too many failed attempts. IP temporarily banned (failed_logins_per_minute).";
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, message).code("rate_limit_exceeded").retry_after(wait)
 }
