@@ -13,7 +13,7 @@ use crate::metrics::Page;
 use crate::state::AppState;
 
 /// All figures.
-pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
+pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
     let running = state.blocking("The models cannot be listed", mynah_engine::Engine::running).await?;
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
     for model in running {

@@ -1,4 +1,4 @@
-//! One file a family of routes.
+//! Routes of OpenAI's clients and those that belong to no API. One file for each family.
 
 mod embeddings;
 mod metrics;
@@ -8,10 +8,30 @@ mod status;
 mod transcriptions;
 mod voices;
 
-pub(crate) use embeddings::embeddings;
-pub(crate) use metrics::metrics;
-pub(crate) use models::list_models;
-pub(crate) use speech::speech;
-pub(crate) use status::{health, no_such_method, no_such_path, ready};
-pub(crate) use transcriptions::{transcriptions, translations};
-pub(crate) use voices::{list_speech_models, list_voices};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+pub(crate) use self::status::{no_such_method, no_such_path};
+use crate::openapi::{docs, openapi};
+use crate::state::AppState;
+
+/// All of them. `GET /v1/models/{uid}` is among Xinference's, as its uids share their path with further routes.
+pub(crate) fn router() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/", get(docs))
+        .route("/docs", get(docs))
+        .route("/health", get(status::health))
+        .route("/health/live", get(status::health))
+        .route("/health/ready", get(status::ready))
+        .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi))
+        .route("/v1/audio/embeddings", post(embeddings::embeddings))
+        .route("/v1/audio/models", get(voices::list_speech_models))
+        .route("/v1/audio/speech", post(speech::speech))
+        .route("/v1/audio/transcriptions", post(transcriptions::transcriptions))
+        .route("/v1/audio/translations", post(transcriptions::translations))
+        .route("/v1/audio/voices", get(voices::list_voices))
+        .route("/v1/models", get(models::list_models))
+}

@@ -14,7 +14,7 @@ use crate::state::AppState;
 
 /// `GET /v1/models`: the models that run. OpenAI's clients, and others with `all=true`, get those too that a request may
 /// load.
-pub(crate) async fn list_models(
+pub(super) async fn list_models(
     State(state): State<Arc<AppState>>,
     dialect: Dialect,
     Query(query): Query<Parameters>,

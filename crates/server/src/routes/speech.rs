@@ -16,7 +16,7 @@ use crate::responses::speech;
 use crate::state::AppState;
 
 /// Text to speech. Where the client leaves, this future or the answer's body is dropped, and with it the job.
-pub(crate) async fn speech(
+pub(super) async fn speech(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {

@@ -17,7 +17,7 @@ use crate::responses::{transcription, transcription_sse};
 use crate::state::AppState;
 
 /// Speech to text in the spoken language.
-pub(crate) async fn transcriptions(
+pub(super) async fn transcriptions(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -25,7 +25,7 @@ pub(crate) async fn transcriptions(
 }
 
 /// Speech to English text.
-pub(crate) async fn translations(
+pub(super) async fn translations(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {

@@ -15,7 +15,7 @@ use crate::request::{Dialect, Parameters, read_object};
 use crate::state::AppState;
 
 /// `GET /v1/models/instances`: the running models under `model_uid`, or of `model_name`, or all.
-pub(crate) async fn list_instances(
+pub(super) async fn list_instances(
     State(state): State<Arc<AppState>>,
     Query(query): Query<Parameters>,
 ) -> Result<Json<Vec<Instance>>, ApiError> {

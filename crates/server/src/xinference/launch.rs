@@ -14,7 +14,7 @@ use crate::request::{Dialect, Parameters, read_object};
 use crate::state::AppState;
 
 /// `POST /v1/models`: launches a model; answers when it is ready, or at once with `wait_ready=false`.
-pub(crate) async fn launch_model(
+pub(super) async fn launch_model(
     State(state): State<Arc<AppState>>,
     Query(query): Query<Parameters>,
     request: Request,
@@ -53,7 +53,7 @@ fn launch_error(error: Error) -> ApiError {
 }
 
 /// `POST /v1/models/instance`: one more way to launch that never knew audio models.
-pub(crate) async fn launch_by_version() -> ApiError {
+pub(super) async fn launch_by_version() -> ApiError {
     let message = "Audio models are launched by name: POST /v1/models.";
     ApiError::new(StatusCode::BAD_REQUEST, message).code("unsupported_value")
 }

@@ -16,7 +16,7 @@ use crate::request::read_object;
 use crate::state::AppState;
 
 /// A name and a password for tokens.
-pub(crate) async fn log_in(
+pub(super) async fn log_in(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Json<TokenPair>, ApiError> {
@@ -45,7 +45,7 @@ pub(crate) async fn log_in(
 }
 
 /// A refresh token for new tokens.
-pub(crate) async fn refresh(
+pub(super) async fn refresh(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Json<TokenPair>, ApiError> {
@@ -67,7 +67,7 @@ pub(crate) async fn refresh(
 }
 
 /// Forgets a refresh token.
-pub(crate) async fn log_out(
+pub(super) async fn log_out(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {

@@ -66,7 +66,7 @@ impl<'a> Target<'a> {
 }
 
 /// GET, POST and DELETE of everything below `/v1/models/`.
-pub(crate) async fn below_models(
+pub(super) async fn below_models(
     State(state): State<Arc<AppState>>,
     dialect: Dialect,
     path: Result<Path<String>, PathRejection>,

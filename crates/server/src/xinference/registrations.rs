@@ -15,7 +15,7 @@ use crate::responses::model::revision;
 use crate::state::AppState;
 
 /// `GET /v1/model_registrations/{type}`: names, or with `detailed=true` everything.
-pub(crate) async fn list_registrations(
+pub(super) async fn list_registrations(
     State(state): State<Arc<AppState>>,
     Path(kind): Path<String>,
     Query(query): Query<Parameters>,
@@ -44,7 +44,7 @@ pub(crate) async fn list_registrations(
 }
 
 /// `GET /v1/model_registrations/{type}/{name}`.
-pub(crate) async fn retrieve_registration(
+pub(super) async fn retrieve_registration(
     State(state): State<Arc<AppState>>,
     Path((kind, name)): Path<(String, String)>,
 ) -> Result<Json<RegistrationDetail>, ApiError> {
@@ -58,7 +58,7 @@ pub(crate) async fn retrieve_registration(
 }
 
 /// `POST /v1/model_registrations/{type}`.
-pub(crate) async fn register_model(
+pub(super) async fn register_model(
     State(state): State<Arc<AppState>>,
     Path(kind): Path<String>,
     request: Request,
@@ -83,7 +83,7 @@ pub(crate) async fn register_model(
 }
 
 /// `DELETE /v1/model_registrations/{type}/{name}`. Names that were not registered are passed over.
-pub(crate) async fn unregister_model(
+pub(super) async fn unregister_model(
     State(state): State<Arc<AppState>>,
     Path((kind, name)): Path<(String, String)>,
 ) -> Result<Json<()>, ApiError> {
