@@ -1,5 +1,8 @@
 //! What an operator can set.
 
+mod hosts;
+mod origins;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,8 +11,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::auth::Auth;
-use crate::middleware::{Hosts, Origins};
 use crate::tls::Tls;
+
+pub use hosts::Hosts;
+pub use origins::Origins;
 
 /// Settings of the HTTP side; [`Default`] suits one machine. Holds secrets, hence no `Debug`.
 #[derive(Clone)]

@@ -61,29 +61,6 @@ impl ApiError {
         Self { faults, ..error }
     }
 
-    /// Why a launch failed. Who launches is told what is wrong with the weights.
-    pub(crate) fn launch(error: mynah_engine::Error) -> Self {
-        use mynah_engine::Error as E;
-
-        match error {
-            E::UnknownModel { .. } => {
-                let message =
-                    format!("Audio model not found: {error}. GET /v1/model_registrations/audio lists all.");
-                Self::new(StatusCode::BAD_REQUEST, message).param("model_name").code("model_not_found")
-            }
-            E::Cancelled => {
-                // Nginx's "client closed request", which Xinference took over.
-                let status = StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
-                Self::new(status, "Launch cancelled").code("launch_cancelled")
-            }
-            E::Model(_) => {
-                let message = format!("The model's weights cannot be used: {error}.");
-                Self::new(StatusCode::BAD_REQUEST, message).param("model_path").code("invalid_value")
-            }
-            error => error.into(),
-        }
-    }
-
     /// A fault of ours: 500. The cause is logged and not sent.
     pub(crate) fn internal(cause: &dyn std::fmt::Display, public: &str) -> Self {
         tracing::error!(%cause, "{public}");

@@ -5,31 +5,28 @@
 //! temporary file, and a client that leaves drops its handler and so its job.
 
 pub mod auth;
-mod client;
+mod client_id;
 mod config;
-mod dialect;
 mod error;
-mod events;
-mod machine;
+mod jobs;
+mod limits;
 mod metrics;
 mod middleware;
 mod openapi;
-mod patience;
-mod places;
-mod rate;
-mod render;
 mod request;
+mod responses;
 mod router;
 mod routes;
 mod serve;
-mod sound;
 mod state;
+mod system_info;
 mod tls;
+mod xinference;
 
-pub use config::{Limits, LocalModel, ServerConfig};
+pub use config::{Hosts, Limits, LocalModel, Origins, ServerConfig};
 pub use error::ApiError;
-pub use middleware::{Hosts, Origins};
-pub use render::{cues, plain_body, spoken_body, spoken_cues, verbose_body};
+pub use responses::speech_words::{spoken_body, spoken_cues};
+pub use responses::transcription::{cues, plain_body, verbose_body};
 pub use router::{router, router_and_control};
 pub use serve::serve;
 pub use state::Control;

@@ -7,16 +7,15 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, delete, get, post};
 use mynah_engine::Engine;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::ServerConfig;
 use crate::error::ApiError;
 use crate::middleware::{authorize, linger, log_access, refuse_foreign_names, refuse_foreign_pages, secure};
-use crate::openapi::{docs, openapi};
 use crate::routes;
 use crate::state::{AppState, Control};
+use crate::xinference;
 
 /// All routes.
 pub fn router(engine: Engine, config: ServerConfig) -> Router {
@@ -27,56 +26,12 @@ pub fn router(engine: Engine, config: ServerConfig) -> Router {
 pub fn router_and_control(engine: Engine, config: ServerConfig) -> (Router, Control) {
     let state = Arc::new(AppState::new(engine, config));
     let control = Control(Arc::clone(&state));
-    (routes(state), control)
+    (assemble(state), control)
 }
 
-fn routes(state: Arc<AppState>) -> Router {
-    Router::new()
-        .route("/", get(docs))
-        .route("/docs", get(docs))
-        .route("/health", get(routes::health))
-        .route("/health/live", get(routes::health))
-        .route("/health/ready", get(routes::ready))
-        .route("/metrics", get(routes::metrics))
-        .route("/openapi.json", get(openapi))
-        .route("/status", get(routes::status))
-        .route("/token", post(routes::log_in))
-        .route("/v1/address", get(routes::supervisor_address))
-        .route("/v1/admin/keys", get(routes::list_keys).post(routes::make_key))
-        .route("/v1/admin/keys/{id}", delete(routes::revoke_key))
-        .route("/v1/audio/embeddings", post(routes::embeddings))
-        .route("/v1/audio/models", get(routes::list_speech_models))
-        .route("/v1/audio/speech", post(routes::speech))
-        .route("/v1/audio/transcriptions", post(routes::transcriptions))
-        .route("/v1/audio/translations", post(routes::translations))
-        .route("/v1/audio/voices", get(routes::list_voices))
-        .route("/v1/auth/logout", post(routes::log_out))
-        .route("/v1/auth/refresh", post(routes::refresh))
-        .route("/v1/cache/models", get(routes::list_cached).delete(routes::remove_cached))
-        .route("/v1/cache/models/files", get(routes::list_cached_files))
-        .route("/v1/cluster/auth", get(routes::auth_probe))
-        .route("/v1/cluster/devices", get(routes::cluster_devices))
-        .route("/v1/cluster/info", get(routes::cluster_info))
-        .route("/v1/cluster/ui_config", get(routes::ui_config))
-        .route("/v1/cluster/version", get(routes::cluster_version))
-        .route("/v1/clusters", delete(routes::stop))
-        .route("/v1/engines/{name}", get(routes::engines_of_language_model))
-        .route("/v1/engines/{type}/{*name}", get(routes::engines))
-        .route("/v1/model_registrations/{type}", get(routes::list_registrations).post(routes::register_model))
-        .route(
-            "/v1/model_registrations/{type}/{*name}",
-            get(routes::retrieve_registration).delete(routes::unregister_model),
-        )
-        .route("/v1/models", get(routes::list_models).post(routes::launch_model))
-        .route("/v1/models/families", get(routes::families))
-        .route("/v1/models/instance", post(routes::launch_by_version))
-        .route("/v1/models/instances", get(routes::list_instances))
-        .route("/v1/models/prompts", get(routes::prompts))
-        .route("/v1/models/vllm-supported", get(routes::vllm_supported))
-        .route("/v1/models/{*path}", any(routes::below_models))
-        .route("/v1/requests/{id}/progress", get(routes::request_progress))
-        .route("/v1/supervisor", get(routes::supervisor))
-        .route("/v1/workers", get(routes::workers))
+fn assemble(state: Arc<AppState>) -> Router {
+    routes::router()
+        .merge(xinference::router())
         .fallback(routes::no_such_path)
         .method_not_allowed_fallback(routes::no_such_method)
         // Uploads have bounds of their own.

@@ -17,8 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use crate::patience::Impatient;
-use crate::places::Place;
+use crate::limits::{Permit, WriteTimeout};
 use crate::state::Control;
 
 /// Serves `router` until `stop` is ready, then lets requests under way finish for `shutdown_grace` at most.
@@ -34,10 +33,10 @@ pub async fn serve(
     let (stopping, _) = watch::channel(());
     let taking = async {
         loop {
-            // Who comes when all places are taken waits in the system's queue.
-            let place = control.0.connections.wait(|| control.0.limits().max_connections).await;
+            // Connections beyond the bound wait in the system's queue.
+            let permit = control.0.connections.wait(|| control.0.limits().max_connections).await;
             let (socket, peer) = accept(&listener).await;
-            attend(socket, peer, router.clone(), &control, stopping.subscribe(), place);
+            attend(socket, peer, router.clone(), &control, stopping.subscribe(), permit);
         }
     };
     tokio::select! {
@@ -82,14 +81,14 @@ fn attend(
     router: Router,
     control: &Control,
     stopped: watch::Receiver<()>,
-    place: Place,
+    permit: Permit,
 ) {
     // Events are small and must not wait for more.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let (limits, tls) = (control.0.limits(), control.0.config.tls.clone());
-    let socket = Impatient::new(socket, limits.answer_idle);
+    let socket = WriteTimeout::new(socket, limits.answer_idle);
     tokio::spawn(async move {
         let ended = match tls {
             None => converse(socket, peer, router, limits.idle_time, stopped).await,
@@ -102,7 +101,7 @@ fn attend(
         if let Err(error) = ended {
             tracing::debug!(%peer, %error, "a connection ended");
         }
-        drop(place);
+        drop(permit);
     });
 }
 

@@ -11,9 +11,9 @@ use tokio::sync::Semaphore;
 use crate::auth::{Auth, CallerId};
 use crate::config::{Limits, ServerConfig};
 use crate::error::ApiError;
+use crate::limits::{Permit, Permits, RateLimiter};
 use crate::metrics::Metrics;
-use crate::places::{Place, Places};
-use crate::rate::RateLimiter;
+use crate::tls::Tls;
 
 /// Changes what a running server keeps to. Copies are handles of the same server.
 #[derive(Clone)]
@@ -29,9 +29,9 @@ impl Control {
     /// Reads the certificate anew, if there is one, for the connections to come.
     ///
     /// # Errors
-    /// Those of [`Tls::reload`](crate::Tls::reload).
+    /// Those of [`Tls::reload`].
     pub fn reload_tls(&self) -> std::io::Result<()> {
-        self.0.config.tls.as_ref().map_or(Ok(()), crate::Tls::reload)
+        self.0.config.tls.as_ref().map_or(Ok(()), Tls::reload)
     }
 }
 
@@ -60,8 +60,8 @@ pub(crate) struct AppState {
     pub(crate) logins: Semaphore,
     /// Those of the configuration until they are reloaded.
     limits: RwLock<Arc<Limits>>,
-    pub(crate) places: Places,
-    pub(crate) connections: Places,
+    pub(crate) permits: Permits,
+    pub(crate) connections: Permits,
     pub(crate) started: Instant,
 }
 
@@ -82,8 +82,8 @@ impl AppState {
             metrics: Arc::default(),
             logins: Semaphore::new(1),
             limits,
-            places: Places::default(),
-            connections: Places::default(),
+            permits: Permits::default(),
+            connections: Permits::default(),
             started: Instant::now(),
         }
     }
@@ -93,16 +93,38 @@ impl AppState {
         Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A place for one audio request, held until it is answered. Where there is none, none of the upload is read.
-    pub(crate) fn place(&self, client: Option<ClientId>) -> Result<Place, ApiError> {
+    /// A permit for one audio request, held until it is answered. Without one, none of the upload is read.
+    pub(crate) fn permit(&self, client: Option<ClientId>) -> Result<Permit, ApiError> {
         self.engine.has_room(client)?;
         let max_requests = self.limits().max_requests;
-        self.places.take(max_requests).ok_or_else(|| {
+        self.permits.take(max_requests).ok_or_else(|| {
             let message = format!("The server is busy: max_requests is {max_requests}. Try again.");
             ApiError::new(StatusCode::TOO_MANY_REQUESTS, message)
                 .code("rate_limit_exceeded")
                 .retry_after(Duration::from_secs(1))
         })
+    }
+
+    /// Counts a wrong key or password.
+    ///
+    /// # Errors
+    /// It was one too many.
+    pub(crate) fn count_failure(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
+        let (Some(address), Some(per_minute)) = (address, self.limits().failed_logins_per_minute) else {
+            return Ok(());
+        };
+        self.rates.failures.count(address, per_minute).map_err(banned)
+    }
+
+    /// Refuses an address that has guessed too often already.
+    ///
+    /// # Errors
+    /// It has.
+    pub(crate) fn refuse_guessing(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
+        let (Some(address), Some(per_minute)) = (address, self.limits().failed_logins_per_minute) else {
+            return Ok(());
+        };
+        self.rates.failures.wait(&address, per_minute).map_or(Ok(()), |wait| Err(banned(wait)))
     }
 
     /// Memory for a request whose body is about to be read.
@@ -137,4 +159,9 @@ impl AppState {
             .await
             .map_err(|error| ApiError::internal(&error, what))
     }
+}
+
+fn banned(wait: Duration) -> ApiError {
+    let message = "Too many failed attempts. IP temporarily banned (failed_logins_per_minute).";
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, message).code("rate_limit_exceeded").retry_after(wait)
 }

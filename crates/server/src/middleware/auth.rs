@@ -1,15 +1,16 @@
 //! Who asks, whether they may, and whether they ask too often.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::auth::{Needed, Right, needed};
+use crate::client_id::address;
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -61,7 +62,7 @@ fn allowed(
     };
     let caller = state.auth.caller(credential).map_err(|why| {
         // Guessing is bounded; who holds a key is not kept out by those who guess beside them.
-        match count_failure(state, address) {
+        match state.count_failure(address) {
             Ok(()) => refused(why),
             Err(error) => error,
         }
@@ -84,44 +85,8 @@ fn too_many(who: &str, setting: &str, per_minute: u32, wait: Duration) -> ApiErr
     ApiError::new(StatusCode::TOO_MANY_REQUESTS, message).code("rate_limit_exceeded").retry_after(wait)
 }
 
-/// Counts a wrong key or password.
-///
-/// # Errors
-/// It was one too many.
-pub(crate) fn count_failure(state: &AppState, address: Option<IpAddr>) -> Result<(), ApiError> {
-    let (Some(address), Some(per_minute)) = (address, state.limits().failed_logins_per_minute) else {
-        return Ok(());
-    };
-    state.rates.failures.count(address, per_minute).map_err(banned)
-}
-
-/// Refuses an address that has guessed too often already.
-///
-/// # Errors
-/// It has.
-pub(crate) fn refuse_guessing(state: &AppState, address: Option<IpAddr>) -> Result<(), ApiError> {
-    let (Some(address), Some(per_minute)) = (address, state.limits().failed_logins_per_minute) else {
-        return Ok(());
-    };
-    state.rates.failures.wait(&address, per_minute).map_or(Ok(()), |wait| Err(banned(wait)))
-}
-
-fn banned(wait: Duration) -> ApiError {
-    let message = "Too many failed attempts. IP temporarily banned (failed_logins_per_minute).";
-    ApiError::new(StatusCode::TOO_MANY_REQUESTS, message).code("rate_limit_exceeded").retry_after(wait)
-}
-
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_at_checked("Bearer ".len())?;
     Some(key.trim()).filter(|key| scheme.eq_ignore_ascii_case("Bearer ") && !key.is_empty())
-}
-
-/// Where a request comes from. Whoever has one address of IPv6 has 2^64 of them, which therefore count as one.
-pub(crate) fn address(request: &Request) -> Option<IpAddr> {
-    let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
-    Some(match peer.ip().to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        v4 @ IpAddr::V4(_) => v4,
-    })
 }

@@ -2,16 +2,12 @@
 
 mod access;
 mod auth;
-mod cors;
-mod hosts;
+mod foreign;
 mod linger;
 mod security;
 
 pub(crate) use access::log_access;
-pub(crate) use auth::{address, authorize, count_failure, refuse_guessing};
-pub use cors::Origins;
-pub(crate) use cors::refuse_foreign_pages;
-pub use hosts::Hosts;
-pub(crate) use hosts::refuse_foreign_names;
+pub(crate) use auth::authorize;
+pub(crate) use foreign::{refuse_foreign_names, refuse_foreign_pages};
 pub(crate) use linger::linger;
 pub(crate) use security::secure;

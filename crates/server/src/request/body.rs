@@ -1,23 +1,18 @@
 //! Reads a request's body in either form, within its bounds.
 
-use std::error::Error;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
-
-use axum::body::{Body, BodyDataStream, Bytes};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use mynah_engine::Reservation;
 use serde_json::{Map, Value};
-use tokio::time::{Instant, Sleep, sleep};
 
 use super::fields::Fields;
 use super::upload::{Upload, too_large};
 use super::{json, multipart};
 use crate::config::Limits;
 use crate::error::ApiError;
+use crate::limits::{UploadTimeout, interrupted};
 use crate::state::AppState;
 
 /// Parameters of a request for speech, and the recording of a voice in it; other files are read and named by a field of
@@ -35,7 +30,7 @@ pub(crate) async fn read_speech(
     };
     let slack = 64 << 10;
     let largest = limits.max_text_bytes as u64 + slack;
-    let request = request.map(|body| Body::from_stream(Timed::new(body, limits)));
+    let request = request.map(|body| Body::from_stream(UploadTimeout::new(body, limits)));
     let (fields, upload) = match kind {
         MediaType::Multipart => multipart::read(request, "prompt_speech", limits, memory).await?,
         MediaType::Json => {
@@ -64,7 +59,7 @@ pub(crate) async fn read_object(request: Request, state: &AppState) -> Result<Ma
         let message = format!("The request is larger than {largest} bytes, the bound max_text_bytes.");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     };
-    let request = request.map(|body| Body::from_stream(Timed::new(body, limits)));
+    let request = request.map(|body| Body::from_stream(UploadTimeout::new(body, limits)));
     json::read_object(&collect(request, largest, memory, too_long).await?)
 }
 
@@ -88,7 +83,7 @@ pub(crate) async fn read(
     if announced_length(request.headers()).is_some_and(|length| length > largest) {
         return Err(too_large("file", limits));
     }
-    let request = request.map(|body| Body::from_stream(Timed::new(body, limits)));
+    let request = request.map(|body| Body::from_stream(UploadTimeout::new(body, limits)));
     let (fields, upload) = match kind {
         MediaType::Multipart => multipart::read(request, "file", limits, memory).await?,
         _ => {
@@ -149,87 +144,4 @@ async fn collect(
         whole.extend_from_slice(&piece);
     }
     Ok(whole)
-}
-
-/// The upload came too slowly.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("The upload came too slowly: {name} is {bound}.")]
-struct TooSlow {
-    name: &'static str,
-    bound: f64,
-}
-
-/// The answer, where `error` goes back to an upload that came too slowly.
-pub(crate) fn interrupted(error: &(dyn Error + 'static)) -> Option<ApiError> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(slow) = error.downcast_ref::<TooSlow>() {
-            return Some(ApiError::new(StatusCode::REQUEST_TIMEOUT, slow.to_string()).param("file"));
-        }
-        cause = error.source();
-    }
-    None
-}
-
-/// A body that fails where it pauses too long, comes too slowly or takes too long as a whole.
-struct Timed {
-    inner: BodyDataStream,
-    idle: Duration,
-    total: Duration,
-    bytes_per_s: u32,
-    begin: Instant,
-    received: u64,
-    end: Pin<Box<Sleep>>,
-    /// What it runs into at `end`.
-    reason: TooSlow,
-}
-
-impl Timed {
-    fn new(body: Body, limits: &Limits) -> Self {
-        let mut timed = Self {
-            inner: body.into_data_stream(),
-            idle: limits.upload_idle,
-            total: limits.upload_time,
-            bytes_per_s: limits.upload_bytes_per_s,
-            begin: Instant::now(),
-            received: 0,
-            end: Box::pin(sleep(limits.upload_idle)),
-            reason: TooSlow { name: "upload_idle", bound: 0.0 },
-        };
-        timed.wait_anew();
-        timed
-    }
-
-    /// Finds which bound comes first.
-    fn wait_anew(&mut self) {
-        let lag = match self.bytes_per_s {
-            0 => self.total,
-            // A pause that is allowed, and as long again for the bytes behind it.
-            rate => (self.idle * 2).saturating_add(Duration::from_secs(self.received / u64::from(rate))),
-        };
-        let bounds = [
-            (Instant::now() + self.idle, "upload_idle", self.idle.as_secs_f64()),
-            (self.begin + lag, "upload_bytes_per_s", f64::from(self.bytes_per_s)),
-            (self.begin + self.total, "upload_time", self.total.as_secs_f64()),
-        ];
-        let Some(&(at, name, bound)) = bounds.iter().min_by_key(|(at, ..)| *at) else { return };
-        self.reason = TooSlow { name, bound };
-        self.end.as_mut().reset(at);
-    }
-}
-
-impl Stream for Timed {
-    type Item = Result<Bytes, axum::BoxError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.end.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Some(Err(self.reason.into())));
-        }
-        let piece = std::task::ready!(self.inner.try_poll_next_unpin(context));
-        if let Some(Ok(piece)) = &piece {
-            self.received += piece.len() as u64;
-        }
-        self.wait_anew();
-        Poll::Ready(piece.map(|piece| piece.map_err(Into::into)))
-    }
 }

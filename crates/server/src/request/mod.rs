@@ -1,9 +1,9 @@
 //! From the bytes of a request to checked parameters and audio.
 
 mod body;
+mod dialect;
 mod fields;
 mod json;
-mod launch;
 mod multipart;
 mod query;
 mod speech;
@@ -11,7 +11,7 @@ mod transcription;
 mod upload;
 
 pub(crate) use body::{read, read_object, read_speech};
-pub(crate) use launch::read as read_launch;
+pub(crate) use dialect::Dialect;
 pub(crate) use query::Parameters;
 pub(crate) use speech::SpeechParams;
 pub(crate) use transcription::{ResponseOptions, TranscriptionParams};

@@ -18,6 +18,7 @@ use super::fields::Fields;
 use super::upload::{Spool, Upload, too_large};
 use crate::config::Limits;
 use crate::error::ApiError;
+use crate::limits::interrupted;
 
 /// Bytes that may pass before a part's head is complete.
 const MAX_HEAD_BYTES: u64 = 64 << 10;
@@ -111,7 +112,7 @@ async fn text(mut field: Field<'_>, left: &mut usize, limits: &Limits) -> Result
 }
 
 fn broken(error: &MultipartError) -> ApiError {
-    super::body::interrupted(error).unwrap_or_else(|| {
+    interrupted(error).unwrap_or_else(|| {
         ApiError::new(StatusCode::BAD_REQUEST, format!("The multipart form is broken: {}", error.body_text()))
     })
 }

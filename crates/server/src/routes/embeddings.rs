@@ -9,7 +9,7 @@ use crate::request::read;
 use crate::state::AppState;
 
 /// Vectors of speakers' voices: no model here makes them.
-pub(crate) async fn embeddings(State(state): State<Arc<AppState>>, request: Request) -> Result<(), ApiError> {
+pub(super) async fn embeddings(State(state): State<Arc<AppState>>, request: Request) -> Result<(), ApiError> {
     let (fields, _) = read(request, &state.limits(), &mut state.memory()?).await?;
     let model = fields.text("model")?;
     let model = model.ok_or_else(|| ApiError::missing("model", "Name the model in the parameter model."))?;

@@ -13,7 +13,7 @@ use crate::metrics::Page;
 use crate::state::AppState;
 
 /// All figures.
-pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
+pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
     let running = state.blocking("The models cannot be listed", mynah_engine::Engine::running).await?;
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
     for model in running {
@@ -47,7 +47,7 @@ pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
     let help = "The longest that somebody is let wait.";
     page.figure("mynah_expected_wait_seconds_bound", "gauge", help, &limits.queue_time.as_secs_f64());
     let uptime_s = state.started.elapsed().as_secs_f64();
-    page.figure("mynah_audio_requests", "gauge", "Audio requests under way.", &state.places.taken());
+    page.figure("mynah_audio_requests", "gauge", "Audio requests under way.", &state.permits.taken());
     page.figure("mynah_audio_requests_bound", "gauge", "Those that may be.", &limits.max_requests);
     let memory = state.engine.request_memory();
     let help = "Memory of uploads, decoded audio and texts.";

@@ -1,39 +1,37 @@
-//! One file a family of routes.
+//! Routes of OpenAI's clients and those that belong to no API. One file for each family.
 
-mod cache;
-mod catalogue;
-mod cluster;
-mod deadline;
 mod embeddings;
-mod instances;
-mod keys;
 mod metrics;
-mod model_path;
-mod models;
-mod registrations;
+pub(crate) mod models;
 mod speech;
 mod status;
-mod token;
 mod transcriptions;
-mod view;
 mod voices;
 
-pub(crate) use cache::{list_cached, list_cached_files, remove_cached};
-pub(crate) use catalogue::{engines, engines_of_language_model, families, prompts, vllm_supported};
-pub(crate) use cluster::{
-    auth_probe, cluster_devices, cluster_info, cluster_version, request_progress, status, stop, supervisor,
-    supervisor_address, ui_config, workers,
-};
-pub(crate) use deadline::Deadline;
-pub(crate) use embeddings::embeddings;
-pub(crate) use instances::{launch_by_version, list_instances};
-pub(crate) use keys::{list_keys, make_key, revoke_key};
-pub(crate) use metrics::metrics;
-pub(crate) use model_path::below_models;
-pub(crate) use models::{launch_model, list_models};
-pub(crate) use registrations::{list_registrations, register_model, retrieve_registration, unregister_model};
-pub(crate) use speech::{TimedSpeech, speech};
-pub(crate) use status::{health, no_such_method, no_such_path, ready};
-pub(crate) use token::{log_in, log_out, refresh};
-pub(crate) use transcriptions::{TimedJob, transcriptions, translations};
-pub(crate) use voices::{list_speech_models, list_voices};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+pub(crate) use self::status::{no_such_method, no_such_path};
+use crate::openapi::{docs, openapi};
+use crate::state::AppState;
+
+/// All of them. `GET /v1/models/{uid}` is among Xinference's, as its uids share their path with further routes.
+pub(crate) fn router() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/", get(docs))
+        .route("/docs", get(docs))
+        .route("/health", get(status::health))
+        .route("/health/live", get(status::health))
+        .route("/health/ready", get(status::ready))
+        .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi))
+        .route("/v1/audio/embeddings", post(embeddings::embeddings))
+        .route("/v1/audio/models", get(voices::list_speech_models))
+        .route("/v1/audio/speech", post(speech::speech))
+        .route("/v1/audio/transcriptions", post(transcriptions::transcriptions))
+        .route("/v1/audio/translations", post(transcriptions::translations))
+        .route("/v1/audio/voices", get(voices::list_voices))
+        .route("/v1/models", get(models::list_models))
+}

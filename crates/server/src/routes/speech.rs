@@ -4,23 +4,24 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use mynah_engine::{Lease, Recording, Reservation, Selected, SpeakRequest, SpeechEvent, SpeechJob};
+use mynah_engine::{Recording, Selected, SpeakRequest};
 
-use crate::client::client;
+use crate::client_id::client_id;
 use crate::error::ApiError;
+use crate::jobs::TimedJob;
+use crate::limits::Deadline;
 use crate::metrics::Stopwatch;
 use crate::request::{SpeechParams, read_speech};
-use crate::routes::Deadline;
-use crate::sound;
+use crate::responses::speech;
 use crate::state::AppState;
 
 /// Text to speech. Where the client leaves, this future or the answer's body is dropped, and with it the job.
-pub(crate) async fn speech(
+pub(super) async fn speech(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let client = client(&request);
-    let place = state.place(client)?;
+    let client = client_id(&request);
+    let permit = state.permit(client)?;
     let limits = &state.limits();
     let mut memory = state.memory()?;
     let (fields, upload) = read_speech(request, limits, &mut memory).await?;
@@ -47,42 +48,6 @@ pub(crate) async fn speech(
         None => state.engine.speak(request)?,
     };
     let deadline = Deadline::after(limits.request_time);
-    let speech = TimedSpeech { job, stopwatch, lease, deadline, _memory: memory };
-    if sse { sound::events(speech, words, place).await } else { sound::bytes(speech, format, place).await }
-}
-
-/// A job that may take a while and no longer.
-pub(crate) struct TimedSpeech {
-    job: SpeechJob,
-    stopwatch: Stopwatch,
-    /// Of the running model; `None` where the request loads one.
-    lease: Option<Lease>,
-    deadline: Deadline,
-    /// Of the upload.
-    _memory: Reservation,
-}
-
-impl TimedSpeech {
-    /// The next event that is not a failure.
-    pub(crate) async fn next(&mut self) -> Result<SpeechEvent, ApiError> {
-        match self.deadline.wait("speech", self.job.next()).await? {
-            SpeechEvent::Failed(error) => {
-                if let Some(lease) = &self.lease {
-                    lease.note_failure(&error.to_string());
-                }
-                Err(error.into())
-            }
-            event => {
-                match &event {
-                    SpeechEvent::Turn { waited_s } => self.stopwatch.turn(*waited_s),
-                    SpeechEvent::Audio(_) => self.stopwatch.result(),
-                    SpeechEvent::Done(spoken) => {
-                        self.stopwatch.done(spoken.duration_s, spoken.tokens.output);
-                    }
-                    _ => {}
-                }
-                Ok(event)
-            }
-        }
-    }
+    let job = TimedJob::new(job, stopwatch, deadline, lease, memory, permit);
+    if sse { speech::events(job, words).await } else { speech::bytes(job, format).await }
 }

@@ -11,13 +11,13 @@ use crate::error::ApiError;
 use crate::state::AppState;
 
 /// `GET /health` and `GET /health/live`: the server answers.
-pub(crate) async fn health() -> Json<Value> {
+pub(super) async fn health() -> Json<Value> {
     Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
 }
 
 /// `GET /health/ready`: the server would take an audio request now.
-pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Result<Json<Value>, ApiError> {
-    state.place(None)?;
+pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Result<Json<Value>, ApiError> {
+    state.permit(None)?;
     Ok(health().await)
 }
 

@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use mynah_engine::{Job, JobEvent, Lease, Reservation, Selected, TranscribeRequest};
-use mynah_models::{Task, Transcript};
+use mynah_engine::{Selected, TranscribeRequest};
+use mynah_models::Task;
 
-use crate::client::client;
+use crate::client_id::client_id;
 use crate::error::ApiError;
-use crate::events;
+use crate::jobs::TimedJob;
+use crate::limits::Deadline;
 use crate::metrics::Stopwatch;
-use crate::render::render;
 use crate::request::{TranscriptionParams, read};
-use crate::routes::Deadline;
+use crate::responses::{transcription, transcription_sse};
 use crate::state::AppState;
 
 /// Speech to text in the spoken language.
-pub(crate) async fn transcriptions(
+pub(super) async fn transcriptions(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -25,7 +25,7 @@ pub(crate) async fn transcriptions(
 }
 
 /// Speech to English text.
-pub(crate) async fn translations(
+pub(super) async fn translations(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -34,8 +34,8 @@ pub(crate) async fn translations(
 
 /// Where the client leaves, this future or the answer's body is dropped, and with it the job.
 async fn answer(state: &AppState, task: Task, request: Request) -> Result<Response, ApiError> {
-    let client = client(&request);
-    let place = state.place(client)?;
+    let client = client_id(&request);
+    let permit = state.permit(client)?;
     let limits = &state.limits();
     let mut memory = state.memory()?;
     let (fields, upload) = read(request, limits, &mut memory).await?;
@@ -48,62 +48,12 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
         Task::Translate => "translation",
     };
     let stopwatch = Stopwatch::start(&state.metrics, name);
-    let mut job = TimedJob {
-        job: state.engine.transcribe(TranscribeRequest { model, audio, options, client })?,
-        stopwatch,
-        lease,
-        deadline: Deadline::after(limits.request_time),
-        _memory: memory,
-    };
+    let job = state.engine.transcribe(TranscribeRequest { model, audio, options, client })?;
+    let deadline = Deadline::after(limits.request_time);
+    let mut job = TimedJob::new(job, stopwatch, deadline, lease, memory, permit);
     if response.stream {
-        return events::answer(job, response.logprobs, open_language, place).await;
+        return transcription_sse::answer(job, response.logprobs, open_language).await;
     }
     let transcript = job.transcript().await?;
-    render(&transcript, &response, open_language)
-}
-
-/// A job that may take a while and no longer.
-pub(crate) struct TimedJob {
-    job: Job,
-    stopwatch: Stopwatch,
-    /// Of the running model; `None` where the request loads one.
-    lease: Option<Lease>,
-    deadline: Deadline,
-    /// Of the upload.
-    _memory: Reservation,
-}
-
-impl TimedJob {
-    /// The next event that is not a failure.
-    pub(crate) async fn next(&mut self) -> Result<JobEvent, ApiError> {
-        match self.deadline.wait("transcription", self.job.next()).await? {
-            JobEvent::Failed(error) => {
-                if let Some(lease) = &self.lease {
-                    lease.note_failure(&error.to_string());
-                }
-                Err(error.into())
-            }
-            event => {
-                match &event {
-                    JobEvent::Turn { waited_s } => self.stopwatch.turn(*waited_s),
-                    JobEvent::Segment(_) => self.stopwatch.result(),
-                    JobEvent::Done(transcript) => {
-                        let tokens =
-                            transcript.segments.iter().map(|segment| segment.tokens.len() as u64).sum();
-                        self.stopwatch.done(transcript.duration_s, tokens);
-                    }
-                    _ => {}
-                }
-                Ok(event)
-            }
-        }
-    }
-
-    async fn transcript(&mut self) -> Result<Arc<Transcript>, ApiError> {
-        loop {
-            if let JobEvent::Done(transcript) = self.next().await? {
-                return Ok(transcript);
-            }
-        }
-    }
+    transcription::render(&transcript, &response, open_language)
 }

@@ -12,7 +12,7 @@ use crate::error::ApiError;
 use crate::state::AppState;
 
 /// All voices that requests can name.
-pub(crate) async fn list_voices(State(state): State<Arc<AppState>>) -> Result<Json<VoiceList>, ApiError> {
+pub(super) async fn list_voices(State(state): State<Arc<AppState>>) -> Result<Json<VoiceList>, ApiError> {
     let engine = state.engine.clone();
     // Looks at the disk, hence off the async threads.
     let statuses = tokio::task::spawn_blocking(move || engine.voices()).await;
@@ -40,7 +40,7 @@ fn voice(status: VoiceStatus, default: bool) -> Voice {
 }
 
 /// The models that speak.
-pub(crate) async fn list_speech_models(State(state): State<Arc<AppState>>) -> Result<Json<Value>, ApiError> {
+pub(super) async fn list_speech_models(State(state): State<Arc<AppState>>) -> Result<Json<Value>, ApiError> {
     let engine = state.engine.clone();
     let statuses = tokio::task::spawn_blocking(move || engine.models()).await;
     let statuses = statuses.map_err(|error| ApiError::internal(&error, "The models cannot be listed"))?;

@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use crate::support::app;
 
-/// The routes as they are put together.
-const ROUTES: &str = include_str!("../../src/router.rs");
+/// The sources that list the routes.
+const ROUTES: [&str; 2] =
+    [include_str!("../../src/routes/mod.rs"), include_str!("../../src/xinference/mod.rs")];
 
 fn snapshot() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/openapi.json")
@@ -83,7 +84,8 @@ async fn every_route_is_described_and_every_description_has_a_route() {
             );
         }
     }
-    let routes = ROUTES.split(".route(").skip(1).filter_map(|rest| rest.split('"').nth(1));
+    let routes = ROUTES.into_iter().flat_map(|source| source.split(".route(").skip(1));
+    let routes = routes.filter_map(|rest| rest.split('"').nth(1));
     for route in routes.filter(|route| *route != "/v1/models/{*path}") {
         assert!(paths.contains_key(&route.replace("{*", "{")), "{route} is not described");
     }

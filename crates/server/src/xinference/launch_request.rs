@@ -26,7 +26,7 @@ const WITHOUT_MEANING: [&str; 12] = [
 ];
 
 /// Reads a launch out of a JSON object.
-pub(crate) fn read(mut body: Map<String, Value>) -> Result<LaunchRequest, ApiError> {
+pub(super) fn read(mut body: Map<String, Value>) -> Result<LaunchRequest, ApiError> {
     body.retain(|_, value| !value.is_null());
     let model_name = text(&mut body, "model_name")?.filter(|name| !name.is_empty()).ok_or_else(|| {
         ApiError::missing("model_name", "Invalid input. Please specify the `model_name` field.")

@@ -7,27 +7,28 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use mynah_api::{
-    AuthProbe, ClusterNode, ClusterNodeDetails, ClusterStatus, ClusterVersion, Done, Supervisor, Worker,
-    WorkerStatus,
+    AuthProbe, ClusterNode, ClusterNodeDetails, ClusterStatus, ClusterVersion, Done, ModelDescription,
+    Supervisor, Worker, WorkerStatus,
 };
-use mynah_engine::Engine;
+use mynah_engine::{Engine, Phase, Running};
 use serde_json::{Value, json};
 
-use super::models;
+use super::model_views;
 use crate::error::ApiError;
-use crate::machine;
 use crate::request::Parameters;
+use crate::responses::model;
 use crate::state::AppState;
+use crate::system_info;
 
 /// `GET /v1/cluster/auth`: Xinference's clients send their key only if told to.
-pub(crate) async fn auth_probe(State(state): State<Arc<AppState>>) -> Json<AuthProbe> {
+pub(super) async fn auth_probe(State(state): State<Arc<AppState>>) -> Json<AuthProbe> {
     Json(AuthProbe { auth: state.auth.is_on() })
 }
 
 /// `GET /status`.
-pub(crate) async fn status(State(state): State<Arc<AppState>>) -> Json<ClusterStatus> {
+pub(super) async fn status(State(state): State<Arc<AppState>>) -> Json<ClusterStatus> {
     let update_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    let status = BTreeMap::from([("cpu".to_owned(), machine::look())]);
+    let status = BTreeMap::from([("cpu".to_owned(), system_info::look())]);
     let worker = WorkerStatus { update_time, failure_remaining_count: 5, status };
     Json(ClusterStatus {
         uptime: state.started.elapsed().as_secs(),
@@ -36,30 +37,42 @@ pub(crate) async fn status(State(state): State<Arc<AppState>>) -> Json<ClusterSt
 }
 
 /// `GET /v1/address`.
-pub(crate) async fn supervisor_address(State(state): State<Arc<AppState>>) -> Json<String> {
+pub(super) async fn supervisor_address(State(state): State<Arc<AppState>>) -> Json<String> {
     Json(address(&state))
 }
 
 /// `GET /v1/supervisor`.
-pub(crate) async fn supervisor(State(state): State<Arc<AppState>>) -> Json<Supervisor> {
+pub(super) async fn supervisor(State(state): State<Arc<AppState>>) -> Json<Supervisor> {
     Json(Supervisor { supervisor_ip: address(&state) })
 }
 
 /// `GET /v1/workers`.
-pub(crate) async fn workers(State(state): State<Arc<AppState>>) -> Result<Json<Vec<Worker>>, ApiError> {
+pub(super) async fn workers(State(state): State<Arc<AppState>>) -> Result<Json<Vec<Worker>>, ApiError> {
     let running = state.blocking("The models cannot be listed", Engine::running).await?;
     let work_ip = address(&state);
-    let models = models::by_replica(&running, &work_ip).into_iter().collect();
+    let models = by_replica(&running, &work_ip).into_iter().collect();
     Ok(Json(vec![Worker { work_ip, models }]))
 }
 
+/// Descriptions of all running models by the uids of their replicas.
+fn by_replica(running: &[Running], address: &str) -> Vec<(String, ModelDescription)> {
+    let ready = running.iter().filter(|running| matches!(running.phase, Phase::Ready));
+    ready
+        .flat_map(|running| {
+            let description = model::running(running, address);
+            (0..running.request.replicas)
+                .map(move |id| (model_views::replica_uid(running, id), description.clone()))
+        })
+        .collect()
+}
+
 /// `GET /v1/cluster/info`.
-pub(crate) async fn cluster_info(
+pub(super) async fn cluster_info(
     State(state): State<Arc<AppState>>,
     Query(query): Query<Parameters>,
 ) -> Result<Json<Vec<ClusterNode>>, ApiError> {
     let details = query.boolean("detailed", false)?.then(|| {
-        let cpu = machine::look();
+        let cpu = system_info::look();
         ClusterNodeDetails {
             gpu_vram_available: 0,
             gpu_utilization: None,
@@ -81,18 +94,18 @@ pub(crate) async fn cluster_info(
 }
 
 /// `GET /v1/cluster/version`.
-pub(crate) async fn cluster_version() -> Json<ClusterVersion> {
+pub(super) async fn cluster_version() -> Json<ClusterVersion> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     Json(ClusterVersion { full_revision_id: version.clone(), version })
 }
 
 /// `GET /v1/cluster/devices`: the number of GPUs.
-pub(crate) async fn cluster_devices() -> Json<u32> {
+pub(super) async fn cluster_devices() -> Json<u32> {
     Json(0)
 }
 
 /// `GET /v1/cluster/ui_config`: what Xinference's web page asks for before it shows itself.
-pub(crate) async fn ui_config(State(state): State<Arc<AppState>>) -> Json<Value> {
+pub(super) async fn ui_config(State(state): State<Arc<AppState>>) -> Json<Value> {
     Json(json!({
         "grafana_url": "",
         "grafana_datasource": "",
@@ -109,13 +122,13 @@ pub(crate) async fn ui_config(State(state): State<Arc<AppState>>) -> Json<Value>
 }
 
 /// `DELETE /v1/clusters`: the server stops, as by a signal.
-pub(crate) async fn stop(State(state): State<Arc<AppState>>) -> Json<Done> {
+pub(super) async fn stop(State(state): State<Arc<AppState>>) -> Json<Done> {
     state.config.stop.notify_one();
     Json(Done { result: true })
 }
 
 /// `GET /v1/requests/{id}/progress`: of image and video models only, so no request has any.
-pub(crate) async fn request_progress(Path(id): Path<String>) -> ApiError {
+pub(super) async fn request_progress(Path(id): Path<String>) -> ApiError {
     ApiError::invalid("request_id", format!("No request with the id {id:.100} reports its progress."))
 }
 

@@ -2,16 +2,8 @@
 //! server there (DNS rebinding), so neither the browser nor the check of origins keeps it out; its name does.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{StatusCode, header};
-use axum::middleware::Next;
-use axum::response::Response;
-
-use crate::error::ApiError;
-use crate::state::AppState;
 
 /// The names that requests may call the server by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,7 +12,7 @@ pub struct Hosts {
     /// In small letters.
     listed: Vec<String>,
     /// Whether names were listed by somebody, so that they count wherever the server listens.
-    chosen: bool,
+    pub(crate) chosen: bool,
 }
 
 impl Hosts {
@@ -43,7 +35,7 @@ impl Hosts {
     }
 
     /// Whether a server may be called by this name. Addresses and this machine's own names are nobody's to give away.
-    fn include(&self, host: &str) -> bool {
+    pub(crate) fn include(&self, host: &str) -> bool {
         let Some(name) = name(host) else { return self.any };
         let address = name.trim_start_matches('[').trim_end_matches(']');
         self.any
@@ -60,25 +52,6 @@ fn name(host: &str) -> Option<String> {
     let authority: Authority = host.parse().ok()?;
     let name = authority.host().to_ascii_lowercase();
     (!authority.as_str().contains('@')).then(|| name.trim_end_matches('.').to_owned())
-}
-
-/// Middleware: refuses requests that call the server by a name that is not its own.
-pub(crate) async fn refuse_foreign_names(
-    State(state): State<Arc<AppState>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    let hosts = &state.config.allowed_hosts;
-    let looks = hosts.chosen || state.config.address.ip().is_loopback() && !state.auth.is_on();
-    let named = request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default());
-    let mut named = named.chain(request.uri().authority().map(Authority::as_str));
-    if looks && !named.all(|host| hosts.include(host)) {
-        let message =
-            "This server is not called by this name; the setting allowed_hosts names those that it has.";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, message).code("foreign_host"));
-    }
-    drop(named);
-    Ok(next.run(request).await)
 }
 
 #[cfg(test)]

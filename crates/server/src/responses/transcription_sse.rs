@@ -1,33 +1,21 @@
 //! A transcription as server-sent events, sent while it is made.
 
-use std::convert::Infallible;
-use std::time::Duration;
-
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
 use mynah_api::{Logprob, StreamEvent};
-use mynah_engine::JobEvent;
-use serde::Serialize;
+use mynah_engine::{Job, JobEvent};
 
+use super::sse::{self, data};
+use super::transcription::{self, detected, usage};
 use crate::error::ApiError;
-use crate::places::Place;
-use crate::render;
-use crate::routes::TimedJob;
-
-/// Proxies of the nginx family hold a stream back unless told not to.
-const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-
-/// A comment is sent after this long without an event, so that proxies keep the connection.
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+use crate::jobs::TimedJob;
 
 /// Answers with a stream. A job that fails before its work begins is answered with its error's own status.
 pub(crate) async fn answer(
-    mut job: TimedJob,
+    mut job: TimedJob<Job>,
     logprobs: bool,
     open_language: bool,
-    place: Place,
 ) -> Result<Response, ApiError> {
     let first = loop {
         match job.next().await? {
@@ -35,43 +23,32 @@ pub(crate) async fn answer(
             event => break event,
         }
     };
-    let transcription = Transcription {
+    let stream = TranscriptionStream {
         job,
         next: Some(first),
         text: Text::default(),
         logprobs: logprobs.then(Vec::new),
         open_language,
         ended: false,
-        _place: place,
     };
-    let sse = Sse::new(transcription.into_stream()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
-    Ok((streaming_headers(), sse).into_response())
+    Ok(sse::response(stream.into_events()).into_response())
 }
 
-/// Headers of an answer that comes bit by bit.
-pub(crate) fn streaming_headers() -> [(HeaderName, HeaderValue); 2] {
-    [
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        (ACCEL_BUFFERING, HeaderValue::from_static("no")),
-    ]
-}
-
-struct Transcription {
-    job: TimedJob,
+struct TranscriptionStream {
+    job: TimedJob<Job>,
     next: Option<JobEvent>,
     text: Text,
     /// Tokens so far, if asked for.
     logprobs: Option<Vec<Logprob>>,
     open_language: bool,
     ended: bool,
-    _place: Place,
 }
 
-impl Transcription {
-    fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
+impl TranscriptionStream {
+    fn into_events(self) -> impl Stream<Item = Event> {
         stream::unfold(self, |mut this| async move {
             let event = this.event().await?;
-            Some((Ok(event), this))
+            Some((event, this))
         })
     }
 
@@ -86,7 +63,7 @@ impl Transcription {
             };
             match event {
                 Ok(JobEvent::Segment(segment)) => {
-                    let tokens: Vec<_> = render::logprobs(&segment.logprobs).collect();
+                    let tokens: Vec<_> = transcription::logprobs(&segment.logprobs).collect();
                     let delta = self.text.add(&segment.text);
                     if let Some(all) = &mut self.logprobs {
                         all.extend(tokens.iter().cloned());
@@ -101,8 +78,8 @@ impl Transcription {
                     return Some(data(&StreamEvent::Done {
                         text: std::mem::take(&mut self.text.sent),
                         logprobs: self.logprobs.take(),
-                        languages: render::detected(&transcript, self.open_language),
-                        usage: render::usage(&transcript),
+                        languages: detected(&transcript, self.open_language),
+                        usage: usage(&transcript),
                     }));
                 }
                 Ok(_) => {}
@@ -113,12 +90,6 @@ impl Transcription {
             }
         }
     }
-}
-
-/// An event.
-pub(crate) fn data(body: &impl Serialize) -> Event {
-    // Fails for maps with keys that are no texts, of which there are none here.
-    Event::default().json_data(body).unwrap_or_default()
 }
 
 /// The text sent so far. White space at the end of a segment waits for the next one, so that all deltas joined are the

@@ -1,4 +1,4 @@
-//! A connection that is given up where its client takes nothing of what it asked for.
+//! A connection that is closed when its client reads nothing of an answer for too long.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,15 +8,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Fails to write once that has waited for `idle` on end.
-pub(crate) struct Impatient<S> {
+/// A stream whose writes fail after they made no progress for `idle`.
+pub(crate) struct WriteTimeout<S> {
     inner: S,
     idle: Duration,
-    /// Runs while a write waits.
+    /// Runs while a write is pending.
     end: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Impatient<S> {
+impl<S> WriteTimeout<S> {
     pub(crate) fn new(inner: S, idle: Duration) -> Self {
         Self { inner, idle, end: None }
     }
@@ -34,7 +34,7 @@ impl<S> Impatient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -44,7 +44,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -85,9 +85,9 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn who_reads_slowly_is_waited_for_and_who_does_not_is_not() {
+    async fn a_slow_reader_is_served_and_one_that_stops_is_cut_off() {
         let (ours, mut theirs) = duplex(4);
-        let mut ours = Impatient::new(ours, Duration::from_secs(60));
+        let mut ours = WriteTimeout::new(ours, Duration::from_secs(60));
         let reading = tokio::spawn(async move {
             let mut two = [0; 2];
             for _ in 0..4 {

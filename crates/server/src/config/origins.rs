@@ -1,16 +1,9 @@
 //! Pages of other origins: what is not configured cannot read answers, and cannot change anything either.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::http::{HeaderName, HeaderValue, Uri};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, Any, CorsLayer};
-
-use crate::error::ApiError;
-use crate::state::AppState;
 
 /// The origins whose pages may call, by default none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,35 +53,9 @@ impl Origins {
             .allow_credentials(true)
     }
 
-    fn include(&self, origin: &HeaderValue) -> bool {
+    pub(crate) fn include(&self, origin: &HeaderValue) -> bool {
         self.any || self.listed.contains(origin)
     }
-}
-
-/// Middleware. Browsers send forms and texts to other origins without asking first, and merely hide the answer; so what
-/// a foreign page sends is refused here, before it does anything.
-pub(crate) async fn refuse_foreign_pages(
-    State(state): State<Arc<AppState>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    let headers = request.headers();
-    let harmless = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    if let Some(origin) = headers.get(header::ORIGIN).filter(|_| !harmless)
-        && !state.config.cors_origins.include(origin)
-        && !is_own(origin, headers.get(header::HOST))
-    {
-        let message =
-            "Pages of other origins may not call this server; the setting cors_origins names those that may.";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, message).code("foreign_origin"));
-    }
-    Ok(next.run(request).await)
-}
-
-/// Whether a page is one of this server's own. A proxy in front may speak TLS, hence the scheme says nothing.
-fn is_own(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
-    let authority = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
-    authority.is_some() && authority == host.and_then(|host| host.to_str().ok())
 }
 
 #[cfg(test)]

@@ -9,20 +9,19 @@ use mynah_api::{Event, Instance, LaunchProgress, Replica};
 use mynah_engine::{Engine, Error};
 use serde_json::{Value, json};
 
-use super::view;
-use crate::dialect::Dialect;
+use super::model_views;
 use crate::error::ApiError;
-use crate::request::{Parameters, read_object};
+use crate::request::{Dialect, Parameters, read_object};
 use crate::state::AppState;
 
 /// `GET /v1/models/instances`: the running models under `model_uid`, or of `model_name`, or all.
-pub(crate) async fn list_instances(
+pub(super) async fn list_instances(
     State(state): State<Arc<AppState>>,
     Query(query): Query<Parameters>,
 ) -> Result<Json<Vec<Instance>>, ApiError> {
     let running = state.blocking("The instances cannot be listed", Engine::running).await?;
     let address = state.config.address.to_string();
-    let instances = running.iter().map(|running| view::instance(running, &address));
+    let instances = running.iter().map(|running| model_views::instance(running, &address));
     let wanted = |instance: &Instance| match (query.text("model_uid"), query.text("model_name")) {
         (Some(uid), _) => instance.model_uid == uid,
         (None, Some(name)) => instance.model_name == name,
@@ -33,7 +32,7 @@ pub(crate) async fn list_instances(
 
 /// `GET /v1/models/{uid}/progress`. An unknown uid has none yet.
 pub(super) fn progress(state: &AppState, uid: &str) -> Json<LaunchProgress> {
-    Json(view::progress(state.engine.find_running(uid).ok().as_ref()))
+    Json(model_views::progress(state.engine.find_running(uid).ok().as_ref()))
 }
 
 /// `POST /v1/models/{uid}/cancel`: stops a launch; a model that is ready is terminated.
@@ -44,14 +43,14 @@ pub(super) async fn cancel(state: &AppState, uid: String) -> Result<Json<()>, Ap
 
 /// `GET /v1/models/{uid}/events`.
 pub(super) fn events(state: &AppState, uid: &str) -> Json<Vec<Event>> {
-    Json(state.engine.events(uid).into_iter().map(view::event).collect())
+    Json(state.engine.events(uid).into_iter().map(model_views::event).collect())
 }
 
 /// `GET /v1/models/{uid}/replicas`. An unknown uid has none.
 pub(super) fn replicas(state: &AppState, uid: &str) -> Json<Vec<Replica>> {
     let address = state.config.address.to_string();
     let running = state.engine.find_running(uid);
-    Json(running.map(|running| view::replicas(&running, &address)).unwrap_or_default())
+    Json(running.map(|running| model_views::replicas(&running, &address)).unwrap_or_default())
 }
 
 /// `POST /v1/models/{uid}/replicas`: one or `replica` more.
@@ -122,11 +121,5 @@ pub(super) fn abort() -> Json<Value> {
 pub(super) fn reload() -> ApiError {
     let message = "Reload with retained weights requires vLLM or SGLang. Terminate the model and launch it again; its \
                    weights load in a moment.";
-    ApiError::new(StatusCode::BAD_REQUEST, message).code("unsupported_value")
-}
-
-/// `POST /v1/models/instance`: one more way to launch that never knew audio models.
-pub(crate) async fn launch_by_version() -> ApiError {
-    let message = "Audio models are launched by name: POST /v1/models.";
     ApiError::new(StatusCode::BAD_REQUEST, message).code("unsupported_value")
 }

@@ -9,13 +9,13 @@ use mynah_api::{Fault, ModelSpec, RegistrationDetail, RegistrationName, VirtualE
 use mynah_engine::{Entry, ModelStatus, Registration, Source};
 use serde_json::{Map, Value};
 
-use super::view;
 use crate::error::ApiError;
 use crate::request::{Parameters, read_object};
+use crate::responses::model::revision;
 use crate::state::AppState;
 
 /// `GET /v1/model_registrations/{type}`: names, or with `detailed=true` everything.
-pub(crate) async fn list_registrations(
+pub(super) async fn list_registrations(
     State(state): State<Arc<AppState>>,
     Path(kind): Path<String>,
     Query(query): Query<Parameters>,
@@ -44,7 +44,7 @@ pub(crate) async fn list_registrations(
 }
 
 /// `GET /v1/model_registrations/{type}/{name}`.
-pub(crate) async fn retrieve_registration(
+pub(super) async fn retrieve_registration(
     State(state): State<Arc<AppState>>,
     Path((kind, name)): Path<(String, String)>,
 ) -> Result<Json<RegistrationDetail>, ApiError> {
@@ -58,7 +58,7 @@ pub(crate) async fn retrieve_registration(
 }
 
 /// `POST /v1/model_registrations/{type}`.
-pub(crate) async fn register_model(
+pub(super) async fn register_model(
     State(state): State<Arc<AppState>>,
     Path(kind): Path<String>,
     request: Request,
@@ -83,7 +83,7 @@ pub(crate) async fn register_model(
 }
 
 /// `DELETE /v1/model_registrations/{type}/{name}`. Names that were not registered are passed over.
-pub(crate) async fn unregister_model(
+pub(super) async fn unregister_model(
     State(state): State<Arc<AppState>>,
     Path((kind, name)): Path<(String, String)>,
 ) -> Result<Json<()>, ApiError> {
@@ -126,7 +126,7 @@ fn detail(entry: &Entry, registration: Option<&Registration>) -> RegistrationDet
     let detail = RegistrationDetail {
         model_name: entry.name.clone(),
         model_id,
-        model_revision: view::revision(entry),
+        model_revision: revision(entry),
         model_hub,
         cache_config: None,
         version: 2,

@@ -10,13 +10,13 @@ use mynah_api::TokenPair;
 use serde_json::{Value, json};
 
 use crate::auth::Tokens;
+use crate::client_id::address;
 use crate::error::ApiError;
-use crate::middleware::{address, count_failure, refuse_guessing};
 use crate::request::read_object;
 use crate::state::AppState;
 
 /// A name and a password for tokens.
-pub(crate) async fn log_in(
+pub(super) async fn log_in(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Json<TokenPair>, ApiError> {
@@ -25,7 +25,7 @@ pub(crate) async fn log_in(
         return Err(ApiError::new(StatusCode::NOT_FOUND, message).code("not_found"));
     }
     let address = address(&request);
-    refuse_guessing(&state, address)?;
+    state.refuse_guessing(address)?;
     let body = Value::Object(read_object(request, &state).await?);
     let (name, password) = (text(&body, "username"), text(&body, "password"));
     // One at a time: a password costs a core ten milliseconds and 19 MB on purpose.
@@ -37,7 +37,7 @@ pub(crate) async fn log_in(
     match tokens.map_err(|error| ApiError::internal(&error, "The login failed"))? {
         Some(tokens) => Ok(Json(pair(tokens))),
         None => {
-            count_failure(&state, address)?;
+            state.count_failure(address)?;
             let message = "Incorrect username or password";
             Err(ApiError::new(StatusCode::UNAUTHORIZED, message).code("invalid_login"))
         }
@@ -45,12 +45,12 @@ pub(crate) async fn log_in(
 }
 
 /// A refresh token for new tokens.
-pub(crate) async fn refresh(
+pub(super) async fn refresh(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Json<TokenPair>, ApiError> {
     let address = address(&request);
-    refuse_guessing(&state, address)?;
+    state.refuse_guessing(address)?;
     let body = Value::Object(read_object(request, &state).await?);
     let Some(token) = body["refresh_token"].as_str() else {
         return Err(ApiError::missing("refresh_token", "refresh_token required"));
@@ -59,7 +59,7 @@ pub(crate) async fn refresh(
     match tokens.map_err(|error| ApiError::internal(&error, "The tokens cannot be made"))? {
         Some(tokens) => Ok(Json(pair(tokens))),
         None => {
-            count_failure(&state, address)?;
+            state.count_failure(address)?;
             let message = "Invalid or expired refresh token";
             Err(ApiError::new(StatusCode::UNAUTHORIZED, message).code("invalid_login"))
         }
@@ -67,7 +67,7 @@ pub(crate) async fn refresh(
 }
 
 /// Forgets a refresh token.
-pub(crate) async fn log_out(
+pub(super) async fn log_out(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {

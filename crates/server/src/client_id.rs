@@ -1,18 +1,17 @@
-//! Who asks, as far as fairness between clients is concerned.
+//! Who sent a request: the address, and the client among which the engine shares its time.
 
 use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::LazyLock;
 
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use mynah_engine::ClientId;
 
 use crate::auth::Caller;
-use crate::middleware::address;
 
-/// Whoever holds the API key or the token, where one was asked for, otherwise whoever has the address; `None` where that is
-/// not known.
-pub(crate) fn client(request: &Request) -> Option<ClientId> {
-    // Of this process alone, so that nobody can choose an address for its number.
+/// The holder of the API key or token, if one was asked for; otherwise the address. `None` if neither is known.
+pub(crate) fn client_id(request: &Request) -> Option<ClientId> {
+    // Seeded at random for each process, so that a client cannot choose an address by its hash.
     static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     if let Some(caller) = request.extensions().get::<Caller>() {
         return Some(ClientId(HASHER.hash_one(&caller.id)));
@@ -20,12 +19,18 @@ pub(crate) fn client(request: &Request) -> Option<ClientId> {
     address(request).map(|address| ClientId(HASHER.hash_one(address)))
 }
 
+/// The address of a request. A network of IPv6 has 2^64 addresses, so its members count as one.
+pub(crate) fn address(request: &Request) -> Option<IpAddr> {
+    let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    Some(match peer.ip().to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        v4 @ IpAddr::V4(_) => v4,
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use axum::body::Body;
-    use axum::extract::ConnectInfo;
 
     use super::*;
     use crate::auth::{CallerId, Rights};
@@ -39,15 +44,15 @@ mod tests {
                 Caller { id: CallerId::Key(number), rights: Rights::default(), requests_per_minute: None };
             request.extensions_mut().insert(caller);
         }
-        client(&request)
+        client_id(&request)
     }
 
     #[test]
-    fn clients_are_told_apart_by_key_or_by_address() {
+    fn clients_differ_by_key_or_by_address() {
         assert_eq!(by("10.0.0.1:1000", None), by("10.0.0.1:2000", None));
         assert_ne!(by("10.0.0.1:1000", None), by("10.0.0.2:1000", None));
         assert_eq!(by("10.0.0.1:1000", Some(1)), by("10.0.0.2:1000", Some(1)));
         assert_ne!(by("10.0.0.1:1000", Some(1)), by("10.0.0.1:1000", Some(2)));
-        assert_eq!(client(&Request::new(Body::empty())), None);
+        assert_eq!(client_id(&Request::new(Body::empty())), None);
     }
 }

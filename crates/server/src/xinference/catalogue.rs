@@ -36,7 +36,7 @@ pub(super) async fn versions(
 }
 
 /// `GET /v1/engines/{type}/{name}`: null where there is no choice of engines.
-pub(crate) async fn engines(
+pub(super) async fn engines(
     State(state): State<Arc<AppState>>,
     Path((kind, name)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
@@ -53,23 +53,23 @@ pub(crate) async fn engines(
 }
 
 /// `GET /v1/engines/{name}`: knows language models only, of which there are none.
-pub(crate) async fn engines_of_language_model() -> Json<Value> {
+pub(super) async fn engines_of_language_model() -> Json<Value> {
     Json(Value::Null)
 }
 
 /// `GET /v1/models/prompts`.
-pub(crate) async fn prompts() -> Json<Value> {
+pub(super) async fn prompts() -> Json<Value> {
     Json(json!({}))
 }
 
 /// `GET /v1/models/families`: families of language models.
-pub(crate) async fn families() -> Json<Value> {
+pub(super) async fn families() -> Json<Value> {
     Json(json!({
         "chat": [], "generate": [], "tools": [], "vision": [], "reasoning": [], "audio": [], "omni": [], "hybrid": [],
     }))
 }
 
 /// `GET /v1/models/vllm-supported`.
-pub(crate) async fn vllm_supported() -> Json<Value> {
+pub(super) async fn vllm_supported() -> Json<Value> {
     Json(json!({"chat": [], "generate": []}))
 }

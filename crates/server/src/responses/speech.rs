@@ -1,37 +1,30 @@
 //! Speech as the body of an answer, sent while it is made.
 
-use std::convert::Infallible;
-
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::{Stream, stream};
 use mynah_api::{SpeechStreamEvent, SpeechUsage};
 use mynah_audio::OutputFormat;
-use mynah_engine::{SpeechEvent, Spoken};
+use mynah_engine::{SpeechEvent, SpeechJob, Spoken};
 
+use super::speech_words::spoken_words;
+use super::sse::{self, data, streaming_headers};
 use crate::error::ApiError;
-use crate::events::{KEEP_ALIVE, data, streaming_headers};
-use crate::places::Place;
-use crate::render;
-use crate::routes::TimedSpeech;
+use crate::jobs::TimedJob;
 
 /// Name of the voice that speaks, which for the name of another service's voice is one of ours.
 const VOICE: HeaderName = HeaderName::from_static("x-mynah-voice");
 
 /// Answers with the bytes of the audio. What fails before the first of them is answered with its error's own status;
 /// what fails later cuts the connection, which is all that the form allows.
-pub(crate) async fn bytes(
-    speech: TimedSpeech,
-    format: OutputFormat,
-    place: Place,
-) -> Result<Response, ApiError> {
-    let (sound, voice) = Sound::begin(speech, place).await?;
-    let body = Body::from_stream(stream::unfold(sound, |mut sound| async move {
-        let piece = match sound.next().await? {
+pub(crate) async fn bytes(job: TimedJob<SpeechJob>, format: OutputFormat) -> Result<Response, ApiError> {
+    let (speech, voice) = SpeechStream::begin(job).await?;
+    let body = Body::from_stream(stream::unfold(speech, |mut speech| async move {
+        let piece = match speech.next().await? {
             Ok(Piece::Audio(bytes)) => Ok(bytes),
             Ok(Piece::End(_)) => return None,
             Err(error) => {
@@ -39,47 +32,31 @@ pub(crate) async fn bytes(
                 Err(std::io::Error::other(error.message().to_owned()))
             }
         };
-        Some((piece, sound))
+        Some((piece, speech))
     }));
     let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()))];
     Ok((streaming_headers(), voice, content_type, body).into_response())
 }
 
 /// Answers with server-sent events.
-pub(crate) async fn events(speech: TimedSpeech, words: bool, place: Place) -> Result<Response, ApiError> {
-    let (sound, voice) = Sound::begin(speech, place).await?;
-    let events = sse(sound, words);
-    let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
-    Ok((streaming_headers(), voice, sse).into_response())
-}
-
-fn sse(sound: Sound, words: bool) -> impl Stream<Item = Result<Event, Infallible>> {
-    stream::unfold(sound, move |mut sound| async move {
-        let event = match sound.next().await? {
-            Ok(Piece::Audio(bytes)) => {
-                data(&SpeechStreamEvent::Delta { audio: BASE64_STANDARD.encode(&bytes) })
-            }
-            Ok(Piece::End(spoken)) => data(&done(&spoken, words)),
-            Err(error) => data(&error.body()),
-        };
-        Some((Ok(event), sound))
-    })
+pub(crate) async fn events(job: TimedJob<SpeechJob>, words: bool) -> Result<Response, ApiError> {
+    let (speech, voice) = SpeechStream::begin(job).await?;
+    Ok((voice, sse::response(speech.into_events(words))).into_response())
 }
 
 fn done(spoken: &Spoken, words: bool) -> SpeechStreamEvent {
     let (input_tokens, output_tokens) = (spoken.tokens.input, spoken.tokens.output);
     SpeechStreamEvent::Done {
         usage: SpeechUsage { input_tokens, output_tokens, total_tokens: input_tokens + output_tokens },
-        words: words.then(|| render::spoken_words(spoken)),
+        words: words.then(|| spoken_words(spoken)),
     }
 }
 
-/// A speech on its way.
-struct Sound {
-    speech: TimedSpeech,
+/// The pieces of a speech as they are made.
+struct SpeechStream {
+    job: TimedJob<SpeechJob>,
     first: Option<Piece>,
     ended: bool,
-    _place: Place,
 }
 
 enum Piece {
@@ -87,13 +64,13 @@ enum Piece {
     End(Spoken),
 }
 
-impl Sound {
+impl SpeechStream {
     /// Waits until the first audio is there, and names the voice in a header.
-    async fn begin(speech: TimedSpeech, place: Place) -> Result<(Self, HeaderMap), ApiError> {
-        let mut sound = Self { speech, first: None, ended: false, _place: place };
+    async fn begin(job: TimedJob<SpeechJob>) -> Result<(Self, HeaderMap), ApiError> {
+        let mut speech = Self { job, first: None, ended: false };
         let mut headers = HeaderMap::new();
         let first = loop {
-            match sound.speech.next().await? {
+            match speech.job.next().await? {
                 SpeechEvent::Started { voice } => {
                     let voice = voice.and_then(|voice| HeaderValue::try_from(voice).ok());
                     headers.extend(voice.map(|voice| (VOICE, voice)));
@@ -105,8 +82,22 @@ impl Sound {
                 }
             }
         };
-        sound.first = Some(first);
-        Ok((sound, headers))
+        speech.first = Some(first);
+        Ok((speech, headers))
+    }
+
+    /// Its events. `words`: the last one carries the words.
+    fn into_events(self, words: bool) -> impl Stream<Item = Event> {
+        stream::unfold(self, move |mut this| async move {
+            let event = match this.next().await? {
+                Ok(Piece::Audio(bytes)) => {
+                    data(&SpeechStreamEvent::Delta { audio: BASE64_STANDARD.encode(&bytes) })
+                }
+                Ok(Piece::End(spoken)) => data(&done(&spoken, words)),
+                Err(error) => data(&error.body()),
+            };
+            Some((event, this))
+        })
     }
 
     /// The next piece; `None` after the end or a failure.
@@ -118,7 +109,7 @@ impl Sound {
             if let Some(first) = self.first.take() {
                 break Ok(first);
             }
-            match self.speech.next().await {
+            match self.job.next().await {
                 Ok(event) => {
                     if let Some(piece) = piece(event) {
                         break Ok(piece);

@@ -13,7 +13,7 @@ use crate::request::Parameters;
 use crate::state::AppState;
 
 /// `GET /v1/cache/models`: all of them, or the one called `model_name`.
-pub(crate) async fn list_cached(
+pub(super) async fn list_cached(
     State(state): State<Arc<AppState>>,
     Query(query): Query<Parameters>,
 ) -> Result<Json<CachedModels>, ApiError> {
@@ -42,7 +42,7 @@ pub(crate) async fn list_cached(
 }
 
 /// `GET /v1/cache/models/files`: what removing `model_version` deletes.
-pub(crate) async fn list_cached_files(
+pub(super) async fn list_cached_files(
     State(state): State<Arc<AppState>>,
     Query(query): Query<Parameters>,
 ) -> Result<Json<CachedFiles>, ApiError> {
@@ -59,7 +59,7 @@ pub(crate) async fn list_cached_files(
 }
 
 /// `DELETE /v1/cache/models`: deletes `model_version` from the disk. Nothing happens where it is not there.
-pub(crate) async fn remove_cached(
+pub(super) async fn remove_cached(
     State(state): State<Arc<AppState>>,
     Query(query): Query<Parameters>,
 ) -> Result<Json<Done>, ApiError> {

@@ -1,4 +1,5 @@
-//! Paths below `/v1/models/`. A uid may hold slashes, escaped or not, so the parts behind it are told by their words.
+//! Paths below `/v1/models/`. A uid may hold slashes, escaped or not, so the parts after it are recognised by
+//! their names.
 
 use std::sync::Arc;
 
@@ -7,9 +8,10 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::{catalogue, instances, models};
-use crate::dialect::Dialect;
+use super::{catalogue, instances, launch};
 use crate::error::ApiError;
+use crate::request::Dialect;
+use crate::routes::models;
 use crate::state::AppState;
 
 /// What a path means.
@@ -35,8 +37,8 @@ impl<'a> Target<'a> {
         let parts: Vec<&str> = path.split('/').collect();
         // The path without its last `n` parts.
         let uid = |n: usize| {
-            let behind: usize = parts[parts.len() - n..].iter().map(|part| part.len() + 1).sum();
-            &path[..path.len() - behind]
+            let length: usize = parts[parts.len() - n..].iter().map(|part| part.len() + 1).sum();
+            &path[..path.len() - length]
         };
         match parts[..] {
             [kind, name, "versions"] => Target::Versions(kind, name),
@@ -64,7 +66,7 @@ impl<'a> Target<'a> {
 }
 
 /// GET, POST and DELETE of everything below `/v1/models/`.
-pub(crate) async fn below_models(
+pub(super) async fn below_models(
     State(state): State<Arc<AppState>>,
     dialect: Dialect,
     path: Result<Path<String>, PathRejection>,
@@ -77,7 +79,7 @@ pub(crate) async fn below_models(
             models::describe(&state, dialect, uid.to_owned()).await?.into_response()
         }
         ("DELETE", Target::Model(uid)) => {
-            models::terminate(&state, dialect, uid.to_owned()).await?.into_response()
+            launch::terminate(&state, dialect, uid.to_owned()).await?.into_response()
         }
         ("GET" | "HEAD", Target::Progress(uid)) => instances::progress(&state, uid).into_response(),
         ("POST", Target::Cancel(uid)) => instances::cancel(&state, uid.to_owned()).await?.into_response(),
@@ -109,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_behind_a_uid_are_told_by_their_words() {
+    fn parts_after_a_uid_are_recognised_by_their_names() {
         for (path, target) in [
             ("a", Target::Model("a")),
             ("openai/whisper-base", Target::Model("openai/whisper-base")),

@@ -1,18 +1,17 @@
-//! A transcript, and the words of a speech, as the bodies of the API.
+//! A transcript as the bodies of the API.
 
 use axum::Json;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use mynah_api::{
-    DetectedLanguage, Logprob, ResponseFormat, Segment, SpokenWords, Transcription, Usage,
-    VerboseTranscription, Word,
+    DetectedLanguage, Logprob, ResponseFormat, Segment, Transcription, Usage, VerboseTranscription, Word,
 };
-use mynah_engine::Spoken;
 use mynah_models::speech_to_text::TokenLogprob;
-use mynah_models::{SpokenWord, Task, Transcript};
+use mynah_models::{Task, Transcript};
 use mynah_text::languages;
 use mynah_text::subtitles::{self, Cue, Layout};
 
+use super::numbers::{score, seconds};
 use crate::error::ApiError;
 use crate::request::ResponseOptions;
 
@@ -77,33 +76,6 @@ pub fn cues(transcript: &Transcript, words: bool) -> Vec<Cue> {
     segments.map(|s| Cue { start_s: s.start_s, end_s: s.end_s, text: s.text.clone() }).collect()
 }
 
-/// Subtitles of a speech: cues of a few words each, with the punctuation of the text.
-pub fn spoken_cues(text: &str, spoken: &Spoken) -> Vec<Cue> {
-    let words = &spoken.words;
-    let mut start = 0;
-    let cue = |(i, word): (usize, &SpokenWord)| {
-        // Up to the white space before the next word, behind which its opening quotes stand.
-        let end = words.get(i + 1).map_or(text.len(), |next| {
-            let gap = text.get(word.range.end..next.range.start).unwrap_or_default();
-            gap.rfind(char::is_whitespace).map_or(next.range.start, |space| word.range.end + space)
-        });
-        let written = text.get(start..end).unwrap_or(&word.text);
-        start = end;
-        let written = written.split_whitespace().collect::<Vec<_>>().join(" ");
-        let space = if text
-            .get(..word.range.start)
-            .is_some_and(|t| t.ends_with(|c: char| !c.is_alphanumeric() && c != '-'))
-        {
-            " "
-        } else {
-            ""
-        };
-        Cue { start_s: word.start_s, end_s: word.end_s, text: format!("{space}{written}") }
-    };
-    let cues: Vec<_> = words.iter().enumerate().map(cue).collect();
-    subtitles::cues_of_words(&cues, &Layout::default())
-}
-
 fn segment(segment: &mynah_models::Segment) -> Segment {
     Segment {
         id: segment.id,
@@ -133,22 +105,6 @@ fn word(word: &mynah_models::Word) -> Word {
     }
 }
 
-/// A speech's words as a body of their own.
-pub fn spoken_body(text: &str, spoken: &Spoken) -> SpokenWords {
-    SpokenWords { text: text.to_owned(), duration: seconds(spoken.duration_s), words: spoken_words(spoken) }
-}
-
-/// The words of a speech in the API's form.
-pub(crate) fn spoken_words(spoken: &Spoken) -> Vec<Word> {
-    let word = |word: &SpokenWord| Word {
-        word: word.text.clone(),
-        start: seconds(word.start_s),
-        end: seconds(word.end_s),
-        probability: None,
-    };
-    spoken.words.iter().map(word).collect()
-}
-
 /// Tokens in the API's form.
 pub(crate) fn logprobs(tokens: &[TokenLogprob]) -> impl Iterator<Item = Logprob> {
     tokens.iter().map(|token| Logprob {
@@ -167,19 +123,4 @@ pub(crate) fn detected(transcript: &Transcript, open_language: bool) -> Option<V
 pub(crate) fn usage(transcript: &Transcript) -> Option<Usage> {
     let seconds = transcript.duration_s.ceil() as u64;
     (transcript.task == Task::Transcribe).then_some(Usage::Duration { seconds })
-}
-
-/// Whole milliseconds.
-fn seconds(seconds: f64) -> f64 {
-    finite((seconds * 1e3).round() / 1e3)
-}
-
-/// The few digits that a score has.
-fn score(score: f32) -> f64 {
-    finite((f64::from(score) * 1e6).round() / 1e6)
-}
-
-/// Clients expect numbers, and JSON has no others.
-fn finite(number: f64) -> f64 {
-    if number.is_finite() { number } else { 0.0 }
 }

@@ -15,14 +15,14 @@ use crate::request::read_object;
 use crate::state::AppState;
 
 /// All keys of the store; never a key in clear.
-pub(crate) async fn list_keys(State(state): State<Arc<AppState>>) -> Result<Json<Vec<Key>>, ApiError> {
+pub(super) async fn list_keys(State(state): State<Arc<AppState>>) -> Result<Json<Vec<Key>>, ApiError> {
     let contents = store(&state)?.contents();
     let keys = contents.as_deref().map_or(&[][..], |contents| contents.keys());
     Ok(Json(keys.iter().map(StoredKey::shown).collect()))
 }
 
 /// Makes a key, which only this answer tells in clear.
-pub(crate) async fn make_key(
+pub(super) async fn make_key(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<(StatusCode, Json<Made>), ApiError> {
@@ -34,7 +34,7 @@ pub(crate) async fn make_key(
 }
 
 /// Revokes a key.
-pub(crate) async fn revoke_key(
+pub(super) async fn revoke_key(
     State(state): State<Arc<AppState>>,
     id: Result<Path<u64>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {

@@ -1,0 +1,97 @@
+//! Bounds on the time that a client takes to send a request's body.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream, Bytes};
+use axum::http::StatusCode;
+use futures_util::{Stream, TryStreamExt};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::config::Limits;
+use crate::error::ApiError;
+
+/// The error of an upload that came too slowly.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("The upload came too slowly: {name} is {bound}.")]
+struct TooSlow {
+    name: &'static str,
+    bound: f64,
+}
+
+/// The answer, if `error` was caused by an upload that came too slowly.
+pub(crate) fn interrupted(error: &(dyn Error + 'static)) -> Option<ApiError> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(slow) = error.downcast_ref::<TooSlow>() {
+            return Some(ApiError::new(StatusCode::REQUEST_TIMEOUT, slow.to_string()).param("file"));
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// A body that fails if it pauses too long, comes too slowly or takes too long as a whole.
+pub(crate) struct UploadTimeout {
+    inner: BodyDataStream,
+    idle: Duration,
+    total: Duration,
+    bytes_per_s: u32,
+    begin: Instant,
+    received: u64,
+    end: Pin<Box<Sleep>>,
+    /// The bound that is reached at `end`.
+    reason: TooSlow,
+}
+
+impl UploadTimeout {
+    pub(crate) fn new(body: Body, limits: &Limits) -> Self {
+        let mut timed = Self {
+            inner: body.into_data_stream(),
+            idle: limits.upload_idle,
+            total: limits.upload_time,
+            bytes_per_s: limits.upload_bytes_per_s,
+            begin: Instant::now(),
+            received: 0,
+            end: Box::pin(sleep(limits.upload_idle)),
+            reason: TooSlow { name: "upload_idle", bound: 0.0 },
+        };
+        timed.restart();
+        timed
+    }
+
+    /// Finds which bound comes first.
+    fn restart(&mut self) {
+        let lag = match self.bytes_per_s {
+            0 => self.total,
+            // A pause that is allowed, and as long again for the bytes after it.
+            rate => (self.idle * 2).saturating_add(Duration::from_secs(self.received / u64::from(rate))),
+        };
+        let bounds = [
+            (Instant::now() + self.idle, "upload_idle", self.idle.as_secs_f64()),
+            (self.begin + lag, "upload_bytes_per_s", f64::from(self.bytes_per_s)),
+            (self.begin + self.total, "upload_time", self.total.as_secs_f64()),
+        ];
+        let Some(&(at, name, bound)) = bounds.iter().min_by_key(|(at, ..)| *at) else { return };
+        self.reason = TooSlow { name, bound };
+        self.end.as_mut().reset(at);
+    }
+}
+
+impl Stream for UploadTimeout {
+    type Item = Result<Bytes, axum::BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.end.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(self.reason.into())));
+        }
+        let piece = std::task::ready!(self.inner.try_poll_next_unpin(context));
+        if let Some(Ok(piece)) = &piece {
+            self.received += piece.len() as u64;
+        }
+        self.restart();
+        Poll::Ready(piece.map(|piece| piece.map_err(Into::into)))
+    }
+}

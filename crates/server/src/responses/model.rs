@@ -1,0 +1,96 @@
+//! A model as `GET /v1/models` describes it.
+
+use mynah_api::{Model, ModelDescription};
+use mynah_engine::{Ability, Entry, LaunchRequest, ModelStatus, Running, Source, family_of_checkpoint};
+use mynah_models::whisper::Compute;
+use mynah_text::languages::LANGUAGES;
+
+/// A description under a name.
+pub(crate) fn model(id: &str, description: ModelDescription) -> Model {
+    Model {
+        id: id.to_owned(),
+        object: "model".to_owned(),
+        created: 0,
+        owned_by: "xinference".to_owned(),
+        description,
+    }
+}
+
+/// A model that runs.
+pub(crate) fn running(running: &Running, address: &str) -> ModelDescription {
+    let request = &running.request;
+    let described = match &running.entry {
+        Some(entry) => described(entry, request, address),
+        None => checkpoint(running, address),
+    };
+    ModelDescription { replica: request.replicas, launch_options: request.others.clone(), ..described }
+}
+
+/// A model of the catalogue that a request may load.
+pub(crate) fn catalogued(status: &ModelStatus, address: &str) -> ModelDescription {
+    let request = LaunchRequest::new(&status.entry.name);
+    ModelDescription { on_disk: status.on_disk.is_some(), ..described(&status.entry, &request, address) }
+}
+
+fn described(entry: &Entry, request: &LaunchRequest, address: &str) -> ModelDescription {
+    ModelDescription {
+        model_type: "audio".to_owned(),
+        address: address.to_owned(),
+        accelerators: Vec::new(),
+        model_name: entry.name.clone(),
+        model_lang: if entry.languages.is_empty() { all_languages() } else { entry.languages.clone() },
+        model_family: entry.family.clone(),
+        model_revision: revision(entry),
+        model_ability: vec![entry.ability.as_str().to_owned()],
+        model_engine: Some(request.engine_name.clone().unwrap_or_else(|| "mynah".to_owned())),
+        quantization: precision(request.compute).to_owned(),
+        n_worker: None,
+        replica: 1,
+        multilingual: entry.is_multilingual(),
+        on_disk: true,
+        launch_options: serde_json::Map::new(),
+    }
+}
+
+/// A checkpoint without a name of the catalogue; its languages show when it is loaded.
+fn checkpoint(running: &Running, address: &str) -> ModelDescription {
+    let path = running.request.path.clone().unwrap_or_default();
+    let speaks = Ability::of_checkpoint(&path) == Ability::Text2audio;
+    let family = family_of_checkpoint(&path);
+    let ability = if speaks { Ability::Text2audio } else { Ability::Audio2text };
+    let entry = Entry {
+        name: running.uid.clone(),
+        aliases: Vec::new(),
+        family: family.to_owned(),
+        ability,
+        languages: if family == "hibari" { vec!["en".to_owned()] } else { Vec::new() },
+        licence: String::new(),
+        notice: None,
+        parameters_m: 0,
+        sources: Vec::new(),
+        voices: Vec::new(),
+    };
+    described(&entry, &running.request, address)
+}
+
+/// Revision of the weights at the first hub that has them.
+pub(crate) fn revision(entry: &Entry) -> Option<String> {
+    entry.sources.iter().find_map(|source| match source {
+        Source::Huggingface { revision, .. } | Source::Modelscope { revision, .. } => Some(revision.clone()),
+        Source::Local { .. } | Source::Pip { .. } => None,
+    })
+}
+
+fn precision(compute: Option<Compute>) -> &'static str {
+    match compute {
+        None => "none",
+        Some(Compute::Auto) => "auto",
+        Some(Compute::F32) => "f32",
+        Some(Compute::F16) => "f16",
+        Some(Compute::Int8) => "int8",
+    }
+}
+
+fn all_languages() -> Vec<String> {
+    LANGUAGES.iter().map(|language| language.code.to_owned()).collect()
+}
