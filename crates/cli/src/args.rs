@@ -6,9 +6,11 @@ mod serve;
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mynah_api::ResponseFormat;
 use mynah_audio::OutputFormat;
+use mynah_core::{AudioContext, ComputeType};
 
 pub(crate) use client::*;
 pub(crate) use keys::*;
@@ -98,31 +100,25 @@ pub(crate) enum Command {
 #[derive(Args, Debug)]
 pub(crate) struct ComputeArgs {
     /// Precision of the weights at run time
-    #[arg(long, value_enum, default_value_t = Compute::Auto)]
-    pub(crate) compute: Compute,
+    #[arg(long, value_name = "TYPE", value_parser = compute_type(), default_value_t)]
+    pub(crate) compute: ComputeType,
 
     /// Threads to compute with [default: one per physical core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Compute {
-    Auto,
-    F32,
-    F16,
-    Int8,
+/// Parses the name of a precision, and lists all of them in the help.
+pub(crate) fn compute_type() -> impl TypedValueParser<Value = ComputeType> {
+    let names = ComputeType::ALL.map(ComputeType::as_str);
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<ComputeType>())
 }
 
-impl From<Compute> for mynah_models::whisper::Compute {
-    fn from(compute: Compute) -> Self {
-        match compute {
-            Compute::Auto => Self::Auto,
-            Compute::F32 => Self::F32,
-            Compute::F16 => Self::F16,
-            Compute::Int8 => Self::Int8,
-        }
-    }
+/// Parses the name of what is encoded of a window, and lists all of them in the help.
+fn audio_context() -> impl TypedValueParser<Value = AudioContext> {
+    let named = |name: String| AudioContext::ALL.into_iter().find(|known| known.as_str() == name);
+    PossibleValuesParser::new(AudioContext::ALL.map(AudioContext::as_str))
+        .try_map(move |name| named(name).ok_or("unknown audio context"))
 }
 
 #[derive(Args, Debug)]
@@ -246,9 +242,11 @@ pub(crate) struct DecodingArgs {
     #[arg(long, value_name = "S", value_parser = not_negative)]
     pub(crate) hallucination_silence: Option<f32>,
 
-    /// Compute all 30 s of every window, also where there is less audio: slower, as the model was trained
-    #[arg(long)]
-    pub(crate) full_window: bool,
+    /// What is encoded of a 30 s window with less audio: trimmed (the audio and a second after it: fast), full (all of it,
+    /// as the model was trained), or auto (trimmed for models whose error rates were measured with it, whisper-base and
+    /// whisper-tiny.en; full for the others)
+    #[arg(long, value_name = "CONTEXT", value_parser = audio_context(), default_value = "auto", hide_possible_values = true)]
+    pub(crate) audio_context: AudioContext,
 
     /// Token ids never to choose, comma-separated; -1 is the model's own list [default: -1]
     #[arg(long, value_name = "IDS", value_delimiter = ',', allow_negative_numbers = true)]
@@ -407,7 +405,7 @@ fn output_format(name: &str) -> Result<OutputFormat, String> {
 }
 
 fn pace(text: &str) -> Result<f32, String> {
-    number(text, mynah_models::SpeechOptions::SPEEDS)
+    number(text, mynah_core::SpeechOptions::SPEEDS)
 }
 
 fn threshold(text: &str) -> Result<Threshold, String> {

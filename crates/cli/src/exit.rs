@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use mynah_core::ModelError;
 use mynah_engine::Error;
 
 /// What ended a command. Each kind has its exit code, which `mynah --help` lists.
@@ -76,7 +77,6 @@ impl From<io::Error> for Failure {
 
 /// Whether the model is at fault, so that no other file would fare better.
 pub(crate) fn is_model_fault(error: &Error) -> bool {
-    use mynah_models::Error as M;
     match error {
         Error::UnknownModel { .. }
         | Error::WrongAbility { .. }
@@ -85,12 +85,7 @@ pub(crate) fn is_model_fault(error: &Error) -> bool {
         | Error::NoNetwork { .. }
         | Error::Download { .. }
         | Error::NoSpace { .. } => true,
-        Error::Model(error) => {
-            matches!(
-                **error,
-                M::Io { .. } | M::NotACheckpoint { .. } | M::Malformed { .. } | M::Tensor { .. }
-            )
-        }
+        Error::Model(ModelError::Weights(_)) => true,
         _ => false,
     }
 }

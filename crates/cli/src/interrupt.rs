@@ -1,6 +1,6 @@
 //! Signals that ask the program to stop.
 
-use mynah_models::CancelFlag;
+use mynah_core::CancelFlag;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Failure;

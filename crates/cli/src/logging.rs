@@ -2,13 +2,21 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use serde::{Deserialize, Serialize};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::progress::Bars;
-use crate::serve::LogFormat;
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
 
 /// How much is logged, to be changed while the program runs.
 pub(crate) struct Level(reload::Handle<EnvFilter, Registry>);
@@ -37,7 +45,10 @@ pub(crate) fn start(level: &str, format: LogFormat, bars: &Bars, traces: Option<
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    tracing_subscriber::registry().with(filter).with(lines.and_then(traces)).init();
+    tracing_subscriber::registry().with(filter).with(lines.and_then(traces)).try_init().unwrap_or_else(|error| {
+        // A program that embeds this one has a log of its own.
+        tracing::debug!(%error, "logs go where they went before");
+    });
     Level(handle)
 }
 
@@ -66,7 +77,7 @@ fn filter(level: &str) -> EnvFilter {
 }
 
 fn crates(level: &str) -> String {
-    ["audio", "engine", "kernels", "models", "server", "text"]
+    ["audio", "cli", "engine", "kernels", "models", "server", "text", "weights"]
         .map(|name| format!("mynah_{name}={level}"))
         .join(",")
 }

@@ -1,27 +1,6 @@
 //! The mynah program.
 
-mod args;
-mod client;
-mod exit;
-mod interrupt;
-mod keys;
-mod logging;
-mod models;
-mod output;
-mod program;
-mod progress;
-mod serve;
-mod speak;
-#[cfg(feature = "otel")]
-mod traces;
-mod transcribe;
-
-use std::path::Path;
 use std::process::ExitCode;
-
-use clap::{CommandFactory, Parser};
-
-use args::{Cli, Command};
 
 /// musl's own allocator gives every large block back to the system at once, and each use of it anew costs page faults.
 #[cfg(target_env = "musl")]
@@ -30,56 +9,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     mynah_kernels::heap::share();
-    let (name, arguments) = program::command_line(std::env::args_os());
-    let cli = Cli::parse_from(arguments);
-    let bars = progress::Bars::default();
-    if cli.quiet {
-        bars.hide();
-    }
-    let level = match (cli.quiet, cli.verbose) {
-        (true, _) => Some("error"),
-        (_, 0) => None,
-        (_, 1) => Some("debug"),
-        _ => Some("trace"),
-    };
-    if !matches!(cli.command, Command::Serve(_)) {
-        logging::start(level.unwrap_or("warn"), serve::LogFormat::Text, &bars, None);
-    }
-    let outcome = match cli.command {
-        Command::Serve(args) => serve::run(*args, level, &bars),
-        Command::Transcribe(args) => transcribe::run(*args, mynah_models::Task::Transcribe, &bars),
-        Command::Translate(args) => transcribe::run(*args, mynah_models::Task::Translate, &bars),
-        Command::Speak(args) => speak::run(args, &bars),
-        Command::Models(args) => models::list(&args),
-        Command::Pull(args) => models::pull(&args, &bars),
-        Command::Rm(args) => models::remove(&args),
-        Command::Keys(command) => keys::run(command),
-        Command::Users(command) => keys::users(command),
-        Command::Completions(args) => completions(args.shell),
-        Command::Man(args) => manual(args.output_dir.as_deref()),
-        Command::Client(command) => client::run(command, name, &bars),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
-}
-
-/// A shell's script, on standard output.
-fn completions(shell: clap_complete::Shell) -> Result<(), exit::Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "mynah", &mut script);
-    client::print(&String::from_utf8_lossy(&script))
-}
-
-/// The program's manual page, on standard output; or that of every command, in a folder.
-fn manual(folder: Option<&Path>) -> Result<(), exit::Failure> {
-    let command = Cli::command();
-    if let Some(folder) = folder {
-        std::fs::create_dir_all(folder)?;
-        return Ok(clap_mangen::generate_to(command, folder)?);
-    }
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command).render(&mut page)?;
-    client::print(&String::from_utf8_lossy(&page))
+    mynah_cli::run(std::env::args_os(), mynah_models::registry())
 }

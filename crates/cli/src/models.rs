@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use mynah_core::Registry;
 use mynah_engine::{Engine, Error, ModelStatus, Settings};
 use serde::Serialize;
 
@@ -12,11 +13,12 @@ use crate::output;
 use crate::progress::Bars;
 
 /// The catalogue as a table or as JSON, or whether what is here of it is sound.
-pub(crate) fn list(args: &ModelsArgs) -> Result<(), Failure> {
+pub(crate) fn list(args: &ModelsArgs, registry: Registry) -> Result<(), Failure> {
+    let engine = Engine::open_with(Settings::from_env()?, registry)?;
     if args.check {
-        return check();
+        return check(&engine);
     }
-    let models = Engine::open(Settings::from_env()?)?.models();
+    let models = engine.models();
     let text = if args.json {
         output::line(&models.iter().map(Row::new).collect::<Vec<_>>())?
     } else {
@@ -26,8 +28,7 @@ pub(crate) fn list(args: &ModelsArgs) -> Result<(), Failure> {
 }
 
 /// Reads every file that was fetched.
-fn check() -> Result<(), Failure> {
-    let engine = Engine::open(Settings::from_env()?)?;
+fn check(engine: &Engine) -> Result<(), Failure> {
     let mut failed = false;
     for model in engine.models() {
         let (engine, name) = (engine.clone(), model.entry.name);
@@ -52,8 +53,8 @@ fn check() -> Result<(), Failure> {
 }
 
 /// Fetches models and prints their folders.
-pub(crate) fn pull(args: &NamesArgs, bars: &Bars) -> Result<(), Failure> {
-    let engine = Engine::open(Settings::from_env()?)?;
+pub(crate) fn pull(args: &NamesArgs, registry: Registry, bars: &Bars) -> Result<(), Failure> {
+    let engine = Engine::open_with(Settings::from_env()?, registry)?;
     for name in &args.names {
         let (engine, name, bars) = (engine.clone(), name.clone(), bars.clone());
         let folder = interruptible(move |cancel| {
@@ -66,8 +67,8 @@ pub(crate) fn pull(args: &NamesArgs, bars: &Bars) -> Result<(), Failure> {
 }
 
 /// Deletes models.
-pub(crate) fn remove(args: &NamesArgs) -> Result<(), Failure> {
-    let engine = Engine::open(Settings::from_env()?)?;
+pub(crate) fn remove(args: &NamesArgs, registry: Registry) -> Result<(), Failure> {
+    let engine = Engine::open_with(Settings::from_env()?, registry)?;
     let mut failed = false;
     for name in &args.names {
         match engine.remove(name) {

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use mynah_api::ResponseFormat;
-use mynah_models::Transcript;
-use mynah_text::subtitles;
+use mynah_core::Transcript;
+use mynah_format::RenderOptions;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
@@ -24,36 +24,23 @@ pub(crate) struct Style {
 
 impl Style {
     /// A whole transcript, as it is written to a file of its own.
-    pub(crate) fn whole(self, transcript: &Transcript) -> Result<String, Failure> {
-        match self.format {
-            ResponseFormat::Text => Ok(transcript.text() + "\n"),
-            ResponseFormat::Json => line(&mynah_server::plain_body(transcript, false, self.open_language)),
-            ResponseFormat::VerboseJson => line(&mynah_server::verbose_body(transcript, true, self.words)),
-            ResponseFormat::Srt => Ok(subtitles::srt(&mynah_server::cues(transcript, self.words))),
-            ResponseFormat::Vtt => Ok(subtitles::vtt(&mynah_server::cues(transcript, self.words))),
-        }
+    pub(crate) fn whole(self, transcript: &Transcript) -> String {
+        let Self { format, words, open_language } = self;
+        let options = RenderOptions { format, segments: true, words, logprobs: false, open_language };
+        let text = mynah_format::render(transcript, &options);
+        if text.ends_with('\n') { text } else { text + "\n" }
     }
 
     /// One line that says which file it is of; for formats that have such a form.
     pub(crate) fn named(self, file: &str, transcript: &Transcript) -> Result<String, Failure> {
         match self.format {
             ResponseFormat::Json => {
-                line(&Named { file, body: mynah_server::plain_body(transcript, false, self.open_language) })
+                line(&Named { file, body: mynah_format::transcription(transcript, false, self.open_language) })
             }
             ResponseFormat::VerboseJson => {
-                line(&Named { file, body: mynah_server::verbose_body(transcript, true, self.words) })
+                line(&Named { file, body: mynah_format::verbose_transcription(transcript, true, self.words) })
             }
             _ => Ok(format!("{file}: {}\n", transcript.text())),
-        }
-    }
-
-    /// Ending of a file's name.
-    pub(crate) fn extension(self) -> &'static str {
-        match self.format {
-            ResponseFormat::Text => "txt",
-            ResponseFormat::Json | ResponseFormat::VerboseJson => "json",
-            ResponseFormat::Srt => "srt",
-            ResponseFormat::Vtt => "vtt",
         }
     }
 }

@@ -10,24 +10,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::ValueEnum;
+use mynah_core::Registry;
 use mynah_engine::{Engine, Settings as EngineSettings};
 use mynah_server::auth::{Auth, AuthConfig, MIN_KEY_CHARS, Store};
 use mynah_server::{Control, Hosts, Limits, LocalModel, Origins, ServerConfig, Tls};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::args::{Compute, ServeArgs};
+use crate::args::ServeArgs;
 use crate::exit::Failure;
 use crate::interrupt::Signals;
 use crate::keys;
 use crate::logging::{self, Level};
 use crate::progress::Bars;
-pub(crate) use settings::LogFormat;
 use settings::{AuthMode, Settings, Sources};
 
 /// Serves until a signal asks to stop. `own_level` is what -v and -q ask for.
-pub(crate) fn run(args: ServeArgs, own_level: Option<&str>, bars: &Bars) -> Result<(), Failure> {
+pub(crate) fn run(
+    args: ServeArgs,
+    own_level: Option<&str>,
+    registry: Registry,
+    bars: &Bars,
+) -> Result<(), Failure> {
     let settings = read(&args)?;
     if args.print_config {
         return crate::client::print(&settings::print(&settings)?);
@@ -44,7 +48,7 @@ pub(crate) fn run(args: ServeArgs, own_level: Option<&str>, bars: &Bars) -> Resu
     if reload.args.metrics_exporter_host.is_some() || reload.args.metrics_exporter_port.is_some() {
         tracing::warn!("metrics are at /metrics of the server's own address; there is no other one");
     }
-    let engine = Engine::open(plan.engine)?;
+    let engine = Engine::open_with(plan.engine, registry)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -191,7 +195,7 @@ fn read(args: &ServeArgs) -> Result<Settings, Failure> {
     let path = |path: &PathBuf| path.display().to_string();
     let texts = [
         ("host", args.host.clone()),
-        ("compute", args.compute.and_then(|c| c.to_possible_value()).map(|c| c.get_name().to_owned())),
+        ("compute", args.compute.map(|compute| compute.to_string())),
         ("auth_config", args.auth_config.as_ref().map(path)),
         ("tls_cert", args.tls_cert.as_ref().map(path)),
         ("tls_key", args.tls_key.as_ref().map(path)),
@@ -270,9 +274,11 @@ struct Plan {
 impl Plan {
     fn new(settings: Settings, args: &ServeArgs) -> Result<Self, Failure> {
         let mut engine = EngineSettings::from_env()?;
-        let compute = Compute::from_str(&settings.compute, true)
+        engine.compute = settings
+            .compute
+            .to_ascii_lowercase()
+            .parse()
             .map_err(|_| Failure::Usage("compute must be auto, f32, f16 or int8".to_owned()))?;
-        engine.compute = compute.into();
         engine.threads = settings.threads.map(usize::from);
         engine.speech_cache_bytes = settings.speech_cache_bytes;
         engine.queue_length = settings.queue_length;

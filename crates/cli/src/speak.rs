@@ -7,8 +7,8 @@ use mynah_audio::{EncodeOptions, OutputFormat};
 use mynah_engine::{
     AudioSource, Engine, Error, ModelRef, Recording, Settings, SpeakRequest, SpeechEvent, SpeechJob, Spoken,
 };
-use mynah_models::SpeechOptions;
-use mynah_text::subtitles;
+use mynah_core::{ModelError, Registry, SpeechOptions};
+use mynah_format::subtitles;
 
 use crate::args::{SpeakArgs, WordsFormat};
 use crate::exit::Failure;
@@ -17,12 +17,12 @@ use crate::output::{self, TargetFile};
 use crate::progress::Bars;
 
 /// Runs the command.
-pub(crate) fn run(args: SpeakArgs, bars: &Bars) -> Result<(), Failure> {
+pub(crate) fn run(args: SpeakArgs, registry: Registry, bars: &Bars) -> Result<(), Failure> {
     let mut settings = Settings::from_env()?;
     settings.threads = args.threads.map(usize::from);
     // One speech is all that this process makes.
     settings.speech_cache_bytes = 0;
-    let engine = Engine::open(settings)?;
+    let engine = Engine::open_with(settings, registry)?;
     let model = match &args.model_path {
         Some(path) => ModelRef::Path(path.clone()),
         None => engine.resolve(&args.model)?,
@@ -46,9 +46,9 @@ pub(crate) fn run(args: SpeakArgs, bars: &Bars) -> Result<(), Failure> {
             instructions: args.instructions,
             speed: args.speed,
             seed: args.seed,
-            recording: None,
-            refine: args.refine,
-            read_out: !args.no_read_out,
+            reference: None,
+            refine_text: args.refine,
+            normalize_text: !args.no_read_out,
         },
         format,
         encoding: EncodeOptions { sample_rate_hz: args.sample_rate, bitrate_bps: None },
@@ -129,9 +129,9 @@ fn words_file(output: &Path, format: WordsFormat) -> Result<(PathBuf, WordsForma
 
 fn words_text(format: WordsFormat, text: &str, spoken: &Spoken) -> Result<String, Failure> {
     Ok(match format {
-        WordsFormat::Json => output::line(&mynah_server::spoken_body(text, spoken))?,
-        WordsFormat::Srt => subtitles::srt(&mynah_server::spoken_cues(text, spoken)),
-        WordsFormat::Vtt => subtitles::vtt(&mynah_server::spoken_cues(text, spoken)),
+        WordsFormat::Json => output::line(&mynah_format::spoken_body(text, spoken.duration_s, &spoken.words))?,
+        WordsFormat::Srt => subtitles::srt(&mynah_format::spoken_cues(text, &spoken.words)),
+        WordsFormat::Vtt => subtitles::vtt(&mynah_format::spoken_cues(text, &spoken.words)),
     })
 }
 
@@ -212,10 +212,10 @@ async fn follow(
 fn failure(error: Error) -> Failure {
     match &error {
         Error::UnknownVoice { .. } | Error::Encode(_) => Failure::Usage(error.to_string()),
-        Error::Model(model_error) => match model_error.as_ref() {
-            mynah_models::Error::Option { name, .. } if *name != "text" => Failure::Usage(error.to_string()),
-            _ => error.into(),
-        },
+        Error::Model(ModelError::UnsupportedOption { .. }) => Failure::Usage(error.to_string()),
+        Error::Model(ModelError::InvalidOption { name, .. }) if *name != "text" => {
+            Failure::Usage(error.to_string())
+        }
         _ => error.into(),
     }
 }

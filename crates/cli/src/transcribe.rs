@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mynah_api::ResponseFormat;
 use mynah_engine::{AudioSource, Engine, Job, JobEvent, ModelRef, Settings, TranscribeRequest};
-use mynah_models::{EncoderWindow, Task, TranscribeOptions, Transcript, VadOptions};
+use mynah_core::{Registry, Task, TranscribeOptions, Transcript, VadOptions};
 use mynah_text::languages;
 
 use crate::args::{DecodingArgs, Threshold, TranscribeArgs, VadArgs};
@@ -17,7 +17,7 @@ use crate::output::{self, Style};
 use crate::progress::Bars;
 
 /// Runs either command.
-pub(crate) fn run(args: TranscribeArgs, task: Task, bars: &Bars) -> Result<(), Failure> {
+pub(crate) fn run(args: TranscribeArgs, task: Task, registry: Registry, bars: &Bars) -> Result<(), Failure> {
     if args.language == ["list"] {
         return list_languages();
     }
@@ -28,7 +28,7 @@ pub(crate) fn run(args: TranscribeArgs, task: Task, bars: &Bars) -> Result<(), F
     // Now, while a signal still ends the program at once.
     let stdin = if plan.reads_stdin { Some(stdin_to_file()?) } else { None };
 
-    let engine = open_engine(&args)?;
+    let engine = open_engine(&args, registry)?;
     let model = match &args.model_path {
         Some(path) => ModelRef::Path(path.clone()),
         None => engine.resolve(&args.model)?,
@@ -37,12 +37,12 @@ pub(crate) fn run(args: TranscribeArgs, task: Task, bars: &Bars) -> Result<(), F
 }
 
 /// The engine with the environment's settings and the command line's.
-fn open_engine(args: &TranscribeArgs) -> Result<Engine, Failure> {
+fn open_engine(args: &TranscribeArgs, registry: Registry) -> Result<Engine, Failure> {
     let mut settings = Settings::from_env()?;
-    settings.compute = args.compute.compute.into();
+    settings.compute = args.compute.compute;
     settings.threads = args.compute.threads.map(usize::from);
     settings.decode_limits.max_duration_s = args.max_audio_s.unwrap_or(settings.decode_limits.max_duration_s);
-    Ok(Engine::open(settings)?)
+    Ok(Engine::open_with(settings, registry)?)
 }
 
 fn list_languages() -> Result<(), Failure> {
@@ -85,7 +85,7 @@ impl Plan {
                 let name = if is_stdin(file) { Path::new("stdin") } else { file.as_path() };
                 folder.join(
                     Path::new(name.file_stem().unwrap_or(name.as_os_str()))
-                        .with_added_extension(style.extension()),
+                        .with_added_extension(mynah_format::extension(style.format)),
                 )
             });
             if let Some(target) = &target
@@ -153,9 +153,9 @@ async fn transcribe_all(
         match outcome {
             Ok(_) if live => {}
             Ok(transcript) => match target {
-                Some(target) => output::write_whole(&target, &plan.style.whole(&transcript)?)?,
+                Some(target) => output::write_whole(&target, &plan.style.whole(&transcript))?,
                 None if several => print(&plan.style.named(&name, &transcript)?)?,
-                None => print(&plan.style.whole(&transcript)?)?,
+                None => print(&plan.style.whole(&transcript))?,
             },
             Err(error) if is_model_fault(&error) => return Err(error.into()),
             Err(error) => {
@@ -266,28 +266,26 @@ fn decoding(args: &DecodingArgs, options: &mut TranscribeOptions) {
             *place = value;
         }
     }
-    set(&mut options.beam_size, args.beam_size.map(usize::from));
-    set(&mut options.best_of, args.best_of.map(usize::from));
-    set(&mut options.patience, args.patience);
-    set(&mut options.length_penalty, args.length_penalty.map(Some));
-    set(&mut options.compression_ratio_threshold, args.compression_ratio_threshold.map(Threshold::value));
-    set(&mut options.logprob_threshold, args.logprob_threshold.map(Threshold::value));
-    set(&mut options.no_speech_threshold, args.no_speech_threshold.map(Threshold::value));
-    set(&mut options.max_initial_timestamp_s, args.max_initial_timestamp);
-    set(&mut options.hallucination_silence_s, args.hallucination_silence.map(Some));
-    set(&mut options.language_detection_windows, args.language_windows.map(usize::from));
+    set(&mut options.whisper.beam_size, args.beam_size.map(usize::from));
+    set(&mut options.whisper.best_of, args.best_of.map(usize::from));
+    set(&mut options.whisper.patience, args.patience);
+    set(&mut options.whisper.length_penalty, args.length_penalty.map(Some));
+    set(&mut options.whisper.compression_ratio_threshold, args.compression_ratio_threshold.map(Threshold::value));
+    set(&mut options.whisper.logprob_threshold, args.logprob_threshold.map(Threshold::value));
+    set(&mut options.whisper.no_speech_threshold, args.no_speech_threshold.map(Threshold::value));
+    set(&mut options.whisper.max_initial_timestamp_s, args.max_initial_timestamp);
+    set(&mut options.whisper.hallucination_silence_s, args.hallucination_silence.map(Some));
+    set(&mut options.whisper.language_detection_windows, args.language_windows.map(usize::from));
     set(&mut options.seed, args.seed);
-    if args.full_window {
-        options.encoder_window = EncoderWindow::Full;
-    }
-    options.condition_on_previous_text = !args.no_condition;
-    options.timestamps = !args.no_timestamps;
+    options.whisper.audio_context = args.audio_context;
+    options.whisper.condition_on_previous_text = !args.no_condition;
+    options.whisper.timestamps = !args.no_timestamps;
     if !args.temperature.is_empty() {
-        options.temperatures.clone_from(&args.temperature);
+        options.whisper.temperatures.clone_from(&args.temperature);
     }
     if !args.suppress_tokens.is_empty() {
-        options.suppress_non_speech = args.suppress_tokens.contains(&-1);
-        options.suppress_tokens =
+        options.whisper.suppress_non_speech = args.suppress_tokens.contains(&-1);
+        options.whisper.suppress_tokens =
             args.suppress_tokens.iter().filter_map(|id| u32::try_from(*id).ok()).collect();
     }
 }

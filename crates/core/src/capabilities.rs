@@ -94,6 +94,8 @@ impl TranscriptionCapabilities {
 /// What a text-to-speech model can be asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpeechCapabilities {
+    /// Codes of the languages it reads; empty: it does not say.
+    pub languages: &'static [&'static str],
     /// Whether it follows instructions on tone and manner.
     pub instructions: bool,
     /// Whether it can copy the voice of a recording.
@@ -190,6 +192,7 @@ mod tests {
     #[test]
     fn voices_refuse_what_they_cannot_do() {
         let capabilities = SpeechCapabilities {
+            languages: &["en"],
             instructions: false,
             reference_audio: false,
             refine_text: false,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use mynah_core::{CancelFlag, ComputeType, Device, LoadContext, ModelError, ModelTask, Registry};
+use mynah_core::{CancelFlag, Capabilities, ComputeType, Device, LoadContext, ModelError, ModelTask, Registry};
 
 use crate::catalogue::{Catalogue, Entry, Voice};
 use crate::device::DeviceRuntime;
@@ -71,6 +71,17 @@ pub struct VoiceStatus {
     pub voice: Voice,
     /// Whether it speaks without anything being fetched.
     pub on_disk: bool,
+}
+
+/// What a checkpoint on disk is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckpointInfo {
+    /// Name of its family.
+    pub family: &'static str,
+    /// What it does.
+    pub task: ModelTask,
+    /// Codes of the languages it knows; empty: that shows when it is loaded.
+    pub languages: Vec<String>,
 }
 
 /// Handle to the engine; clones share it. Its methods may be called from any thread; those that say so block.
@@ -228,9 +239,16 @@ impl Engine {
         self.inner.load(model, on_progress, cancel).map(|_| ())
     }
 
-    /// Name of the family of the checkpoint at a path, and what its models do; `None` where no family knows it.
-    pub fn family_of(&self, path: &Path) -> Option<(&'static str, ModelTask)> {
-        self.inner.registry.detect(path).map(|family| (family.name(), family.task()))
+    /// What the checkpoint at a path is, by its files; `None` where no family knows it.
+    pub fn inspect(&self, path: &Path) -> Option<CheckpointInfo> {
+        let family = self.inner.registry.detect(path)?;
+        let languages = match family.capabilities(&[]) {
+            Capabilities::Transcription(capabilities) => capabilities.languages,
+            Capabilities::Speech(capabilities) => {
+                capabilities.languages.iter().map(|code| (*code).to_owned()).collect()
+            }
+        };
+        Some(CheckpointInfo { family: family.name(), task: family.task(), languages })
     }
 
     /// The memory of requests, for what they take before they become jobs.

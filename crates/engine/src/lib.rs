@@ -24,7 +24,7 @@ mod sync;
 
 pub use catalogue::{Entry, HubFile, PinnedFile, Registration, Source, Voice, VoiceFile};
 pub use download::PullProgress;
-pub use engine::{Engine, ModelRef, ModelStatus, Variant, VoiceStatus};
+pub use engine::{CheckpointInfo, Engine, ModelRef, ModelStatus, Variant, VoiceStatus};
 pub use error::Error;
 pub use jobs::request_memory::{RequestMemory, Reservation};
 pub use jobs::speech::{Recording, SpeakRequest, SpeechEvent, SpeechJob, Spoken};

@@ -152,7 +152,7 @@ impl From<mynah_engine::Error> for ApiError {
     /// What the client is told; what it cannot help goes to the log instead.
     fn from(error: mynah_engine::Error) -> Self {
         use mynah_engine::Error as E;
-        use mynah_models::Error as M;
+        use mynah_core::ModelError as M;
 
         const RETRY: Duration = Duration::from_secs(60);
         match &error {
@@ -214,19 +214,20 @@ impl From<mynah_engine::Error> for ApiError {
             E::Cancelled => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "The server is stopping.").retry_after(RETRY)
             }
-            E::Model(model_error) => match model_error.as_ref() {
+            E::Model(model_error) => match model_error {
                 M::Unsupported(message) => {
                     Self::new(StatusCode::BAD_REQUEST, message.clone()).code("unsupported_value")
                 }
-                M::Option { name, reason } => {
-                    // Requests call the text their input.
-                    let param = if *name == "text" { "input" } else { name };
-                    Self::invalid(param, format!("{reason}."))
+                M::UnsupportedOption { name, reason } => {
+                    Self::unsupported(parameter(name), format!("{reason}."))
                 }
-                M::BadInput(message) => {
+                M::InvalidOption { name, reason } => Self::invalid(parameter(name), format!("{reason}.")),
+                M::InvalidInput(message) => {
                     Self::new(StatusCode::BAD_REQUEST, message.clone()).code("invalid_value")
                 }
-                _ => Self::internal(&error, "The model's weights cannot be used"),
+                M::Script { .. } => Self::unsupported("input", format!("{error}.")),
+                M::Weights(_) => Self::internal(&error, "The model's weights cannot be used"),
+                M::Internal(_) | M::Cancelled => Self::internal(&error, "The server failed"),
             },
             E::UnknownVoice { .. } => Self::invalid("voice", format!("{error}.")),
             E::WrongAbility { .. } => Self::unsupported("model", format!("{error}.")),
@@ -241,6 +242,15 @@ impl From<mynah_engine::Error> for ApiError {
             }
             _ => Self::internal(&error, "The server failed"),
         }
+    }
+}
+
+/// What requests call an option.
+fn parameter(option: &'static str) -> &'static str {
+    match option {
+        "text" => "input",
+        "word_timestamps" => "timestamp_granularities",
+        option => option,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mynah_engine::{Error, Job, JobEvent, Lease, Reservation, SpeechEvent, SpeechJob};
-use mynah_models::Transcript;
+use mynah_core::Transcript;
 
 use crate::error::ApiError;
 use crate::limits::{Deadline, Permit};

@@ -25,8 +25,6 @@ mod xinference;
 
 pub use config::{Hosts, Limits, LocalModel, Origins, ServerConfig};
 pub use error::ApiError;
-pub use responses::speech_words::{spoken_body, spoken_cues};
-pub use responses::transcription::{cues, plain_body, verbose_body};
 pub use router::{router, router_and_control};
 pub use serve::serve;
 pub use state::Control;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
-use mynah_engine::Sizes;
+use mynah_engine::SizeHistogram;
 
 /// Upper ends of ranges of time, seconds.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
@@ -207,8 +207,8 @@ impl Page {
     }
 
     /// What the engine counted.
-    pub(crate) fn sizes(&mut self, name: &str, labels: &[(&str, &str)], sizes: &Sizes) {
-        self.ranges(name, labels, &Sizes::ENDS, &sizes.counts(), &sizes.sum());
+    pub(crate) fn sizes(&mut self, name: &str, labels: &[(&str, &str)], sizes: &SizeHistogram) {
+        self.ranges(name, labels, &SizeHistogram::ENDS, &sizes.counts(), &sizes.sum());
     }
 
     /// A histogram: upper ends of its ranges, how many are in each and above all, and their sum.

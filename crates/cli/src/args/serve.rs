@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Compute, positive_f64};
+use mynah_core::ComputeType;
+
+use super::{compute_type, positive_f64};
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServeArgs {
@@ -62,8 +64,8 @@ pub(crate) struct ServeArgs {
     pub(crate) model_path: Vec<String>,
 
     /// Precision of the weights at run time [default: auto]
-    #[arg(long, value_enum)]
-    pub(crate) compute: Option<Compute>,
+    #[arg(long, value_name = "TYPE", value_parser = compute_type())]
+    pub(crate) compute: Option<ComputeType>,
 
     /// Threads to compute with [default: one per physical core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::entries::ENTRIES;
+use crate::logging::LogFormat;
 use crate::exit::Failure;
 
 /// All settings with their values.
@@ -50,14 +51,6 @@ pub(super) enum AuthMode {
     Auto,
     On,
     Off,
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
 }
 
 /// [`Limits`] as the file has them, and the longest audio; durations are seconds.

@@ -12,6 +12,7 @@ const FASTEST: f32 = 9.0;
 
 /// What the model can be asked for.
 pub(super) const CAPABILITIES: SpeechCapabilities = SpeechCapabilities {
+    languages: &[],
     instructions: true,
     reference_audio: true,
     refine_text: true,

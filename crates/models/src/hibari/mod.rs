@@ -33,6 +33,7 @@ use vocoder::{FIRST_FRAMES, Stream, Vocoder};
 
 /// What the voices can be asked for.
 const CAPABILITIES: SpeechCapabilities = SpeechCapabilities {
+    languages: &["en"],
     instructions: false,
     reference_audio: false,
     refine_text: false,

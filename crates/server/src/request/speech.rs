@@ -3,7 +3,7 @@
 //! Whatever would change the sound and cannot be honoured is refused; other unknown parts are ignored.
 
 use mynah_audio::{EncodeOptions, OutputFormat};
-use mynah_models::SpeechOptions;
+use mynah_core::SpeechOptions;
 
 use super::fields::{Fields, ObjectOrWord};
 use crate::error::ApiError;
@@ -65,9 +65,9 @@ impl SpeechParams {
                 instructions: fields.text("instructions")?,
                 speed: fields.number("speed", 0.25..=4.0)?.map_or(1.0, |speed| speed as f32),
                 seed: seed(&fields)?,
-                recording: None,
-                refine: fields.boolean("refine_text")?.unwrap_or(false),
-                read_out: fields.boolean("read_out")?.unwrap_or(true),
+                reference: None,
+                refine_text: fields.boolean("refine_text")?.unwrap_or(false),
+                normalize_text: fields.boolean("read_out")?.unwrap_or(true),
             },
             format: format(&fields)?,
             encoding: EncodeOptions {

@@ -4,7 +4,7 @@
 //! Whatever would change the answer's meaning and cannot be honoured is refused; other unknown parts are ignored.
 
 use mynah_api::{Granularity, ResponseFormat};
-use mynah_models::{Task, TranscribeOptions, VadOptions};
+use mynah_core::{AudioContext, Task, TranscribeOptions, VadOptions};
 use mynah_text::languages;
 use serde_json::Value;
 
@@ -15,7 +15,8 @@ use crate::error::ApiError;
 const MAX_VAD_MS: u64 = 60_000;
 
 /// What `kwargs` may hold: model options under the names that Python libraries use.
-const KWARGS: [&str; 22] = [
+const KWARGS: [&str; 23] = [
+    "audio_context",
     "beam_size",
     "best_of",
     "chunking_strategy",
@@ -279,36 +280,47 @@ fn decoding(fields: &Fields) -> Result<TranscribeOptions, ApiError> {
         .collect::<Result<Vec<_>, _>>()?;
     // As at OpenAI, 0 means that the server raises the temperature by itself where a window fails.
     if !temperatures.is_empty() && temperatures != [0.0] {
-        options.temperatures = temperatures;
+        options.whisper.temperatures = temperatures;
     }
-    set(&mut options.beam_size, fields.integer("beam_size", 1..=16)?.map(|n| n as usize));
-    set(&mut options.best_of, fields.integer("best_of", 1..=16)?.map(|n| n as usize));
-    set(&mut options.patience, fields.number("patience", 0.1..=8.0)?.map(|n| n as f32));
-    set(&mut options.length_penalty, fields.number("length_penalty", 0.0..=8.0)?.map(|n| Some(n as f32)));
+    set(&mut options.whisper.beam_size, fields.integer("beam_size", 1..=16)?.map(|n| n as usize));
+    set(&mut options.whisper.best_of, fields.integer("best_of", 1..=16)?.map(|n| n as usize));
+    set(&mut options.whisper.patience, fields.number("patience", 0.1..=8.0)?.map(|n| n as f32));
+    set(&mut options.whisper.length_penalty, fields.number("length_penalty", 0.0..=8.0)?.map(|n| Some(n as f32)));
     set(
-        &mut options.compression_ratio_threshold,
+        &mut options.whisper.compression_ratio_threshold,
         fields.number("compression_ratio_threshold", 0.0..=1000.0)?.map(|n| Some(n as f32)),
     );
     for name in ["logprob_threshold", "log_prob_threshold"] {
-        set(&mut options.logprob_threshold, fields.number(name, -1000.0..=0.0)?.map(|n| Some(n as f32)));
+        set(&mut options.whisper.logprob_threshold, fields.number(name, -1000.0..=0.0)?.map(|n| Some(n as f32)));
     }
     set(
-        &mut options.no_speech_threshold,
+        &mut options.whisper.no_speech_threshold,
         fields.number("no_speech_threshold", 0.0..=1.0)?.map(|n| Some(n as f32)),
     );
-    set(&mut options.condition_on_previous_text, fields.boolean("condition_on_previous_text")?);
-    set(&mut options.timestamps, fields.boolean("without_timestamps")?.map(|without| !without));
+    set(&mut options.whisper.condition_on_previous_text, fields.boolean("condition_on_previous_text")?);
+    set(&mut options.whisper.timestamps, fields.boolean("without_timestamps")?.map(|without| !without));
     set(
-        &mut options.max_initial_timestamp_s,
+        &mut options.whisper.max_initial_timestamp_s,
         fields.number("max_initial_timestamp", 0.0..=30.0)?.map(|n| n as f32),
     );
     set(
-        &mut options.hallucination_silence_s,
+        &mut options.whisper.hallucination_silence_s,
         fields.number("hallucination_silence_threshold", 0.0..=3600.0)?.map(|n| Some(n as f32)),
     );
     set(&mut options.seed, fields.integer("seed", 0..=u64::MAX)?);
+    set(&mut options.whisper.audio_context, audio_context(fields)?);
     suppressed(fields, &mut options)?;
     Ok(options)
+}
+
+/// `audio_context`: what is encoded of a window with less than 30 s of audio.
+fn audio_context(fields: &Fields) -> Result<Option<AudioContext>, ApiError> {
+    let Some(name) = fields.text("audio_context")? else { return Ok(None) };
+    let known = AudioContext::ALL.into_iter().find(|known| known.as_str() == name);
+    known.map(Some).ok_or_else(|| {
+        let names = AudioContext::ALL.map(AudioContext::as_str).join(", ");
+        ApiError::invalid("audio_context", format!("audio_context must be one of {names}."))
+    })
 }
 
 /// `suppress_tokens`: token ids, where -1 stands for the checkpoint's own list of tokens that are not speech.
@@ -317,11 +329,11 @@ fn suppressed(fields: &Fields, options: &mut TranscribeOptions) -> Result<(), Ap
     if ids.is_empty() {
         return Ok(());
     }
-    options.suppress_non_speech = false;
+    options.whisper.suppress_non_speech = false;
     for id in ids {
         match id.parse::<i64>() {
-            Ok(-1) => options.suppress_non_speech = true,
-            Ok(id) if (0..1 << 20).contains(&id) => options.suppress_tokens.push(id as u32),
+            Ok(-1) => options.whisper.suppress_non_speech = true,
+            Ok(id) if (0..1 << 20).contains(&id) => options.whisper.suppress_tokens.push(id as u32),
             _ => {
                 return Err(ApiError::invalid(
                     "suppress_tokens",

@@ -1,8 +1,8 @@
 //! A model as `GET /v1/models` describes it.
 
 use mynah_api::{Model, ModelDescription};
-use mynah_engine::{Ability, Entry, LaunchRequest, ModelStatus, Running, Source, family_of_checkpoint};
-use mynah_models::whisper::Compute;
+use mynah_core::ComputeType;
+use mynah_engine::{Entry, LaunchRequest, ModelStatus, Running, Source};
 use mynah_text::languages::LANGUAGES;
 
 /// A description under a name.
@@ -43,7 +43,7 @@ fn described(entry: &Entry, request: &LaunchRequest, address: &str) -> ModelDesc
         model_revision: revision(entry),
         model_ability: vec![entry.ability.as_str().to_owned()],
         model_engine: Some(request.engine_name.clone().unwrap_or_else(|| "mynah".to_owned())),
-        quantization: precision(request.compute).to_owned(),
+        quantization: request.compute.map_or("none", ComputeType::as_str).to_owned(),
         n_worker: None,
         replica: 1,
         multilingual: entry.is_multilingual(),
@@ -55,15 +55,13 @@ fn described(entry: &Entry, request: &LaunchRequest, address: &str) -> ModelDesc
 /// A checkpoint without a name of the catalogue; its languages show when it is loaded.
 fn checkpoint(running: &Running, address: &str) -> ModelDescription {
     let path = running.request.path.clone().unwrap_or_default();
-    let speaks = Ability::of_checkpoint(&path) == Ability::Text2audio;
-    let family = family_of_checkpoint(&path);
-    let ability = if speaks { Ability::Text2audio } else { Ability::Audio2text };
+    let CheckpointInfo { family, task, languages } = info;
     let entry = Entry {
         name: running.uid.clone(),
         aliases: Vec::new(),
         family: family.to_owned(),
-        ability,
-        languages: if family == "hibari" { vec!["en".to_owned()] } else { Vec::new() },
+        ability: task,
+        languages,
         licence: String::new(),
         notice: None,
         parameters_m: 0,
@@ -79,16 +77,6 @@ pub(crate) fn revision(entry: &Entry) -> Option<String> {
         Source::Huggingface { revision, .. } | Source::Modelscope { revision, .. } => Some(revision.clone()),
         Source::Local { .. } | Source::Pip { .. } => None,
     })
-}
-
-fn precision(compute: Option<Compute>) -> &'static str {
-    match compute {
-        None => "none",
-        Some(Compute::Auto) => "auto",
-        Some(Compute::F32) => "f32",
-        Some(Compute::F16) => "f16",
-        Some(Compute::Int8) => "int8",
-    }
 }
 
 fn all_languages() -> Vec<String> {

@@ -11,7 +11,6 @@ use mynah_api::{SpeechStreamEvent, SpeechUsage};
 use mynah_audio::OutputFormat;
 use mynah_engine::{SpeechEvent, SpeechJob, Spoken};
 
-use super::speech_words::spoken_words;
 use super::sse::{self, data, streaming_headers};
 use crate::error::ApiError;
 use crate::jobs::TimedJob;
@@ -48,7 +47,7 @@ fn done(spoken: &Spoken, words: bool) -> SpeechStreamEvent {
     let (input_tokens, output_tokens) = (spoken.tokens.input, spoken.tokens.output);
     SpeechStreamEvent::Done {
         usage: SpeechUsage { input_tokens, output_tokens, total_tokens: input_tokens + output_tokens },
-        words: words.then(|| spoken_words(spoken)),
+        words: words.then(|| mynah_format::spoken_words(&spoken.words)),
     }
 }
 

@@ -5,9 +5,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
 use mynah_api::{Logprob, StreamEvent};
 use mynah_engine::{Job, JobEvent};
+use mynah_format::{detected_languages, usage};
 
 use super::sse::{self, data};
-use super::transcription::{self, detected, usage};
 use crate::error::ApiError;
 use crate::jobs::TimedJob;
 
@@ -63,7 +63,7 @@ impl TranscriptionStream {
             };
             match event {
                 Ok(JobEvent::Segment(segment)) => {
-                    let tokens: Vec<_> = transcription::logprobs(&segment.logprobs).collect();
+                    let tokens: Vec<_> = mynah_format::logprobs(&segment.logprobs).collect();
                     let delta = self.text.add(&segment.text);
                     if let Some(all) = &mut self.logprobs {
                         all.extend(tokens.iter().cloned());
@@ -78,7 +78,7 @@ impl TranscriptionStream {
                     return Some(data(&StreamEvent::Done {
                         text: std::mem::take(&mut self.text.sent),
                         logprobs: self.logprobs.take(),
-                        languages: detected(&transcript, self.open_language),
+                        languages: detected_languages(&transcript, self.open_language),
                         usage: usage(&transcript),
                     }));
                 }

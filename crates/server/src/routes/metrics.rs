@@ -35,14 +35,14 @@ pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
     page.figure("mynah_jobs_bound", "gauge", "Those that may be.", &state.engine.queue_length());
     let help = "Work that goes before a client with nothing under way, seconds.";
     page.figure("mynah_expected_wait_seconds", "gauge", help, &state.engine.expected_wait_s());
-    let batches = state.engine.batches();
+    let batches = state.engine.batch_stats();
     let help = "Rows of each step of a decoder, of all requests that share it.";
     page.head("mynah_step_rows", "histogram", help);
-    page.sizes("mynah_step_rows", &[("ability", "listen")], &batches.listening_rows);
-    page.sizes("mynah_step_rows", &[("ability", "speak")], &batches.speaking_rows);
+    page.sizes("mynah_step_rows", &[("ability", "listen")], &batches.transcription_rows);
+    page.sizes("mynah_step_rows", &[("ability", "speak")], &batches.speech_rows);
     let help = "Windows of audio under way whenever one begins, itself among them.";
     page.head("mynah_windows_under_way", "histogram", help);
-    page.sizes("mynah_windows_under_way", &[], &batches.windows);
+    page.sizes("mynah_windows_under_way", &[], &batches.sequences);
     let limits = state.limits();
     let help = "The longest that somebody is let wait.";
     page.figure("mynah_expected_wait_seconds_bound", "gauge", help, &limits.queue_time.as_secs_f64());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use mynah_engine::{Selected, TranscribeRequest};
-use mynah_models::Task;
+use mynah_core::Task;
 
 use crate::client_id::client_id;
 use crate::error::ApiError;

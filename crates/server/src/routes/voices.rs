@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use mynah_api::{Voice, VoiceList};
-use mynah_engine::{Ability, VoiceStatus};
+use mynah_core::ModelTask;
+use mynah_engine::VoiceStatus;
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
@@ -44,7 +45,7 @@ pub(super) async fn list_speech_models(State(state): State<Arc<AppState>>) -> Re
     let engine = state.engine.clone();
     let statuses = tokio::task::spawn_blocking(move || engine.models()).await;
     let statuses = statuses.map_err(|error| ApiError::internal(&error, "The models cannot be listed"))?;
-    let speaking = statuses.iter().filter(|status| status.entry.ability == Ability::Text2audio);
+    let speaking = statuses.iter().filter(|status| status.entry.ability == ModelTask::Speech);
     let models: Vec<Value> = speaking.map(|status| json!({"id": status.entry.name})).collect();
     Ok(Json(json!({"models": models})))
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use mynah_engine::{LaunchRequest, SourcePreference};
-use mynah_models::whisper::Compute;
+use mynah_core::ComputeType;
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
@@ -89,14 +89,14 @@ fn refuse_devices(body: &mut Map<String, Value>) -> Result<(), ApiError> {
     }
 }
 
-fn precision(name: Option<String>) -> Result<Option<Compute>, ApiError> {
+fn precision(name: Option<String>) -> Result<Option<ComputeType>, ApiError> {
     let Some(name) = name else { return Ok(None) };
     match name.to_ascii_lowercase().as_str() {
         "" | "none" => Ok(None),
-        "auto" => Ok(Some(Compute::Auto)),
-        "f32" | "fp32" | "float32" => Ok(Some(Compute::F32)),
-        "f16" | "fp16" | "float16" => Ok(Some(Compute::F16)),
-        "int8" | "8-bit" => Ok(Some(Compute::Int8)),
+        "auto" => Ok(Some(ComputeType::Auto)),
+        "f32" | "fp32" | "float32" => Ok(Some(ComputeType::F32)),
+        "f16" | "fp16" | "float16" => Ok(Some(ComputeType::F16)),
+        "int8" | "8-bit" => Ok(Some(ComputeType::Int8)),
         _ => {
             let message = format!("`quantization` can be none, auto, f32, f16 or int8, not {name:.100}.");
             Err(ApiError::invalid("quantization", message))

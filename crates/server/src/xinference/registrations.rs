@@ -138,7 +138,7 @@ fn detail(entry: &Entry, registration: Option<&Registration>) -> RegistrationDet
         default_model_config: None,
         default_transcription_config: None,
         engine: Some("mynah".to_owned()),
-        model_format: (entry.family == "whisper").then(|| "pytorch".to_owned()),
+        model_format: (entry.ability == ModelTask::Transcription).then(|| "pytorch".to_owned()),
         quantization: None,
         cache_name: None,
         virtualenv: registration

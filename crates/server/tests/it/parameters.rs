@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use mynah_models::{TranscribeOptions, VadOptions};
+use mynah_core::{TranscribeOptions, VadOptions};
 use serde_json::json;
 
 use crate::support::{App, TRANSCRIPTIONS, TRANSLATIONS, app, json, sound};
