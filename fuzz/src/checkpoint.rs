@@ -1,6 +1,6 @@
 //! A folder as a Whisper checkpoint of any format, sharded or not, with the vocabulary beside it.
 
-use mynah_models::checkpoint::Checkpoint;
+use mynah_models::whisper::checkpoint::Checkpoint;
 use mynah_models::whisper::{Compute, Whisper};
 use mynah_models::{CancelFlag, Control, Observer, TranscribeOptions, TranscriptEvent};
 

@@ -8,7 +8,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use mynah_models::checkpoint::Checkpoint;
+use mynah_models::whisper::checkpoint::Checkpoint;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

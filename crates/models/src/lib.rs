@@ -1,13 +1,12 @@
 //! Speech models: one folder a model. Weights are shared and immutable; all state lives in sessions.
 //!
-//! A model is loaded from a [`checkpoint`] on disk, runs synchronously on the thread that calls it (its kernels
+//! A model is loaded from a [checkpoint](whisper::checkpoint) on disk, runs synchronously on the thread that calls it (its kernels
 //! spread over the pool of `mynah-kernels`) and knows nothing of queues, files being downloaded or HTTP.
 
 #![forbid(unsafe_code)]
 
 pub mod cancel;
 pub mod chattts;
-pub mod checkpoint;
 pub mod error;
 pub mod hibari;
 pub mod pace;

@@ -7,7 +7,7 @@ use mynah_text::word_piece::WordPiece;
 use super::config::Settings;
 use super::normalise::Homophones;
 use crate::Error;
-use crate::checkpoint::{TensorSource, open_file};
+use crate::whisper::checkpoint::{TensorSource, open_file};
 
 /// Largest of the small files: the published vocabulary takes half a megabyte.
 const MOST_SIDE_FILE_BYTES: u64 = 64 << 20;

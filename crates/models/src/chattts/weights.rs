@@ -3,7 +3,7 @@
 use mynah_kernels::{DepthwiseConv, LayerNorm, Matrix, Precision};
 
 use crate::Error;
-use crate::checkpoint::TensorSource;
+use crate::whisper::checkpoint::TensorSource;
 
 /// Epsilon of all layer normalisations of ChatTTS.
 const NORM_EPSILON: f32 = 1e-6;

@@ -13,6 +13,7 @@ use mynah_text::english::G2p;
 use crate::{AudioChunk, CancelFlag, Error, SpeechOptions};
 
 mod network;
+#[path = "../../../weights/src/onnx.rs"]
 mod onnx;
 mod pulses;
 mod read_aloud;

@@ -8,9 +8,9 @@ use std::path::Path;
 use mynah_audio::mel::LogMel;
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
-use crate::checkpoint::Checkpoint;
 use crate::{Control, Error, Observer, TranscribeOptions, Transcript};
 
+pub mod checkpoint;
 pub mod config;
 mod decode;
 mod decoder;
@@ -26,6 +26,7 @@ mod steps;
 mod transcribe;
 mod weights;
 
+pub use checkpoint::Checkpoint;
 pub use config::Config;
 use padding_file::PaddingFile;
 pub use step::{Alignment, Network, WindowDecoder};

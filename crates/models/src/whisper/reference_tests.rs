@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tiny_whisper::{Fixture, Variant, fixture};
 
 use super::{Compute, Whisper, encoder};
-use crate::checkpoint::{Checkpoint, Dtype, Format};
+use crate::whisper::checkpoint::{Checkpoint, Dtype, Format};
 use crate::{CancelFlag, Control, EncoderWindow, Pace};
 
 /// Nobody cancels, nobody waits.

@@ -8,7 +8,7 @@ use mynah_kernels::{Epilogue, Matrix, Precision, Vocabulary};
 
 use super::{Compute, Config};
 use crate::Error;
-use crate::checkpoint::{Dtype, TensorSource};
+use crate::whisper::checkpoint::{Dtype, TensorSource};
 
 /// `y = x W^T + b`.
 pub(super) struct Linear {

@@ -188,14 +188,14 @@ fn seeds_are_where_drawing_left_off() {
 /// The layout of the first releases, with weights in 16 bits: what is spoken is what the published layout says in 16 bits.
 #[test]
 fn older_checkpoints_are_read() {
-    use crate::checkpoint::tests::files::{Tensor, torch};
+    use crate::whisper::checkpoint::tests::files::{Tensor, torch};
 
     let published = checkpoint();
     let older = tempfile::tempdir().unwrap();
     let (from, to) = (published.path().join("asset"), older.path().join("asset"));
     std::fs::create_dir_all(to.join("gpt")).unwrap();
     let tensors = |file: &str, prefix: &str| -> Vec<Tensor> {
-        let source = crate::checkpoint::open_file(&from.join(file)).unwrap();
+        let source = crate::whisper::checkpoint::open_file(&from.join(file)).unwrap();
         let names = source.names().into_iter();
         names
             .map(|name| {
@@ -222,7 +222,8 @@ fn older_checkpoints_are_read() {
     }
     std::fs::write(to.join("DVAE_full.pt"), torch(&tensors("DVAE.safetensors", ""), false)).unwrap();
     std::fs::copy(from.join("gpt/config.json"), to.join("gpt/config.json")).unwrap();
-    std::fs::write(to.join("spk_stat.pt"), include_bytes!("../../../tests/data/torch/lone.pt")).unwrap();
+    std::fs::write(to.join("spk_stat.pt"), include_bytes!("../../../../weights/tests/data/torch/lone.pt"))
+        .unwrap();
     // A pickled tokenizer has its description in it as text.
     let json: serde_json::Value = serde_json::from_slice(VOCABULARY).unwrap();
     let text = json.to_string();

@@ -14,7 +14,7 @@ use half::f16;
 use super::generate::Codes;
 use super::random::Mt19937;
 use crate::Error;
-use crate::checkpoint;
+use crate::whisper::checkpoint;
 
 pub use saved::SavedVoice;
 

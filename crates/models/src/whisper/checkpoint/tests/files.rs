@@ -7,8 +7,8 @@ use safetensors::tensor::{Dtype as Stored, TensorView};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::checkpoint::{Dtype, names};
 use crate::whisper::Config;
+use crate::whisper::checkpoint::{Dtype, names};
 
 /// Name, shape, numbers.
 pub(crate) type Tensor = (String, Vec<usize>, Vec<f32>);

@@ -36,7 +36,7 @@ fn refusal(files: &[(&str, &[u8])]) -> String {
 
 /// A committed file that PyTorch wrote, read on its own: it is no whole model.
 fn torch_sample(name: &str) -> Result<(Format, Contents), Error> {
-    read_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/torch").join(name))
+    read_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../weights/tests/data/torch").join(name))
 }
 
 fn without(name: &str) -> Vec<Tensor> {

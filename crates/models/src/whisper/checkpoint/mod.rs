@@ -8,18 +8,29 @@
 //! to meanwhile is an error. Files are not trusted: all lengths are checked before anything is allocated, and nothing in them is executed.
 
 mod alignment_heads;
+#[path = "../../../../weights/src/archive.rs"]
 mod archive;
+#[path = "../../../../weights/src/blocks.rs"]
 mod blocks;
+#[path = "../../../../weights/src/chunks.rs"]
 mod chunks;
+#[path = "../../../../weights/src/ctranslate2.rs"]
 mod ctranslate2;
+#[path = "../../../../weights/src/cursor.rs"]
 mod cursor;
+#[path = "../../../../weights/src/ggml.rs"]
 mod ggml;
 mod names;
+#[path = "../../../../weights/src/pickle.rs"]
 mod pickle;
+#[path = "../../../../weights/src/state_dict.rs"]
 mod plain;
+#[path = "../../../../weights/src/safetensors.rs"]
 mod safetensors;
 mod settings;
+#[path = "../../../../weights/src/tensors.rs"]
 mod source;
+#[path = "../../../../weights/src/torch.rs"]
 mod torch;
 
 use std::borrow::Cow;
