@@ -246,7 +246,7 @@ def checkpoint():
     for version, kind in ((6, 0), (6, 4), (6, 1), (3, 1)):
         files = {"model.bin": ctranslate2(version, kind), "vocabulary.txt": lines, "config.json": json.dumps({"suppress_ids": [1], "alignment_heads": [[0, 0]]})}
         seed("checkpoint", f"ctranslate2-v{version}-{kind}", folder(files))
-    for path in sorted((CRATES / "models/tests/data/torch").glob("*.pt")):
+    for path in sorted((CRATES / "weights/tests/data/torch").glob("*.pt")):
         seed("checkpoint", f"sample-{path.name}", folder({"x.pt": path.read_bytes()}))
     seed("checkpoint", "empty", "")
 
@@ -321,7 +321,7 @@ def lzma2(data, chunk):
 
 def voice():
     import base64
-    lone = (CRATES / "models/tests/data/torch/lone.pt").read_bytes()
+    lone = (CRATES / "weights/tests/data/torch/lone.pt").read_bytes()
     strings = {"name": "Ann", "seed": "seed:42", "tags": "Hello [laugh] [uv_break]3 times, 你好[break_3] 50%。",
                # 64 numbers, in chunks of one byte: only text longer than a name is an encoded speaker.
                "speaker": base16384(lzma2(bytes(range(128)), 1) + bytes(300)), "zeros": "一" * 404,

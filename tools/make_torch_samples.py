@@ -1,6 +1,6 @@
 """Write small files with PyTorch for the tests of our reader.
 
-    python make_torch_samples.py ../crates/models/tests/data/torch
+    python make_torch_samples.py ../crates/weights/tests/data/torch
 
 zip.pt and legacy.pt hold the same state dict in PyTorch's two formats, with tied weights, a parameter, a view into a
 storage and three float types; openai.pt is laid out as openai-whisper's files are; transposed.pt has a tensor that is

@@ -45,10 +45,12 @@ pub(crate) fn start(level: &str, format: LogFormat, bars: &Bars, traces: Option<
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    tracing_subscriber::registry().with(filter).with(lines.and_then(traces)).try_init().unwrap_or_else(|error| {
-        // A program that embeds this one has a log of its own.
-        tracing::debug!(%error, "logs go where they went before");
-    });
+    tracing_subscriber::registry().with(filter).with(lines.and_then(traces)).try_init().unwrap_or_else(
+        |error| {
+            // A program that embeds this one has a log of its own.
+            tracing::debug!(%error, "logs go where they went before");
+        },
+    );
     Level(handle)
 }
 

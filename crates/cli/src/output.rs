@@ -34,9 +34,10 @@ impl Style {
     /// One line that says which file it is of; for formats that have such a form.
     pub(crate) fn named(self, file: &str, transcript: &Transcript) -> Result<String, Failure> {
         match self.format {
-            ResponseFormat::Json => {
-                line(&Named { file, body: mynah_format::transcription(transcript, false, self.open_language) })
-            }
+            ResponseFormat::Json => line(&Named {
+                file,
+                body: mynah_format::transcription(transcript, false, self.open_language),
+            }),
             ResponseFormat::VerboseJson => {
                 line(&Named { file, body: mynah_format::verbose_transcription(transcript, true, self.words) })
             }

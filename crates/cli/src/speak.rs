@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use mynah_audio::{EncodeOptions, OutputFormat};
+use mynah_core::{ModelError, Registry, SpeechOptions};
 use mynah_engine::{
     AudioSource, Engine, Error, ModelRef, Recording, Settings, SpeakRequest, SpeechEvent, SpeechJob, Spoken,
 };
-use mynah_core::{ModelError, Registry, SpeechOptions};
 use mynah_format::subtitles;
 
 use crate::args::{SpeakArgs, WordsFormat};
@@ -129,7 +129,9 @@ fn words_file(output: &Path, format: WordsFormat) -> Result<(PathBuf, WordsForma
 
 fn words_text(format: WordsFormat, text: &str, spoken: &Spoken) -> Result<String, Failure> {
     Ok(match format {
-        WordsFormat::Json => output::line(&mynah_format::spoken_body(text, spoken.duration_s, &spoken.words))?,
+        WordsFormat::Json => {
+            output::line(&mynah_format::spoken_body(text, spoken.duration_s, &spoken.words))?
+        }
         WordsFormat::Srt => subtitles::srt(&mynah_format::spoken_cues(text, &spoken.words)),
         WordsFormat::Vtt => subtitles::vtt(&mynah_format::spoken_cues(text, &spoken.words)),
     })

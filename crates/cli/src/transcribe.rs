@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mynah_api::ResponseFormat;
-use mynah_engine::{AudioSource, Engine, Job, JobEvent, ModelRef, Settings, TranscribeRequest};
 use mynah_core::{Registry, Task, TranscribeOptions, Transcript, VadOptions};
+use mynah_engine::{AudioSource, Engine, Job, JobEvent, ModelRef, Settings, TranscribeRequest};
 use mynah_text::languages;
 
 use crate::args::{DecodingArgs, Threshold, TranscribeArgs, VadArgs};
@@ -270,7 +270,10 @@ fn decoding(args: &DecodingArgs, options: &mut TranscribeOptions) {
     set(&mut options.whisper.best_of, args.best_of.map(usize::from));
     set(&mut options.whisper.patience, args.patience);
     set(&mut options.whisper.length_penalty, args.length_penalty.map(Some));
-    set(&mut options.whisper.compression_ratio_threshold, args.compression_ratio_threshold.map(Threshold::value));
+    set(
+        &mut options.whisper.compression_ratio_threshold,
+        args.compression_ratio_threshold.map(Threshold::value),
+    );
     set(&mut options.whisper.logprob_threshold, args.logprob_threshold.map(Threshold::value));
     set(&mut options.whisper.no_speech_threshold, args.no_speech_threshold.map(Threshold::value));
     set(&mut options.whisper.max_initial_timestamp_s, args.max_initial_timestamp);

@@ -118,11 +118,7 @@ impl SpeechCapabilities {
         options.check()?;
         let cannot = [
             ("instructions", options.instructions.is_some() && !self.instructions, "follow instructions"),
-            (
-                "prompt_speech",
-                with_reference && !self.reference_audio,
-                "copy another voice, as ChatTTS can",
-            ),
+            ("prompt_speech", with_reference && !self.reference_audio, "copy another voice, as ChatTTS can"),
             ("refine_text", options.refine_text && !self.refine_text, "refine a text"),
             ("read_out", !options.normalize_text && !self.raw_text, "leave numbers as they are written"),
         ];

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use mynah_core::{CancelFlag, Capabilities, ComputeType, Device, LoadContext, ModelError, ModelTask, Registry};
+use mynah_core::{
+    CancelFlag, Capabilities, ComputeType, Device, LoadContext, ModelError, ModelTask, Registry,
+};
 
 use crate::catalogue::{Catalogue, Entry, Voice};
 use crate::device::DeviceRuntime;
@@ -323,7 +325,8 @@ impl Inner {
                 Some(entry) => self.registry.find(&entry.family),
                 None => None,
             };
-            let family = named.or_else(|| self.registry.detect(&path)).ok_or_else(|| self.no_family(&path))?;
+            let family =
+                named.or_else(|| self.registry.detect(&path)).ok_or_else(|| self.no_family(&path))?;
             let _room = self.make_room(model, &path)?;
             let context = LoadContext {
                 compute: self.compute_of(model),

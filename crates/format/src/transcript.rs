@@ -70,7 +70,8 @@ mod tests {
     use super::*;
 
     fn transcript(decoding: Option<DecodingStats>) -> Transcript {
-        let word = |text: &str, start_s| Word { text: text.into(), start_s, end_s: start_s + 0.5, probability: 0.9 };
+        let word =
+            |text: &str, start_s| Word { text: text.into(), start_s, end_s: start_s + 0.5, probability: 0.9 };
         Transcript {
             task: Task::Transcribe,
             language: "en".into(),

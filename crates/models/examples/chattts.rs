@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use mynah_audio::{DecodeLimits, decode_at};
+use mynah_core::{AudioSink, CancelFlag};
 use mynah_kernels::pool;
 use mynah_models::chattts::{LoadOptions, SAMPLE_RATE, Sampling, Seed, SpeakOptions};
 use mynah_models::whisper::Compute;
-use mynah_core::{AudioSink, CancelFlag};
-use mynah_models::{ChatTts, ModelError as ModelError};
+use mynah_models::{ChatTts, ModelError};
 
 #[derive(Default)]
 struct Arguments {

@@ -14,9 +14,9 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use mynah_core::{CancelFlag, SpeechOptions};
 use mynah_kernels::pool;
 use mynah_models::hibari::{SAMPLE_RATE, split_phonemes};
-use mynah_core::{CancelFlag, SpeechOptions};
 use mynah_models::{Hibari, Joiner, Pause};
 
 struct Arguments {
@@ -123,7 +123,12 @@ fn speak(
     Ok(samples)
 }
 
-fn dump(hibari: &Hibari, phonemes: &str, options: &SpeechOptions, to: &Path) -> Result<(), Box<dyn ModelError>> {
+fn dump(
+    hibari: &Hibari,
+    phonemes: &str,
+    options: &SpeechOptions,
+    to: &Path,
+) -> Result<(), Box<dyn ModelError>> {
     let cancel = CancelFlag::new();
     let outputs = hibari.begin(phonemes, options, &cancel)?.network_outputs();
     let speech = hibari.synthesise(phonemes, options, &cancel)?;

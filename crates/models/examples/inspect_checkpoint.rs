@@ -8,7 +8,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use mynah_models::checkpoint::Checkpoint;
+use mynah_models::whisper::checkpoint::Checkpoint;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,8 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     let tensors = &checkpoint.tensors;
     for name in tensors.names() {
-        let (shape, dtype) = (tensors.shape(&name).unwrap_or_default(), tensors.dtype(&name));
-        let sum = if quick { String::new() } else { format!("{:016x}", checksum(&tensors.read_f32(&name)?)) };
+        let (shape, dtype) = (tensors.shape(name).unwrap_or_default(), tensors.dtype(name));
+        let sum = if quick { String::new() } else { format!("{:016x}", checksum(&tensors.read_f32(name)?)) };
         writeln!(out, "tensor {name} {shape:?} {sum} {dtype:?}")?;
     }
     Ok(())

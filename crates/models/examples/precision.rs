@@ -10,9 +10,9 @@ use std::path::Path;
 
 use mynah_audio::DecodeLimits;
 use mynah_audio::mel::LogMel;
-use mynah_models::whisper::{Compute, Whisper};
-use mynah_models::whisper::EncoderContext;
 use mynah_core::{CancelFlag, JobContext, Task, TranscribeOptions};
+use mynah_models::whisper::EncoderContext;
+use mynah_models::whisper::{Compute, Whisper};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Greedy, as only some text is needed that belongs to the audio.

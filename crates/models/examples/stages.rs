@@ -9,10 +9,10 @@
 use std::path::Path;
 use std::time::Instant;
 
-use mynah_kernels::roof;
-use mynah_models::whisper::{Compute, Config, Whisper};
-use mynah_models::whisper::EncoderContext;
 use mynah_core::{CancelFlag, JobContext};
+use mynah_kernels::roof;
+use mynah_models::whisper::EncoderContext;
+use mynah_models::whisper::{Compute, Config, Whisper};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // As the program has it.

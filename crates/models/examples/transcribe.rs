@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use mynah_audio::DecodeLimits;
-use mynah_models::whisper::{Compute, Whisper};
 use mynah_core::{CancelFlag, JobContext, Task, TranscribeOptions, VadOptions};
+use mynah_models::whisper::{Compute, Whisper};
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,8 +45,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in files {
         let decoded = mynah_audio::decode_file(Path::new(file), &DecodeLimits::default(), &|| false)?;
         let start = Instant::now();
-        let transcript =
-            model.transcribe(&decoded.samples, &options, JobContext::unscheduled(&CancelFlag::new()), &mut ())?;
+        let transcript = model.transcribe(
+            &decoded.samples,
+            &options,
+            JobContext::unscheduled(&CancelFlag::new()),
+            &mut (),
+        )?;
         let seconds = start.elapsed().as_secs_f64();
         eprintln!("{file}: {seconds:.2} s for {:.2} s", transcript.duration_s);
         let segments: Vec<_> = transcript

@@ -185,11 +185,7 @@ impl<S> Drop for Participant<'_, S> {
 
 impl<S: BatchState> StepBatcher<S> {
     /// Computes a step of a batch and hands its states back.
-    fn compute(
-        &self,
-        batch: Vec<Waiting<S>>,
-        compute: impl FnOnce(Vec<S>) -> Result<Vec<S>, ModelError>,
-    ) {
+    fn compute(&self, batch: Vec<Waiting<S>>, compute: impl FnOnce(Vec<S>) -> Result<Vec<S>, ModelError>) {
         let mut members = Vec::with_capacity(batch.len());
         let mut states = Vec::with_capacity(batch.len());
         for Waiting { number, state, thread } in batch {
@@ -214,7 +210,9 @@ impl<S> Drop for ResultGuard<'_, S> {
         let mut queue = self.batcher.0.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut self.outcome, Ok(Vec::new())) {
             Ok(states) => {
-                queue.done.extend(self.members.iter().map(|(number, _)| *number).zip(states.into_iter().map(Ok)));
+                queue
+                    .done
+                    .extend(self.members.iter().map(|(number, _)| *number).zip(states.into_iter().map(Ok)));
             }
             Err(error) => {
                 queue.done.extend(self.members.iter().map(|(number, _)| (*number, Err(error.clone()))));
@@ -286,13 +284,8 @@ mod tests {
 
     #[test]
     fn a_batch_has_a_bounded_number_of_rows() {
-        let mut queue = Queue {
-            next_number: 0,
-            active: 0,
-            waiting: Vec::new(),
-            done: HashMap::new(),
-            collecting: None,
-        };
+        let mut queue =
+            Queue { next_number: 0, active: 0, waiting: Vec::new(), done: HashMap::new(), collecting: None };
         for (number, rows) in [(1, 30), (2, 40), (3, 20), (4, 14)] {
             let state = Counter { rows, steps: 0 };
             queue.waiting.push(Waiting { number, state, thread: thread::current() });

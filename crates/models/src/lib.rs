@@ -8,18 +8,15 @@
 
 mod batching;
 pub mod chattts;
-pub mod checkpoint;
-pub mod error;
+mod error;
 pub mod hibari;
-mod joiner;
+pub mod joiner;
 pub mod longform;
 pub mod whisper;
 
 use std::sync::Arc;
 
 use mynah_core::{ModelFamily, Registry};
-
-pub use error::Error;
 
 /// All families, in the order in which they are asked whether a checkpoint is theirs.
 pub fn registry() -> Registry {

@@ -151,8 +151,8 @@ impl ApiError {
 impl From<mynah_engine::Error> for ApiError {
     /// What the client is told; what it cannot help goes to the log instead.
     fn from(error: mynah_engine::Error) -> Self {
-        use mynah_engine::Error as E;
         use mynah_core::ModelError as M;
+        use mynah_engine::Error as E;
 
         const RETRY: Duration = Duration::from_secs(60);
         match &error {

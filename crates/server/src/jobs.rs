@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use mynah_engine::{Error, Job, JobEvent, Lease, Reservation, SpeechEvent, SpeechJob};
 use mynah_core::Transcript;
+use mynah_engine::{Error, Job, JobEvent, Lease, Reservation, SpeechEvent, SpeechJob};
 
 use crate::error::ApiError;
 use crate::limits::{Deadline, Permit};

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::entries::ENTRIES;
-use crate::logging::LogFormat;
 use crate::exit::Failure;
+use crate::logging::LogFormat;
 
 /// All settings with their values.
 #[derive(Debug, Deserialize, Serialize)]

@@ -1,11 +1,11 @@
 //! Files over HTTP: resumed where they broke off, checked by size and sha256.
 
-use std::future::poll_fn;
-use std::task::Poll;
 use std::fs::{self, File};
 use std::future::Future;
+use std::future::poll_fn;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -82,11 +82,13 @@ pub(crate) fn fetch(
         let mut meter = Meter::new(on_progress);
         let fetched = match source {
             Source::Huggingface { repo, revision, files } => {
-                let repository = hub::Repository { kind: hub::Kind::Huggingface, repo, revision, files, family };
+                let repository =
+                    hub::Repository { kind: hub::Kind::Huggingface, repo, revision, files, family };
                 hub::fetch(&repository, settings, partial, &mut meter, cancel)
             }
             Source::Modelscope { repo, revision, files } => {
-                let repository = hub::Repository { kind: hub::Kind::Modelscope, repo, revision, files, family };
+                let repository =
+                    hub::Repository { kind: hub::Kind::Modelscope, repo, revision, files, family };
                 hub::fetch(&repository, settings, partial, &mut meter, cancel)
             }
             Source::Local { path } => Err(Failure::Refused(format!("there is no {}", path.display()))),

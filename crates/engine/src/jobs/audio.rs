@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use mynah_audio::{DecodeError, DecodeLimits, Decoded, Watch, decode_at};
 use mynah_core::CancelFlag;
 
-use crate::jobs::request_memory::Reservation;
-use crate::sync::lock;
 use crate::Error;
+use crate::jobs::request_memory::Reservation;
 use crate::jobs::transcription::AudioSource;
+use crate::sync::lock;
 
 /// Decodes to mono at `rate_hz`, taking the memory of the samples from `memory`. A temporary file is deleted afterwards.
 pub(crate) fn decode(

@@ -12,7 +12,8 @@ use std::ops::Range;
 
 use mynah_audio::{DecodeLimits, Decoded, vad};
 use mynah_core::{
-    AudioInput, CancelFlag, JobContext, TranscribeOptions, Transcriber, Transcript, TranscriptSink, VadOptions,
+    AudioInput, CancelFlag, JobContext, TranscribeOptions, Transcriber, Transcript, TranscriptSink,
+    VadOptions,
 };
 
 use crate::Error;
@@ -38,8 +39,7 @@ pub(crate) fn decode(
     memory: &mut Reservation,
     cancel: &CancelFlag,
 ) -> Result<DecodedAudio, Error> {
-    let Decoded { samples, info } =
-        audio::decode(source, mynah_audio::SAMPLE_RATE, limits, memory, cancel)?;
+    let Decoded { samples, info } = audio::decode(source, mynah_audio::SAMPLE_RATE, limits, memory, cancel)?;
     Ok(DecodedAudio { samples, duration_s: info.duration_s })
 }
 

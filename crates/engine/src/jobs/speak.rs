@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mynah_audio::{DecodeLimits, EncodeOptions, Encoder, OutputFormat};
-use mynah_core::{
-    CancelFlag, Capabilities, JobContext, Model, ModelError, ModelTask, ReferenceAudio,
-};
+use mynah_core::{CancelFlag, Capabilities, JobContext, Model, ModelError, ModelTask, ReferenceAudio};
 use mynah_text::languages;
 use tokio::sync::mpsc::{Sender, channel};
 

@@ -112,7 +112,9 @@ struct EventSink<'a>(&'a Sender<JobEvent>);
 impl TranscriptSink for EventSink<'_> {
     fn event(&mut self, event: TranscriptEvent) {
         match event {
-            TranscriptEvent::Language(code, probability) => send(self.0, JobEvent::Language(code, probability)),
+            TranscriptEvent::Language(code, probability) => {
+                send(self.0, JobEvent::Language(code, probability))
+            }
             TranscriptEvent::Segment(segment) => send(self.0, JobEvent::Segment(segment)),
             TranscriptEvent::Progress(seconds) => {
                 let _ = self.0.try_send(JobEvent::Progress(seconds));

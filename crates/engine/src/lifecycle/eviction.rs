@@ -20,9 +20,14 @@ impl Inner {
     ///
     /// # Errors
     /// [`Error::NoMemory`] where those that stay leave too little, [`Error::OutOfMemory`] where the machine has too little.
-    pub(crate) fn make_room(&self, model: &ModelRef, path: &Path) -> Result<Option<MutexGuard<'_, ()>>, Error> {
+    pub(crate) fn make_room(
+        &self,
+        model: &ModelRef,
+        path: &Path,
+    ) -> Result<Option<MutexGuard<'_, ()>>, Error> {
         let file_bytes = bytes_of(path);
-        let needed = Needed { model: model.to_string(), file_bytes, min_bytes: self.min_bytes(model, file_bytes) };
+        let needed =
+            Needed { model: model.to_string(), file_bytes, min_bytes: self.min_bytes(model, file_bytes) };
         let budget = &self.device(model).memory;
         budget.make_room(&needed, &self.cache, &|model| self.is_pinned(model))
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::catalogue::{Entry, Source, is_invisible};
 use crate::engine::Inner;
-use crate::panics::guarded;
 use crate::lifecycle::event_log::Severity;
 use crate::lifecycle::instances::{Instance, LaunchRequest, Phase};
+use crate::panics::guarded;
 use crate::sync::lock;
 use crate::{Error, LoadProgress, ModelRef, Settings, Variant};
 
@@ -50,8 +50,9 @@ impl Inner {
     }
 
     fn check_checkpoint(&self, path: &Path, entry: &Entry) -> Result<(), Error> {
-        let refuse =
-            |what: &str| Err(Error::Launch(format!("Invalid input. `model_path`: {} {what}", path.display())));
+        let refuse = |what: &str| {
+            Err(Error::Launch(format!("Invalid input. `model_path`: {} {what}", path.display())))
+        };
         if !path.exists() {
             return refuse("File or directory does not exist.");
         }

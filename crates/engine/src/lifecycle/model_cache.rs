@@ -169,8 +169,7 @@ impl ModelCache {
         load: impl FnOnce(&mut dyn FnMut(LoadProgress)) -> Result<Model, Error>,
     ) -> Result<ModelLease, Error> {
         let entry = Arc::clone(lock(&self.entries).entry(model.clone()).or_default());
-        let lease =
-            |model, entry| ModelLease { model, entry, activity: Arc::clone(&self.activity) };
+        let lease = |model, entry| ModelLease { model, entry, activity: Arc::clone(&self.activity) };
         if let Some(model) = entry.wait_for_others(cancel, on_progress)? {
             return Ok(lease(model, entry));
         }

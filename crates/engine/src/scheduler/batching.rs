@@ -109,8 +109,7 @@ impl BatchAdmission {
         share: BatchShare,
         cancel: &CancelFlag,
     ) -> Option<BatchPermit> {
-        let permit =
-            |batch_size| BatchPermit { admission: Arc::clone(self), priority, share, batch_size };
+        let permit = |batch_size| BatchPermit { admission: Arc::clone(self), priority, share, batch_size };
         let mut lines = lock(&self.lines);
         let line = &mut lines[priority as usize];
         let stamp = line.join(client, share);
@@ -207,8 +206,9 @@ mod tests {
         let admission = Arc::new(BatchAdmission::default());
         let never = CancelFlag::new();
         let waiting = || lock(&admission.lines)[0].waiting.len();
-        let enter =
-            |cancel: &CancelFlag| admission.enter(ClientId(1), Priority::Interactive, BatchShare::WHOLE, cancel);
+        let enter = |cancel: &CancelFlag| {
+            admission.enter(ClientId(1), Priority::Interactive, BatchShare::WHOLE, cancel)
+        };
         let first = enter(&never).unwrap();
         let cancel = CancelFlag::new();
         thread::scope(|scope| {

@@ -187,8 +187,7 @@ impl Store {
                 let main = fs::read_to_string(repository.join("refs/main")).unwrap_or_default();
                 for commit in [revision.as_str(), main.trim()] {
                     if !commit.is_empty()
-                        && let Some(bytes) =
-                            self.complete(&repository.join("snapshots").join(commit), entry)
+                        && let Some(bytes) = self.complete(&repository.join("snapshots").join(commit), entry)
                     {
                         let path = repository.join("snapshots").join(commit);
                         return Some(OnDisk { path, bytes, origin: Origin::HuggingFaceCache });

@@ -128,7 +128,9 @@ impl DvaeEncoder {
         on_stage: &mut dyn FnMut(&[f32]),
     ) -> Result<Vec<Codes>, ModelError> {
         if samples.len() <= WINDOW_LENGTH {
-            return Err(ModelError::InvalidInput("the voice sample is shorter than a twentieth of a second".into()));
+            return Err(ModelError::InvalidInput(
+                "the voice sample is shorter than a twentieth of a second".into(),
+            ));
         }
         let log_mel = self.log_mel(samples);
         on_stage(&log_mel);

@@ -1,16 +1,14 @@
 //! Finding a checkpoint's files, in the published layout and in the one before it.
 
+use crate::error;
 use std::path::{Path, PathBuf};
 
 use mynah_text::word_piece::WordPiece;
+use mynah_weights::{Tensors, open_state_dict, read_json, read_side_file};
 
 use super::config::Settings;
 use super::normalise::Homophones;
-use crate::Error;
-use crate::checkpoint::{TensorSource, open_file};
-
-/// Largest of the small files: the published vocabulary takes half a megabyte.
-const MOST_SIDE_FILE_BYTES: u64 = 64 << 20;
+use mynah_core::ModelError;
 
 /// The files of a checkpoint. Tensors are read when they are asked for.
 pub(super) struct Files {
@@ -28,7 +26,7 @@ pub(super) struct Files {
 pub(super) struct Part {
     /// Its path within the checkpoint.
     pub(super) name: &'static str,
-    pub(super) tensors: Box<dyn TensorSource>,
+    pub(super) tensors: Tensors,
     /// What stands in front of names.
     pub(super) prefix: &'static str,
 }
@@ -45,12 +43,12 @@ impl Files {
     }
 
     /// Opens `path`, a folder with `asset` in it, or that folder itself.
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+    pub(super) fn open(path: &Path) -> Result<Self, ModelError> {
         let folder = folder(path);
-        let part = |name: &'static str, prefix| -> Result<Part, Error> {
-            Ok(Part { name, tensors: open_file(&folder.join(name))?, prefix })
+        let part = |name: &'static str, prefix| -> Result<Part, ModelError> {
+            Ok(Part { name, tensors: open_state_dict(&folder.join(name))?, prefix })
         };
-        let optional = |names: &[&'static str]| -> Result<Option<Part>, Error> {
+        let optional = |names: &[&'static str]| -> Result<Option<Part>, ModelError> {
             let found = names.iter().find(|name| folder.join(name).is_file());
             found.map(|name| part(name, "")).transpose()
         };
@@ -74,38 +72,29 @@ impl Files {
                 folder,
             });
         }
-        Err(Error::NotACheckpoint {
-            path: path.to_owned(),
-            reason:
-                "a ChatTTS checkpoint has asset/gpt/model.safetensors or, in its older layout, asset/GPT.pt"
-                    .into(),
-        })
+        Err(error::not_a_checkpoint(
+            path,
+            "a ChatTTS checkpoint has asset/gpt/model.safetensors or, in its older layout, asset/GPT.pt",
+        ))
     }
 
-    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        read(&self.folder.join(name))
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, ModelError> {
+        Ok(read_side_file(&self.folder.join(name))?)
     }
 
-    pub(super) fn settings(&self) -> Result<Settings, Error> {
-        let Some(json) = self.read("gpt/config.json")? else { return Ok(Settings::default()) };
-        serde_json::from_slice(&json).map_err(|reason| Error::Malformed {
-            path: self.folder.join("gpt/config.json"),
-            reason: reason.to_string(),
-        })
+    pub(super) fn settings(&self) -> Result<Settings, ModelError> {
+        Ok(read_json(&self.folder.join("gpt/config.json"))?.unwrap_or_default())
     }
 
-    pub(super) fn vocabulary(&self) -> Result<WordPiece, Error> {
-        let malformed =
-            |name: &str, reason: String| Error::Malformed { path: self.folder.join(name), reason };
+    pub(super) fn vocabulary(&self) -> Result<WordPiece, ModelError> {
+        let malformed = |name: &str, reason: String| error::malformed(self.folder.join(name), reason);
         if let Some(json) = self.read("tokenizer/tokenizer.json")? {
             return WordPiece::from_json(&json)
                 .map_err(|reason| malformed("tokenizer/tokenizer.json", reason.to_string()));
         }
         let Some(pickle) = self.read("tokenizer.pt")? else {
-            return Err(Error::Io {
-                path: self.folder.join("tokenizer/tokenizer.json"),
-                source: std::io::ErrorKind::NotFound.into(),
-            });
+            let path = self.folder.join("tokenizer/tokenizer.json");
+            return Err(error::io(path, std::io::ErrorKind::NotFound.into()));
         };
         let json = embedded_json(&pickle)
             .ok_or_else(|| malformed("tokenizer.pt", "it holds no vocabulary in JSON".into()))?;
@@ -134,7 +123,8 @@ pub(super) fn select<'a>(names: &[&'a str]) -> Result<Vec<&'a str>, &'static str
     } else {
         return Err("it has neither asset/gpt/model.safetensors nor asset/GPT.pt");
     };
-    let is_wanted = |name: &&&str| name.starts_with("asset/") && endings.iter().any(|end| name.ends_with(end));
+    let is_wanted =
+        |name: &&&str| name.starts_with("asset/") && endings.iter().any(|end| name.ends_with(end));
     Ok(names.iter().filter(is_wanted).copied().collect())
 }
 
@@ -143,25 +133,9 @@ fn folder(path: &Path) -> PathBuf {
     if inner.is_dir() { inner } else { path.to_owned() }
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match std::fs::metadata(path) {
-        Ok(file) if file.len() > MOST_SIDE_FILE_BYTES => Err(Error::Malformed {
-            path: path.to_owned(),
-            reason: format!("it is larger than {MOST_SIDE_FILE_BYTES} bytes"),
-        }),
-        Ok(_) => std::fs::read(path).map(Some).map_err(|source| Error::Io { path: path.to_owned(), source }),
-        Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::Io { path: path.to_owned(), source }),
-    }
-}
-
 /// Reads a map of characters to homophones, a JSON object.
-pub(super) fn read_homophones(path: &Path) -> Result<Homophones, Error> {
-    let malformed = |reason: String| Error::Malformed { path: path.to_owned(), reason };
-    let Some(json) = read(path)? else {
-        return Err(Error::Io { path: path.to_owned(), source: std::io::ErrorKind::NotFound.into() });
-    };
-    serde_json::from_slice(&json).map_err(|reason| malformed(reason.to_string()))
+pub(super) fn read_homophones(path: &Path) -> Result<Homophones, ModelError> {
+    read_json(path)?.ok_or_else(|| error::io(path, std::io::ErrorKind::NotFound.into()))
 }
 
 /// The vocabulary within a pickled tokenizer: tokenizers are pickled as the text of their `tokenizer.json`. The pickle

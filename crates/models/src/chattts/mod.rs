@@ -47,14 +47,14 @@ pub use speech::{Seed, SpeakOptions, Speech};
 pub use vocos::SAMPLE_RATE;
 
 use crate::batching::StepBatcher;
-use mynah_core::{
-    CancelFlag, Capabilities, ComputeType, JobContext, LoadContext, Model, ModelError, ModelFamily, ModelTask,
-};
 use dvae::{DvaeDecoder, DvaeEncoder};
 use files::{Files, Part};
 use generate::{Generation, Step, Target};
 use gpt::Gpt;
 use mel_decoder::MelDecoder;
+use mynah_core::{
+    CancelFlag, Capabilities, ComputeType, JobContext, LoadContext, Model, ModelError, ModelFamily, ModelTask,
+};
 use normalise::Homophones;
 use prompts::Tokens;
 use sampling::Noise;
@@ -185,7 +185,9 @@ impl ChatTts {
     pub fn voice_of_sample(&self, samples: &[f32], transcript: &str) -> Result<Voice, ModelError> {
         const MOST_SECONDS: usize = 60;
         if samples.len() > MOST_SECONDS * SAMPLE_RATE as usize {
-            return Err(ModelError::InvalidInput(format!("the voice sample is longer than {MOST_SECONDS} seconds")));
+            return Err(ModelError::InvalidInput(format!(
+                "the voice sample is longer than {MOST_SECONDS} seconds"
+            )));
         }
         let codes = self.dvae_encoder()?.encode(samples)?.into();
         let text = speech::prepare(self, transcript, &SpeakOptions::default());
@@ -196,7 +198,12 @@ impl ChatTts {
     ///
     /// # Errors
     /// [`ModelError::InvalidInput`] if there is nothing to say or an option is outside its limits.
-    pub fn begin(&self, text: &str, options: SpeakOptions, cancel: &CancelFlag) -> Result<Speech<'_>, ModelError> {
+    pub fn begin(
+        &self,
+        text: &str,
+        options: SpeakOptions,
+        cancel: &CancelFlag,
+    ) -> Result<Speech<'_>, ModelError> {
         Speech::new(self, text, options, cancel)
     }
 
@@ -354,5 +361,5 @@ impl ModelFamily for ChatTtsFamily {
 }
 
 fn reader(part: &Part, precision: Precision) -> Reader<'_> {
-    Reader { file: part.name, tensors: part.tensors.as_ref(), prefix: part.prefix, precision }
+    Reader { file: part.name, tensors: &part.tensors, prefix: part.prefix, precision }
 }

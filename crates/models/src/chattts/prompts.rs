@@ -22,7 +22,9 @@ pub(super) struct Tokens {
 impl Tokens {
     pub(super) fn new(vocabulary: &WordPiece) -> Result<Self, ModelError> {
         let id = |token: &str| {
-            vocabulary.id(token).ok_or_else(|| ModelError::Unsupported(format!("the vocabulary has no {token}")))
+            vocabulary
+                .id(token)
+                .ok_or_else(|| ModelError::Unsupported(format!("the vocabulary has no {token}")))
         };
         for token in ["[Stts]", "[Ptts]", "[Sbreak]", "[Pbreak]", "[empty_spk]", "[speed_0]", "[oral_0]"] {
             id(token)?;

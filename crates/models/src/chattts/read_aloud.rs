@@ -1,10 +1,10 @@
 //! What every text-to-speech model is asked for, in ChatTTS's terms.
 
 use super::{ChatTts, SAMPLE_RATE, Seed, SpeakOptions, Style};
+use crate::joiner::{Joiner, Pause};
 use mynah_core::{
     AudioSink, JobContext, ModelError, SpeechCapabilities, SpeechOptions, Synthesizer, TokenCounts,
 };
-use crate::joiner::{Joiner, Pause};
 
 /// Pace 1 as a token; the others follow in proportion.
 const USUAL_SPEED: f32 = 5.0;
@@ -112,7 +112,10 @@ mod tests {
         );
         assert!(given(1.0, "", 0).unwrap().seed.is_none());
         for (speed, instructions) in [(5.0, ""), (1.0, "cheerfully"), (1.0, "[oral_2] cheerfully")] {
-            assert!(matches!(given(speed, instructions, 0), Err(ModelError::InvalidOption { .. })), "{instructions}");
+            assert!(
+                matches!(given(speed, instructions, 0), Err(ModelError::InvalidOption { .. })),
+                "{instructions}"
+            );
         }
     }
 }

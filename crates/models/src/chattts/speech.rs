@@ -85,7 +85,8 @@ impl SpeakOptions {
     fn check(&self) -> Result<(), ModelError> {
         self.style.check()?;
         for sampling in [&self.speech, &self.refinement] {
-            let refuse = |what: &str, value: f32| Err(ModelError::InvalidInput(format!("{what} cannot be {value}")));
+            let refuse =
+                |what: &str, value: f32| Err(ModelError::InvalidInput(format!("{what} cannot be {value}")));
             if let Some(&t) = sampling.temperature.iter().find(|t| !(0.0..=100.0).contains(*t)) {
                 return refuse("temperature", t);
             }
@@ -163,7 +164,10 @@ impl<'a> Speech<'a> {
             .filter(|text| says_something(text))
             .collect();
         if texts.is_empty() {
-            return Err(ModelError::InvalidOption { name: "text", reason: "the text has no words to speak".into() });
+            return Err(ModelError::InvalidOption {
+                name: "text",
+                reason: "the text has no words to speak".into(),
+            });
         }
         let noise = Some(options.noise(model));
         Ok(Self {
@@ -282,8 +286,7 @@ impl<'a> Speech<'a> {
     ) -> Result<Noise, ModelError> {
         let model = self.model;
         let tags = self.options.style.refine_tags();
-        let (refined, noise) =
-            model.refine(texts, &tags, &self.options.refinement, noise, context)?;
+        let (refined, noise) = model.refine(texts, &tags, &self.options.refinement, noise, context)?;
         for (text, refined) in texts.iter_mut().zip(refined) {
             if says_something(&refined) {
                 *text = refined;

@@ -1,9 +1,10 @@
 //! Tensors of a checkpoint, packed for the kernels; every name and shape is checked.
 
+use crate::error;
 use mynah_kernels::{DepthwiseConv, LayerNorm, Matrix, Precision};
+use mynah_weights::Tensors;
 
-use crate::Error;
-use crate::checkpoint::TensorSource;
+use mynah_core::ModelError;
 
 /// Epsilon of all layer normalisations of ChatTTS.
 const NORM_EPSILON: f32 = 1e-6;
@@ -13,7 +14,7 @@ const NORM_EPSILON: f32 = 1e-6;
 pub(super) struct Reader<'a> {
     /// What errors call the file.
     pub(super) file: &'a str,
-    pub(super) tensors: &'a dyn TensorSource,
+    pub(super) tensors: &'a Tensors,
     /// What stands in front of every name in this file.
     pub(super) prefix: &'a str,
     /// How matrices are kept.
@@ -25,8 +26,8 @@ impl Reader<'_> {
         format!("{}{name}", self.prefix)
     }
 
-    fn refuse(&self, name: &str, reason: String) -> Error {
-        Error::Tensor { name: format!("{} of {}", self.full(name), self.file), reason }
+    fn refuse(&self, name: &str, reason: String) -> ModelError {
+        error::tensor(format!("{} of {}", self.full(name), self.file), reason)
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -39,19 +40,18 @@ impl Reader<'_> {
         let numbers = self
             .tensors
             .names()
-            .into_iter()
             .filter_map(|full| full.strip_prefix(&name)?.split('.').next()?.parse::<usize>().ok());
         numbers.max().map_or(0, |largest| largest.saturating_add(1))
     }
 
     /// The shape of a tensor of this rank, no size being 0.
-    pub(super) fn shape<const RANK: usize>(&self, name: &str) -> Result<[usize; RANK], Error> {
+    pub(super) fn shape<const RANK: usize>(&self, name: &str) -> Result<[usize; RANK], ModelError> {
         let shape = self.tensors.shape(&self.full(name));
         let shape = shape.ok_or_else(|| self.refuse(name, "the checkpoint has no such tensor".into()))?;
         match <[usize; RANK]>::try_from(shape) {
             Ok(shape) if !shape.contains(&0) => Ok(shape),
             Ok(shape) => Err(self.refuse(name, format!("its shape {shape:?} has a size of 0"))),
-            Err(shape) => Err(self.refuse(name, format!("its shape {shape:?} should have {RANK} sizes"))),
+            Err(_) => Err(self.refuse(name, format!("its shape {shape:?} should have {RANK} sizes"))),
         }
     }
 
@@ -60,22 +60,27 @@ impl Reader<'_> {
         &self,
         name: &str,
         shape: [usize; RANK],
-    ) -> Result<Vec<f32>, Error> {
+    ) -> Result<Vec<f32>, ModelError> {
         let found = self.shape::<RANK>(name)?;
         if found != shape {
             return Err(self.refuse(name, format!("its shape is {found:?}, not {shape:?}")));
         }
-        self.tensors.read_f32(&self.full(name))
+        Ok(self.tensors.read_f32(&self.full(name))?)
     }
 
     /// A matrix `[outputs, inputs]`.
-    pub(super) fn matrix(&self, name: &str, outputs: usize, inputs: usize) -> Result<Matrix, Error> {
+    pub(super) fn matrix(&self, name: &str, outputs: usize, inputs: usize) -> Result<Matrix, ModelError> {
         let values = self.floats(name, [outputs, inputs])?;
         Ok(self.pack(&values, outputs, inputs))
     }
 
     /// Matrices `[_, inputs]` on top of one another.
-    pub(super) fn stacked(&self, names: &[String], outputs: usize, inputs: usize) -> Result<Matrix, Error> {
+    pub(super) fn stacked(
+        &self,
+        names: &[String],
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Matrix, ModelError> {
         let mut values = Vec::with_capacity(names.len() * outputs * inputs);
         for name in names {
             values.extend(self.floats(name, [outputs, inputs])?);
@@ -96,7 +101,7 @@ impl Reader<'_> {
         outputs: usize,
         inputs: usize,
         scales: &[f32],
-    ) -> Result<Matrix, Error> {
+    ) -> Result<Matrix, ModelError> {
         let values = self.floats(name, [outputs, inputs])?;
         Ok(Matrix::pack(self.precision, outputs, inputs, |o, row| {
             let values = &values[o * inputs..(o + 1) * inputs];
@@ -110,7 +115,7 @@ impl Reader<'_> {
         names: &[String],
         outputs: usize,
         inputs: usize,
-    ) -> Result<Matrix, Error> {
+    ) -> Result<Matrix, ModelError> {
         let (mut lengths, mut directions) = (Vec::new(), Vec::new());
         for name in names {
             lengths.extend(self.floats(&format!("{name}.parametrizations.weight.original0"), [outputs, 1])?);
@@ -132,7 +137,7 @@ impl Reader<'_> {
         name: &str,
         [outputs, inputs, taps]: [usize; 3],
         scales: Option<&[f32]>,
-    ) -> Result<Matrix, Error> {
+    ) -> Result<Matrix, ModelError> {
         let values = self.floats(name, [outputs, inputs, taps])?;
         Ok(Matrix::pack(self.precision, outputs, taps * inputs, |o, row| {
             let scale = scales.map_or(1.0, |scales| scales[o]);
@@ -142,7 +147,7 @@ impl Reader<'_> {
         }))
     }
 
-    pub(super) fn layer_norm(&self, name: &str, width: usize) -> Result<LayerNorm, Error> {
+    pub(super) fn layer_norm(&self, name: &str, width: usize) -> Result<LayerNorm, ModelError> {
         let weight = self.floats(&format!("{name}.weight"), [width])?;
         let bias = self.floats(&format!("{name}.bias"), [width])?;
         Ok(LayerNorm::with_epsilon(weight, bias, NORM_EPSILON))
@@ -154,7 +159,7 @@ impl Reader<'_> {
         name: &str,
         width: usize,
         dilation: usize,
-    ) -> Result<DepthwiseConv, Error> {
+    ) -> Result<DepthwiseConv, ModelError> {
         let weight = self.floats(&format!("{name}.weight"), [width, 1, 7])?;
         Ok(DepthwiseConv::new(&weight, self.floats(&format!("{name}.bias"), [width])?, dilation))
     }

@@ -5,6 +5,7 @@
 //! spectrum's parts. Both encoders run one attention layer several times over; all else is ConvNeXt blocks. Matrix
 //! products are 8-bit with inputs rounded on the fly, as the voices were exported, so durations come out alike.
 
+use crate::error;
 use std::cell::RefCell;
 use std::path::Path;
 
@@ -13,8 +14,8 @@ use mynah_kernels::{DepthwiseConv, Epilogue, Finish, Grid, LayerNorm, Matrix, Qu
 
 use super::tokens::TOKENS;
 use super::weights::Weights;
-use mynah_core::{CancelFlag};
-use crate::{Error};
+use mynah_core::CancelFlag;
+use mynah_core::ModelError;
 
 /// Frequency bins of a spectrum.
 pub(super) const BINS: usize = 601;
@@ -69,10 +70,10 @@ pub(super) struct Decoded {
 
 impl Network {
     /// Reads a voice's file.
-    pub(super) fn load(path: &Path) -> Result<Self, Error> {
-        let file = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    pub(super) fn load(path: &Path) -> Result<Self, ModelError> {
+        let file = std::fs::read(path).map_err(|source| error::io(path, source))?;
         let weights = Weights::open(path, &file)?;
-        let blocks = |name: &str, count, width, hidden| -> Result<Vec<Block>, Error> {
+        let blocks = |name: &str, count, width, hidden| -> Result<Vec<Block>, ModelError> {
             (0..count)
                 .map(|i| Block::load(&weights, &format!("{name}.{i}"), width, hidden, BLOCK_REACH))
                 .collect()
@@ -93,13 +94,13 @@ impl Network {
     }
 
     /// Runs what comes before the decoder's blocks; [`Network::decode`] goes on. `ids` are below [`TOKENS`].
-    pub(super) fn plan(&self, ids: &[usize], speed: f32, cancel: &CancelFlag) -> Result<Decoded, Error> {
+    pub(super) fn plan(&self, ids: &[usize], speed: f32, cancel: &CancelFlag) -> Result<Decoded, ModelError> {
         let mut scratch = SCRATCH.take();
         let prosody_text = self.prosody_text.run(ids, &mut scratch, cancel)?;
         let steps = self.durations(&prosody_text, speed);
         let total: usize = steps.iter().sum();
         if total > MAX_STEPS {
-            return Err(Error::Unsupported(format!(
+            return Err(ModelError::Unsupported(format!(
                 "the voice wants to speak for {} s without a pause: cut the text into shorter sentences",
                 total / 40
             )));
@@ -122,7 +123,7 @@ impl Network {
         decoded: &mut Decoded,
         frames: Option<usize>,
         cancel: &CancelFlag,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ModelError> {
         let rows = frames.map_or(usize::MAX, |frames| frames + DECODER_CONTEXT);
         let mut x = if rows.saturating_mul(DECODER) < decoded.input.len() {
             decoded.input[..rows * DECODER].to_vec()
@@ -166,7 +167,7 @@ impl Network {
         token_of_step: &[usize],
         scratch: &mut Scratch,
         cancel: &CancelFlag,
-    ) -> Result<(Vec<f32>, Vec<f32>), Error> {
+    ) -> Result<(Vec<f32>, Vec<f32>), ModelError> {
         let steps = token_of_step.len();
         // The input layer looks at one token at a time: applied before stretching, it does less.
         let (weights, bias) = &self.prosody_in;
@@ -259,7 +260,7 @@ impl Block {
         width: usize,
         hidden: usize,
         reach: usize,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ModelError> {
         Ok(Self {
             conv: weights.depthwise(&format!("{name}.dw"), width, reach)?,
             norm: weights.norm(&format!("{name}.norm"), width)?,
@@ -309,7 +310,7 @@ struct TextEncoder {
 }
 
 impl TextEncoder {
-    fn load(weights: &Weights<'_>, name: &str, width: usize, passes: usize) -> Result<Self, Error> {
+    fn load(weights: &Weights<'_>, name: &str, width: usize, passes: usize) -> Result<Self, ModelError> {
         let block = |i| Block::load(weights, &format!("{name}.convs.{i}"), width, 2 * width, 5);
         Ok(Self {
             width,
@@ -322,7 +323,7 @@ impl TextEncoder {
     }
 
     /// Features of each token: `[ids, width]`.
-    fn run(&self, ids: &[usize], scratch: &mut Scratch, cancel: &CancelFlag) -> Result<Vec<f32>, Error> {
+    fn run(&self, ids: &[usize], scratch: &mut Scratch, cancel: &CancelFlag) -> Result<Vec<f32>, ModelError> {
         let mut x = Vec::with_capacity(ids.len() * self.width);
         ids.iter().for_each(|&id| x.extend_from_slice(&self.embedding[id * self.width..][..self.width]));
         self.blocks.iter().for_each(|block| block.run(&mut x, scratch));
@@ -355,7 +356,7 @@ struct AttentionLayer {
 impl AttentionLayer {
     const HEADS: usize = 2;
 
-    fn load(weights: &Weights<'_>, name: &str, width: usize) -> Result<Self, Error> {
+    fn load(weights: &Weights<'_>, name: &str, width: usize) -> Result<Self, ModelError> {
         let linear = |part: &str, inputs, outputs| weights.linear(&format!("{name}.{part}"), inputs, outputs);
         Ok(Self {
             norm1: weights.norm(&format!("{name}.norm1"), width)?,

@@ -3,11 +3,13 @@
 use std::sync::OnceLock;
 
 use mynah_core::{
-    AudioSink, JobContext, ModelError, SpeechCapabilities, SpeechOptions, SpokenWord, Synthesizer, TokenCounts,
+    AudioSink, JobContext, ModelError, SpeechCapabilities, SpeechOptions, SpokenWord, Synthesizer,
+    TokenCounts,
 };
 use mynah_text::english::{self, Dialect, G2p, Phonemised};
 
 use super::{CAPABILITIES, Hibari, MAX_PHONEMES, SAMPLE_RATE, Utterance};
+use crate::error;
 use crate::joiner::{Joiner, Pause};
 
 impl Synthesizer for Hibari {
@@ -76,8 +78,8 @@ fn refused(error: english::Error) -> ModelError {
     match error {
         english::Error::OtherScript { sample, script } => ModelError::Script { script, sample },
         english::Error::NothingToSay => ModelError::InvalidOption { name: "text", reason: error.to_string() },
-        english::Error::Io { path, source } => ModelError::Io { path, source },
-        english::Error::Data { path, reason } => ModelError::Malformed { path, reason },
+        english::Error::Io { path, source } => error::io(path, source),
+        english::Error::Data { path, reason } => error::malformed(path, reason),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Weights by name, out of a voice's file.
 
+use crate::error;
 use std::path::Path;
 
 use mynah_kernels::{DepthwiseConv, LayerNorm, Matrix, Precision, QuantizedMatrix};
+use mynah_weights::onnx::{FLOAT, Graph, INT8, Node, Tensor};
 
-use super::onnx::{FLOAT, Graph, INT8, Node, Tensor};
-use crate::Error;
+use mynah_core::ModelError;
 
 /// How often each operation occurs in the graph that [`super::network`] follows. A file with other counts is another
 /// network, which would speak nonsense without a word if only its tensors were looked at.
@@ -49,13 +50,12 @@ pub(super) struct Weights<'a>(Graph<'a>);
 
 impl<'a> Weights<'a> {
     /// Opens the file's bytes; `path` is for messages.
-    pub(super) fn open(path: &Path, file: &'a [u8]) -> Result<Self, Error> {
-        let malformed = |reason| Error::Malformed { path: path.to_owned(), reason };
-        let graph = Graph::parse(file).map_err(malformed)?;
+    pub(super) fn open(path: &Path, file: &'a [u8]) -> Result<Self, ModelError> {
+        let graph = Graph::parse(file).map_err(|reason| error::malformed(path, reason))?;
         let operators = graph.operators();
         let known = |(name, count): &(&str, usize)| operators.get(name) == Some(count);
         if operators.len() != OPERATORS.len() || !OPERATORS.iter().all(known) {
-            return Err(Error::Unsupported(format!(
+            return Err(ModelError::Unsupported(format!(
                 "{} is not built like the hibari voices of version 0.2: use one of those files",
                 path.display()
             )));
@@ -63,35 +63,36 @@ impl<'a> Weights<'a> {
         Ok(Self(graph))
     }
 
-    fn tensor(&self, name: &str, data_type: u64, shape: &[usize]) -> Result<&Tensor<'a>, Error> {
-        let wrong = |reason| Error::Tensor { name: name.to_owned(), reason };
+    fn tensor(&self, name: &str, data_type: u64, shape: &[usize]) -> Result<&Tensor<'a>, ModelError> {
+        let wrong = |reason: String| error::tensor(name, reason);
         let tensor = self.0.tensors.get(name).ok_or_else(|| wrong("is missing".into()))?;
-        let width = if data_type == FLOAT { 4 } else { 1 };
         if tensor.data_type != data_type || tensor.shape != shape {
             let (found_type, found) = (tensor.data_type, &tensor.shape);
             let reason = format!("expected type {data_type} {shape:?}, found type {found_type} {found:?}");
             return Err(wrong(reason));
         }
-        if tensor.data.len() != shape.iter().product::<usize>() * width {
-            return Err(wrong(format!("{} bytes do not make {shape:?}", tensor.data.len())));
-        }
         Ok(tensor)
     }
 
     /// A tensor of floats.
-    pub(super) fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
-        let tensor = self.tensor(name, FLOAT, shape)?;
-        let numbers: Vec<f32> =
-            tensor.data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    pub(super) fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let numbers = self.tensor(name, FLOAT, shape)?.floats();
+        let numbers = numbers.map_err(|reason| error::tensor(name, reason))?;
         if numbers.iter().all(|v| v.is_finite()) {
             Ok(numbers)
         } else {
-            Err(Error::Tensor { name: name.to_owned(), reason: "holds numbers that are not finite".into() })
+            Err(error::tensor(name, "holds numbers that are not finite"))
         }
     }
 
+    /// A tensor of signed bytes.
+    fn signed_bytes(&self, name: &str, shape: &[usize]) -> Result<Vec<i8>, ModelError> {
+        let numbers = self.tensor(name, INT8, shape)?.signed_bytes();
+        numbers.map_err(|reason| error::tensor(name, reason))
+    }
+
     /// `{name}.weight` and `{name}.bias` of a normalisation.
-    pub(super) fn norm(&self, name: &str, channels: usize) -> Result<LayerNorm, Error> {
+    pub(super) fn norm(&self, name: &str, channels: usize) -> Result<LayerNorm, ModelError> {
         let weight = self.floats(&format!("{name}.weight"), &[channels])?;
         Ok(LayerNorm::new(weight, self.floats(&format!("{name}.bias"), &[channels])?))
     }
@@ -102,17 +103,17 @@ impl<'a> Weights<'a> {
         name: &str,
         channels: usize,
         width: usize,
-    ) -> Result<DepthwiseConv, Error> {
+    ) -> Result<DepthwiseConv, ModelError> {
         let weight_name = format!("{name}.weight");
         let weight = self.floats(&weight_name, &[channels, 1, width])?;
         let node =
             self.0.nodes.iter().find(|n| n.operator == "Conv" && n.inputs.contains(&weight_name.as_str()));
-        let dilation = node.map_or(0, |node| node.dilation);
+        let dilation = node.and_then(|node| node.integers("dilations").first().copied()).unwrap_or(0);
         if !(1..=64).contains(&dilation) {
-            return Err(Error::Tensor { name: weight_name, reason: format!("has a dilation of {dilation}") });
+            return Err(error::tensor(weight_name, format!("has a dilation of {dilation}")));
         }
         let bias = self.floats(&format!("{name}.bias"), &[channels])?;
-        Ok(DepthwiseConv::new(&weight, bias, dilation))
+        Ok(DepthwiseConv::new(&weight, bias, dilation as usize))
     }
 
     /// `{name}.weight` and `{name}.bias` of a convolution: the weights for rows of `width` frames of `inputs` numbers.
@@ -122,7 +123,7 @@ impl<'a> Weights<'a> {
         inputs: usize,
         outputs: usize,
         width: usize,
-    ) -> Result<(Matrix, Vec<f32>), Error> {
+    ) -> Result<(Matrix, Vec<f32>), ModelError> {
         let weight = self.floats(&format!("{name}.weight"), &[outputs, inputs, width])?;
         let matrix = Matrix::pack(Precision::F32, outputs, inputs * width, |output, row| {
             let weight = &weight[output * inputs * width..];
@@ -133,8 +134,13 @@ impl<'a> Weights<'a> {
 
     /// The quantised layer whose bias is the tensor `bias`. Its weights have names of the exporter's making, so they are
     /// found by way of the graph: bias <- Add -> Mul -> Cast -> MatMulInteger -> weights.
-    pub(super) fn linear(&self, bias: &str, inputs: usize, outputs: usize) -> Result<QuantizedMatrix, Error> {
-        let wrong = |reason: &str| Error::Tensor { name: bias.to_owned(), reason: reason.to_owned() };
+    pub(super) fn linear(
+        &self,
+        bias: &str,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<QuantizedMatrix, ModelError> {
+        let wrong = |reason: &str| error::tensor(bias, reason);
         let product =
             self.product_before(bias).ok_or_else(|| wrong("is not added to a quantised product"))?;
         let [_, weights, _, zero] = product.inputs[..] else {
@@ -144,11 +150,10 @@ impl<'a> Weights<'a> {
             .strip_suffix("_quantized")
             .ok_or_else(|| wrong("is added to a product of an unknown kind"))?;
         let scale = self.floats(&format!("{name}_scale"), &[])?[0];
-        if self.tensor(zero, INT8, &[])?.data[..] != [0] {
-            return Err(Error::Tensor { name: zero.to_owned(), reason: "only 0 is supported".into() });
+        if self.signed_bytes(zero, &[])? != [0] {
+            return Err(error::tensor(zero, "only 0 is supported"));
         }
-        let data = &self.tensor(weights, INT8, &[inputs, outputs])?.data;
-        let weights: Vec<i8> = data.iter().map(|&byte| byte.cast_signed()).collect();
+        let weights = self.signed_bytes(weights, &[inputs, outputs])?;
         Ok(QuantizedMatrix::pack(inputs, outputs, &weights, scale, &self.floats(bias, &[outputs])?))
     }
 

@@ -85,7 +85,11 @@ pub fn transcribe_chunks(
                 start_s: hundredths(seconds(samples.start)),
                 end_s: hundredths(seconds(samples.end)),
                 // Scripts that write words apart have a space between segments too.
-                text: if new.starts_with(is_written_without_spaces) { new.to_owned() } else { format!(" {new}") },
+                text: if new.starts_with(is_written_without_spaces) {
+                    new.to_owned()
+                } else {
+                    format!(" {new}")
+                },
                 tokens,
                 logprobs,
                 ..Segment::default()
@@ -138,7 +142,8 @@ fn chunks(audio: AudioInput<'_>, max_chunk_s: f64) -> Vec<Chunk> {
         let frames = 0..energies.len();
         for part in cut_bounded(&energies, frames, max_samples / HOP_LENGTH, OVERLAP_FRAMES) {
             let at = |frame: usize| spoken.start + frame * HOP_LENGTH;
-            chunks.push(Chunk { samples: at(part.frames.start)..at(part.frames.end), overlaps: part.overlaps });
+            chunks
+                .push(Chunk { samples: at(part.frames.start)..at(part.frames.end), overlaps: part.overlaps });
         }
     }
     chunks

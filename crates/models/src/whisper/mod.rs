@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use mynah_audio::mel::LogMel;
 use mynah_core::{
-    AudioInput, Capabilities, ComputeType, JobContext, LoadContext, Model, ModelError, ModelFamily, ModelTask,
-    Timestamps, TranscribeOptions, Transcriber, Transcript, TranscriptSink, TranscriptionCapabilities,
+    AudioInput, Capabilities, ComputeType, JobContext, LoadContext, Model, ModelError, ModelFamily,
+    ModelTask, Timestamps, TranscribeOptions, Transcriber, Transcript, TranscriptSink,
+    TranscriptionCapabilities,
 };
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
-use crate::checkpoint::Checkpoint;
-
+pub mod checkpoint;
 pub mod config;
 mod decode;
 mod decoder;
@@ -30,6 +30,7 @@ pub mod step;
 mod transcribe;
 mod weights;
 
+pub use checkpoint::Checkpoint;
 pub use config::Config;
 use padding_file::PaddingFile;
 pub use step::{Alignment, EncoderContext, Network, WindowDecoder};
@@ -47,7 +48,7 @@ impl Whisper {
     /// Loads a checkpoint in any format that [`Checkpoint::open`] knows.
     pub fn load(path: &Path, compute: ComputeType) -> Result<Self, ModelError> {
         let Checkpoint { config, tokenizer, tensors, .. } = Checkpoint::open(path)?;
-        let weights = weights::Weights::load(tensors.as_ref(), &config, compute)?;
+        let weights = weights::Weights::load(&tensors, &config, compute)?;
         let mel = LogMel::new(config.n_mels);
         Ok(Self { model: session::Model::new(config, weights), tokenizer, mel, compute })
     }
@@ -79,7 +80,11 @@ impl Whisper {
 impl Transcriber for Whisper {
     fn capabilities(&self) -> TranscriptionCapabilities {
         let codes = self.tokenizer.language_tokens().into_iter().map(|(code, _)| code.to_owned());
-        capabilities(if self.model.config.is_multilingual() { codes.collect() } else { vec!["en".to_owned()] })
+        capabilities(if self.model.config.is_multilingual() {
+            codes.collect()
+        } else {
+            vec!["en".to_owned()]
+        })
     }
 
     fn weight_bytes(&self) -> u64 {

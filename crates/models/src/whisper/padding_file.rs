@@ -16,7 +16,9 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::key_values::AudioKeyValues;
 use super::padding::{ALIKE_CROSS, ALIKE_ENCODER, Padding};
-use super::{Compute, Config};
+use mynah_core::ComputeType;
+
+use super::Config;
 
 /// Counts changes of what is stored: of the packing, the padding or the arithmetic.
 const VERSION: u32 = 4;
@@ -30,7 +32,7 @@ pub(super) struct PaddingFile {
 
 impl PaddingFile {
     /// The file in `folder` for a checkpoint; `None` if that cannot be looked at.
-    pub(super) fn new(folder: &Path, checkpoint: &Path, compute: Compute) -> Option<Self> {
+    pub(super) fn new(folder: &Path, checkpoint: &Path, compute: ComputeType) -> Option<Self> {
         let checkpoint = checkpoint.canonicalize().ok()?;
         let mut files = Vec::new();
         if checkpoint.is_dir() {

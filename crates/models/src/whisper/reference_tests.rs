@@ -6,13 +6,14 @@ use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use flate2::Crc;
+use mynah_weights::Dtype;
 use tempfile::TempDir;
 use tiny_whisper::{Fixture, Variant, fixture};
 
-use super::{Compute, Whisper, encoder};
-use crate::checkpoint::{Checkpoint, Dtype, Format};
+use super::checkpoint::{Checkpoint, Format};
+use super::{Whisper, encoder};
 use crate::whisper::EncoderContext;
-use mynah_core::{CancelFlag, JobContext, StepScheduler};
+use mynah_core::{CancelFlag, ComputeType, JobContext, StepScheduler};
 
 /// Nobody cancels, nobody waits.
 fn unpaced() -> JobContext<'static> {
@@ -66,7 +67,7 @@ fn weights_are_those_that_the_reference_was_given() {
         assert_eq!(checkpoint.config.ffn_width, variant.ffn_width);
         let mut crc = Crc::new();
         for name in checkpoint.tensors.names() {
-            let (dtype, bytes) = checkpoint.tensors.raw(&name).unwrap().unwrap();
+            let (dtype, bytes) = checkpoint.tensors.raw(name).unwrap().unwrap();
             // Positions that are not stored are computed, as f32.
             if dtype == Dtype::F16 {
                 crc.update(&bytes);
@@ -78,7 +79,7 @@ fn weights_are_those_that_the_reference_was_given() {
 
 #[test]
 fn encoder_states_are_those_of_transformers() {
-    each_model(Compute::F32, |fixture, variant, whisper| {
+    each_model(ComputeType::F32, |fixture, variant, whisper| {
         let mel = variant.mel(fixture.frames);
         let states =
             encoder::encode(&whisper.model.weights, &whisper.model.config, &mel, None, None, unpaced())
@@ -97,7 +98,9 @@ fn encoder_states_are_those_of_transformers() {
 fn logits_are_those_of_transformers_at_every_precision() {
     // Logits have a deviation of about 2. The weights are f16 numbers, so that f16 rounds only the cross-attention's
     // keys and values.
-    for (compute, tolerance) in [(Compute::F32, 5e-4), (Compute::F16, 5e-3), (Compute::Int8, 0.25)] {
+    for (compute, tolerance) in
+        [(ComputeType::F32, 5e-4), (ComputeType::F16, 5e-3), (ComputeType::Int8, 0.25)]
+    {
         each_model(compute, |fixture, variant, whisper| {
             let name = format!("{} {compute:?}", variant.name);
             let mut window = whisper
@@ -110,7 +113,7 @@ fn logits_are_those_of_transformers_at_every_precision() {
             assert_close(&name, &found, &variant.logits, tolerance);
             let sums: Vec<f32> = logits.chunks(variant.vocab_size).map(log_sum_exp).collect();
             assert_close(&name, &sums, &variant.log_sum_exp, tolerance / 10.0);
-            if compute != Compute::Int8 {
+            if compute != ComputeType::Int8 {
                 let best =
                     |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap() as u32;
                 let best: Vec<u32> = logits.chunks(variant.vocab_size).map(best).collect();
@@ -122,7 +125,7 @@ fn logits_are_those_of_transformers_at_every_precision() {
 
 #[test]
 fn steps_give_what_feeding_all_tokens_at_once_gives() {
-    each_model(Compute::F32, |fixture, variant, whisper| {
+    each_model(ComputeType::F32, |fixture, variant, whisper| {
         let mut window =
             whisper.network().encode(&variant.mel(fixture.frames), EncoderContext::Full, unpaced()).unwrap();
         let (prompt, rest) = variant.tokens.split_at(3);
@@ -163,7 +166,7 @@ fn the_pace_is_told_how_many_rows_a_step_has() {
     let (fixture, cancel, pace) = (fixture(), CancelFlag::new(), Rows::default());
     let variant = &fixture.variants[0];
     let folder = folder(variant);
-    let whisper = Whisper::load(folder.path(), Compute::F32).unwrap();
+    let whisper = Whisper::load(folder.path(), ComputeType::F32).unwrap();
     let context = JobContext { cancel: &cancel, pace: &pace };
     let mut window =
         whisper.network().encode(&variant.mel(fixture.frames), EncoderContext::Full, context).unwrap();
@@ -178,7 +181,7 @@ fn the_pace_is_told_how_many_rows_a_step_has() {
 
 #[test]
 fn alignment_is_the_attention_of_transformers() {
-    each_model(Compute::F32, |fixture, variant, whisper| {
+    each_model(ComputeType::F32, |fixture, variant, whisper| {
         let mut window =
             whisper.network().encode(&variant.mel(fixture.frames), EncoderContext::Full, unpaced()).unwrap();
         let alignment = window.align(&variant.tokens, fixture.alignment_frames).unwrap();
@@ -202,7 +205,7 @@ fn logits(whisper: &Whisper, mel: &[f32], window: EncoderContext, tokens: &[u32]
 #[test]
 fn a_fitted_window_of_padding_is_the_full_one() {
     for variant in &fixture().variants {
-        let mut whisper = Whisper::load(folder(variant).path(), Compute::F32).unwrap();
+        let mut whisper = Whisper::load(folder(variant).path(), ComputeType::F32).unwrap();
         // What is stored was computed behind padding, so behind audio that is padding it is exact, as far as neighbours are
         // alike; positions in random places are not.
         let positions = &mut whisper.model.weights.encoder.positions;
@@ -211,8 +214,9 @@ fn a_fitted_window_of_padding_is_the_full_one() {
         }
         for frames in [1, 333, 1000] {
             let mel = vec![super::padding::PADDING; variant.n_mels * frames];
-            let [full, fitted, wide] = [EncoderContext::Full, EncoderContext::Trimmed, EncoderContext::TrimmedWide]
-                .map(|window| logits(&whisper, &mel, window, &variant.tokens));
+            let [full, fitted, wide] =
+                [EncoderContext::Full, EncoderContext::Trimmed, EncoderContext::TrimmedWide]
+                    .map(|window| logits(&whisper, &mel, window, &variant.tokens));
             for part in [fitted, wide] {
                 // At the end of the window the convolutions see zeros, so that its last position is unlike the others.
                 assert_close(&format!("{} with {frames} frames", variant.name), &part, &full, 2e-3);
@@ -228,7 +232,7 @@ fn padding_is_kept_for_the_next_process_and_computed_where_it_is_of_another_chec
     let variant = &fixture.variants[0];
     let checkpoint = folder(variant);
     let load = || {
-        let whisper = Whisper::load(checkpoint.path(), Compute::F16).unwrap();
+        let whisper = Whisper::load(checkpoint.path(), ComputeType::F16).unwrap();
         whisper.with_padding_kept_in(cache.path(), checkpoint.path())
     };
     let mel = vec![0.5; variant.n_mels * 200];
@@ -258,7 +262,7 @@ fn padding_is_kept_for_the_next_process_and_computed_where_it_is_of_another_chec
     assert_ne!(std::fs::read(kept()).unwrap(), whole, "another identity");
 
     // Where nothing can be kept, it works as well.
-    let whisper = Whisper::load(checkpoint.path(), Compute::F16).unwrap();
+    let whisper = Whisper::load(checkpoint.path(), ComputeType::F16).unwrap();
     let nowhere = cache.path().join("notes.txt/below");
     std::fs::write(cache.path().join("notes.txt"), "").unwrap();
     assert_eq!(hear(&whisper.with_padding_kept_in(&nowhere, checkpoint.path())), computed);

@@ -10,9 +10,9 @@ use super::key_values::AudioKeyValues;
 use super::padding::{self, PADDING, Padding};
 use super::padding_file::PaddingFile;
 use super::step::{Alignment, EncoderContext, Network, WindowDecoder};
-use crate::batching::{BatchState, Participant, StepBatcher};
 use super::weights::Weights;
 use super::{Config, encoder};
+use crate::batching::{BatchState, Participant, StepBatcher};
 use mynah_core::{JobContext, ModelError};
 
 /// The network: sizes and weights.
@@ -80,7 +80,9 @@ impl Network for Model {
         }
         let fitted = match window {
             EncoderContext::Trimmed => padding::fitted_positions(frames, padding::MARGIN, audio_positions),
-            EncoderContext::TrimmedWide => padding::fitted_positions(frames, padding::WIDE_MARGIN, audio_positions),
+            EncoderContext::TrimmedWide => {
+                padding::fitted_positions(frames, padding::WIDE_MARGIN, audio_positions)
+            }
             EncoderContext::Full => None,
         };
         let padding = fitted.map(|_| self.padding(context)).transpose()?;

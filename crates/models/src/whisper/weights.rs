@@ -1,14 +1,17 @@
 //! A checkpoint's tensors, packed for the kernels.
 
+use crate::error;
 use std::borrow::Cow;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use mynah_kernels::{Epilogue, Matrix, Precision, Vocabulary};
+use mynah_weights::{Dtype, Tensors};
 
-use super::{Compute, Config};
-use crate::Error;
-use crate::checkpoint::{Dtype, TensorSource};
+use mynah_core::ComputeType;
+
+use super::Config;
+use mynah_core::ModelError;
 
 /// `y = x W^T + b`.
 pub(super) struct Linear {
@@ -142,7 +145,7 @@ impl Weights {
     }
 }
 
-/// What [`Compute`] means for each part.
+/// What [`ComputeType`] means for each part.
 struct Precisions {
     /// Small, and the first to see the signal: never rounded to 8 bits.
     convolutions: Precision,
@@ -159,7 +162,7 @@ struct Precisions {
 const WIDE_INTEGERS_UP_TO: usize = 512;
 
 impl Precisions {
-    fn new(compute: Compute, width: usize) -> Self {
+    fn new(compute: ComputeType, width: usize) -> Self {
         let all = |precision| Self {
             convolutions: precision,
             encoder: precision,
@@ -168,9 +171,9 @@ impl Precisions {
             decoder_fc2: precision,
         };
         match compute {
-            Compute::F32 => all(Precision::F32),
-            Compute::F16 => all(Precision::F16),
-            Compute::Auto | Compute::Int8 => {
+            ComputeType::F32 => all(Precision::F32),
+            ComputeType::F16 => all(Precision::F16),
+            ComputeType::Auto | ComputeType::Int8 => {
                 let wide = if width <= WIDE_INTEGERS_UP_TO { Precision::Int16 } else { Precision::Int8 };
                 Self {
                     convolutions: Precision::Int16,
@@ -185,7 +188,7 @@ impl Precisions {
 }
 
 impl Weights {
-    pub(super) fn load(tensors: &dyn TensorSource, config: &Config, compute: Compute) -> Result<Self, Error> {
+    pub(super) fn load(tensors: &Tensors, config: &Config, compute: ComputeType) -> Result<Self, ModelError> {
         let (width, ffn) = (config.width, config.ffn_width);
         let precisions = Precisions::new(compute, width);
         let read = Reader { tensors, precision: precisions.convolutions };
@@ -205,7 +208,7 @@ impl Weights {
                         feed_forward: read.feed_forward(&layer, width, ffn, precisions.encoder)?,
                     })
                 })
-                .collect::<Result<_, Error>>()?,
+                .collect::<Result<_, ModelError>>()?,
             norm: read.norm("model.encoder.layer_norm", width)?,
         };
         let read = Reader { tensors, precision: precisions.decoder };
@@ -224,42 +227,42 @@ impl Weights {
                         feed_forward: read.feed_forward(&layer, width, ffn, precisions.decoder_fc2)?,
                     })
                 })
-                .collect::<Result<_, Error>>()?,
+                .collect::<Result<_, ModelError>>()?,
             norm: read.norm("model.decoder.layer_norm", width)?,
         };
-        Ok(Self { encoder, decoder, wide_key_values: compute == Compute::F32 })
+        Ok(Self { encoder, decoder, wide_key_values: compute == ComputeType::F32 })
     }
 }
 
 /// Reads tensors by their canonical names.
 struct Reader<'a> {
-    tensors: &'a dyn TensorSource,
+    tensors: &'a Tensors,
     precision: Precision,
 }
 
 impl Reader<'_> {
-    fn check(&self, name: &str, shape: &[usize]) -> Result<(), Error> {
+    fn check(&self, name: &str, shape: &[usize]) -> Result<(), ModelError> {
         match self.tensors.shape(name) {
-            None => Err(Error::Tensor { name: name.into(), reason: "is missing".into() }),
+            None => Err(error::tensor(name, "is missing")),
             Some(found) if found == shape => Ok(()),
             Some(found) => {
                 let reason = format!("has shape {found:?}, the configuration says {shape:?}");
-                Err(Error::Tensor { name: name.into(), reason })
+                Err(error::tensor(name, reason))
             }
         }
     }
 
     /// A tensor of `count` numbers, whatever its shape.
-    fn vector(&self, name: &str, count: usize) -> Result<Vec<f32>, Error> {
+    fn vector(&self, name: &str, count: usize) -> Result<Vec<f32>, ModelError> {
         let values = match self.tensors.shape(name) {
             Some(_) => self.tensors.read_f32(name)?,
-            None => return Err(Error::Tensor { name: name.into(), reason: "is missing".into() }),
+            None => return Err(error::tensor(name, "is missing")),
         };
         if values.len() == count {
             Ok(values)
         } else {
             let reason = format!("has {} numbers, the configuration says {count}", values.len());
-            Err(Error::Tensor { name: name.into(), reason })
+            Err(error::tensor(name, reason))
         }
     }
 
@@ -270,14 +273,14 @@ impl Reader<'_> {
         names: &[&str],
         outputs: usize,
         inputs: usize,
-    ) -> Result<Matrix, Error> {
+    ) -> Result<Matrix, ModelError> {
         let parts = names
             .iter()
             .map(|name| {
                 self.check(name, &[outputs, inputs])?;
                 Rows::open(self.tensors, name, inputs)
             })
-            .collect::<Result<Vec<_>, Error>>()?;
+            .collect::<Result<Vec<_>, ModelError>>()?;
         let matrix = Matrix::pack(precision, names.len() * outputs, inputs, |o, row| {
             parts[o / outputs].read(o % outputs, row);
         });
@@ -291,14 +294,14 @@ impl Reader<'_> {
         precision: Precision,
         tokens: usize,
         width: usize,
-    ) -> Result<Vocabulary, Error> {
+    ) -> Result<Vocabulary, ModelError> {
         self.check(name, &[tokens, width])?;
         let rows = Rows::open(self.tensors, name, width)?;
         Ok(Vocabulary::pack(precision, tokens, width, |token, row| rows.read(token, row)))
     }
 
     /// Biases one after the other; a missing one is zero (Whisper's keys have none).
-    fn biases(&self, names: &[&str], width: usize) -> Result<Vec<f32>, Error> {
+    fn biases(&self, names: &[&str], width: usize) -> Result<Vec<f32>, ModelError> {
         let mut all = Vec::with_capacity(names.len() * width);
         for name in names {
             match self.tensors.shape(name) {
@@ -309,7 +312,7 @@ impl Reader<'_> {
         Ok(all)
     }
 
-    fn linear(&self, names: &[&str], outputs: usize, inputs: usize) -> Result<Linear, Error> {
+    fn linear(&self, names: &[&str], outputs: usize, inputs: usize) -> Result<Linear, ModelError> {
         self.linear_in(self.precision, names, outputs, inputs)
     }
 
@@ -319,7 +322,7 @@ impl Reader<'_> {
         names: &[&str],
         outputs: usize,
         inputs: usize,
-    ) -> Result<Linear, Error> {
+    ) -> Result<Linear, ModelError> {
         let named = |end: &str| names.iter().map(|n| format!("{n}.{end}")).collect::<Vec<_>>();
         let (weights, biases) = (named("weight"), named("bias"));
         let weights: Vec<&str> = weights.iter().map(String::as_str).collect();
@@ -330,7 +333,7 @@ impl Reader<'_> {
         })
     }
 
-    fn norm(&self, name: &str, width: usize) -> Result<Norm, Error> {
+    fn norm(&self, name: &str, width: usize) -> Result<Norm, ModelError> {
         Ok(Norm {
             weight: self.vector(&format!("{name}.weight"), width)?,
             bias: self.vector(&format!("{name}.bias"), width)?,
@@ -338,7 +341,7 @@ impl Reader<'_> {
     }
 
     /// `[out, in, 3]` in the checkpoint, `[out, 3, in]` for us: frames lie one after the other.
-    fn convolution(&self, name: &str, outputs: usize, inputs: usize) -> Result<Linear, Error> {
+    fn convolution(&self, name: &str, outputs: usize, inputs: usize) -> Result<Linear, ModelError> {
         let weight = format!("{name}.weight");
         self.check(&weight, &[outputs, inputs, 3])?;
         let rows = Rows::open(self.tensors, &weight, 3 * inputs)?;
@@ -354,7 +357,7 @@ impl Reader<'_> {
         Ok(Linear { weight, bias: self.vector(&format!("{name}.bias"), outputs)? })
     }
 
-    fn self_attention(&self, layer: &str, width: usize) -> Result<SelfAttention, Error> {
+    fn self_attention(&self, layer: &str, width: usize) -> Result<SelfAttention, ModelError> {
         let name = |part: &str| format!("{layer}.self_attn.{part}_proj");
         Ok(SelfAttention {
             norm: self.norm(&format!("{layer}.self_attn_layer_norm"), width)?,
@@ -369,7 +372,7 @@ impl Reader<'_> {
         layer: &str,
         width: usize,
         kv_precision: Precision,
-    ) -> Result<CrossAttention, Error> {
+    ) -> Result<CrossAttention, ModelError> {
         let name = |part: &str| format!("{layer}.encoder_attn.{part}_proj");
         Ok(CrossAttention {
             norm: self.norm(&format!("{layer}.encoder_attn_layer_norm"), width)?,
@@ -385,7 +388,7 @@ impl Reader<'_> {
         width: usize,
         ffn_width: usize,
         fc2_precision: Precision,
-    ) -> Result<FeedForward, Error> {
+    ) -> Result<FeedForward, ModelError> {
         Ok(FeedForward {
             norm: self.norm(&format!("{layer}.final_layer_norm"), width)?,
             fc1: self.linear(&[&format!("{layer}.fc1")], ffn_width, width)?,
@@ -401,7 +404,7 @@ enum Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn open(tensors: &'a dyn TensorSource, name: &str, inputs: usize) -> Result<Self, Error> {
+    fn open(tensors: &'a Tensors, name: &str, inputs: usize) -> Result<Self, ModelError> {
         Ok(match tensors.raw(name)? {
             Some((dtype, bytes)) => Rows::Stored { dtype, bytes, inputs },
             None => Rows::Expanded { values: tensors.read_f32(name)?, inputs },

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use mynah_models::hibari::{HOP_LENGTH, MAX_PHONEMES, SAMPLE_RATE};
 use mynah_core::{CancelFlag, ModelError, SpeechOptions};
-use mynah_models::{Hibari, Joiner, Pause};
+use mynah_models::hibari::Hibari;
+use mynah_models::hibari::{HOP_LENGTH, MAX_PHONEMES, SAMPLE_RATE};
 use sha2::{Digest, Sha256};
 
 const WHEEL: &str = "hibari_tts-0.2.1-py3-none-any.whl";
@@ -216,13 +216,13 @@ fn what_cannot_be_spoken_is_refused() {
 #[test]
 fn files_that_are_no_voice_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(Hibari::load(folder.path()), Err(ModelError::Io { .. })));
+    assert!(matches!(Hibari::load(folder.path()), Err(ModelError::Weights(_))));
     let file = folder.path().join("hibari.onnx");
     let voice = std::fs::read(self::folder().join("hibari.onnx")).unwrap();
     for damaged in [&b""[..], b"not a voice", &voice[..voice.len() / 2], &voice[..voice.len() - 1]] {
         std::fs::write(&file, damaged).unwrap();
         assert!(
-            matches!(Hibari::load(folder.path()), Err(ModelError::Malformed { .. })),
+            matches!(Hibari::load(folder.path()), Err(ModelError::Weights(_))),
             "{} bytes",
             damaged.len()
         );

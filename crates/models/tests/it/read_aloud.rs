@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use mynah_models::hibari::{HOP_LENGTH, SAMPLE_RATE};
 use mynah_core::{AudioSink, CancelFlag, ModelError, SpeechOptions, SpokenWord, TokenCounts};
+use mynah_models::hibari::{HOP_LENGTH, SAMPLE_RATE};
 
 use crate::hibari::{hibari, level_db};
 
@@ -228,13 +228,19 @@ fn what_cannot_be_read_is_refused_with_its_reason() {
         assert!(matches!(error, ModelError::Script { script: found, .. } if found == script), "{error}");
     }
     for text in ["", " \n", "...", "🎉"] {
-        assert!(matches!(refused(text, SpeechOptions::default()), ModelError::InvalidOption { name: "text", .. }));
+        assert!(matches!(
+            refused(text, SpeechOptions::default()),
+            ModelError::InvalidOption { name: "text", .. }
+        ));
     }
     let instructions = Some("sadly".to_owned());
     let error = refused("Hi.", SpeechOptions { instructions, ..SpeechOptions::default() });
     assert!(matches!(error, ModelError::InvalidOption { name: "instructions", .. }));
     let error = refused("Hi.", SpeechOptions { voice: Some("emma".into()), ..SpeechOptions::default() });
-    assert!(matches!(error, ModelError::InvalidOption { name: "voice", .. }), "its file is not there: {error}");
+    assert!(
+        matches!(error, ModelError::InvalidOption { name: "voice", .. }),
+        "its file is not there: {error}"
+    );
 }
 
 proptest::proptest! {

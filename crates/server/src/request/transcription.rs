@@ -285,13 +285,19 @@ fn decoding(fields: &Fields) -> Result<TranscribeOptions, ApiError> {
     set(&mut options.whisper.beam_size, fields.integer("beam_size", 1..=16)?.map(|n| n as usize));
     set(&mut options.whisper.best_of, fields.integer("best_of", 1..=16)?.map(|n| n as usize));
     set(&mut options.whisper.patience, fields.number("patience", 0.1..=8.0)?.map(|n| n as f32));
-    set(&mut options.whisper.length_penalty, fields.number("length_penalty", 0.0..=8.0)?.map(|n| Some(n as f32)));
+    set(
+        &mut options.whisper.length_penalty,
+        fields.number("length_penalty", 0.0..=8.0)?.map(|n| Some(n as f32)),
+    );
     set(
         &mut options.whisper.compression_ratio_threshold,
         fields.number("compression_ratio_threshold", 0.0..=1000.0)?.map(|n| Some(n as f32)),
     );
     for name in ["logprob_threshold", "log_prob_threshold"] {
-        set(&mut options.whisper.logprob_threshold, fields.number(name, -1000.0..=0.0)?.map(|n| Some(n as f32)));
+        set(
+            &mut options.whisper.logprob_threshold,
+            fields.number(name, -1000.0..=0.0)?.map(|n| Some(n as f32)),
+        );
     }
     set(
         &mut options.whisper.no_speech_threshold,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use mynah_engine::{Selected, TranscribeRequest};
 use mynah_core::Task;
+use mynah_engine::{Selected, TranscribeRequest};
 
 use crate::client_id::client_id;
 use crate::error::ApiError;

@@ -41,7 +41,9 @@ pub(super) async fn engines(
     Path((kind, name)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let statuses = state.blocking("The engines cannot be listed", Engine::models).await?;
-    let known = statuses.iter().find(|status| status.entry.name == name && status.entry.ability == ModelTask::Transcription);
+    let known = statuses
+        .iter()
+        .find(|status| status.entry.name == name && status.entry.ability == ModelTask::Transcription);
     Ok(Json(match known {
         // The names that Xinference's clients choose among. Whatever they choose, the same code runs.
         Some(_) if kind == "audio" => json!({

@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-use mynah_engine::{LaunchRequest, SourcePreference};
 use mynah_core::ComputeType;
+use mynah_engine::{LaunchRequest, SourcePreference};
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;

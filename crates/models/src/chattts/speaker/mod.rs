@@ -6,6 +6,7 @@ mod saved;
 pub(super) mod strings;
 pub(super) mod xxh32;
 
+use crate::error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,8 +14,7 @@ use half::f16;
 
 use super::generate::Codes;
 use super::random::Mt19937;
-use crate::Error;
-use crate::checkpoint;
+use mynah_core::ModelError;
 
 pub use saved::SavedVoice;
 
@@ -46,9 +46,9 @@ impl Statistics {
     }
 
     /// Reads a tensor of PyTorch's or a text file with a base16384 string.
-    pub(super) fn read(path: &Path, width: usize) -> Result<Self, Error> {
-        let malformed = |reason: String| Error::Malformed { path: path.to_owned(), reason };
-        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    pub(super) fn read(path: &Path, width: usize) -> Result<Self, ModelError> {
+        let malformed = |reason: String| error::malformed(path, reason);
+        let bytes = std::fs::read(path).map_err(|source| error::io(path, source))?;
         let values: Vec<f16> = match std::str::from_utf8(&bytes) {
             Ok(text) => {
                 let bytes = base16384::decode(text)
@@ -73,11 +73,11 @@ impl Statistics {
 }
 
 /// The numbers of a tensor that PyTorch saved, rounded to 16 bits. Nothing in the file is executed.
-fn lone_tensor(name: &str, bytes: Vec<u8>) -> Result<Vec<f16>, Error> {
-    let tensors = checkpoint::open_bytes(name, bytes)?;
-    let names = tensors.names();
-    let [tensor] = names.as_slice() else {
-        return Err(Error::BadInput(format!("{name} holds {} tensors, not one", names.len())));
+fn lone_tensor(name: &str, bytes: Vec<u8>) -> Result<Vec<f16>, ModelError> {
+    let tensors = mynah_weights::read_state_dict(name, bytes)?;
+    let names: Vec<&str> = tensors.names().collect();
+    let [tensor] = names[..] else {
+        return Err(ModelError::InvalidInput(format!("{name} holds {} tensors, not one", names.len())));
     };
     Ok(tensors.read_f32(tensor)?.into_iter().map(f16::from_f32).collect())
 }
@@ -136,8 +136,8 @@ impl Voices {
     /// PyTorch saved, or any other name, whose hash is a seed. `default` is the empty name.
     ///
     /// # Errors
-    /// [`Error::BadInput`] says what is wrong with an encoded speaker or a seed.
-    pub(super) fn find(&self, name: &str) -> Result<Voice, Error> {
+    /// [`ModelError::InvalidInput`] says what is wrong with an encoded speaker or a seed.
+    pub(super) fn find(&self, name: &str) -> Result<Voice, ModelError> {
         if let Some(saved) = &self.saved
             && let Some(voice) = SavedVoice::read(saved, name)?
         {
@@ -145,7 +145,7 @@ impl Voices {
         }
         if let Some(seed) = name.strip_prefix("seed:") {
             let seed = seed.trim().parse().map_err(|_| {
-                Error::BadInput(format!(
+                ModelError::InvalidInput(format!(
                     "voice {name:?}: behind \"seed:\" a whole number from 0 up is expected"
                 ))
             })?;
@@ -158,17 +158,20 @@ impl Voices {
         Ok(self.seeded(xxh32::xxh32(name.as_bytes()).into()))
     }
 
-    fn encoded(&self, text: &str) -> Result<Voice, Error> {
+    fn encoded(&self, text: &str) -> Result<Voice, ModelError> {
         let vector = if text.is_ascii() {
-            let bytes = base64_bytes(text)
-                .filter(|bytes| bytes.len() <= MOST_TENSOR_BYTES)
-                .ok_or_else(|| Error::BadInput("the voice is too long for a name and no base64".into()))?;
+            let bytes =
+                base64_bytes(text).filter(|bytes| bytes.len() <= MOST_TENSOR_BYTES).ok_or_else(|| {
+                    ModelError::InvalidInput("the voice is too long for a name and no base64".into())
+                })?;
             let vector = lone_tensor("the voice", bytes).map_err(|reason| {
-                Error::BadInput(format!("the voice is too long for a name and no saved tensor: {reason}"))
+                ModelError::InvalidInput(format!(
+                    "the voice is too long for a name and no saved tensor: {reason}"
+                ))
             })?;
             if vector.len() != self.width {
                 let reason = format!("the voice's tensor has {} numbers, not {}", vector.len(), self.width);
-                return Err(Error::BadInput(reason));
+                return Err(ModelError::InvalidInput(reason));
             }
             vector
         } else {

@@ -1,12 +1,13 @@
 //! Voices that a user saves under a name: one small JSON file each.
 
+use crate::error;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Voice, VoiceSample, Voices, strings};
-use crate::Error;
+use mynah_core::ModelError;
 
 /// A voice as a file: `NAME.json` in the folder of saved voices.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,9 +40,9 @@ impl SavedVoice {
     ///
     /// # Errors
     /// Its file cannot be read or is damaged.
-    pub fn read(folder: &Path, name: &str) -> Result<Option<Self>, Error> {
+    pub fn read(folder: &Path, name: &str) -> Result<Option<Self>, ModelError> {
         let Some(path) = Self::path(folder, name) else { return Ok(None) };
-        let malformed = |reason: String| Error::Malformed { path: path.clone(), reason };
+        let malformed = |reason: String| error::malformed(&path, reason);
         match std::fs::metadata(&path) {
             Ok(file) if file.len() > MOST_BYTES => {
                 return Err(malformed("it is too large for a voice".into()));
@@ -51,27 +52,30 @@ impl SavedVoice {
             Err(reason) if matches!(reason.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => {
                 return Ok(None);
             }
-            Err(source) => return Err(Error::Io { path, source }),
+            Err(source) => return Err(error::io(path, source)),
         }
-        let text = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        let text = std::fs::read(&path).map_err(|source| error::io(&path, source))?;
         serde_json::from_slice(&text).map(Some).map_err(|reason| malformed(reason.to_string()))
     }
 
     /// Writes the voice under a name.
     ///
     /// # Errors
-    /// [`Error::BadInput`] if the name cannot be a file's, [`Error::Io`] if the file cannot be written.
-    pub fn write(&self, folder: &Path, name: &str) -> Result<(), Error> {
+    /// [`ModelError::InvalidInput`] if the name cannot be a file's, [`ModelError::Io`] if the file cannot be written.
+    pub fn write(&self, folder: &Path, name: &str) -> Result<(), ModelError> {
         let path = Self::path(folder, name).ok_or_else(|| {
-            Error::BadInput(format!("{name:?} cannot name a voice: letters, digits, -, _ and spaces can"))
+            ModelError::InvalidInput(format!(
+                "{name:?} cannot name a voice: letters, digits, -, _ and spaces can"
+            ))
         })?;
-        let text = serde_json::to_vec_pretty(self).map_err(|reason| Error::BadInput(reason.to_string()))?;
+        let text =
+            serde_json::to_vec_pretty(self).map_err(|reason| ModelError::InvalidInput(reason.to_string()))?;
         let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
-        written.map_err(|source| Error::Io { path, source })
+        written.map_err(|source| error::io(path, source))
     }
 
     /// What the file means.
-    pub(super) fn voice(&self, voices: &Voices) -> Result<Voice, Error> {
+    pub(super) fn voice(&self, voices: &Voices) -> Result<Voice, ModelError> {
         let mut voice = match &self.speaker {
             Some(speaker) if speaker.starts_with("seed:") => {
                 Voices { saved: None, width: voices.width, statistics: voices.statistics.clone() }

@@ -6,8 +6,8 @@ use half::f16;
 use lzma_rust2::Lzma2Reader;
 
 use super::base16384;
-use mynah_core::ModelError;
 use crate::chattts::Codes;
+use mynah_core::ModelError;
 
 /// Dictionary that the reference implementation's streams may ask for.
 const DICTIONARY_BYTES: u32 = 1 << 26;
@@ -117,7 +117,10 @@ mod tests {
         for (text, width) in
             [("abc", 768), (text.as_str(), 767), (text.as_str(), 769), (cut.as_str(), 768), ("", 4)]
         {
-            assert!(matches!(decode_speaker(text, width), Err(ModelError::InvalidInput(_))), "{text:.20} {width}");
+            assert!(
+                matches!(decode_speaker(text, width), Err(ModelError::InvalidInput(_))),
+                "{text:.20} {width}"
+            );
         }
         for text in ["", "一一一一", &encode_sample(&[[625, 0, 0, 0]]), &encode_sample(&[])] {
             assert!(matches!(decode_sample(text), Err(ModelError::InvalidInput(_))), "{text}");

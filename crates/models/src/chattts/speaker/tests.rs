@@ -1,3 +1,5 @@
+use mynah_weights as weights;
+
 use super::*;
 
 fn voices() -> Voices {
@@ -53,7 +55,7 @@ fn saved_voices_come_back() {
         assert!(matches!(saved.write(folder.path(), name), Err(Error::BadInput(_))), "{name}");
     }
     std::fs::write(folder.path().join("bad.json"), "{\"speaker\": 1}").unwrap();
-    assert!(matches!(voices.find("bad"), Err(Error::Malformed { .. })));
+    assert!(matches!(voices.find("bad"), Err(Error::Weights(weights::Error::Malformed { .. }))));
     assert_eq!(SavedVoice::read(folder.path(), "nobody").unwrap(), None);
 }
 
@@ -62,7 +64,7 @@ fn saved_voices_come_back() {
 fn tensors_in_base64_are_speakers() {
     use std::fmt::Write;
 
-    let file = include_bytes!("../../../tests/data/torch/lone.pt");
+    let file = include_bytes!("../../../../weights/tests/data/torch/lone.pt");
     let alphabet: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['+', '/']).collect();
     let mut text = String::new();
     for (i, bytes) in file.chunks(3).enumerate() {
@@ -81,7 +83,7 @@ fn tensors_in_base64_are_speakers() {
     let error = find(768, &text).unwrap_err().to_string();
     assert!(error.contains("128 numbers, not 768"), "{error}");
     // A pickle that calls something is refused, not run.
-    let object = include_bytes!("../../../tests/data/torch/object.pt");
+    let object = include_bytes!("../../../../weights/tests/data/torch/object.pt");
     assert!(lone_tensor("object", object.to_vec()).is_err());
 }
 
@@ -89,11 +91,14 @@ fn tensors_in_base64_are_speakers() {
 fn statistics_are_read_from_tensors_and_strings() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("spk_stat.pt");
-    std::fs::write(&path, include_bytes!("../../../tests/data/torch/lone.pt")).unwrap();
+    std::fs::write(&path, include_bytes!("../../../../weights/tests/data/torch/lone.pt")).unwrap();
     let statistics = Statistics::read(&path, 64).unwrap();
     assert_eq!((statistics.deviation[63], statistics.mean[0]), (f16::ONE, f16::from_f32(65.0 / 64.0)));
-    assert!(matches!(Statistics::read(&path, 63), Err(Error::Malformed { .. })));
+    assert!(matches!(Statistics::read(&path, 63), Err(Error::Weights(weights::Error::Malformed { .. }))));
     std::fs::write(&path, "no base16384").unwrap();
-    assert!(matches!(Statistics::read(&path, 64), Err(Error::Malformed { .. })));
-    assert!(matches!(Statistics::read(&folder.path().join("none"), 64), Err(Error::Io { .. })));
+    assert!(matches!(Statistics::read(&path, 64), Err(Error::Weights(weights::Error::Malformed { .. }))));
+    assert!(matches!(
+        Statistics::read(&folder.path().join("none"), 64),
+        Err(Error::Weights(weights::Error::Io { .. }))
+    ));
 }

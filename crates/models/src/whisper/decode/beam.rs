@@ -44,7 +44,7 @@ impl<'a> BeamSearch<'a> {
 
     /// Takes the logits of all live rows (one row at first) and says how to go on; `None` ends the search.
     pub(crate) fn feed(&mut self, logits: &[f32]) -> Option<Next> {
-        let beam_size = self.options.whisper.beam_size.max(1);
+        let beam_size = self.options.beam_size.max(1);
         let candidates = self.candidates(logits, 2 * beam_size);
         let is_last = self.live[0].tokens.len() + 1 >= self.options.max_tokens;
 
@@ -58,7 +58,7 @@ impl<'a> BeamSearch<'a> {
                 self.finished.push(row.extended(candidate.token, candidate.logprob));
             }
         }
-        let wanted = ((beam_size as f32 * self.options.whisper.patience).round() as usize).max(1);
+        let wanted = ((beam_size as f32 * self.options.patience).round() as usize).max(1);
         if is_last || self.finished.len() >= wanted {
             return None;
         }
@@ -106,7 +106,7 @@ impl<'a> BeamSearch<'a> {
 
     /// The best finished hypothesis, or the best live one if none could finish.
     pub(crate) fn into_best(self) -> Hypothesis {
-        let penalty = self.options.whisper.length_penalty;
+        let penalty = self.options.length_penalty;
         let best = |hypotheses: Vec<Hypothesis>| {
             // Of equals the one that finished first.
             hypotheses

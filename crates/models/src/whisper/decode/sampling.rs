@@ -44,7 +44,7 @@ struct Sample {
 impl<'a> Sampling<'a> {
     pub(crate) fn new(rules: &'a Rules, options: SamplingOptions) -> Self {
         let mut seeds = Random::new(options.seed);
-        let live = (0..options.whisper.best_of.max(1))
+        let live = (0..options.best_of.max(1))
             .map(|_| Sample {
                 hypothesis: Hypothesis::default(),
                 random: Random::new(seeds.next_u64()),
@@ -110,7 +110,7 @@ impl<'a> Sampling<'a> {
 
     /// The best hypothesis.
     pub(crate) fn into_best(self) -> Hypothesis {
-        let penalty = self.options.whisper.length_penalty;
+        let penalty = self.options.length_penalty;
         let live = self.live.into_iter().map(|sample| sample.hypothesis);
         self.finished
             .into_iter()

@@ -1,7 +1,7 @@
 //! A network that follows a script, for tests of the search and of what is built on it.
 
-use crate::whisper::{Alignment, Network, WindowDecoder};
 use crate::whisper::EncoderContext;
+use crate::whisper::{Alignment, Network, WindowDecoder};
 use mynah_core::{CancelFlag, JobContext, ModelError};
 
 /// Logits after the tokens so far (prompt included), given as the tokens that stand out with their logits; all

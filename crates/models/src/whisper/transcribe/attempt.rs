@@ -65,7 +65,10 @@ impl Attempts<'_> {
     }
 
     fn is_repetitive(&self, attempt: &Attempt) -> bool {
-        self.options.whisper.compression_ratio_threshold.is_some_and(|limit| attempt.compression_ratio > limit)
+        self.options
+            .whisper
+            .compression_ratio_threshold
+            .is_some_and(|limit| attempt.compression_ratio > limit)
     }
 
     /// Whether nobody could say so much in so short a time.
@@ -92,9 +95,11 @@ impl Attempts<'_> {
             // A mean that is no number fails, too.
             let improbable = self
                 .options
+                .whisper
                 .logprob_threshold
                 .is_some_and(|limit| attempt.avg_logprob.is_nan() || attempt.avg_logprob < limit);
-            let silent = self.options.whisper.no_speech_threshold.is_some_and(|limit| attempt.no_speech_prob > limit);
+            let silent =
+                self.options.whisper.no_speech_threshold.is_some_and(|limit| attempt.no_speech_prob > limit);
             let passed = !made_up && !improbable;
             if passed || (improbable && silent) || (failed.is_empty() && !(self.is_spoken)()) {
                 return Ok(attempt);

@@ -2,9 +2,9 @@
 
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
-use mynah_core::ModelError;
 use crate::whisper::WindowDecoder;
 use crate::whisper::decode::probability_among;
+use mynah_core::ModelError;
 
 /// A language that is more probable than this needs no further window.
 const SURE: f32 = 0.5;

@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 use mynah_audio::mel::LogMel;
 use mynah_core::{
-    AudioContext, AudioInput, BatchShare, JobContext, ModelError, Segment, Task, TranscribeOptions, Transcript,
-    TranscriptEvent, TranscriptSink,
+    AudioContext, AudioInput, BatchShare, JobContext, ModelError, Segment, Task, TranscribeOptions,
+    Transcript, TranscriptEvent, TranscriptSink,
 };
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 

@@ -11,9 +11,9 @@ use super::WINDOW_FRAMES;
 use crate::longform::chunks;
 use crate::longform::timeline::Timeline;
 use crate::longform::{SAMPLE_RATE_HZ, hundredths};
-use crate::whisper::{Network, WindowDecoder};
 use crate::whisper::EncoderContext;
-use mynah_core::{BatchShare, JobContext, ModelError, TranscribeOptions, VadOptions, Word};
+use crate::whisper::{Network, WindowDecoder};
+use mynah_core::{AudioInput, BatchShare, JobContext, ModelError, TranscribeOptions, Word};
 
 /// Amplitude below which nothing is heard: three steps of 16-bit samples.
 const AUDIBLE: f32 = 1e-4;
@@ -34,8 +34,7 @@ impl<'a> Recording<'a> {
     pub(super) fn new(network: &'a dyn Network, mel: &'a LogMel, audio: AudioInput<'a>) -> Self {
         let AudioInput { samples, speech } = audio;
         let duration_s = samples.len() as f64 / SAMPLE_RATE_HZ;
-        let timeline =
-            speech.map(|speech| Arc::new(Timeline::new(speech.iter().cloned(), samples.len())));
+        let timeline = speech.map(|speech| Arc::new(Timeline::new(speech.iter().cloned(), samples.len())));
         let samples = timeline.as_ref().map_or(Cow::Borrowed(samples), |t| Cow::Owned(t.cut(samples)));
         let peak = mel.peak(&samples);
         Self { network, mel, samples, peak, timeline, duration_s }

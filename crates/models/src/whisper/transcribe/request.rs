@@ -3,7 +3,7 @@
 use mynah_text::languages;
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
-use mynah_core::{ModelError, Task, TranscribeOptions};
+use mynah_core::{ModelError, TranscribeOptions};
 
 /// Hypotheses a request can have at once: each takes its share of memory and time at every step.
 const MAX_ROWS: usize = 64;
@@ -58,7 +58,9 @@ fn check_numbers(options: &TranscribeOptions) -> Result<(), ModelError> {
     if options.whisper.length_penalty.is_some_and(|penalty| !penalty.is_finite()) {
         return bad("the length penalty", "a number");
     }
-    if options.whisper.temperatures.is_empty() || !options.whisper.temperatures.iter().all(|&t| t == 0.0 || positive(t)) {
+    if options.whisper.temperatures.is_empty()
+        || !options.whisper.temperatures.iter().all(|&t| t == 0.0 || positive(t))
+    {
         return bad("the temperatures", "one or more numbers from 0 on");
     }
     if options.whisper.max_initial_timestamp_s.is_nan() || options.whisper.max_initial_timestamp_s < 0.0 {
@@ -126,7 +128,10 @@ mod tests {
             with(|o| o.whisper.max_initial_timestamp_s = f32::NAN),
         ];
         for options in refused {
-            assert!(matches!(check(&multilingual(), &options), Err(ModelError::InvalidInput(_))), "{options:?}");
+            assert!(
+                matches!(check(&multilingual(), &options), Err(ModelError::InvalidInput(_))),
+                "{options:?}"
+            );
         }
     }
 }

@@ -13,11 +13,13 @@ use super::recording::Recording;
 use super::segments::{self, Draft};
 use super::words::{WordContext, add_words};
 use super::{WINDOW_FRAMES, encoder_context};
-use mynah_core::TokenLogprob;
+use crate::whisper::EncoderContext;
 use crate::whisper::decode::{RuleOptions, Rules};
 use crate::whisper::{Config, WindowDecoder};
-use crate::whisper::EncoderContext;
-use mynah_core::{JobContext, ModelError, Segment, Task, TranscribeOptions, TranscriptEvent, TranscriptSink};
+use mynah_core::TokenLogprob;
+use mynah_core::{
+    DecodingStats, JobContext, ModelError, Segment, Task, TranscribeOptions, TranscriptEvent, TranscriptSink,
+};
 
 /// Windows in a row that may advance by less than [`CRAWL_FRAMES`]; the next one is left as a whole. A model that
 /// stammers would otherwise have the same audio decoded hundreds of times.
@@ -107,7 +109,8 @@ impl<'a> Walk<'a> {
             let outcome = if self.recording.is_silent(frame) {
                 Outcome { segments: Vec::new(), resume_frame: frame + window_frames }
             } else {
-                let _turn = self.context.enter_batch(frame as f64 / 100.0, self.recording.share(self.options))?;
+                let _turn =
+                    self.context.enter_batch(frame as f64 / 100.0, self.recording.share(self.options))?;
                 let mut decoder = match first_window {
                     Some(decoder) => decoder,
                     None => self.recording.encode(frame, self.window_at_first(), self.context)?,
@@ -130,7 +133,11 @@ impl<'a> Walk<'a> {
     }
 
     /// Decodes the window that begins at `frame`.
-    fn window(&mut self, decoder: &mut Box<dyn WindowDecoder + 'a>, frame: usize) -> Result<Outcome, ModelError> {
+    fn window(
+        &mut self,
+        decoder: &mut Box<dyn WindowDecoder + 'a>,
+        frame: usize,
+    ) -> Result<Outcome, ModelError> {
         let options = self.options;
         let window_frames = self.recording.window_frames(frame);
         let window_start_s = frame as f64 / 100.0;
@@ -211,7 +218,9 @@ impl<'a> Walk<'a> {
 
         let segments = self.finish(drafts, &attempt, frame);
         self.last_text = attempt.text;
-        if !options.whisper.condition_on_previous_text || attempt.temperature > options.whisper.prompt_reset_temperature {
+        if !options.whisper.condition_on_previous_text
+            || attempt.temperature > options.whisper.prompt_reset_temperature
+        {
             self.previous.clear();
         }
         Ok(Outcome { segments, resume_frame })
@@ -241,7 +250,11 @@ impl<'a> Walk<'a> {
     /// What is computed at first of a window with less audio than it can hold.
     fn window_at_first(&self) -> EncoderContext {
         let window = encoder_context(self.config, self.options);
-        if window == EncoderContext::Trimmed && self.belief().is_none() { EncoderContext::Full } else { window }
+        if window == EncoderContext::Trimmed && self.belief().is_none() {
+            EncoderContext::Full
+        } else {
+            window
+        }
     }
 
     /// The mean log probability from which on a fitted window's text is believed, and the window on which it is decoded

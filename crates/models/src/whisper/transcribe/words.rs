@@ -4,8 +4,8 @@
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
 use super::alignment::token_starts_s;
-use super::hundredths;
 use super::segments::Draft;
+use crate::longform::hundredths;
 use crate::whisper::{Alignment, WindowDecoder};
 use mynah_core::{ModelError, Word};
 
