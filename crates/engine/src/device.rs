@@ -1,10 +1,11 @@
 //! A device that models compute on: its scheduling, its memory budget and its counters.
 
-use mynah_core::Device;
 use std::sync::Arc;
 
+use mynah_core::Device;
+
 use crate::Settings;
-use crate::lifecycle::memory::MemoryBudget;
+use crate::lifecycle::memory_budget::MemoryBudget;
 use crate::scheduler::admission::AdmissionController;
 use crate::scheduler::batching::BatchAdmission;
 use crate::scheduler::compute::ComputeScheduler;

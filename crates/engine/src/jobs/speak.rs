@@ -140,16 +140,17 @@ impl Inner {
         let size = JobSize::text(text.chars().count(), capabilities.first_result_chars);
         ticket.begin(size);
         let device = self.device(&model);
+        let report_first_step = |waited_s| {
+            // Nothing was handed over yet but a notice, so there is room.
+            let _ = events.try_send(SpeechEvent::Turn { waited_s });
+        };
         let scheduler = JobScheduler::new(ScheduledJob {
             device,
             ticket,
             cancel,
             first_result_s: f64::INFINITY,
             rows: &device.stats.speech_rows,
-            on_first_step: &|waited_s| {
-                // Nothing was handed over yet but a notice, so there is room.
-                let _ = events.try_send(SpeechEvent::Turn { waited_s });
-            },
+            on_first_step: &report_first_step,
         });
         let context = JobContext { cancel, scheduler: &scheduler };
         let mut sink = EncodingSink::new(encoder, rate_hz, &scheduler, cancel, events, copy_limit);

@@ -79,15 +79,16 @@ impl Inner {
         let size = JobSize::audio(audio.duration_s, capabilities.first_result_s);
         ticket.begin(size);
         let device = self.device(&model);
+        let report_first_step = |waited_s| {
+            let _ = events.try_send(JobEvent::Turn { waited_s });
+        };
         let scheduler = JobScheduler::new(ScheduledJob {
             device,
             ticket,
             cancel,
             first_result_s: capabilities.first_result_s,
             rows: &device.stats.transcription_rows,
-            on_first_step: &|waited_s| {
-                let _ = events.try_send(JobEvent::Turn { waited_s });
-            },
+            on_first_step: &report_first_step,
         });
         let context = JobContext { cancel, scheduler: &scheduler };
         let transcript = self.using(&model, || {
