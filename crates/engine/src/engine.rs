@@ -241,18 +241,6 @@ impl Engine {
         self.inner.load(model, on_progress, cancel).map(|_| ())
     }
 
-    /// What the checkpoint at a path is, by its files; `None` where no family knows it.
-    pub fn inspect(&self, path: &Path) -> Option<CheckpointInfo> {
-        let family = self.inner.registry.detect(path)?;
-        let languages = match family.capabilities(&[]) {
-            Capabilities::Transcription(capabilities) => capabilities.languages,
-            Capabilities::Speech(capabilities) => {
-                capabilities.languages.iter().map(|code| (*code).to_owned()).collect()
-            }
-        };
-        Some(CheckpointInfo { family: family.name(), task: family.task(), languages })
-    }
-
     /// The memory of requests, for what they take before they become jobs.
     pub fn request_memory(&self) -> &RequestMemory {
         &self.inner.memory
@@ -305,6 +293,18 @@ impl Inner {
         cancel: &CancelFlag,
     ) -> Result<PathBuf, Error> {
         self.store.pull(entry, &self.settings, on_progress, cancel)
+    }
+
+    /// What the checkpoint at a path is, by its files; `None` where no family knows it.
+    pub(crate) fn inspect(&self, path: &Path) -> Option<CheckpointInfo> {
+        let family = self.registry.detect(path)?;
+        let languages = match family.capabilities(&[]) {
+            Capabilities::Transcription(capabilities) => capabilities.languages,
+            Capabilities::Speech(capabilities) => {
+                capabilities.languages.iter().map(|code| (*code).to_owned()).collect()
+            }
+        };
+        Some(CheckpointInfo { family: family.name(), task: family.task(), languages })
     }
 
     /// The device that a model computes on.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::lifecycle::event_log::{EventLog, Severity};
 use crate::sync::lock;
-use crate::{Entry, Error, LoadProgress, ModelRef, PullProgress, SourcePreference};
+use crate::{CheckpointInfo, Entry, Error, LoadProgress, ModelRef, PullProgress, SourcePreference};
 
 /// Failed launches that are remembered.
 const FAILED: usize = 100;
@@ -145,6 +145,8 @@ pub struct Running {
     pub uid: String,
     /// Its entry of the catalogue; `None` for a checkpoint on disk without a name.
     pub entry: Option<Arc<Entry>>,
+    /// What its checkpoint is, where it has no entry.
+    pub checkpoint: Option<CheckpointInfo>,
     /// What was asked for.
     pub request: LaunchRequest,
     /// The model that jobs are given.

@@ -100,6 +100,7 @@ impl Engine {
                 running.push(Running {
                     uid: name.clone(),
                     entry: Some(entry),
+                    checkpoint: None,
                     request: LaunchRequest::new(name),
                     model: resident.model.clone(),
                     phase: Phase::Ready,
@@ -268,6 +269,10 @@ impl Inner {
         Running {
             uid: instance.uid.clone(),
             entry: instance.entry.clone(),
+            checkpoint: match (&instance.entry, &instance.request.path) {
+                (None, Some(path)) => self.inspect(path),
+                _ => None,
+            },
             request: LaunchRequest { replicas, ..instance.request.clone() },
             model: instance.model.clone(),
             phase: instance.phase(),

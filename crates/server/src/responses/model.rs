@@ -1,8 +1,8 @@
 //! A model as `GET /v1/models` describes it.
 
 use mynah_api::{Model, ModelDescription};
-use mynah_core::ComputeType;
-use mynah_engine::{Entry, LaunchRequest, ModelStatus, Running, Source};
+use mynah_core::{ComputeType, ModelTask};
+use mynah_engine::{CheckpointInfo, Entry, LaunchRequest, ModelStatus, Running, Source};
 use mynah_text::languages::LANGUAGES;
 
 /// A description under a name.
@@ -54,8 +54,9 @@ fn described(entry: &Entry, request: &LaunchRequest, address: &str) -> ModelDesc
 
 /// A checkpoint without a name of the catalogue; its languages show when it is loaded.
 fn checkpoint(running: &Running, address: &str) -> ModelDescription {
-    let path = running.request.path.clone().unwrap_or_default();
-    let CheckpointInfo { family, task, languages } = info;
+    // One that is not there any more is described as what most checkpoints are.
+    let unknown = CheckpointInfo { family: "whisper", task: ModelTask::Transcription, languages: Vec::new() };
+    let CheckpointInfo { family, task, languages } = running.checkpoint.clone().unwrap_or(unknown);
     let entry = Entry {
         name: running.uid.clone(),
         aliases: Vec::new(),

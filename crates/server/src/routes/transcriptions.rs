@@ -55,5 +55,5 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
         return transcription_sse::answer(job, response.logprobs, open_language).await;
     }
     let transcript = job.transcript().await?;
-    transcription::render(&transcript, &response, open_language)
+    Ok(transcription::render(&transcript, &response, open_language))
 }

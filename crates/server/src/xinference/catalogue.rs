@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use mynah_api::ModelVersion;
+use mynah_core::ModelTask;
 use mynah_engine::Engine;
 use serde_json::{Value, json};
 

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use mynah_api::{Fault, ModelSpec, RegistrationDetail, RegistrationName, VirtualEnvironment};
+use mynah_core::ModelTask;
 use mynah_engine::{Entry, ModelStatus, Registration, Source};
 use serde_json::{Map, Value};
 
