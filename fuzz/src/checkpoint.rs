@@ -20,7 +20,7 @@ pub fn run(input: &[u8]) {
         Ok(checkpoint) => checkpoint,
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
-    for name in checkpoint.tensors.names().iter().take(MOST_TENSORS) {
+    for name in checkpoint.tensors.names().take(MOST_TENSORS) {
         let shape = checkpoint.tensors.shape(name).expect("a tensor that is listed has a shape");
         if let Ok(values) = checkpoint.tensors.read_f32(name) {
             assert_eq!(values.len(), shape.iter().product::<usize>(), "{name} {shape:?}");

@@ -76,7 +76,6 @@ impl From<io::Error> for Failure {
 
 /// Whether the model is at fault, so that no other file would fare better.
 pub(crate) fn is_model_fault(error: &Error) -> bool {
-    use mynah_models::Error as M;
     match error {
         Error::UnknownModel { .. }
         | Error::WrongAbility { .. }
@@ -85,12 +84,7 @@ pub(crate) fn is_model_fault(error: &Error) -> bool {
         | Error::NoNetwork { .. }
         | Error::Download { .. }
         | Error::NoSpace { .. } => true,
-        Error::Model(error) => {
-            matches!(
-                **error,
-                M::Io { .. } | M::NotACheckpoint { .. } | M::Malformed { .. } | M::Tensor { .. }
-            )
-        }
+        Error::Model(error) => matches!(**error, mynah_models::Error::Weights(_)),
         _ => false,
     }
 }

@@ -27,8 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     let tensors = &checkpoint.tensors;
     for name in tensors.names() {
-        let (shape, dtype) = (tensors.shape(&name).unwrap_or_default(), tensors.dtype(&name));
-        let sum = if quick { String::new() } else { format!("{:016x}", checksum(&tensors.read_f32(&name)?)) };
+        let (shape, dtype) = (tensors.shape(name).unwrap_or_default(), tensors.dtype(name));
+        let sum = if quick { String::new() } else { format!("{:016x}", checksum(&tensors.read_f32(name)?)) };
         writeln!(out, "tensor {name} {shape:?} {sum} {dtype:?}")?;
     }
     Ok(())

@@ -5,38 +5,9 @@ use std::path::PathBuf;
 /// Failure of a model; the text is fit for the person who asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file of the checkpoint cannot be read.
-    #[error("cannot read {path}: {source}")]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// The folder or file is no checkpoint that we know.
-    #[error("{path} is not a checkpoint: {reason}")]
-    NotACheckpoint {
-        /// The file or folder that was looked at.
-        path: PathBuf,
-        /// What was looked for and not found.
-        reason: String,
-    },
-    /// A checkpoint's file is damaged or contradicts itself.
-    #[error("{path} is damaged: {reason}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, with the place.
-        reason: String,
-    },
-    /// A tensor is missing, or has another shape or type than the configuration says.
-    #[error("tensor {name}: {reason}")]
-    Tensor {
-        /// Canonical (Hugging Face) name of the tensor.
-        name: String,
-        /// Expected and found shape or type.
-        reason: String,
-    },
+    /// A checkpoint or a file beside it cannot be read, is damaged, or lacks what the model needs.
+    #[error(transparent)]
+    Weights(mynah_weights::Error),
     /// The request asks for something this model cannot do, e.g. translation with an English-only model.
     #[error("{0}")]
     Unsupported(String),
@@ -62,4 +33,36 @@ pub enum Error {
     /// Somebody raised the [`CancelFlag`](crate::CancelFlag).
     #[error("cancelled")]
     Cancelled,
+}
+
+impl From<mynah_weights::Error> for Error {
+    fn from(error: mynah_weights::Error) -> Self {
+        match error {
+            // Sound files that are not supported are as requests that are not.
+            mynah_weights::Error::Unsupported(reason) => Self::Unsupported(reason),
+            error => Self::Weights(error),
+        }
+    }
+}
+
+impl Error {
+    /// A file that cannot be read.
+    pub(crate) fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Weights(mynah_weights::Error::Io { path: path.into(), source })
+    }
+
+    /// A folder or file that is no checkpoint of the model.
+    pub(crate) fn not_a_checkpoint(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self::Weights(mynah_weights::Error::NotACheckpoint { path: path.into(), reason: reason.into() })
+    }
+
+    /// A file that is damaged or contradicts itself.
+    pub(crate) fn malformed(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self::Weights(mynah_weights::Error::Malformed { path: path.into(), reason: reason.into() })
+    }
+
+    /// A tensor that is missing, or has another shape or type than the configuration says.
+    pub(crate) fn tensor(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Weights(mynah_weights::Error::Tensor { name: name.into(), reason: reason.into() })
+    }
 }

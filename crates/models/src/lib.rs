@@ -14,6 +14,8 @@ pub mod speech_to_text;
 pub mod text_to_speech;
 pub mod whisper;
 
+pub use mynah_weights as weights;
+
 pub use cancel::CancelFlag;
 pub use chattts::ChatTts;
 pub use error::Error;

@@ -1,6 +1,8 @@
-//! Random models, a stand-in hub and the fuzz corpus for tests and benchmarks. Never part of the program.
+//! Random models, writers of weight files, a stand-in hub and the fuzz corpus for tests and benchmarks. Never part of the program.
 
 pub mod chattts;
 pub mod corpus;
 pub mod hub;
 mod normal;
+pub mod onnx;
+pub mod weight_files;

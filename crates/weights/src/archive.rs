@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::cursor::Cursor;
-use super::source::Opened;
 use crate::Error;
+use crate::cursor::Cursor;
+use crate::opened::Opened;
 
 const END: &[u8] = b"PK\x05\x06";
 const END_BYTES: usize = 22;
@@ -18,7 +18,7 @@ const LONGEST_COMMENT: usize = 0xffff;
 const MAX_ENTRIES: u64 = 100_000;
 
 /// Where each entry's bytes are.
-pub(super) fn entries(file: &Opened) -> Result<HashMap<&str, Range<usize>>, Error> {
+pub(crate) fn entries(file: &Opened) -> Result<HashMap<&str, Range<usize>>, Error> {
     let (count, start) = directory(file)?;
     if count > MAX_ENTRIES {
         return Err(file.malformed(format!("its zip archive has {count} entries")));

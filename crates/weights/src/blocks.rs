@@ -7,7 +7,7 @@ const BLOCK: usize = 32;
 
 /// The block types that whisper.cpp's quantiser writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Block {
+pub(crate) enum Block {
     /// 4 bits from -8, times the scale.
     Q4_0,
     /// 4 bits, times the scale, plus the minimum.
@@ -33,12 +33,12 @@ impl Block {
     }
 
     /// Bytes that `count` numbers take; `None` if they are not whole blocks.
-    pub(super) fn size(self, count: usize) -> Option<usize> {
+    pub(crate) fn size(self, count: usize) -> Option<usize> {
         if count.is_multiple_of(BLOCK) { (count / BLOCK).checked_mul(self.bytes()) } else { None }
     }
 
     /// All numbers of whole blocks.
-    pub(super) fn expand(self, bytes: &[u8]) -> Vec<f32> {
+    pub(crate) fn expand(self, bytes: &[u8]) -> Vec<f32> {
         let mut values = vec![0.0; bytes.len() / self.bytes() * BLOCK];
         for (values, block) in values.as_chunks_mut().0.iter_mut().zip(bytes.chunks_exact(self.bytes())) {
             self.expand_block(block, values);

@@ -6,7 +6,7 @@ type Row = Box<[OnceCell<Vec<u8>>]>;
 
 /// The pieces, in rows of which each is twice as long as the one before.
 #[derive(Default)]
-pub(super) struct Chunks {
+pub(crate) struct Chunks {
     rows: [OnceCell<Row>; 24],
     count: Cell<usize>,
     bytes: Cell<usize>,
@@ -14,7 +14,7 @@ pub(super) struct Chunks {
 
 impl Chunks {
     /// Keeps a piece; gives it back if there are some millions already.
-    pub(super) fn keep(&self, bytes: Vec<u8>) -> Result<&[u8], Vec<u8>> {
+    pub(crate) fn keep(&self, bytes: Vec<u8>) -> Result<&[u8], Vec<u8>> {
         let number = self.count.get() + 1;
         let row_number = number.ilog2() as usize;
         let Some(row) = self.rows.get(row_number) else { return Err(bytes) };
@@ -25,7 +25,7 @@ impl Chunks {
     }
 
     /// All bytes that are kept.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes.get()
     }
 }

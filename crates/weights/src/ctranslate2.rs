@@ -5,18 +5,28 @@
 //! that u8 size of an item and u32 number of items, then the bytes. From version 3 on follow u32 number of aliases, each
 //! an alias and the name of a variable. A name is a u16 length that counts its closing NUL.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::cursor::Cursor;
-use super::source::{Encoding, Opened, element_count, floats};
-use super::{Contents, Dtype};
 use crate::Error;
+use crate::cursor::Cursor;
+use crate::opened::Opened;
+use crate::tensors::{Dtype, Encoding, Tensors, element_count, floats};
 
 const VERSIONS: std::ops::RangeInclusive<u32> = 2..=6;
-const KIND: &str = "WhisperSpec";
 /// Bounds memory: the largest model has about 1000.
 const MAX_VARIABLES: u32 = 100_000;
+
+/// What a file carries beside its tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Header {
+    /// Name of the model's kind, such as `WhisperSpec`.
+    pub specification: String,
+    /// Revision of the specification.
+    pub revision: u32,
+    /// The variables that are a single whole number, such as `encoder/num_heads`.
+    pub numbers: BTreeMap<String, i64>,
+}
 
 #[derive(Clone)]
 struct Variable {
@@ -44,64 +54,52 @@ impl Kind {
     }
 }
 
-/// Whether a file begins as CTranslate2's Whisper models do.
-pub(super) fn is_ctranslate2(bytes: &[u8]) -> bool {
+/// Whether a file begins as CTranslate2's models do: with a version, and the name of a specification.
+pub(crate) fn is_ctranslate2(bytes: &[u8]) -> bool {
     let version = bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+    let name = bytes.get(6..).and_then(|rest| rest.split(|&byte| byte == 0).next());
     version.is_some_and(|version| VERSIONS.contains(&version))
-        && bytes.get(6..).is_some_and(|rest| rest.starts_with(KIND.as_bytes()))
+        && name.is_some_and(|name| name.ends_with(b"Spec") && name.iter().all(u8::is_ascii_alphanumeric))
 }
 
-/// Reads the tensors and the numbers of heads.
-pub(super) fn read(file: &Opened) -> Result<Contents, Error> {
-    let variables = variables(file)?;
-    let mut contents = Contents::default();
-    for (side, heads) in [("encoder", &mut contents.encoder_heads), ("decoder", &mut contents.decoder_heads)]
-    {
-        let Some(variable) = variables.get(&format!("{side}/num_heads")) else { continue };
-        let bytes = file.part(variable.offset..variable.offset + variable.length.min(4))?;
-        *heads = match variable.kind {
-            Kind::Int8 => bytes.first().map(|byte| i32::from(*byte as i8)),
-            Kind::Int16 => bytes.first_chunk().map(|bytes| i16::from_le_bytes(*bytes).into()),
-            Kind::Int32 => bytes.first_chunk().map(|bytes| i32::from_le_bytes(*bytes)),
-            Kind::Float(_) => None,
-        }
-        .and_then(|number| usize::try_from(number).ok());
-    }
+/// Reads the header and the tensors. A variable of integers is divided by its scales, the variable of that name with
+/// `_scale` after it.
+pub(crate) fn read(file: &Opened) -> Result<(Header, Tensors), Error> {
+    let (mut header, variables) = variables(file)?;
+    let mut tensors = Tensors::default();
     for (name, variable) in &variables {
-        let targets = canonical(name);
-        if targets.is_empty() {
-            continue;
+        if let Some(number) = variable.number(file)? {
+            header.numbers.insert(name.clone(), number);
         }
-        let Some(&rows) = variable.shape.first() else {
-            return Err(file.malformed(format!("{name} is a single number")));
+        let scales = || match variables.get(&format!("{name}_scale")) {
+            Some(scale) => read_scales(file, name, scale, variable.shape.first().copied().unwrap_or(1)),
+            None => Ok(Arc::from([1.0])),
         };
-        if rows % targets.len() != 0 {
-            return Err(file.malformed(format!("{name} has {rows} rows for {} projections", targets.len())));
-        }
-        let scales = match variables.get(&format!("{name}_scale")) {
-            Some(scale) => read_scales(file, name, scale, rows)?,
-            None => Arc::from([1.0]),
+        let encoding = match variable.kind {
+            Kind::Float(dtype) => Encoding::Float(dtype),
+            Kind::Int8 => Encoding::Int8(scales()?),
+            Kind::Int16 => Encoding::Int16(scales()?),
+            Kind::Int32 => Encoding::Other("32-bit integers".into()),
         };
-        let part_rows = rows / targets.len();
-        for (part, target) in targets.iter().enumerate() {
-            let Some(target) = target else { continue };
-            let mut shape = variable.shape.clone();
-            shape[0] = part_rows;
-            let part_scales = || match scales.len() {
-                1 => Arc::clone(&scales),
-                _ => Arc::from(&scales[part * part_rows..(part + 1) * part_rows]),
-            };
-            let encoding = match variable.kind {
-                Kind::Float(dtype) => Encoding::Float(dtype),
-                Kind::Int8 => Encoding::Int8(part_scales()),
-                Kind::Int16 => Encoding::Int16(part_scales()),
-                Kind::Int32 => Encoding::Other("32-bit integers".into()),
-            };
-            let offset = variable.offset + part * (variable.length / targets.len());
-            contents.tensors.insert(target.clone(), file, offset, shape, encoding)?;
-        }
+        tensors.add(name.clone(), file, variable.offset, variable.shape.clone(), encoding)?;
     }
-    Ok(contents)
+    Ok((header, tensors))
+}
+
+impl Variable {
+    /// The whole number that it is, if it is a single one.
+    fn number(&self, file: &Opened) -> Result<Option<i64>, Error> {
+        if element_count(&self.shape) != Some(1) || matches!(self.kind, Kind::Float(_)) {
+            return Ok(None);
+        }
+        let bytes = file.part(self.offset..self.offset + self.length)?;
+        Ok(match self.kind {
+            Kind::Int8 => bytes.first().map(|byte| i64::from(*byte as i8)),
+            Kind::Int16 => bytes.first_chunk().map(|bytes| i16::from_le_bytes(*bytes).into()),
+            Kind::Int32 => bytes.first_chunk().map(|bytes| i32::from_le_bytes(*bytes).into()),
+            Kind::Float(_) => None,
+        })
+    }
 }
 
 fn read_scales(file: &Opened, name: &str, scale: &Variable, rows: usize) -> Result<Arc<[f32]>, Error> {
@@ -115,17 +113,14 @@ fn read_scales(file: &Opened, name: &str, scale: &Variable, rows: usize) -> Resu
     Ok(scales.into())
 }
 
-fn variables(file: &Opened) -> Result<HashMap<String, Variable>, Error> {
+fn variables(file: &Opened) -> Result<(Header, HashMap<String, Variable>), Error> {
     let mut cursor = Cursor::new(file, 0);
     let version = cursor.u32("the version")?;
     if !VERSIONS.contains(&version) {
         return Err(cursor.malformed(format!("version {version} of CTranslate2's format is not known")));
     }
-    let kind = name(&mut cursor)?;
-    if kind != KIND {
-        return Err(cursor.malformed(format!("it is a model of kind {kind}, not {KIND}")));
-    }
-    let _revision = cursor.u32("the revision")?;
+    let specification = name(&mut cursor)?.to_owned();
+    let revision = cursor.u32("the revision")?;
     let mut variables = HashMap::new();
     let count = cursor.u32("the number of variables")?;
     if count > MAX_VARIABLES {
@@ -174,64 +169,10 @@ fn variables(file: &Opened) -> Result<HashMap<String, Variable>, Error> {
             }
         }
     }
-    Ok(variables)
+    Ok((Header { specification, revision, numbers: BTreeMap::new() }, variables))
 }
 
 fn name<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Error> {
     let length = cursor.u16("the length of a name")?;
     Ok(cursor.text(length.into(), "a name")?.trim_end_matches('\0'))
-}
-
-/// Canonical names of a variable's equal parts, row-wise; `None` for a part that is not kept (the bias of the keys, which
-/// Whisper does not have, is zeros here). Empty for what is no weight of the network.
-fn canonical(name: &str) -> Vec<Option<String>> {
-    let parts: Vec<&str> = name.split('/').collect();
-    let [side @ ("encoder" | "decoder"), rest @ ..] = parts.as_slice() else { return vec![] };
-    let one = |name: String| vec![Some(format!("model.{side}.{name}"))];
-    match *rest {
-        [conv @ ("conv1" | "conv2"), kind @ ("weight" | "bias")] => one(format!("{conv}.{kind}")),
-        ["position_encodings", "encodings"] => one("embed_positions.weight".into()),
-        ["embeddings", "weight"] => one("embed_tokens.weight".into()),
-        ["projection", "weight"] => vec![Some("proj_out.weight".into())],
-        ["layer_norm", kind] => norm(kind).map_or(vec![], |kind| one(format!("layer_norm.{kind}"))),
-        [layer, block, "layer_norm", kind] => {
-            let norms = match block {
-                "self_attention" => "self_attn_layer_norm",
-                "attention" => "encoder_attn_layer_norm",
-                "ffn" => "final_layer_norm",
-                _ => return vec![],
-            };
-            match (layer.strip_prefix("layer_"), norm(kind)) {
-                (Some(layer), Some(kind)) => one(format!("layers.{layer}.{norms}.{kind}")),
-                _ => vec![],
-            }
-        }
-        [layer, block, linear, kind @ ("weight" | "bias")] => {
-            let Some(layer) = layer.strip_prefix("layer_") else { return vec![] };
-            let targets: &[&str] = match (block, linear) {
-                ("self_attention", "linear_0") => {
-                    &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]
-                }
-                ("self_attention", "linear_1") => &["self_attn.out_proj"],
-                ("attention", "linear_0") => &["encoder_attn.q_proj"],
-                ("attention", "linear_1") => &["encoder_attn.k_proj", "encoder_attn.v_proj"],
-                ("attention", "linear_2") => &["encoder_attn.out_proj"],
-                ("ffn", "linear_0") => &["fc1"],
-                ("ffn", "linear_1") => &["fc2"],
-                _ => return vec![],
-            };
-            let kept = |target: &&&str| kind == "weight" || !target.ends_with("k_proj");
-            let target = |target: &&str| format!("model.{side}.layers.{layer}.{target}.{kind}");
-            targets.iter().map(|name| Some(name).filter(kept).map(target)).collect()
-        }
-        _ => vec![],
-    }
-}
-
-fn norm(kind: &str) -> Option<&'static str> {
-    match kind {
-        "gamma" => Some("weight"),
-        "beta" => Some("bias"),
-        _ => None,
-    }
 }

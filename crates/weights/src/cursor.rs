@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use super::source::Opened;
 use crate::Error;
+use crate::opened::Opened;
 
 /// Bytes that are read at once, where so many are left. Between the tensors of some formats there are a few dozen.
 const WINDOW_BYTES: usize = 1 << 10;
 
 /// A place in a file.
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     file: &'a Opened,
     at: usize,
     end: usize,
@@ -20,7 +20,7 @@ pub(super) struct Cursor<'a> {
 
 macro_rules! numbers {
     ($($name:ident $type:ty),*) => {
-        $(pub(super) fn $name(&mut self, what: &str) -> Result<$type, Error> {
+        $(pub(crate) fn $name(&mut self, what: &str) -> Result<$type, Error> {
             let bytes = self.take(size_of::<$type>(), what)?;
             Ok(<$type>::from_le_bytes(bytes.try_into().expect("take gives as many bytes as asked for")))
         })*
@@ -28,21 +28,21 @@ macro_rules! numbers {
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(file: &'a Opened, at: usize) -> Self {
+    pub(crate) fn new(file: &'a Opened, at: usize) -> Self {
         Self::within(file, at..file.length())
     }
 
     /// Reads a part of a file, which must lie within it.
-    pub(super) fn within(file: &'a Opened, range: Range<usize>) -> Self {
+    pub(crate) fn within(file: &'a Opened, range: Range<usize>) -> Self {
         let end = range.end.min(file.length());
         Self { file, at: range.start, end, window: &[], window_at: 0 }
     }
 
-    pub(super) fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         self.at
     }
 
-    pub(super) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.at >= self.end
     }
 
@@ -52,7 +52,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next bytes, at most `length`, which stay the next.
-    pub(super) fn look(&mut self, length: usize) -> Result<&'a [u8], Error> {
+    pub(crate) fn look(&mut self, length: usize) -> Result<&'a [u8], Error> {
         let length = length.min(self.left());
         let seen =
             self.at.checked_sub(self.window_at).and_then(|from| self.window.get(from..)?.get(..length));
@@ -66,7 +66,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over the next `length` bytes, which are `what`.
-    pub(super) fn skip(&mut self, length: usize, what: &str) -> Result<(), Error> {
+    pub(crate) fn skip(&mut self, length: usize, what: &str) -> Result<(), Error> {
         if length > self.left() {
             let left = self.left();
             let reason = format!("it ends inside {what}: {length} bytes are needed, {left} are left");
@@ -77,7 +77,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next `length` bytes, which are `what`.
-    pub(super) fn take(&mut self, length: usize, what: &str) -> Result<&'a [u8], Error> {
+    pub(crate) fn take(&mut self, length: usize, what: &str) -> Result<&'a [u8], Error> {
         let bytes = self.look(length)?;
         self.skip(length, what)?;
         Ok(bytes)
@@ -86,18 +86,18 @@ impl<'a> Cursor<'a> {
     numbers!(u8 u8, u16 u16, u32 u32, u64 u64);
 
     /// A 32-bit size or count.
-    pub(super) fn size(&mut self, what: &str) -> Result<usize, Error> {
+    pub(crate) fn size(&mut self, what: &str) -> Result<usize, Error> {
         Ok(self.u32(what)? as usize)
     }
 
     /// `length` bytes of UTF-8.
-    pub(super) fn text(&mut self, length: usize, what: &str) -> Result<&'a str, Error> {
+    pub(crate) fn text(&mut self, length: usize, what: &str) -> Result<&'a str, Error> {
         let bytes = self.take(length, what)?;
         std::str::from_utf8(bytes).map_err(|_| self.malformed(format!("{what} is not UTF-8")))
     }
 
     /// The error of a file that is damaged here.
-    pub(super) fn malformed(&self, reason: impl AsRef<str>) -> Error {
+    pub(crate) fn malformed(&self, reason: impl AsRef<str>) -> Error {
         self.file.malformed(format!("at byte {}: {}", self.at, reason.as_ref()))
     }
 }

@@ -1,61 +1,42 @@
-//! whisper.cpp's ggml file.
+//! ggml files as whisper.cpp writes them.
 //!
-//! Little endian: u32 magic; eleven u32 sizes; the mel filters (u32 bands, u32 bins, f32s), which we compute ourselves;
-//! u32 number of tokens, each a u32 length and bytes; then tensors to the end of the file: u32 rank, length of the name
-//! and type, u32 sizes with the innermost first, the name, the numbers.
+//! Little endian: u32 magic; eleven u32 numbers, of which the first is the size of the vocabulary; mel filters (u32 bands,
+//! u32 bins, f32s); u32 number of tokens, each a u32 length and bytes; then tensors to the end of the file: u32 rank,
+//! length of the name and type, u32 sizes with the innermost first, the name, the numbers.
 
-use mynah_text::whisper_tokenizer::WhisperTokenizer;
-
-use super::blocks::Block;
-use super::cursor::Cursor;
-use super::names::from_openai;
-use super::source::{Encoding, Opened, element_count};
-use super::{Contents, Dtype};
 use crate::Error;
+use crate::blocks::Block;
+use crate::cursor::Cursor;
+use crate::opened::Opened;
+use crate::tensors::{Dtype, Encoding, Tensors, element_count};
 
 /// Bounds memory: Whisper's have less than 52 000 tokens.
 const MAX_VOCABULARY: usize = 1 << 20;
 
 const MAGIC: [u8; 4] = 0x6767_6d6c_u32.to_le_bytes();
 
+/// What a file carries before its tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Header {
+    /// The numbers as they are stored. whisper.cpp calls them `n_vocab`, `n_audio_ctx`, `n_audio_state`, `n_audio_head`,
+    /// `n_audio_layer`, `n_text_ctx`, `n_text_state`, `n_text_head`, `n_text_layer`, `n_mels` and `ftype`.
+    pub numbers: [u32; 11],
+    /// Shape of the mel filters, bands and bins; their numbers are passed over.
+    pub mel_filters: [usize; 2],
+    /// The bytes of each token, at most `n_vocab`.
+    pub tokens: Vec<Vec<u8>>,
+}
+
 /// Whether a file begins as whisper.cpp's do.
-pub(super) fn is_ggml(bytes: &[u8]) -> bool {
+pub(crate) fn is_ggml(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }
 
-/// Reads the numbers of heads, the vocabulary and the tensors.
-pub(super) fn read(file: &Opened) -> Result<Contents, Error> {
+/// Reads the header and the tensors.
+pub(crate) fn read(file: &Opened) -> Result<(Header, Tensors), Error> {
     let mut cursor = Cursor::new(file, MAGIC.len());
-    let mut sizes = [0; 11];
-    for size in &mut sizes {
-        *size = cursor.size("the sizes")?;
-    }
-    let [vocab_size, _, _, encoder_heads, _, _, _, decoder_heads, ..] = sizes;
-    if vocab_size > MAX_VOCABULARY {
-        return Err(cursor.malformed(format!("it claims a vocabulary of {vocab_size} tokens")));
-    }
-    let bands = [cursor.size("the mel filters")?, cursor.size("the mel filters")?];
-    let filters = element_count(&bands).and_then(|count| count.checked_mul(4));
-    cursor.skip(filters.unwrap_or(usize::MAX), "the mel filters")?;
-
-    let mut tokens = Vec::new();
-    let count = cursor.size("the number of tokens")?;
-    if count > vocab_size {
-        return Err(cursor.malformed(format!("it has {count} tokens for a vocabulary of {vocab_size}")));
-    }
-    for _ in 0..count {
-        let length = cursor.size("the length of a token")?;
-        tokens.push(cursor.take(length, "a token")?);
-    }
-    let tokenizer = WhisperTokenizer::from_vocabulary_tokens(&tokens, vocab_size)
-        .map_err(|error| cursor.malformed(error.to_string()))?;
-
-    let mut contents = Contents {
-        encoder_heads: Some(encoder_heads),
-        decoder_heads: Some(decoder_heads),
-        tokenizer: Some(tokenizer),
-        ..Contents::default()
-    };
+    let header = header(&mut cursor)?;
+    let mut tensors = Tensors::default();
     while !cursor.is_at_end() {
         let (rank, name_length) = (cursor.size("a tensor's rank")?, cursor.size("a tensor's name")?);
         let kind = cursor.u32("a tensor's type")?;
@@ -89,13 +70,32 @@ pub(super) fn read(file: &Opened) -> Result<Contents, Error> {
         };
         let offset = cursor.at();
         cursor.skip(length, name)?;
-        // The biases of the convolutions are columns.
-        if let [rows, 1] = shape[..] {
-            shape = vec![rows];
-        }
-        if let Some(name) = from_openai(name) {
-            contents.tensors.insert(name, file, offset, shape, encoding)?;
-        }
+        tensors.add(name.to_owned(), file, offset, shape, encoding)?;
     }
-    Ok(contents)
+    Ok((header, tensors))
+}
+
+fn header(cursor: &mut Cursor<'_>) -> Result<Header, Error> {
+    let mut numbers = [0; 11];
+    for number in &mut numbers {
+        *number = cursor.u32("the sizes")?;
+    }
+    let vocabulary = numbers[0] as usize;
+    if vocabulary > MAX_VOCABULARY {
+        return Err(cursor.malformed(format!("it claims a vocabulary of {vocabulary} tokens")));
+    }
+    let mel_filters = [cursor.size("the mel filters")?, cursor.size("the mel filters")?];
+    let filters = element_count(&mel_filters).and_then(|count| count.checked_mul(4));
+    cursor.skip(filters.unwrap_or(usize::MAX), "the mel filters")?;
+
+    let count = cursor.size("the number of tokens")?;
+    if count > vocabulary {
+        return Err(cursor.malformed(format!("it has {count} tokens for a vocabulary of {vocabulary}")));
+    }
+    let mut tokens = Vec::new();
+    for _ in 0..count {
+        let length = cursor.size("the length of a token")?;
+        tokens.push(cursor.take(length, "a token")?.to_vec());
+    }
+    Ok(Header { numbers, mel_filters, tokens })
 }

@@ -1,4 +1,4 @@
-//! The part of an ONNX file that weights are found by: initialised tensors, and which node reads which.
+//! ONNX files: a graph's initialised tensors, and which node reads which.
 //!
 //! Only what the Protocol Buffers encoding and onnx.proto3 of ONNX 1.16 say about these fields is read; other fields are
 //! stepped over. Everything is checked against the file's length before it is used.
@@ -6,63 +6,80 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
+/// `TensorProto.DataType.FLOAT`: 32-bit floats.
+pub const FLOAT: u64 = 1;
+/// `TensorProto.DataType.UINT8`: unsigned bytes.
+const UINT8: u64 = 2;
+/// `TensorProto.DataType.INT8`: signed bytes.
+pub const INT8: u64 = 3;
+/// `TensorProto.DataType.BOOL`: bytes that are 0 or 1.
+const BOOL: u64 = 9;
+
 /// A graph whose names and data lie in the file's bytes.
 #[derive(Debug, Default)]
-pub(super) struct Graph<'a> {
-    pub(super) nodes: Vec<Node<'a>>,
-    pub(super) tensors: HashMap<&'a str, Tensor<'a>>,
+pub struct Graph<'a> {
+    /// The operations, in the file's order.
+    pub nodes: Vec<Node<'a>>,
+    /// The initialised tensors by name.
+    pub tensors: HashMap<&'a str, Tensor<'a>>,
 }
 
 /// One operation.
 #[derive(Debug, Default)]
-pub(super) struct Node<'a> {
-    pub(super) operator: &'a str,
-    pub(super) inputs: Vec<&'a str>,
-    pub(super) outputs: Vec<&'a str>,
-    /// A convolution's distance between taps; 0 where it is not told.
-    pub(super) dilation: usize,
+pub struct Node<'a> {
+    /// What it does, such as `Conv`.
+    pub operator: &'a str,
+    /// Names of what it reads; empty for an input that is left out.
+    pub inputs: Vec<&'a str>,
+    /// Names of what it makes.
+    pub outputs: Vec<&'a str>,
+    /// Those attributes that are lists of whole numbers.
+    attributes: Vec<(&'a str, Vec<u64>)>,
 }
 
 /// An initialised tensor.
 #[derive(Debug, Default)]
-pub(super) struct Tensor<'a> {
-    pub(super) shape: Vec<usize>,
+pub struct Tensor<'a> {
+    /// Sizes, the outermost first; none for a single number.
+    pub shape: Vec<usize>,
     /// `TensorProto.DataType`.
-    pub(super) data_type: u64,
-    /// Little-endian numbers, row-major.
-    pub(super) data: Cow<'a, [u8]>,
+    pub data_type: u64,
+    /// Little-endian numbers, row-major; empty where they are stored in a way that is not read.
+    pub data: Cow<'a, [u8]>,
 }
 
-/// `TensorProto.DataType.FLOAT`.
-pub(super) const FLOAT: u64 = 1;
-/// `TensorProto.DataType.INT8`.
-pub(super) const INT8: u64 = 3;
-
 impl<'a> Graph<'a> {
-    /// Reads a model file; the error says what is wrong with it.
-    pub(super) fn parse(file: &'a [u8]) -> Result<Self, String> {
-        let mut graph = None;
+    /// Reads a model file; the error is what is wrong with it.
+    ///
+    /// # Errors
+    /// The file is cut short, is not ONNX, or keeps its weights in another file.
+    pub fn parse(file: &'a [u8]) -> Result<Self, String> {
+        let mut parsed = None;
         for field in Fields(file) {
             if let (7, Value::Bytes(bytes)) = field? {
-                graph = Some(bytes);
+                // A message that is there twice is merged.
+                parsed.get_or_insert_with(Self::default).read(bytes)?;
             }
         }
-        let mut parsed = Self::default();
-        for field in Fields(graph.ok_or("it holds no graph")?) {
+        parsed.ok_or_else(|| "it holds no graph".into())
+    }
+
+    fn read(&mut self, bytes: &'a [u8]) -> Result<(), String> {
+        for field in Fields(bytes) {
             match field? {
-                (1, Value::Bytes(bytes)) => parsed.nodes.push(Node::parse(bytes)?),
+                (1, Value::Bytes(bytes)) => self.nodes.push(Node::parse(bytes)?),
                 (5, Value::Bytes(bytes)) => {
                     let (name, tensor) = Tensor::parse(bytes)?;
-                    parsed.tensors.insert(name, tensor);
+                    self.tensors.insert(name, tensor);
                 }
                 _ => {}
             }
         }
-        Ok(parsed)
+        Ok(())
     }
 
     /// How often each operation occurs.
-    pub(super) fn operators(&self) -> BTreeMap<&'a str, usize> {
+    pub fn operators(&self) -> BTreeMap<&'a str, usize> {
         let mut counts = BTreeMap::new();
         self.nodes.iter().for_each(|node| *counts.entry(node.operator).or_default() += 1);
         counts
@@ -70,6 +87,12 @@ impl<'a> Graph<'a> {
 }
 
 impl<'a> Node<'a> {
+    /// The whole numbers of an attribute; empty if it has none of this name.
+    pub fn integers(&self, attribute: &str) -> &[u64] {
+        let found = self.attributes.iter().rev().find(|(name, _)| *name == attribute);
+        found.map_or(&[], |(_, numbers)| numbers)
+    }
+
     fn parse(bytes: &'a [u8]) -> Result<Self, String> {
         let mut node = Self::default();
         for field in Fields(bytes) {
@@ -84,56 +107,104 @@ impl<'a> Node<'a> {
         Ok(node)
     }
 
-    fn attribute(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let (mut name, mut first) = ("", 0);
+    fn attribute(&mut self, bytes: &'a [u8]) -> Result<(), String> {
+        let (mut name, mut numbers) = ("", Vec::new());
         for field in Fields(bytes) {
             match field? {
                 (1, Value::Bytes(bytes)) => name = text(bytes)?,
-                (8, Value::Number(number)) => first = number,
-                (8, Value::Bytes(mut packed)) => first = varint(&mut packed)?,
+                (8, Value::Number(number)) => numbers.push(number),
+                (8, Value::Bytes(packed)) => {
+                    for number in varints(packed) {
+                        numbers.push(number?);
+                    }
+                }
                 _ => {}
             }
         }
-        if name == "dilations" {
-            self.dilation = length(first)?;
+        if !numbers.is_empty() {
+            self.attributes.push((name, numbers));
         }
         Ok(())
     }
 }
 
 impl<'a> Tensor<'a> {
+    /// The numbers of a tensor of type [`FLOAT`].
+    ///
+    /// # Errors
+    /// It is of another type, or its data are not as long as its shape says.
+    pub fn floats(&self) -> Result<Vec<f32>, String> {
+        let bytes = self.numbers_of(FLOAT, "float32")?;
+        Ok(bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
+    }
+
+    /// The numbers of a tensor of type [`INT8`].
+    ///
+    /// # Errors
+    /// As [`floats`](Self::floats).
+    pub fn signed_bytes(&self) -> Result<Vec<i8>, String> {
+        Ok(self.numbers_of(INT8, "int8")?.iter().map(|byte| byte.cast_signed()).collect())
+    }
+
+    fn numbers_of(&self, data_type: u64, name: &str) -> Result<&[u8], String> {
+        if self.data_type != data_type {
+            return Err(format!("it is not {name}"));
+        }
+        let width = if data_type == FLOAT { 4 } else { 1 };
+        let length = self.shape.iter().try_fold(width, |product: usize, &size| product.checked_mul(size));
+        if length != Some(self.data.len()) {
+            return Err(format!("{} bytes do not make {:?}", self.data.len(), self.shape));
+        }
+        Ok(&self.data)
+    }
+
     fn parse(bytes: &'a [u8]) -> Result<(&'a str, Self), String> {
         let (mut name, mut tensor) = ("", Self::default());
+        let (mut floats, mut integers) = (Cow::Borrowed(&[][..]), Vec::new());
         for field in Fields(bytes) {
             match field? {
                 (1, Value::Number(size)) => tensor.shape.push(length(size)?),
-                (1, Value::Bytes(mut packed)) => {
-                    while !packed.is_empty() {
-                        tensor.shape.push(length(varint(&mut packed)?)?);
+                (1, Value::Bytes(packed)) => {
+                    for size in varints(packed) {
+                        tensor.shape.push(length(size?)?);
                     }
                 }
                 (2, Value::Number(number)) => tensor.data_type = number,
-                (8, Value::Bytes(bytes)) => name = text(bytes)?,
-                // Floats in a field of their own, packed, are the same bytes as raw ones; bytes are written as numbers.
-                (4 | 9, Value::Bytes(bytes)) => tensor.data = Cow::Borrowed(bytes),
-                (5, Value::Number(number)) => tensor.data.to_mut().push(number as u8),
-                (5, Value::Bytes(mut packed)) => {
-                    while !packed.is_empty() {
-                        tensor.data.to_mut().push(varint(&mut packed)? as u8);
+                // Floats in a field of their own are the same bytes as raw ones.
+                (4, Value::Bytes(bytes) | Value::Fixed(bytes)) if floats.is_empty() => {
+                    floats = Cow::Borrowed(bytes);
+                }
+                (4, Value::Bytes(bytes) | Value::Fixed(bytes)) => floats.to_mut().extend_from_slice(bytes),
+                // Of these numbers only bytes are read.
+                (5, Value::Number(number)) => integers.push(number as u8),
+                (5, Value::Bytes(packed)) => {
+                    for number in varints(packed) {
+                        integers.push(number? as u8);
                     }
                 }
+                (8, Value::Bytes(bytes)) => name = text(bytes)?,
+                (9, Value::Bytes(bytes)) => tensor.data = Cow::Borrowed(bytes),
                 (14, Value::Number(1..)) => return Err("its weights lie in another file".into()),
                 _ => {}
             }
+        }
+        if tensor.data.is_empty() {
+            tensor.data = match tensor.data_type {
+                FLOAT => floats,
+                UINT8 | INT8 | BOOL => Cow::Owned(integers),
+                _ => tensor.data,
+            };
         }
         Ok((name, tensor))
     }
 }
 
-/// A field's value, as far as the encoding tells.
+/// A field's value, as far as it is known from the encoding.
 enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
+    /// Four or eight bytes.
+    Fixed(&'a [u8]),
 }
 
 /// The fields of a message, with their numbers.
@@ -159,12 +230,12 @@ impl<'a> Fields<'a> {
         let tag = varint(&mut self.0)?;
         let value = match tag & 7 {
             0 => Value::Number(varint(&mut self.0)?),
-            1 => Value::Bytes(take(&mut self.0, 8)?),
+            1 => Value::Fixed(take(&mut self.0, 8)?),
             2 => {
                 let size = length(varint(&mut self.0)?)?;
                 Value::Bytes(take(&mut self.0, size)?)
             }
-            5 => Value::Bytes(take(&mut self.0, 4)?),
+            5 => Value::Fixed(take(&mut self.0, 4)?),
             other => return Err(format!("wire type {other} is not allowed")),
         };
         Ok((tag >> 3, value))
@@ -183,6 +254,20 @@ fn varint(bytes: &mut &[u8]) -> Result<u64, String> {
     Err("a number has more than ten bytes".into())
 }
 
+/// Packed numbers; ends after one that is malformed.
+fn varints(mut packed: &[u8]) -> impl Iterator<Item = Result<u64, String>> {
+    std::iter::from_fn(move || {
+        if packed.is_empty() {
+            return None;
+        }
+        let number = varint(&mut packed);
+        if number.is_err() {
+            packed = &[];
+        }
+        Some(number)
+    })
+}
+
 fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], String> {
     let (taken, rest) = bytes.split_at_checked(count).ok_or("it ends in the middle of a field")?;
     *bytes = rest;
@@ -199,29 +284,26 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
 
 #[cfg(test)]
 mod tests {
+    use mynah_testkit::onnx::{field, float_tensor};
+
     use super::*;
 
-    fn message(field: u8, content: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![field << 3 | 2, content.len() as u8];
-        bytes.extend_from_slice(content);
-        bytes
-    }
-
+    /// A convolution of `x` and `w` with a dilation of 3, a tensor of floats and one of bytes.
     fn model() -> Vec<u8> {
-        let dilation = message(5, &[&message(1, b"dilations")[..], &[0x40, 3]].concat());
-        let node =
-            [message(1, b"x"), message(1, b"w"), message(2, b"y"), message(4, b"Conv"), dilation].concat();
-        // Sizes 2 (alone) and 300 (packed), type FLOAT, a field to step over, a name and data.
-        let zero = [&message(5, &[0xff, 0xff, 3, 5])[..], &message(8, b"zero")].concat();
+        let dilations = field(5, &[&field(1, b"dilations")[..], &[0x40, 3, 0x42, 1, 4]].concat());
+        let node = [field(1, b"x"), field(1, b"w"), field(2, b"y"), field(4, b"Conv"), dilations].concat();
+        // Sizes 1 (alone) and 3 (packed), a field to step over, a name and data.
         let tensor = [
-            &[0x08, 2][..],
-            &message(1, &[0xac, 0x02]),
+            &[0x08, 1][..],
+            &field(1, &[3]),
             &[0x10, 1, 0x65, 1, 2, 3, 4],
-            &message(8, b"w"),
-            &message(9, &[7; 12]),
+            &field(8, b"w"),
+            &field(9, &[0, 0, 0xc0, 0x3f, 0, 0, 0, 0xc0, 0, 0, 0x80, 0x3e]),
         ]
         .concat();
-        message(7, &[message(1, &node), message(5, &tensor), message(5, &zero)].concat())
+        let bytes =
+            [&field(1, &[2])[..], &[0x10, 3], &field(5, &[0xff, 0xff, 3, 5]), &field(8, b"zero")].concat();
+        field(7, &[field(1, &node), field(5, &tensor), field(5, &bytes)].concat())
     }
 
     #[test]
@@ -229,15 +311,42 @@ mod tests {
         let bytes = model();
         let graph = Graph::parse(&bytes).unwrap();
         let node = &graph.nodes[0];
-        assert_eq!((node.operator, &node.outputs[..], node.dilation), ("Conv", &["y"][..], 3));
+        assert_eq!((node.operator, &node.outputs[..]), ("Conv", &["y"][..]));
         assert_eq!(node.inputs, ["x", "w"]);
+        assert_eq!((node.integers("dilations"), node.integers("pads")), (&[3, 4][..], &[][..]));
         let tensor = &graph.tensors["w"];
-        assert_eq!(
-            (&tensor.shape[..], tensor.data_type, &tensor.data[..]),
-            (&[2, 300][..], FLOAT, &[7; 12][..])
-        );
-        assert_eq!(graph.tensors["zero"].data[..], [0xff, 5]);
+        assert_eq!((&tensor.shape[..], tensor.data_type), (&[1, 3][..], FLOAT));
+        assert_eq!(tensor.floats().unwrap(), [1.5, -2.0, 0.25]);
+        assert_eq!(tensor.signed_bytes(), Err("it is not int8".into()));
+        assert_eq!(graph.tensors["zero"].signed_bytes().unwrap(), [-1, 5]);
         assert_eq!(graph.operators(), BTreeMap::from([("Conv", 1)]));
+    }
+
+    #[test]
+    fn floats_may_be_raw_or_in_a_field_of_their_own() {
+        let raw = [field(1, b""), float_tensor("w", &[2, 1], &[1.5, -2.0])];
+        let tensor = |data: &[u8]| field(5, &[&[0x08, 2, 0x10, 1][..], &field(8, b"w"), data].concat());
+        let floats = [1.5_f32, -2.0].map(f32::to_le_bytes);
+        let alone = [&[0x25][..], &floats[0], &[0x25], &floats[1]].concat();
+        let pieces = [field(4, &floats[0]), field(4, &floats[1])].concat();
+        for graph in [raw.concat(), tensor(&field(4, &floats.concat())), tensor(&alone), tensor(&pieces)] {
+            let model = [vec![1 << 3, 8], field(7, &graph)].concat();
+            assert_eq!(Graph::parse(&model).unwrap().tensors["w"].floats().unwrap(), [1.5, -2.0]);
+        }
+    }
+
+    #[test]
+    fn data_of_another_length_than_the_shape_are_refused() {
+        for (shape, reason) in [(&[3][..], "8 bytes do not make [3]"), (&[1], "8 bytes do not make [1]")] {
+            let model = field(7, &float_tensor("w", shape, &[1.5, -2.0]));
+            assert_eq!(Graph::parse(&model).unwrap().tensors["w"].floats(), Err(reason.into()));
+        }
+        // Sizes whose product is beyond all bounds.
+        let sizes = [0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f].repeat(2);
+        let model = field(7, &field(5, &[&sizes[..], &[0x10, 1], &field(8, b"w")].concat()));
+        assert!(Graph::parse(&model).unwrap().tensors["w"].floats().is_err());
+        let elsewhere = field(7, &field(5, &[0x70, 1]));
+        assert_eq!(Graph::parse(&elsewhere).unwrap_err(), "its weights lie in another file");
     }
 
     #[test]
@@ -253,7 +362,9 @@ mod tests {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut changed = bytes.clone();
                 changed[at] = value;
-                let _ = Graph::parse(&changed);
+                if let Ok(graph) = Graph::parse(&changed) {
+                    graph.tensors.values().for_each(|tensor| drop((tensor.floats(), tensor.signed_bytes())));
+                }
             }
         }
     }

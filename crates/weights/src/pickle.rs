@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::cursor::Cursor;
 use crate::Error;
+use crate::cursor::Cursor;
 
 /// Bounds memory: a checkpoint of 1300 tensors takes 60 000 operations.
 const MAX_OPERATIONS: usize = 500_000;
@@ -16,7 +16,7 @@ const MAX_RANK: usize = 8;
 
 /// A value; containers are nodes of the [`Heap`], so that deep nesting and cycles are harmless.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     None,
     Bool(bool),
     Int(i64),
@@ -31,7 +31,7 @@ pub(super) enum Value<'a> {
 
 /// The names that a pickle may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Global {
+pub(crate) enum Global {
     OrderedDict,
     RebuildTensor,
     RebuildParameter,
@@ -41,7 +41,7 @@ pub(super) enum Global {
 
 /// Element type of a storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Element {
+pub(crate) enum Element {
     Half,
     Float,
     Bfloat16,
@@ -55,7 +55,7 @@ pub(super) enum Element {
 }
 
 impl Element {
-    pub(super) fn bytes(self) -> usize {
+    pub(crate) fn bytes(self) -> usize {
         match self {
             Self::Char | Self::Byte | Self::Bool => 1,
             Self::Half | Self::Bfloat16 | Self::Short => 2,
@@ -67,7 +67,7 @@ impl Element {
 
 /// What is behind [`Value::Node`].
 #[derive(Debug)]
-pub(super) enum Node<'a> {
+pub(crate) enum Node<'a> {
     Tuple(Vec<Value<'a>>),
     List(Vec<Value<'a>>),
     Map(Vec<(Value<'a>, Value<'a>)>),
@@ -77,25 +77,25 @@ pub(super) enum Node<'a> {
 
 /// A run of elements in the file, known by its key.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Storage<'a> {
-    pub(super) element: Element,
-    pub(super) key: &'a str,
+pub(crate) struct Storage<'a> {
+    pub(crate) element: Element,
+    pub(crate) key: &'a str,
 }
 
 /// A view of a storage.
 #[derive(Clone, Debug)]
-pub(super) struct Tensor<'a> {
-    pub(super) storage: Storage<'a>,
+pub(crate) struct Tensor<'a> {
+    pub(crate) storage: Storage<'a>,
     /// First element of the view.
-    pub(super) offset: usize,
-    pub(super) shape: Vec<usize>,
+    pub(crate) offset: usize,
+    pub(crate) shape: Vec<usize>,
     /// Elements from one index to the next, a dimension.
-    pub(super) strides: Vec<usize>,
+    pub(crate) strides: Vec<usize>,
 }
 
 /// All containers of a pickle.
 #[derive(Debug, Default)]
-pub(super) struct Heap<'a> {
+pub(crate) struct Heap<'a> {
     nodes: Vec<Node<'a>>,
 }
 
@@ -105,7 +105,7 @@ impl<'a> Heap<'a> {
         Value::Node(self.nodes.len() - 1)
     }
 
-    pub(super) fn node(&self, value: Value<'a>) -> Option<&Node<'a>> {
+    pub(crate) fn node(&self, value: Value<'a>) -> Option<&Node<'a>> {
         match value {
             Value::Node(index) => self.nodes.get(index),
             _ => None,
@@ -113,7 +113,7 @@ impl<'a> Heap<'a> {
     }
 
     /// Entries of a dictionary.
-    pub(super) fn map(&self, value: Value<'a>) -> Option<&[(Value<'a>, Value<'a>)]> {
+    pub(crate) fn map(&self, value: Value<'a>) -> Option<&[(Value<'a>, Value<'a>)]> {
         match self.node(value)? {
             Node::Map(entries) => Some(entries),
             _ => None,
@@ -121,13 +121,13 @@ impl<'a> Heap<'a> {
     }
 
     /// Value of a dictionary's key.
-    pub(super) fn get(&self, map: Value<'a>, key: &str) -> Option<Value<'a>> {
+    pub(crate) fn get(&self, map: Value<'a>, key: &str) -> Option<Value<'a>> {
         let entries = self.map(map)?;
         Some(entries.iter().rev().find(|(found, _)| *found == Value::Text(key))?.1)
     }
 
     /// Elements of a tuple or list.
-    pub(super) fn sequence(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
+    pub(crate) fn sequence(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
         match self.node(value)? {
             Node::Tuple(values) | Node::List(values) => Some(values),
             _ => None,
@@ -135,7 +135,7 @@ impl<'a> Heap<'a> {
     }
 
     /// All storages that were referred to.
-    pub(super) fn storages(&self) -> impl Iterator<Item = &Storage<'a>> {
+    pub(crate) fn storages(&self) -> impl Iterator<Item = &Storage<'a>> {
         self.nodes.iter().filter_map(|node| match node {
             Node::Storage(storage) => Some(storage),
             _ => None,
@@ -149,7 +149,7 @@ impl<'a> Heap<'a> {
 }
 
 /// An integer that is no less than 0.
-pub(super) fn size(value: Value<'_>) -> Option<usize> {
+fn size(value: Value<'_>) -> Option<usize> {
     match value {
         Value::Int(number) => usize::try_from(number).ok(),
         _ => None,
@@ -157,7 +157,7 @@ pub(super) fn size(value: Value<'_>) -> Option<usize> {
 }
 
 /// Reads one pickle from where the cursor stands to its end and gives its value.
-pub(super) fn read<'a>(cursor: &mut Cursor<'a>) -> Result<(Value<'a>, Heap<'a>), Error> {
+pub(crate) fn read<'a>(cursor: &mut Cursor<'a>) -> Result<(Value<'a>, Heap<'a>), Error> {
     let mut machine = Machine { stack: vec![], marks: vec![], memo: HashMap::new(), heap: Heap::default() };
     for _ in 0..MAX_OPERATIONS {
         let opcode = cursor.u8("a pickle")?;
@@ -460,8 +460,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::source::Opened;
     use super::*;
+    use crate::opened::Opened;
 
     /// What a pickle's value looks like, or why it is refused.
     fn run(bytes: &[u8]) -> Result<String, String> {

@@ -2,24 +2,20 @@
 
 use safetensors::tensor::{Dtype as Stored, Metadata};
 
-use super::Dtype;
-use super::source::{Encoding, Opened, Tensors};
 use crate::Error;
+use crate::opened::Opened;
+use crate::tensors::{Dtype, Encoding, Tensors};
 
 /// Bounds memory: the header of the largest model has 160 KB.
 const MAX_HEADER_BYTES: usize = 16 << 20;
 
 /// Whether a file begins as safetensors do: eight bytes of header length, then the header's brace.
-pub(super) fn is_safetensors(bytes: &[u8]) -> bool {
+pub(crate) fn is_safetensors(bytes: &[u8]) -> bool {
     bytes.get(8) == Some(&b'{') && bytes.get(4..8) == Some(&[0; 4])
 }
 
-/// Adds the tensors of a file; `canonical` makes their names.
-pub(super) fn read(
-    file: &Opened,
-    tensors: &mut Tensors,
-    canonical: impl Fn(&str) -> String,
-) -> Result<(), Error> {
+/// Reads the tensors of a file.
+pub(crate) fn read(file: &Opened) -> Result<Tensors, Error> {
     let header = file.head()?.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
     let header = usize::try_from(header).ok().filter(|header| *header <= MAX_HEADER_BYTES);
     let header = header
@@ -30,6 +26,7 @@ pub(super) fn read(
         let reason = "safetensors header: the file is shorter or longer than it says";
         return Err(file.malformed(reason));
     }
+    let mut tensors = Tensors::default();
     for (name, info) in metadata.tensors() {
         let encoding = match info.dtype {
             Stored::F32 => Encoding::Float(Dtype::F32),
@@ -37,9 +34,9 @@ pub(super) fn read(
             Stored::BF16 => Encoding::Float(Dtype::Bf16),
             other => Encoding::Other(format!("{other:?}")),
         };
-        // The numbers begin behind the header, which begins behind its length.
+        // The numbers begin after the header, which begins after its length.
         let offset = 8 + header + info.data_offsets.0;
-        tensors.insert(canonical(&name), file, offset, info.shape.clone(), encoding)?;
+        tensors.add(name, file, offset, info.shape.clone(), encoding)?;
     }
-    Ok(())
+    Ok(tensors)
 }

@@ -1,31 +1,35 @@
-//! Single files of tensors under the names they have: parts of models that keep several, and what users hand in.
+//! Single files that are nothing but tensors by name: parts of models that keep several, and what users hand in.
 
 use std::path::Path;
 
-use super::source::{Opened, Tensors};
-use super::torch::{self, Naming};
-use super::{TensorSource, not_a_checkpoint, safetensors};
-use crate::Error;
+use crate::opened::Opened;
+use crate::weights::not_a_checkpoint;
+use crate::{Error, Tensors, safetensors, torch};
 
 /// Opens a safetensors file or one that PyTorch saved: a dictionary of tensors, or a lone tensor, which gets the empty
 /// name.
-pub(crate) fn open_file(path: &Path) -> Result<Box<dyn TensorSource>, Error> {
-    open(path, &Opened::open(path)?)
+///
+/// # Errors
+/// [`Error::NotACheckpoint`] for other formats, [`Error::Malformed`] for a damaged file, [`Error::Unsupported`] for one
+/// saved on a big-endian machine, [`Error::Io`].
+pub fn open_state_dict(path: &Path) -> Result<Tensors, Error> {
+    read(path, &Opened::open(path)?)
 }
 
-/// [`open_file`] for bytes in memory; `name` is what errors call them.
-pub(crate) fn open_bytes(name: &str, bytes: Vec<u8>) -> Result<Box<dyn TensorSource>, Error> {
-    open(Path::new(name), &Opened::from_bytes(name, bytes))
+/// [`open_state_dict`] for bytes in memory; `name` is what errors call them.
+///
+/// # Errors
+/// As [`open_state_dict`].
+pub fn read_state_dict(name: &str, bytes: Vec<u8>) -> Result<Tensors, Error> {
+    read(Path::new(name), &Opened::from_bytes(name, bytes))
 }
 
-fn open(path: &Path, file: &Opened) -> Result<Box<dyn TensorSource>, Error> {
+fn read(path: &Path, file: &Opened) -> Result<Tensors, Error> {
     let head = file.head()?;
     if safetensors::is_safetensors(head) {
-        let mut tensors = Tensors::default();
-        safetensors::read(file, &mut tensors, str::to_owned)?;
-        Ok(Box::new(tensors))
+        safetensors::read(file)
     } else if torch::is_torch(head) {
-        Ok(Box::new(torch::read(file, Naming::Plain)?.1.tensors))
+        Ok(torch::read(file)?.1)
     } else {
         Err(not_a_checkpoint(path, "it begins neither as safetensors nor as a file of PyTorch's"))
     }

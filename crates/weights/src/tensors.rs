@@ -1,148 +1,52 @@
-//! Tensors in files: where each lies, how it is stored, and how it becomes f32.
+//! Tensors of files: where each lies, how it is stored, and how it becomes f32.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
+use std::collections::{BTreeMap, btree_map};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
-use super::blocks::Block;
-use super::chunks::Chunks;
-use super::{Dtype, Raw, TensorSource};
 use crate::Error;
+use crate::blocks::Block;
+use crate::opened::{Opened, Origin};
 
 /// Bounds memory: the largest model has about 1300.
 const MAX_TENSORS: usize = 100_000;
 
-/// Bytes of a table of contents, at most; the largest models' have some three million.
-const MAX_TABLE_BYTES: usize = 64 << 20;
-
-/// A file whose table of contents is being read, or bytes that came otherwise.
-pub(super) struct Opened {
-    origin: Arc<Origin>,
-    length: usize,
-    /// What was read of the table.
-    table: Chunks,
+/// How a tensor's numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// 32-bit float.
+    F32,
+    /// 16-bit IEEE float.
+    F16,
+    /// bfloat16.
+    Bf16,
 }
 
-/// Where the numbers of tensors are read from.
-struct Origin {
-    path: PathBuf,
-    kept: Kept,
-}
-
-enum Kept {
-    /// An open file, and what it was when it was opened.
-    File(File, Version),
-    Memory(Vec<u8>),
-}
-
-/// Tells a file from one that was written to since.
-type Version = (u64, Option<SystemTime>);
-
-fn version(file: &File) -> io::Result<Version> {
-    let metadata = file.metadata()?;
-    Ok((metadata.len(), metadata.modified().ok()))
-}
-
-impl Origin {
-    /// A range that lies within it. Files are read, not mapped: whoever cuts a mapped file short ends its reader with a
-    /// bus error, whoever does so here gives it an error.
-    fn read(&self, range: Range<usize>) -> Result<Cow<'_, [u8]>, Error> {
-        let (file, opened) = match &self.kept {
-            Kept::Memory(bytes) => return Ok(Cow::Borrowed(&bytes[range])),
-            Kept::File(file, opened) => (file, opened),
-        };
-        let mut bytes = vec![0; range.len()];
-        let read = file.read_exact_at(&mut bytes, range.start as u64);
-        match read.and_then(|()| version(file)) {
-            Ok(now) if now == *opened => Ok(Cow::Owned(bytes)),
-            Err(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
-                Err(Error::Io { path: self.path.clone(), source })
-            }
-            _ => {
-                let reason =
-                    "it was written to while it was read; replace checkpoints by renaming".to_owned();
-                Err(Error::Malformed { path: self.path.clone(), reason })
-            }
-        }
-    }
-}
-
-impl Opened {
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let io = |source| Error::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(io)?;
-        let version = version(&file).map_err(io)?;
-        let length = usize::try_from(version.0).unwrap_or(usize::MAX);
-        let origin = Origin { path: path.to_owned(), kept: Kept::File(file, version) };
-        Ok(Self { origin: Arc::new(origin), length, table: Chunks::default() })
-    }
-
-    /// Bytes as if they were the contents of a file called `name`.
-    pub(super) fn from_bytes(name: &str, bytes: Vec<u8>) -> Self {
-        let length = bytes.len();
-        let origin = Origin { path: name.into(), kept: Kept::Memory(bytes) };
-        Self { origin: Arc::new(origin), length, table: Chunks::default() }
-    }
-
-    /// Bytes in all.
-    pub(super) fn length(&self) -> usize {
-        self.length
-    }
-
-    /// A part of the table of contents.
-    pub(super) fn part(&self, range: Range<usize>) -> Result<&[u8], Error> {
-        if range.start > range.end || range.end > self.length {
-            return Err(self.malformed(format!("bytes {range:?} lie outside its {} bytes", self.length)));
-        }
-        if let Kept::Memory(bytes) = &self.origin.kept {
-            return Ok(&bytes[range]);
-        }
-        let too_large =
-            || self.malformed(format!("its table of contents takes more than {MAX_TABLE_BYTES} bytes"));
-        if self.table.bytes() + range.len() > MAX_TABLE_BYTES {
-            return Err(too_large());
-        }
-        self.table.keep(self.origin.read(range)?.into_owned()).map_err(|_| too_large())
-    }
-
-    /// As much of its beginning as tells formats apart.
-    pub(super) fn head(&self) -> Result<&[u8], Error> {
-        self.part(0..self.length.min(64))
-    }
-
-    /// The error of a file that is damaged.
-    pub(super) fn malformed(&self, reason: impl Into<String>) -> Error {
-        Error::Malformed { path: self.origin.path.clone(), reason: reason.into() }
-    }
-}
+/// A tensor's numbers as they are stored, and how that is.
+pub type Raw<'a> = (Dtype, Cow<'a, [u8]>);
 
 /// How numbers are stored.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     /// Plain floats.
     Float(Dtype),
-    /// Signed bytes, divided by the scale of their row (or by the only one).
+    /// Signed bytes, divided by the scale of their row, or by the only one.
     Int8(Arc<[f32]>),
     /// Signed 16-bit integers, divided likewise.
     Int16(Arc<[f32]>),
     /// Blocks of 32 quantised numbers.
     Block(Block),
-    /// Something that is no weight of ours, by its name.
+    /// A type that is not read as floats, by its name.
     Other(String),
 }
 
 impl Encoding {
     /// Bytes that `count` numbers take; `None` if that cannot be.
-    pub(super) fn size(&self, count: usize) -> Option<usize> {
+    pub(crate) fn size(&self, count: usize) -> Option<usize> {
         match self {
             Self::Float(Dtype::F32) => count.checked_mul(4),
             Self::Float(Dtype::F16 | Dtype::Bf16) | Self::Int16(_) => count.checked_mul(2),
@@ -151,98 +55,158 @@ impl Encoding {
             Self::Other(_) => Some(0),
         }
     }
+
+    /// How some of the rows are stored.
+    fn rows(&self, rows: Range<usize>) -> Self {
+        let of_rows = |scales: &Arc<[f32]>| match scales.len() {
+            1 => Arc::clone(scales),
+            _ => Arc::from(&scales[rows]),
+        };
+        match self {
+            Self::Int8(scales) => Self::Int8(of_rows(scales)),
+            Self::Int16(scales) => Self::Int16(of_rows(scales)),
+            other => other.clone(),
+        }
+    }
 }
 
 /// Number of elements of a shape, `None` if it overflows.
-pub(super) fn element_count(shape: &[usize]) -> Option<usize> {
+pub(crate) fn element_count(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size))
 }
 
-enum Place {
-    File { origin: Arc<Origin>, offset: usize },
-    Memory(Vec<u8>),
-}
-
-struct Stored {
-    place: Place,
+/// A tensor in a file. Its numbers stay there until they are asked for.
+#[derive(Clone)]
+pub struct Tensor {
+    origin: Arc<Origin>,
+    /// Its first byte.
+    offset: usize,
+    /// How many bytes it takes.
     length: usize,
     shape: Vec<usize>,
     encoding: Encoding,
 }
 
-impl Stored {
-    fn bytes(&self) -> Result<Cow<'_, [u8]>, Error> {
-        match &self.place {
-            Place::File { origin, offset } => origin.read(*offset..*offset + self.length),
-            Place::Memory(bytes) => Ok(Cow::Borrowed(bytes)),
+impl Tensor {
+    /// Sizes, the outermost first; none for a single number.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The same numbers in another shape.
+    ///
+    /// # Panics
+    /// If the shape is of another count of numbers.
+    #[must_use]
+    pub fn with_shape(self, shape: Vec<usize>) -> Self {
+        assert_eq!(element_count(&shape), element_count(&self.shape), "{shape:?} of {:?}", self.shape);
+        Self { shape, ..self }
+    }
+
+    /// Equal parts along the first axis, in order; `None` if it cannot be divided into so many.
+    pub fn split(&self, parts: usize) -> Option<Vec<Self>> {
+        let &rows = self.shape.first()?;
+        if parts == 0 || !rows.is_multiple_of(parts) {
+            return None;
         }
+        let rows = rows / parts;
+        let shape: Vec<usize> = [&[rows], &self.shape[1..]].concat();
+        let length = self.encoding.size(element_count(&shape)?)?;
+        let part = |part: usize| Self {
+            origin: Arc::clone(&self.origin),
+            offset: self.offset + part * length,
+            length,
+            shape: shape.clone(),
+            encoding: self.encoding.rows(part * rows..(part + 1) * rows),
+        };
+        Some((0..parts).map(part).collect())
+    }
+
+    fn dtype(&self) -> Dtype {
+        match self.encoding {
+            Encoding::Float(dtype) => dtype,
+            _ => Dtype::F32,
+        }
+    }
+
+    fn bytes(&self) -> Result<Cow<'_, [u8]>, Error> {
+        self.origin.read(self.offset..self.offset + self.length)
     }
 
     /// Whether another tensor is the same part of the same file.
     fn is_at(&self, other: &Self) -> bool {
-        match (&self.place, &other.place) {
-            (Place::File { origin, offset }, Place::File { origin: other, offset: at }) => {
-                Arc::ptr_eq(origin, other) && offset == at
-            }
-            _ => false,
-        }
+        Arc::ptr_eq(&self.origin, &other.origin) && self.offset == other.offset
     }
 }
 
-/// The tensors of a checkpoint by their canonical names.
-#[derive(Default)]
-pub(super) struct Tensors {
-    stored: BTreeMap<String, Stored>,
+/// Tensors by name.
+#[derive(Clone, Default)]
+pub struct Tensors {
+    tensors: BTreeMap<String, Tensor>,
 }
 
 impl Tensors {
-    /// Adds a tensor that begins at `offset` of `file`. Refuses what does not fit into the file.
-    pub(super) fn insert(
-        &mut self,
-        name: String,
-        file: &Opened,
-        offset: usize,
-        shape: Vec<usize>,
-        encoding: Encoding,
-    ) -> Result<(), Error> {
-        if self.stored.len() >= MAX_TENSORS {
-            return Err(file.malformed(format!("it has more than {MAX_TENSORS} tensors")));
+    /// Names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// A tensor's sizes, the outermost first; `None` if there is no such tensor.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        Some(self.tensors.get(name)?.shape())
+    }
+
+    /// How the tensor is stored; F32 for quantised ones, which expand to that.
+    pub fn dtype(&self, name: &str) -> Option<Dtype> {
+        Some(self.tensors.get(name)?.dtype())
+    }
+
+    /// What the numbers are stored as, if that is nothing that is read as floats.
+    pub fn unreadable(&self, name: &str) -> Option<&str> {
+        match &self.tensors.get(name)?.encoding {
+            Encoding::Other(what) => Some(what),
+            _ => None,
         }
-        let length = element_count(&shape).and_then(|count| encoding.size(count));
-        let end = length.and_then(|length| offset.checked_add(length));
-        match (length, end) {
-            (Some(length), Some(end)) if end <= file.length => {
-                let place = Place::File { origin: Arc::clone(&file.origin), offset };
-                self.stored.insert(name, Stored { place, length, shape, encoding });
-                Ok(())
+    }
+
+    /// The tensor's numbers as they are stored, little endian, row-major, at any alignment; `None` if it is missing or
+    /// not stored as floats. They are read from the file at each call.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read, [`Error::Malformed`] if it was written to since it was opened.
+    pub fn raw(&self, name: &str) -> Result<Option<Raw<'_>>, Error> {
+        match self.tensors.get(name) {
+            Some(tensor @ Tensor { encoding: Encoding::Float(dtype), .. }) => {
+                Ok(Some((*dtype, tensor.bytes()?)))
             }
-            _ => Err(file.malformed(format!(
-                "tensor {name} of shape {shape:?} at byte {offset} does not fit into the file's {} bytes",
-                file.length
-            ))),
+            _ => Ok(None),
         }
     }
 
-    /// Adds a tensor that is computed.
-    pub(super) fn insert_f32(&mut self, name: String, shape: Vec<usize>, values: &[f32]) {
-        assert_eq!(element_count(&shape), Some(values.len()), "{name}");
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let (length, encoding) = (bytes.len(), Encoding::Float(Dtype::F32));
-        self.stored.insert(name, Stored { place: Place::Memory(bytes), length, shape, encoding });
-    }
-
-    /// Takes over all tensors of another shard.
-    pub(super) fn append(&mut self, mut other: Self) {
-        self.stored.append(&mut other.stored);
-    }
-
-    pub(super) fn remove(&mut self, name: &str) {
-        self.stored.remove(name);
+    /// The tensor's numbers as f32, row-major in its shape. They are read from the file at each call.
+    ///
+    /// # Errors
+    /// As [`raw`](Self::raw), and [`Error::Tensor`] if there is no such tensor or it is not made of numbers that are read.
+    pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, Error> {
+        let refuse = |reason: String| Error::Tensor { name: name.to_owned(), reason };
+        let tensor =
+            self.tensors.get(name).ok_or_else(|| refuse("the checkpoint has no such tensor".into()))?;
+        let bytes = &*tensor.bytes()?;
+        Ok(match &tensor.encoding {
+            Encoding::Float(dtype) => floats(*dtype, bytes),
+            Encoding::Int8(scales) => scaled(bytes, scales, |[byte]| f32::from(byte as i8)),
+            Encoding::Int16(scales) => scaled(bytes, scales, |pair| f32::from(i16::from_le_bytes(pair))),
+            Encoding::Block(block) => block.expand(bytes),
+            Encoding::Other(what) => return Err(refuse(format!("its numbers are stored as {what}"))),
+        })
     }
 
     /// Whether two tensors hold the same bytes in the same encoding.
-    pub(super) fn same(&self, one: &str, other: &str) -> Result<bool, Error> {
-        let (Some(one), Some(other)) = (self.stored.get(one), self.stored.get(other)) else {
+    ///
+    /// # Errors
+    /// As [`raw`](Self::raw).
+    pub fn same(&self, one: &str, other: &str) -> Result<bool, Error> {
+        let (Some(one), Some(other)) = (self.tensors.get(one), self.tensors.get(other)) else {
             return Ok(false);
         };
         if one.shape != other.shape || one.encoding != other.encoding {
@@ -252,57 +216,79 @@ impl Tensors {
         Ok(one.is_at(other) || one.bytes()? == other.bytes()?)
     }
 
-    /// Name of an encoding that cannot be read, if the tensor has one.
-    pub(super) fn unreadable(&self, name: &str) -> Option<&str> {
-        match &self.stored.get(name)?.encoding {
-            Encoding::Other(what) => Some(what),
-            _ => None,
+    /// Adds a tensor under a name, in place of one that has it.
+    pub fn insert(&mut self, name: String, tensor: Tensor) {
+        self.tensors.insert(name, tensor);
+    }
+
+    /// Adds a tensor that is computed, row-major.
+    ///
+    /// # Panics
+    /// If the shape is of another count of numbers.
+    pub fn insert_f32(&mut self, name: String, shape: Vec<usize>, values: &[f32]) {
+        assert_eq!(element_count(&shape), Some(values.len()), "{name}");
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let (length, encoding) = (bytes.len(), Encoding::Float(Dtype::F32));
+        let origin = Arc::new(Origin::memory(&name, bytes));
+        self.tensors.insert(name, Tensor { origin, offset: 0, length, shape, encoding });
+    }
+
+    /// Takes a tensor out.
+    pub fn remove(&mut self, name: &str) -> Option<Tensor> {
+        self.tensors.remove(name)
+    }
+
+    /// Adds a tensor that begins at `offset` of `file`. Refuses what does not fit into the file.
+    pub(crate) fn add(
+        &mut self,
+        name: String,
+        file: &Opened,
+        offset: usize,
+        shape: Vec<usize>,
+        encoding: Encoding,
+    ) -> Result<(), Error> {
+        if self.tensors.len() >= MAX_TENSORS {
+            return Err(file.malformed(format!("it has more than {MAX_TENSORS} tensors")));
+        }
+        let length = element_count(&shape).and_then(|count| encoding.size(count));
+        let end = length.and_then(|length| offset.checked_add(length));
+        match (length, end) {
+            (Some(length), Some(end)) if end <= file.length() => {
+                let origin = Arc::clone(file.origin());
+                self.tensors.insert(name, Tensor { origin, offset, length, shape, encoding });
+                Ok(())
+            }
+            _ => Err(file.malformed(format!(
+                "tensor {name} of shape {shape:?} at byte {offset} does not fit into the file's {} bytes",
+                file.length()
+            ))),
         }
     }
 }
 
-impl TensorSource for Tensors {
-    fn names(&self) -> Vec<String> {
-        self.stored.keys().cloned().collect()
-    }
+impl IntoIterator for Tensors {
+    type Item = (String, Tensor);
+    type IntoIter = btree_map::IntoIter<String, Tensor>;
 
-    fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        Some(self.stored.get(name)?.shape.clone())
+    fn into_iter(self) -> Self::IntoIter {
+        self.tensors.into_iter()
     }
+}
 
-    fn dtype(&self, name: &str) -> Option<Dtype> {
-        match self.stored.get(name)?.encoding {
-            Encoding::Float(dtype) => Some(dtype),
-            _ => Some(Dtype::F32),
-        }
+impl Extend<(String, Tensor)> for Tensors {
+    fn extend<T: IntoIterator<Item = (String, Tensor)>>(&mut self, tensors: T) {
+        self.tensors.extend(tensors);
     }
+}
 
-    fn raw(&self, name: &str) -> Result<Option<Raw<'_>>, Error> {
-        match self.stored.get(name) {
-            Some(stored @ Stored { encoding: Encoding::Float(dtype), .. }) => {
-                Ok(Some((*dtype, stored.bytes()?)))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    fn read_f32(&self, name: &str) -> Result<Vec<f32>, Error> {
-        let refuse = |reason: String| Error::Tensor { name: name.to_owned(), reason };
-        let stored =
-            self.stored.get(name).ok_or_else(|| refuse("the checkpoint has no such tensor".into()))?;
-        let bytes = &*stored.bytes()?;
-        Ok(match &stored.encoding {
-            Encoding::Float(dtype) => floats(*dtype, bytes),
-            Encoding::Int8(scales) => scaled(bytes, scales, |[byte]| f32::from(byte as i8)),
-            Encoding::Int16(scales) => scaled(bytes, scales, |pair| f32::from(i16::from_le_bytes(pair))),
-            Encoding::Block(block) => block.expand(bytes),
-            Encoding::Other(what) => return Err(refuse(format!("its numbers are stored as {what}"))),
-        })
+impl FromIterator<(String, Tensor)> for Tensors {
+    fn from_iter<T: IntoIterator<Item = (String, Tensor)>>(tensors: T) -> Self {
+        Self { tensors: tensors.into_iter().collect() }
     }
 }
 
 /// Little-endian floats of any alignment as f32.
-pub(super) fn floats(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
+pub(crate) fn floats(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
     const CHUNK: usize = 2048;
     match dtype {
         Dtype::F32 => bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),

@@ -1,43 +1,60 @@
-//! PyTorch's files: `pytorch_model.bin` and openai-whisper's `.pt`, in the zip format and in the one before it.
+//! PyTorch's files of a state dict (`pytorch_model.bin`, `.pt`), in the zip format and in the one before it.
 //!
 //! A zip archive has `NAME/data.pkl`, a pickle of the tensors' shapes, and `NAME/data/KEY`, the numbers of each storage,
 //! uncompressed. The older format is a row of pickles (a magic number, a version, facts about the machine, the tensors'
 //! shapes, the keys of the storages) and then, for each key, a number of elements and the elements.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::archive;
-use super::cursor::Cursor;
-use super::names::{from_hugging_face, from_openai};
-use super::pickle::{self, Element, Heap, Node, Tensor, Value};
-use super::source::{Encoding, Opened};
-use super::{Contents, Dtype, Format};
-use crate::Error;
+use crate::cursor::Cursor;
+use crate::opened::Opened;
+use crate::pickle::{self, Element, Heap, Node, Tensor, Value};
+use crate::tensors::{Dtype, Encoding, Tensors};
+use crate::{Error, archive};
 
 /// 0x1950a86a20f9469cfc6c, which the older format begins with, as a pickle spells it.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
 /// Whether a file begins as a zip archive or as a pickle.
-pub(super) fn is_torch(bytes: &[u8]) -> bool {
+pub(crate) fn is_torch(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || matches!(bytes, [0x80, 2..=5, ..])
 }
 
-/// What tensors are called.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Naming {
-    /// Whisper's canonical names.
-    Whisper,
-    /// As the file says; a lone tensor has the empty name.
-    Plain,
+/// Entry of the file's dictionary that has the state dict, where the file holds more than that.
+const STATE_DICT: &str = "model_state_dict";
+/// Bounds what is looked at beside the state dict; openai-whisper's `dims` have ten entries.
+const MAX_NUMBERS: usize = 1000;
+/// Longest name of a number and of its dictionary, in bytes.
+const MAX_NAME: usize = 256;
+
+/// What a file of PyTorch's carries beside tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Header {
+    /// What the file holds.
+    pub root: Root,
+    /// Whole numbers of the dictionaries beside the tensors, as `DICTIONARY.KEY`: openai-whisper's `dims.n_audio_head`.
+    /// At most a thousand of them are read.
+    pub numbers: BTreeMap<String, i64>,
 }
 
-/// Reads the tensors, and the sizes that openai-whisper stores beside them.
-pub(super) fn read(file: &Opened, naming: Naming) -> Result<(Format, Contents), Error> {
-    if file.head()?.starts_with(b"PK") { read_zip(file, naming) } else { read_legacy(file, naming) }
+/// What the outermost object of a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// A tensor, which gets the empty name.
+    Tensor,
+    /// A dictionary of tensors.
+    StateDict,
+    /// A dictionary whose entry `model_state_dict` is one of tensors, under the names they have there.
+    ModelStateDict,
 }
 
-fn read_zip(file: &Opened, naming: Naming) -> Result<(Format, Contents), Error> {
+/// Reads the tensors and what is stored beside them.
+pub(crate) fn read(file: &Opened) -> Result<(Header, Tensors), Error> {
+    if file.head()?.starts_with(b"PK") { read_zip(file) } else { read_legacy(file) }
+}
+
+fn read_zip(file: &Opened) -> Result<(Header, Tensors), Error> {
     let entries = archive::entries(file)?;
     let pickle =
         entries.iter().find_map(|(name, range)| Some((name.strip_suffix("data.pkl")?, range.clone())));
@@ -49,10 +66,10 @@ fn read_zip(file: &Opened, naming: Naming) -> Result<(Format, Contents), Error> 
         return Err(Error::Unsupported("the checkpoint was saved on a big-endian machine".into()));
     }
     let (root, heap) = pickle::read(&mut Cursor::within(file, pickle))?;
-    state_dict(file, naming, root, &heap, |key| entry(format!("{prefix}data/{key}")))
+    state_dict(file, root, &heap, |key| entry(format!("{prefix}data/{key}")))
 }
 
-fn read_legacy(file: &Opened, naming: Naming) -> Result<(Format, Contents), Error> {
+fn read_legacy(file: &Opened) -> Result<(Header, Tensors), Error> {
     let mut cursor = Cursor::new(file, 0);
     let (magic, _) = pickle::read(&mut cursor)?;
     if magic != Value::BigInt(&MAGIC) {
@@ -81,41 +98,26 @@ fn read_legacy(file: &Opened, naming: Naming) -> Result<(Format, Contents), Erro
         cursor.skip(length, "a storage")?;
         storages.insert(key, start..start + length);
     }
-    state_dict(file, naming, root, &heap, |key| storages.get(key).cloned())
+    state_dict(file, root, &heap, |key| storages.get(key).cloned())
 }
 
-/// Finds the tensors in what was pickled; `place` tells where a storage lies.
+/// Finds the tensors in what was pickled; `place` gives where a storage lies.
 fn state_dict(
     file: &Opened,
-    naming: Naming,
-    root: Value<'_>,
+    outermost: Value<'_>,
     heap: &Heap<'_>,
     place: impl Fn(&str) -> Option<Range<usize>>,
-) -> Result<(Format, Contents), Error> {
-    let openai = heap.get(root, "model_state_dict").filter(|_| naming == Naming::Whisper);
-    let lone = [(Value::Text(""), root)];
-    let entries = match heap.map(openai.unwrap_or(root)) {
-        Some(entries) => entries,
-        None if naming == Naming::Plain && matches!(heap.node(root), Some(Node::Tensor(_))) => &lone,
-        None => return Err(file.malformed("it holds no dictionary of tensors")),
+) -> Result<(Header, Tensors), Error> {
+    let lone = [(Value::Text(""), outermost)];
+    let (root, entries) = match heap.get(outermost, STATE_DICT) {
+        Some(inner) => (Root::ModelStateDict, heap.map(inner)),
+        None if matches!(heap.node(outermost), Some(Node::Tensor(_))) => (Root::Tensor, Some(&lone[..])),
+        None => (Root::StateDict, heap.map(outermost)),
     };
-    let mut contents = Contents::default();
-    if let Some(dims) = heap.get(root, "dims") {
-        let heads = |key| heap.get(dims, key).and_then(pickle::size);
-        (contents.encoder_heads, contents.decoder_heads) = (heads("n_audio_head"), heads("n_text_head"));
-    }
-    let is_openai = openai.is_some()
-        || entries
-            .iter()
-            .any(|(name, _)| matches!(name, Value::Text(name) if name.starts_with("encoder.blocks.")));
+    let entries = entries.ok_or_else(|| file.malformed("it holds no dictionary of tensors"))?;
+    let mut tensors = Tensors::default();
     for &(name, value) in entries {
         let (Value::Text(name), Some(Node::Tensor(tensor))) = (name, heap.node(value)) else { continue };
-        let canonical = match naming {
-            Naming::Plain => Some(name.to_owned()),
-            Naming::Whisper if is_openai => from_openai(name),
-            Naming::Whisper => Some(from_hugging_face(name)),
-        };
-        let Some(canonical) = canonical else { continue };
         let key = tensor.storage.key;
         let place =
             place(key).ok_or_else(|| file.malformed(format!("{name}: the file has no storage {key:?}")))?;
@@ -126,9 +128,28 @@ fn state_dict(
             Element::Bfloat16 => Encoding::Float(Dtype::Bf16),
             other => Encoding::Other(format!("{other:?}")),
         };
-        contents.tensors.insert(canonical, file, offset, tensor.shape.clone(), encoding)?;
+        tensors.add(name.to_owned(), file, offset, tensor.shape.clone(), encoding)?;
     }
-    Ok((if is_openai { Format::OpenaiPt } else { Format::PytorchBin }, contents))
+    Ok((Header { root, numbers: numbers(outermost, heap) }, tensors))
+}
+
+/// Whole numbers in the dictionaries of a dictionary.
+fn numbers(outermost: Value<'_>, heap: &Heap<'_>) -> BTreeMap<String, i64> {
+    let entries = heap.map(outermost).unwrap_or_default().iter();
+    let dictionaries = entries.filter_map(|&(name, value)| match name {
+        Value::Text(name) if name != STATE_DICT => Some((name, heap.map(value)?)),
+        _ => None,
+    });
+    dictionaries
+        .flat_map(|(name, entries)| entries.iter().map(move |&entry| (name, entry)))
+        .take(MAX_NUMBERS)
+        .filter_map(|(dictionary, entry)| match entry {
+            (Value::Text(key), Value::Int(number)) if dictionary.len().max(key.len()) <= MAX_NAME => {
+                Some((format!("{dictionary}.{key}"), number))
+            }
+            _ => None,
+        })
+        .collect()
 }
 
 /// First byte of a tensor that lies row-major within its storage.

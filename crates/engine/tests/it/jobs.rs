@@ -125,10 +125,10 @@ fn engine_with(settings: Settings) -> (Engine, Arc<Stage>) {
         shared.loads.fetch_add(1, Ordering::AcqRel);
         thread::sleep(Duration::from_millis(50));
         match path.file_name().and_then(|name| name.to_str()) {
-            Some("broken") => Err(mynah_models::Error::Malformed {
+            Some("broken") => Err(mynah_models::Error::Weights(mynah_models::weights::Error::Malformed {
                 path: path.to_owned(),
                 reason: "it is cut short".to_owned(),
-            }),
+            })),
             Some("panics") => panic!("a defect in the loader"),
             _ => Ok(Arc::new(StandIn(Arc::clone(&shared), Share::WHOLE))),
         }

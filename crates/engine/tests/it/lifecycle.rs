@@ -78,7 +78,8 @@ impl Test {
             }
             if path.ends_with("broken") {
                 let reason = "it is cut short".to_owned();
-                return Err(mynah_models::Error::Malformed { path: path.to_owned(), reason });
+                let path = path.to_owned();
+                return Err(mynah_models::weights::Error::Malformed { path, reason }.into());
             }
             shared.loads.fetch_add(1, Ordering::AcqRel);
             shared.in_memory.fetch_add(1, Ordering::AcqRel);

@@ -3,14 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use mynah_text::word_piece::WordPiece;
+use mynah_weights::{Tensors, open_state_dict, read_json, read_side_file};
 
 use super::config::Settings;
 use super::normalise::Homophones;
 use crate::Error;
-use crate::whisper::checkpoint::{TensorSource, open_file};
-
-/// Largest of the small files: the published vocabulary takes half a megabyte.
-const MOST_SIDE_FILE_BYTES: u64 = 64 << 20;
 
 /// The files of a checkpoint. Tensors are read when they are asked for.
 pub(super) struct Files {
@@ -28,7 +25,7 @@ pub(super) struct Files {
 pub(super) struct Part {
     /// Its path within the checkpoint.
     pub(super) name: &'static str,
-    pub(super) tensors: Box<dyn TensorSource>,
+    pub(super) tensors: Tensors,
     /// What stands in front of names.
     pub(super) prefix: &'static str,
 }
@@ -48,7 +45,7 @@ impl Files {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let folder = folder(path);
         let part = |name: &'static str, prefix| -> Result<Part, Error> {
-            Ok(Part { name, tensors: open_file(&folder.join(name))?, prefix })
+            Ok(Part { name, tensors: open_state_dict(&folder.join(name))?, prefix })
         };
         let optional = |names: &[&'static str]| -> Result<Option<Part>, Error> {
             let found = names.iter().find(|name| folder.join(name).is_file());
@@ -74,38 +71,29 @@ impl Files {
                 folder,
             });
         }
-        Err(Error::NotACheckpoint {
-            path: path.to_owned(),
-            reason:
-                "a ChatTTS checkpoint has asset/gpt/model.safetensors or, in its older layout, asset/GPT.pt"
-                    .into(),
-        })
+        Err(Error::not_a_checkpoint(
+            path,
+            "a ChatTTS checkpoint has asset/gpt/model.safetensors or, in its older layout, asset/GPT.pt",
+        ))
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        read(&self.folder.join(name))
+        Ok(read_side_file(&self.folder.join(name))?)
     }
 
     pub(super) fn settings(&self) -> Result<Settings, Error> {
-        let Some(json) = self.read("gpt/config.json")? else { return Ok(Settings::default()) };
-        serde_json::from_slice(&json).map_err(|reason| Error::Malformed {
-            path: self.folder.join("gpt/config.json"),
-            reason: reason.to_string(),
-        })
+        Ok(read_json(&self.folder.join("gpt/config.json"))?.unwrap_or_default())
     }
 
     pub(super) fn vocabulary(&self) -> Result<WordPiece, Error> {
-        let malformed =
-            |name: &str, reason: String| Error::Malformed { path: self.folder.join(name), reason };
+        let malformed = |name: &str, reason: String| Error::malformed(self.folder.join(name), reason);
         if let Some(json) = self.read("tokenizer/tokenizer.json")? {
             return WordPiece::from_json(&json)
                 .map_err(|reason| malformed("tokenizer/tokenizer.json", reason.to_string()));
         }
         let Some(pickle) = self.read("tokenizer.pt")? else {
-            return Err(Error::Io {
-                path: self.folder.join("tokenizer/tokenizer.json"),
-                source: std::io::ErrorKind::NotFound.into(),
-            });
+            let path = self.folder.join("tokenizer/tokenizer.json");
+            return Err(Error::io(path, std::io::ErrorKind::NotFound.into()));
         };
         let json = embedded_json(&pickle)
             .ok_or_else(|| malformed("tokenizer.pt", "it holds no vocabulary in JSON".into()))?;
@@ -129,25 +117,9 @@ fn folder(path: &Path) -> PathBuf {
     if inner.is_dir() { inner } else { path.to_owned() }
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match std::fs::metadata(path) {
-        Ok(file) if file.len() > MOST_SIDE_FILE_BYTES => Err(Error::Malformed {
-            path: path.to_owned(),
-            reason: format!("it is larger than {MOST_SIDE_FILE_BYTES} bytes"),
-        }),
-        Ok(_) => std::fs::read(path).map(Some).map_err(|source| Error::Io { path: path.to_owned(), source }),
-        Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::Io { path: path.to_owned(), source }),
-    }
-}
-
 /// Reads a map of characters to homophones, a JSON object.
 pub(super) fn read_homophones(path: &Path) -> Result<Homophones, Error> {
-    let malformed = |reason: String| Error::Malformed { path: path.to_owned(), reason };
-    let Some(json) = read(path)? else {
-        return Err(Error::Io { path: path.to_owned(), source: std::io::ErrorKind::NotFound.into() });
-    };
-    serde_json::from_slice(&json).map_err(|reason| malformed(reason.to_string()))
+    read_json(path)?.ok_or_else(|| Error::io(path, std::io::ErrorKind::NotFound.into()))
 }
 
 /// The vocabulary within a pickled tokenizer: tokenizers are pickled as the text of their `tokenizer.json`. The pickle

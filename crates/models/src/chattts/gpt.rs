@@ -45,7 +45,9 @@ pub(super) type OnLayer<'a> = &'a mut dyn FnMut(usize, &[f32]);
 impl Gpt {
     pub(super) fn load(config: Config, gpt: &Reader<'_>, embed: &Reader<'_>) -> Result<Self, Error> {
         let (width, ffn) = (config.width, config.ffn_width);
-        let norm = |name: &str| Ok(RmsNorm::new(gpt.floats(name, [width])?, config.norm_epsilon));
+        let norm = |name: &str| -> Result<RmsNorm, Error> {
+            Ok(RmsNorm::new(gpt.floats(name, [width])?, config.norm_epsilon))
+        };
         let layers = (0..config.layers)
             .map(|i| {
                 let name = |part: &str| format!("layers.{i}.{part}.weight");

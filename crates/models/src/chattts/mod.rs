@@ -321,5 +321,5 @@ impl ChatTts {
 }
 
 fn reader(part: &Part, precision: Precision) -> Reader<'_> {
-    Reader { file: part.name, tensors: part.tensors.as_ref(), prefix: part.prefix, precision }
+    Reader { file: part.name, tensors: &part.tensors, prefix: part.prefix, precision }
 }

@@ -1,9 +1,9 @@
 //! Tensors of a checkpoint, packed for the kernels; every name and shape is checked.
 
 use mynah_kernels::{DepthwiseConv, LayerNorm, Matrix, Precision};
+use mynah_weights::Tensors;
 
 use crate::Error;
-use crate::whisper::checkpoint::TensorSource;
 
 /// Epsilon of all layer normalisations of ChatTTS.
 const NORM_EPSILON: f32 = 1e-6;
@@ -13,7 +13,7 @@ const NORM_EPSILON: f32 = 1e-6;
 pub(super) struct Reader<'a> {
     /// What errors call the file.
     pub(super) file: &'a str,
-    pub(super) tensors: &'a dyn TensorSource,
+    pub(super) tensors: &'a Tensors,
     /// What stands in front of every name in this file.
     pub(super) prefix: &'a str,
     /// How matrices are kept.
@@ -26,7 +26,7 @@ impl Reader<'_> {
     }
 
     fn refuse(&self, name: &str, reason: String) -> Error {
-        Error::Tensor { name: format!("{} of {}", self.full(name), self.file), reason }
+        Error::tensor(format!("{} of {}", self.full(name), self.file), reason)
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -39,7 +39,6 @@ impl Reader<'_> {
         let numbers = self
             .tensors
             .names()
-            .into_iter()
             .filter_map(|full| full.strip_prefix(&name)?.split('.').next()?.parse::<usize>().ok());
         numbers.max().map_or(0, |largest| largest.saturating_add(1))
     }
@@ -51,7 +50,7 @@ impl Reader<'_> {
         match <[usize; RANK]>::try_from(shape) {
             Ok(shape) if !shape.contains(&0) => Ok(shape),
             Ok(shape) => Err(self.refuse(name, format!("its shape {shape:?} has a size of 0"))),
-            Err(shape) => Err(self.refuse(name, format!("its shape {shape:?} should have {RANK} sizes"))),
+            Err(_) => Err(self.refuse(name, format!("its shape {shape:?} should have {RANK} sizes"))),
         }
     }
 
@@ -65,7 +64,7 @@ impl Reader<'_> {
         if found != shape {
             return Err(self.refuse(name, format!("its shape is {found:?}, not {shape:?}")));
         }
-        self.tensors.read_f32(&self.full(name))
+        Ok(self.tensors.read_f32(&self.full(name))?)
     }
 
     /// A matrix `[outputs, inputs]`.

@@ -1,7 +1,7 @@
 //! hibari: small English voices that make speech from phonemes.
 //!
-//! A voice is one ONNX file of 8 MB (hibari-tts 0.2, Apache-2.0), a distillation of a Kokoro voice. `onnx` and `weights`
-//! read it, `tokens` numbers the phonemes, `network` predicts durations, pitch and spectra, `pulses` and `vocoder` turn
+//! A voice is one ONNX file of 8 MB (hibari-tts 0.2, Apache-2.0), a distillation of a Kokoro voice. `weights`
+//! reads it, `tokens` numbers the phonemes, `network` predicts durations, pitch and spectra, `pulses` and `vocoder` turn
 //! those into samples; `read_aloud` puts the English front end before all that. Everything up to the spectra is computed for the whole utterance; spectra and samples are made
 //! in pieces as they are asked for.
 
@@ -13,8 +13,6 @@ use mynah_text::english::G2p;
 use crate::{AudioChunk, CancelFlag, Error, SpeechOptions};
 
 mod network;
-#[path = "../../../weights/src/onnx.rs"]
-mod onnx;
 mod pulses;
 mod read_aloud;
 mod tokens;
@@ -82,7 +80,7 @@ impl Hibari {
         let Some(default) = voices.first().filter(|slot| slot.path.is_file()) else {
             let source =
                 std::io::Error::new(std::io::ErrorKind::NotFound, "no hibari voice (hibari.onnx) is there");
-            return Err(Error::Io { path: path.to_owned(), source });
+            return Err(Error::io(path, source));
         };
         default.network()?;
         let (american, british) = (OnceLock::new(), OnceLock::new());

@@ -69,7 +69,7 @@ pub(super) struct Decoded {
 impl Network {
     /// Reads a voice's file.
     pub(super) fn load(path: &Path) -> Result<Self, Error> {
-        let file = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let file = std::fs::read(path).map_err(|source| Error::io(path, source))?;
         let weights = Weights::open(path, &file)?;
         let blocks = |name: &str, count, width, hidden| -> Result<Vec<Block>, Error> {
             (0..count)

@@ -69,8 +69,8 @@ fn refused(error: english::Error) -> Error {
     match error {
         english::Error::OtherScript { sample, script } => Error::Script { script, sample },
         english::Error::NothingToSay => Error::Option { name: "text", reason: error.to_string() },
-        english::Error::Io { path, source } => Error::Io { path, source },
-        english::Error::Data { path, reason } => Error::Malformed { path, reason },
+        english::Error::Io { path, source } => Error::io(path, source),
+        english::Error::Data { path, reason } => Error::malformed(path, reason),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use mynah_kernels::{DepthwiseConv, LayerNorm, Matrix, Precision, QuantizedMatrix};
+use mynah_weights::onnx::{FLOAT, Graph, INT8, Node, Tensor};
 
-use super::onnx::{FLOAT, Graph, INT8, Node, Tensor};
 use crate::Error;
 
 /// How often each operation occurs in the graph that [`super::network`] follows. A file with other counts is another
@@ -50,8 +50,7 @@ pub(super) struct Weights<'a>(Graph<'a>);
 impl<'a> Weights<'a> {
     /// Opens the file's bytes; `path` is for messages.
     pub(super) fn open(path: &Path, file: &'a [u8]) -> Result<Self, Error> {
-        let malformed = |reason| Error::Malformed { path: path.to_owned(), reason };
-        let graph = Graph::parse(file).map_err(malformed)?;
+        let graph = Graph::parse(file).map_err(|reason| Error::malformed(path, reason))?;
         let operators = graph.operators();
         let known = |(name, count): &(&str, usize)| operators.get(name) == Some(count);
         if operators.len() != OPERATORS.len() || !OPERATORS.iter().all(known) {
@@ -64,30 +63,31 @@ impl<'a> Weights<'a> {
     }
 
     fn tensor(&self, name: &str, data_type: u64, shape: &[usize]) -> Result<&Tensor<'a>, Error> {
-        let wrong = |reason| Error::Tensor { name: name.to_owned(), reason };
+        let wrong = |reason: String| Error::tensor(name, reason);
         let tensor = self.0.tensors.get(name).ok_or_else(|| wrong("is missing".into()))?;
-        let width = if data_type == FLOAT { 4 } else { 1 };
         if tensor.data_type != data_type || tensor.shape != shape {
             let (found_type, found) = (tensor.data_type, &tensor.shape);
             let reason = format!("expected type {data_type} {shape:?}, found type {found_type} {found:?}");
             return Err(wrong(reason));
-        }
-        if tensor.data.len() != shape.iter().product::<usize>() * width {
-            return Err(wrong(format!("{} bytes do not make {shape:?}", tensor.data.len())));
         }
         Ok(tensor)
     }
 
     /// A tensor of floats.
     pub(super) fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
-        let tensor = self.tensor(name, FLOAT, shape)?;
-        let numbers: Vec<f32> =
-            tensor.data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        let numbers = self.tensor(name, FLOAT, shape)?.floats();
+        let numbers = numbers.map_err(|reason| Error::tensor(name, reason))?;
         if numbers.iter().all(|v| v.is_finite()) {
             Ok(numbers)
         } else {
-            Err(Error::Tensor { name: name.to_owned(), reason: "holds numbers that are not finite".into() })
+            Err(Error::tensor(name, "holds numbers that are not finite"))
         }
+    }
+
+    /// A tensor of signed bytes.
+    fn signed_bytes(&self, name: &str, shape: &[usize]) -> Result<Vec<i8>, Error> {
+        let numbers = self.tensor(name, INT8, shape)?.signed_bytes();
+        numbers.map_err(|reason| Error::tensor(name, reason))
     }
 
     /// `{name}.weight` and `{name}.bias` of a normalisation.
@@ -107,12 +107,12 @@ impl<'a> Weights<'a> {
         let weight = self.floats(&weight_name, &[channels, 1, width])?;
         let node =
             self.0.nodes.iter().find(|n| n.operator == "Conv" && n.inputs.contains(&weight_name.as_str()));
-        let dilation = node.map_or(0, |node| node.dilation);
+        let dilation = node.and_then(|node| node.integers("dilations").first().copied()).unwrap_or(0);
         if !(1..=64).contains(&dilation) {
-            return Err(Error::Tensor { name: weight_name, reason: format!("has a dilation of {dilation}") });
+            return Err(Error::tensor(weight_name, format!("has a dilation of {dilation}")));
         }
         let bias = self.floats(&format!("{name}.bias"), &[channels])?;
-        Ok(DepthwiseConv::new(&weight, bias, dilation))
+        Ok(DepthwiseConv::new(&weight, bias, dilation as usize))
     }
 
     /// `{name}.weight` and `{name}.bias` of a convolution: the weights for rows of `width` frames of `inputs` numbers.
@@ -134,7 +134,7 @@ impl<'a> Weights<'a> {
     /// The quantised layer whose bias is the tensor `bias`. Its weights have names of the exporter's making, so they are
     /// found by way of the graph: bias <- Add -> Mul -> Cast -> MatMulInteger -> weights.
     pub(super) fn linear(&self, bias: &str, inputs: usize, outputs: usize) -> Result<QuantizedMatrix, Error> {
-        let wrong = |reason: &str| Error::Tensor { name: bias.to_owned(), reason: reason.to_owned() };
+        let wrong = |reason: &str| Error::tensor(bias, reason);
         let product =
             self.product_before(bias).ok_or_else(|| wrong("is not added to a quantised product"))?;
         let [_, weights, _, zero] = product.inputs[..] else {
@@ -144,11 +144,10 @@ impl<'a> Weights<'a> {
             .strip_suffix("_quantized")
             .ok_or_else(|| wrong("is added to a product of an unknown kind"))?;
         let scale = self.floats(&format!("{name}_scale"), &[])?[0];
-        if self.tensor(zero, INT8, &[])?.data[..] != [0] {
-            return Err(Error::Tensor { name: zero.to_owned(), reason: "only 0 is supported".into() });
+        if self.signed_bytes(zero, &[])? != [0] {
+            return Err(Error::tensor(zero, "only 0 is supported"));
         }
-        let data = &self.tensor(weights, INT8, &[inputs, outputs])?.data;
-        let weights: Vec<i8> = data.iter().map(|&byte| byte.cast_signed()).collect();
+        let weights = self.signed_bytes(weights, &[inputs, outputs])?;
         Ok(QuantizedMatrix::pack(inputs, outputs, &weights, scale, &self.floats(bias, &[outputs])?))
     }
 

@@ -58,7 +58,7 @@ impl Whisper {
     /// Loads a checkpoint in any format that [`Checkpoint::open`] knows.
     pub fn load(path: &Path, compute: Compute) -> Result<Self, Error> {
         let Checkpoint { config, tokenizer, tensors, .. } = Checkpoint::open(path)?;
-        let weights = weights::Weights::load(tensors.as_ref(), &config, compute)?;
+        let weights = weights::Weights::load(&tensors, &config, compute)?;
         let mel = LogMel::new(config.n_mels);
         Ok(Self { model: session::Model::new(config, weights), tokenizer, mel, compute })
     }

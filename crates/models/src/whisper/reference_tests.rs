@@ -6,11 +6,12 @@ use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use flate2::Crc;
+use mynah_weights::Dtype;
 use tempfile::TempDir;
 use tiny_whisper::{Fixture, Variant, fixture};
 
+use super::checkpoint::{Checkpoint, Format};
 use super::{Compute, Whisper, encoder};
-use crate::whisper::checkpoint::{Checkpoint, Dtype, Format};
 use crate::{CancelFlag, Control, EncoderWindow, Pace};
 
 /// Nobody cancels, nobody waits.
@@ -65,7 +66,7 @@ fn weights_are_those_that_the_reference_was_given() {
         assert_eq!(checkpoint.config.ffn_width, variant.ffn_width);
         let mut crc = Crc::new();
         for name in checkpoint.tensors.names() {
-            let (dtype, bytes) = checkpoint.tensors.raw(&name).unwrap().unwrap();
+            let (dtype, bytes) = checkpoint.tensors.raw(name).unwrap().unwrap();
             // Positions that are not stored are computed, as f32.
             if dtype == Dtype::F16 {
                 crc.update(&bytes);

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use mynah_kernels::{Epilogue, Matrix, Precision, Vocabulary};
+use mynah_weights::{Dtype, Tensors};
 
 use super::{Compute, Config};
 use crate::Error;
-use crate::whisper::checkpoint::{Dtype, TensorSource};
 
 /// `y = x W^T + b`.
 pub(super) struct Linear {
@@ -185,7 +185,7 @@ impl Precisions {
 }
 
 impl Weights {
-    pub(super) fn load(tensors: &dyn TensorSource, config: &Config, compute: Compute) -> Result<Self, Error> {
+    pub(super) fn load(tensors: &Tensors, config: &Config, compute: Compute) -> Result<Self, Error> {
         let (width, ffn) = (config.width, config.ffn_width);
         let precisions = Precisions::new(compute, width);
         let read = Reader { tensors, precision: precisions.convolutions };
@@ -233,18 +233,18 @@ impl Weights {
 
 /// Reads tensors by their canonical names.
 struct Reader<'a> {
-    tensors: &'a dyn TensorSource,
+    tensors: &'a Tensors,
     precision: Precision,
 }
 
 impl Reader<'_> {
     fn check(&self, name: &str, shape: &[usize]) -> Result<(), Error> {
         match self.tensors.shape(name) {
-            None => Err(Error::Tensor { name: name.into(), reason: "is missing".into() }),
+            None => Err(Error::tensor(name, "is missing")),
             Some(found) if found == shape => Ok(()),
             Some(found) => {
                 let reason = format!("has shape {found:?}, the configuration says {shape:?}");
-                Err(Error::Tensor { name: name.into(), reason })
+                Err(Error::tensor(name, reason))
             }
         }
     }
@@ -253,13 +253,13 @@ impl Reader<'_> {
     fn vector(&self, name: &str, count: usize) -> Result<Vec<f32>, Error> {
         let values = match self.tensors.shape(name) {
             Some(_) => self.tensors.read_f32(name)?,
-            None => return Err(Error::Tensor { name: name.into(), reason: "is missing".into() }),
+            None => return Err(Error::tensor(name, "is missing")),
         };
         if values.len() == count {
             Ok(values)
         } else {
             let reason = format!("has {} numbers, the configuration says {count}", values.len());
-            Err(Error::Tensor { name: name.into(), reason })
+            Err(Error::tensor(name, reason))
         }
     }
 
@@ -401,7 +401,7 @@ enum Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn open(tensors: &'a dyn TensorSource, name: &str, inputs: usize) -> Result<Self, Error> {
+    fn open(tensors: &'a Tensors, name: &str, inputs: usize) -> Result<Self, Error> {
         Ok(match tensors.raw(name)? {
             Some((dtype, bytes)) => Rows::Stored { dtype, bytes, inputs },
             None => Rows::Expanded { values: tensors.read_f32(name)?, inputs },

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use mynah_models::hibari::{HOP_LENGTH, MAX_PHONEMES, SAMPLE_RATE};
-use mynah_models::{CancelFlag, Error, Hibari, Joiner, Pause, SpeechOptions};
+use mynah_models::{CancelFlag, Error, Hibari, Joiner, Pause, SpeechOptions, weights};
 use sha2::{Digest, Sha256};
 
 const WHEEL: &str = "hibari_tts-0.2.1-py3-none-any.whl";
@@ -215,13 +215,13 @@ fn what_cannot_be_spoken_is_refused() {
 #[test]
 fn files_that_are_no_voice_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(Hibari::load(folder.path()), Err(Error::Io { .. })));
+    assert!(matches!(Hibari::load(folder.path()), Err(Error::Weights(weights::Error::Io { .. }))));
     let file = folder.path().join("hibari.onnx");
     let voice = std::fs::read(self::folder().join("hibari.onnx")).unwrap();
     for damaged in [&b""[..], b"not a voice", &voice[..voice.len() / 2], &voice[..voice.len() - 1]] {
         std::fs::write(&file, damaged).unwrap();
         assert!(
-            matches!(Hibari::load(folder.path()), Err(Error::Malformed { .. })),
+            matches!(Hibari::load(folder.path()), Err(Error::Weights(weights::Error::Malformed { .. }))),
             "{} bytes",
             damaged.len()
         );

@@ -12,12 +12,17 @@ use mynah_engine::{Engine, Loaders, Settings, Synthesizer, Transcriber};
 use mynah_models::speech_to_text::TokenLogprob;
 use mynah_models::{
     CancelFlag, Error, Listener, Observer, Segment, SpeechOptions, SpokenWord, Task, TokenCounts,
-    TranscribeOptions, Transcript, TranscriptEvent, Word,
+    TranscribeOptions, Transcript, TranscriptEvent, Word, weights,
 };
 use mynah_server::auth::{Auth, AuthConfig};
 use mynah_server::{Control, LocalModel, ServerConfig, router_and_control};
 use serde_json::Value;
 use tower::ServiceExt;
+
+/// The error of a checkpoint that is damaged.
+fn damaged(path: &Path) -> Error {
+    weights::Error::Malformed { path: path.to_owned(), reason: "secret reason".into() }.into()
+}
 
 /// What the scripted model saw.
 #[derive(Default)]
@@ -243,7 +248,7 @@ pub(crate) fn app_at(
             wait_while_there_is(path.join(HOLD_LOADING), &CancelFlag::new())?;
             let name = path.to_string_lossy().into_owned();
             if name == "damaged" {
-                return Err(Error::Malformed { path: path.to_owned(), reason: "secret reason".into() });
+                return Err(damaged(path));
             }
             Ok(Arc::new(Scripted { name, seen: Arc::clone(&seen) }))
         }
@@ -253,7 +258,7 @@ pub(crate) fn app_at(
         move |path: &Path, _: &Settings| -> Result<Arc<dyn Synthesizer>, Error> {
             let name = path.to_string_lossy().into_owned();
             if name == "damaged" {
-                return Err(Error::Malformed { path: path.to_owned(), reason: "secret reason".into() });
+                return Err(damaged(path));
             }
             Ok(Arc::new(Scripted { name, seen: Arc::clone(&seen) }))
         }

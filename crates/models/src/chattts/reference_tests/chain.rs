@@ -1,5 +1,8 @@
 //! From text to samples, whole and in pieces.
 
+use mynah_testkit::weight_files::{Tensor, torch};
+use mynah_weights as weights;
+
 use super::fixture::*;
 use super::*;
 use crate::chattts::generate::{Generation, Target};
@@ -147,13 +150,16 @@ fn what_cannot_be_spoken_is_refused() {
 fn damaged_checkpoints_are_refused() {
     let load = |folder: &Path| ChatTts::load(folder, &LoadOptions::default());
     let empty = tempfile::tempdir().unwrap();
-    assert!(matches!(load(empty.path()), Err(Error::NotACheckpoint { .. })));
+    assert!(matches!(load(empty.path()), Err(Error::Weights(weights::Error::NotACheckpoint { .. }))));
     for file in ["gpt/model", "Embed", "Decoder", "Vocos"] {
         let folder = checkpoint();
         let path = folder.path().join(format!("asset/{file}.safetensors"));
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        assert!(matches!(load(folder.path()), Err(Error::Malformed { .. })), "{file} cut");
+        assert!(
+            matches!(load(folder.path()), Err(Error::Weights(weights::Error::Malformed { .. }))),
+            "{file} cut"
+        );
         // A tensor under another name is a tensor that is missing.
         let at = bytes.windows(7).position(|w| w == b".weight").unwrap();
         let mut renamed = bytes.clone();
@@ -161,14 +167,17 @@ fn damaged_checkpoints_are_refused() {
         std::fs::write(&path, renamed).unwrap();
         if file != "Embed" {
             assert!(
-                matches!(load(folder.path()), Err(Error::Tensor { .. } | Error::Unsupported(_))),
+                matches!(
+                    load(folder.path()),
+                    Err(Error::Weights(weights::Error::Tensor { .. }) | Error::Unsupported(_))
+                ),
                 "{file} renamed"
             );
         }
     }
     let folder = checkpoint();
     std::fs::remove_file(folder.path().join("asset/tokenizer/tokenizer.json")).unwrap();
-    assert!(matches!(load(folder.path()), Err(Error::Io { .. })));
+    assert!(matches!(load(folder.path()), Err(Error::Weights(weights::Error::Io { .. }))));
 }
 
 #[test]
@@ -188,18 +197,17 @@ fn seeds_are_where_drawing_left_off() {
 /// The layout of the first releases, with weights in 16 bits: what is spoken is what the published layout says in 16 bits.
 #[test]
 fn older_checkpoints_are_read() {
-    use crate::whisper::checkpoint::tests::files::{Tensor, torch};
-
     let published = checkpoint();
     let older = tempfile::tempdir().unwrap();
     let (from, to) = (published.path().join("asset"), older.path().join("asset"));
     std::fs::create_dir_all(to.join("gpt")).unwrap();
     let tensors = |file: &str, prefix: &str| -> Vec<Tensor> {
-        let source = crate::whisper::checkpoint::open_file(&from.join(file)).unwrap();
-        let names = source.names().into_iter();
-        names
+        let source = weights::open_state_dict(&from.join(file)).unwrap();
+        source
+            .names()
             .map(|name| {
-                (format!("{prefix}{name}"), source.shape(&name).unwrap(), source.read_f32(&name).unwrap())
+                let shape = source.shape(name).unwrap().to_vec();
+                (format!("{prefix}{name}"), shape, source.read_f32(name).unwrap())
             })
             .collect()
     };
@@ -218,9 +226,9 @@ fn older_checkpoints_are_read() {
     for (name, tensors) in
         [("GPT.pt", gpt), ("Decoder.pt", decoder), ("Vocos.pt", tensors("Vocos.safetensors", ""))]
     {
-        std::fs::write(to.join(name), torch(&tensors, false)).unwrap();
+        std::fs::write(to.join(name), torch(&tensors)).unwrap();
     }
-    std::fs::write(to.join("DVAE_full.pt"), torch(&tensors("DVAE.safetensors", ""), false)).unwrap();
+    std::fs::write(to.join("DVAE_full.pt"), torch(&tensors("DVAE.safetensors", ""))).unwrap();
     std::fs::copy(from.join("gpt/config.json"), to.join("gpt/config.json")).unwrap();
     std::fs::write(to.join("spk_stat.pt"), include_bytes!("../../../../weights/tests/data/torch/lone.pt"))
         .unwrap();

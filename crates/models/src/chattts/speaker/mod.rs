@@ -14,7 +14,6 @@ use half::f16;
 use super::generate::Codes;
 use super::random::Mt19937;
 use crate::Error;
-use crate::whisper::checkpoint;
 
 pub use saved::SavedVoice;
 
@@ -47,8 +46,8 @@ impl Statistics {
 
     /// Reads a tensor of PyTorch's or a text file with a base16384 string.
     pub(super) fn read(path: &Path, width: usize) -> Result<Self, Error> {
-        let malformed = |reason: String| Error::Malformed { path: path.to_owned(), reason };
-        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let malformed = |reason: String| Error::malformed(path, reason);
+        let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
         let values: Vec<f16> = match std::str::from_utf8(&bytes) {
             Ok(text) => {
                 let bytes = base16384::decode(text)
@@ -74,9 +73,9 @@ impl Statistics {
 
 /// The numbers of a tensor that PyTorch saved, rounded to 16 bits. Nothing in the file is executed.
 fn lone_tensor(name: &str, bytes: Vec<u8>) -> Result<Vec<f16>, Error> {
-    let tensors = checkpoint::open_bytes(name, bytes)?;
-    let names = tensors.names();
-    let [tensor] = names.as_slice() else {
+    let tensors = mynah_weights::read_state_dict(name, bytes)?;
+    let names: Vec<&str> = tensors.names().collect();
+    let [tensor] = names[..] else {
         return Err(Error::BadInput(format!("{name} holds {} tensors, not one", names.len())));
     };
     Ok(tensors.read_f32(tensor)?.into_iter().map(f16::from_f32).collect())

@@ -41,7 +41,7 @@ impl SavedVoice {
     /// Its file cannot be read or is damaged.
     pub fn read(folder: &Path, name: &str) -> Result<Option<Self>, Error> {
         let Some(path) = Self::path(folder, name) else { return Ok(None) };
-        let malformed = |reason: String| Error::Malformed { path: path.clone(), reason };
+        let malformed = |reason: String| Error::malformed(&path, reason);
         match std::fs::metadata(&path) {
             Ok(file) if file.len() > MOST_BYTES => {
                 return Err(malformed("it is too large for a voice".into()));
@@ -51,9 +51,9 @@ impl SavedVoice {
             Err(reason) if matches!(reason.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => {
                 return Ok(None);
             }
-            Err(source) => return Err(Error::Io { path, source }),
+            Err(source) => return Err(Error::io(path, source)),
         }
-        let text = std::fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        let text = std::fs::read(&path).map_err(|source| Error::io(&path, source))?;
         serde_json::from_slice(&text).map(Some).map_err(|reason| malformed(reason.to_string()))
     }
 
@@ -67,7 +67,7 @@ impl SavedVoice {
         })?;
         let text = serde_json::to_vec_pretty(self).map_err(|reason| Error::BadInput(reason.to_string()))?;
         let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
-        written.map_err(|source| Error::Io { path, source })
+        written.map_err(|source| Error::io(path, source))
     }
 
     /// What the file means.

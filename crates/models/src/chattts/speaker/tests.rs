@@ -1,3 +1,5 @@
+use mynah_weights as weights;
+
 use super::*;
 
 fn voices() -> Voices {
@@ -53,7 +55,7 @@ fn saved_voices_come_back() {
         assert!(matches!(saved.write(folder.path(), name), Err(Error::BadInput(_))), "{name}");
     }
     std::fs::write(folder.path().join("bad.json"), "{\"speaker\": 1}").unwrap();
-    assert!(matches!(voices.find("bad"), Err(Error::Malformed { .. })));
+    assert!(matches!(voices.find("bad"), Err(Error::Weights(weights::Error::Malformed { .. }))));
     assert_eq!(SavedVoice::read(folder.path(), "nobody").unwrap(), None);
 }
 
@@ -92,8 +94,11 @@ fn statistics_are_read_from_tensors_and_strings() {
     std::fs::write(&path, include_bytes!("../../../../weights/tests/data/torch/lone.pt")).unwrap();
     let statistics = Statistics::read(&path, 64).unwrap();
     assert_eq!((statistics.deviation[63], statistics.mean[0]), (f16::ONE, f16::from_f32(65.0 / 64.0)));
-    assert!(matches!(Statistics::read(&path, 63), Err(Error::Malformed { .. })));
+    assert!(matches!(Statistics::read(&path, 63), Err(Error::Weights(weights::Error::Malformed { .. }))));
     std::fs::write(&path, "no base16384").unwrap();
-    assert!(matches!(Statistics::read(&path, 64), Err(Error::Malformed { .. })));
-    assert!(matches!(Statistics::read(&folder.path().join("none"), 64), Err(Error::Io { .. })));
+    assert!(matches!(Statistics::read(&path, 64), Err(Error::Weights(weights::Error::Malformed { .. }))));
+    assert!(matches!(
+        Statistics::read(&folder.path().join("none"), 64),
+        Err(Error::Weights(weights::Error::Io { .. }))
+    ));
 }

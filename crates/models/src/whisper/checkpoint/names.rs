@@ -49,6 +49,60 @@ pub(super) fn from_openai(name: &str) -> Option<String> {
     Some(format!("model.{side}.{module}.{kind}"))
 }
 
+/// Canonical names of a variable's equal parts, row-wise; `None` for a part that is not kept (the bias of the keys, which
+/// Whisper does not have, is zeros here). Empty for what is no weight of the network.
+pub(super) fn from_ctranslate2(name: &str) -> Vec<Option<String>> {
+    let parts: Vec<&str> = name.split('/').collect();
+    let [side @ ("encoder" | "decoder"), rest @ ..] = parts.as_slice() else { return vec![] };
+    let one = |name: String| vec![Some(format!("model.{side}.{name}"))];
+    match *rest {
+        [conv @ ("conv1" | "conv2"), kind @ ("weight" | "bias")] => one(format!("{conv}.{kind}")),
+        ["position_encodings", "encodings"] => one("embed_positions.weight".into()),
+        ["embeddings", "weight"] => one("embed_tokens.weight".into()),
+        ["projection", "weight"] => vec![Some("proj_out.weight".into())],
+        ["layer_norm", kind] => norm(kind).map_or(vec![], |kind| one(format!("layer_norm.{kind}"))),
+        [layer, block, "layer_norm", kind] => {
+            let norms = match block {
+                "self_attention" => "self_attn_layer_norm",
+                "attention" => "encoder_attn_layer_norm",
+                "ffn" => "final_layer_norm",
+                _ => return vec![],
+            };
+            match (layer.strip_prefix("layer_"), norm(kind)) {
+                (Some(layer), Some(kind)) => one(format!("layers.{layer}.{norms}.{kind}")),
+                _ => vec![],
+            }
+        }
+        [layer, block, linear, kind @ ("weight" | "bias")] => {
+            let Some(layer) = layer.strip_prefix("layer_") else { return vec![] };
+            let targets: &[&str] = match (block, linear) {
+                ("self_attention", "linear_0") => {
+                    &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]
+                }
+                ("self_attention", "linear_1") => &["self_attn.out_proj"],
+                ("attention", "linear_0") => &["encoder_attn.q_proj"],
+                ("attention", "linear_1") => &["encoder_attn.k_proj", "encoder_attn.v_proj"],
+                ("attention", "linear_2") => &["encoder_attn.out_proj"],
+                ("ffn", "linear_0") => &["fc1"],
+                ("ffn", "linear_1") => &["fc2"],
+                _ => return vec![],
+            };
+            let kept = |target: &&&str| kind == "weight" || !target.ends_with("k_proj");
+            let target = |target: &&str| format!("model.{side}.layers.{layer}.{target}.{kind}");
+            targets.iter().map(|name| Some(name).filter(kept).map(target)).collect()
+        }
+        _ => vec![],
+    }
+}
+
+fn norm(kind: &str) -> Option<&'static str> {
+    match kind {
+        "gamma" => Some("weight"),
+        "beta" => Some("bias"),
+        _ => None,
+    }
+}
+
 /// All tensors that a model of these sizes has, with their shapes. `proj_out.weight` may come on top.
 pub(super) fn expected(config: &Config) -> Vec<(String, Vec<usize>)> {
     let (width, ffn) = (config.width, config.ffn_width);

@@ -1,24 +1,18 @@
 //! The configuration: sizes from the tensors' shapes, the rest from the files beside them or from what OpenAI's models
 //! have in common.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
+use mynah_weights::{read_json, read_side_file};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
-use super::alignment_heads;
-use super::{Contents, TensorSource, names};
+use super::{Contents, alignment_heads, names};
 use crate::Error;
 use crate::whisper::Config;
 
 /// Width of an attention head in all of OpenAI's models.
 const HEAD_WIDTH: usize = 64;
-
-/// Files beside a checkpoint are read whole, so they must not be arbitrarily large. Whisper's largest is 4 MB.
-const MAX_SIDE_FILE_BYTES: u64 = 64 << 20;
 
 /// What we use of `config.json` (Hugging Face's and CTranslate2's) and `generation_config.json`.
 #[derive(Debug, Default, Deserialize)]
@@ -41,38 +35,10 @@ struct Settings {
     alignment_heads: Option<Vec<(usize, usize)>>,
 }
 
-/// Reads a file of the folder whole; `None` if there is none.
-pub(super) fn read_side_file(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
-    let path = folder.join(name);
-    let io = |source| Error::Io { path: path.clone(), source };
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io(error)),
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_SIDE_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > MAX_SIDE_FILE_BYTES {
-        return Err(Error::Malformed {
-            path,
-            reason: format!("it is larger than {MAX_SIDE_FILE_BYTES} bytes"),
-        });
-    }
-    Ok(Some(bytes))
-}
-
-/// Reads a JSON file of the folder; `None` if there is none.
-pub(super) fn read_json<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>, Error> {
-    let Some(bytes) = read_side_file(folder, name)? else { return Ok(None) };
-    let value = serde_json::from_slice(&bytes)
-        .map_err(|reason| Error::Malformed { path: folder.join(name), reason: reason.to_string() })?;
-    Ok(Some(value))
-}
-
 /// Sizes that tensors have, all checked against each other; token lists are still empty.
 fn sizes(contents: &Contents, settings: &Settings) -> Result<Config, Error> {
-    let shape = |name: &str, rank: usize| -> Result<Vec<usize>, Error> {
-        let refuse = |reason: String| Error::Tensor { name: name.to_owned(), reason };
+    let shape = |name: &str, rank: usize| -> Result<&[usize], Error> {
+        let refuse = |reason: String| Error::tensor(name, reason);
         let shape =
             contents.tensors.shape(name).ok_or_else(|| refuse("the checkpoint has no such tensor".into()))?;
         if shape.len() != rank || shape.contains(&0) {
@@ -107,16 +73,11 @@ fn sizes(contents: &Contents, settings: &Settings) -> Result<Config, Error> {
     for (name, expected) in names::expected(&config) {
         let found = shape(&name, expected.len())?;
         if found != expected {
-            return Err(Error::Tensor {
-                name,
-                reason: format!("its shape is {found:?} and should be {expected:?}"),
-            });
+            return Err(Error::tensor(name, format!("its shape is {found:?} and should be {expected:?}")));
         }
         if let Some(what) = contents.tensors.unreadable(&name) {
-            return Err(Error::Tensor {
-                name,
-                reason: format!("its numbers are stored as {what}, not as floats"),
-            });
+            let reason = format!("its numbers are stored as {what}, not as floats");
+            return Err(Error::tensor(name, reason));
         }
     }
     Ok(config)
@@ -124,7 +85,7 @@ fn sizes(contents: &Contents, settings: &Settings) -> Result<Config, Error> {
 
 /// What `config.json` says must be what the tensors say.
 fn check(path: &Path, config: &Config, settings: &Settings) -> Result<(), Error> {
-    let malformed = |reason: String| Err(Error::Malformed { path: path.to_owned(), reason });
+    let malformed = |reason: String| Err(Error::malformed(path, reason));
     for (what, stated, found) in [
         ("num_mel_bins", settings.num_mel_bins, config.n_mels),
         ("vocab_size", settings.vocab_size, config.vocab_size),
@@ -147,7 +108,7 @@ fn check(path: &Path, config: &Config, settings: &Settings) -> Result<(), Error>
     if settings.model_type.as_deref().is_some_and(|kind| kind != "whisper") {
         let reason =
             format!("config.json says model_type {:?}", settings.model_type.as_deref().unwrap_or_default());
-        return Err(Error::NotACheckpoint { path: path.to_owned(), reason });
+        return Err(Error::not_a_checkpoint(path, reason));
     }
     if settings.activation_function.as_deref().is_some_and(|function| function != "gelu")
         || settings.scale_embedding == Some(true)
@@ -166,7 +127,7 @@ pub(super) fn configure(
     folder: Option<&Path>,
     contents: &mut Contents,
 ) -> Result<(Config, WhisperTokenizer), Error> {
-    let read = |name| folder.map_or(Ok(None), |folder| read_json::<Settings>(folder, name));
+    let read = |name| folder.map_or(Ok(None), |folder| read_json::<Settings>(&folder.join(name)));
     let settings = read("config.json")?.unwrap_or_default();
     let generation = read("generation_config.json")?.unwrap_or_default();
 
@@ -177,14 +138,8 @@ pub(super) fn configure(
         None => read_tokenizer(path, folder, config.vocab_size)?,
     };
     if tokenizer.vocab_size() > config.vocab_size {
-        return Err(Error::Malformed {
-            path: path.to_owned(),
-            reason: format!(
-                "the vocabulary has {} tokens, the model {}",
-                tokenizer.vocab_size(),
-                config.vocab_size
-            ),
-        });
+        let (tokens, rows) = (tokenizer.vocab_size(), config.vocab_size);
+        return Err(Error::malformed(path, format!("the vocabulary has {tokens} tokens, the model {rows}")));
     }
 
     let ids = |list: Option<Vec<i64>>| -> Option<Vec<u32>> {
@@ -242,12 +197,11 @@ fn read_tokenizer(path: &Path, folder: Option<&Path>, vocab_size: usize) -> Resu
     ];
     if let Some(folder) = folder {
         for (name, read) in readers {
-            if let Some(bytes) = read_side_file(folder, name)? {
-                return read(&bytes, vocab_size)
-                    .map_err(|reason| Error::Malformed { path: folder.join(name), reason });
+            let path = folder.join(name);
+            if let Some(bytes) = read_side_file(&path)? {
+                return read(&bytes, vocab_size).map_err(|reason| Error::malformed(path, reason));
             }
         }
     }
-    WhisperTokenizer::built_in(vocab_size)
-        .map_err(|error| Error::Malformed { path: path.to_owned(), reason: error.to_string() })
+    WhisperTokenizer::built_in(vocab_size).map_err(|error| Error::malformed(path, error.to_string()))
 }

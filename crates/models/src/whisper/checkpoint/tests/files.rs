@@ -1,17 +1,10 @@
-//! A tiny model, and writers of all formats.
+//! A tiny model, and its files in all formats.
 
-use std::io::Write;
-
-use half::{bf16, f16};
-use safetensors::tensor::{Dtype as Stored, TensorView};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
+use mynah_testkit::weight_files::{self, CTranslate2, Numbers, Tensor};
+use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
 use crate::whisper::Config;
-use crate::whisper::checkpoint::{Dtype, names};
-
-/// Name, shape, numbers.
-pub(crate) type Tensor = (String, Vec<usize>, Vec<f32>);
+use crate::whisper::checkpoint::names;
 
 /// An English-only model of width 2 with an encoder layer and two decoder layers; its lists are empty.
 pub(super) fn config() -> Config {
@@ -41,36 +34,6 @@ pub(super) fn model() -> Vec<Tensor> {
         (name, shape, values)
     };
     names::expected(&config()).into_iter().map(tensor).collect()
-}
-
-fn floats(dtype: Dtype, values: &[f32]) -> Vec<u8> {
-    match dtype {
-        Dtype::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        Dtype::F16 => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
-        Dtype::Bf16 => values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect(),
-    }
-}
-
-pub(super) fn safetensors(tensors: &[Tensor], dtype: Dtype) -> Vec<u8> {
-    let stored = match dtype {
-        Dtype::F32 => Stored::F32,
-        Dtype::F16 => Stored::F16,
-        Dtype::Bf16 => Stored::BF16,
-    };
-    let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, _, values)| floats(dtype, values)).collect();
-    let views = tensors
-        .iter()
-        .zip(&bytes)
-        .map(|((name, shape, _), bytes)| (name, TensorView::new(stored, shape.clone(), bytes).unwrap()));
-    safetensors::serialize(views, None).unwrap()
-}
-
-/// How a CTranslate2 file stores its weights.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Weights {
-    Float(Dtype),
-    Int8,
-    Int16,
 }
 
 /// The model as CTranslate2 lays it out: projections of the same input are fused.
@@ -135,64 +98,11 @@ fn fused(tensors: &[Tensor]) -> Vec<Tensor> {
 }
 
 /// A CTranslate2 file of the given version of the format.
-pub(super) fn ctranslate2(tensors: &[Tensor], weights: Weights, version: u32) -> Vec<u8> {
-    let variables = fused(tensors);
-    let mut file = version.to_le_bytes().to_vec();
-    let text = |file: &mut Vec<u8>, text: &str| {
-        file.extend((text.len() as u16 + 1).to_le_bytes());
-        file.extend(text.as_bytes());
-        file.push(0);
-    };
-    let variable = |file: &mut Vec<u8>, name: &str, shape: &[usize], kind: (u8, u8), bytes: &[u8]| {
-        text(file, name);
-        file.push(shape.len() as u8);
-        file.extend(shape.iter().flat_map(|&size| (size as u32).to_le_bytes()));
-        if version >= 4 {
-            file.push(kind.0);
-            file.extend((bytes.len() as u32).to_le_bytes());
-        } else {
-            file.push(kind.1);
-            file.extend((bytes.len() as u32 / u32::from(kind.1)).to_le_bytes());
-        }
-        file.extend(bytes);
-    };
-    text(&mut file, "WhisperSpec");
-    file.extend(3u32.to_le_bytes());
-    let quantised = |shape: &[usize]| shape.len() > 1 && !matches!(weights, Weights::Float(_));
-    let scales = variables.iter().filter(|(_, shape, _)| quantised(shape)).count();
-    file.extend((variables.len() as u32 + scales as u32 + 2).to_le_bytes());
-    for side in ["encoder", "decoder"] {
-        variable(&mut file, &format!("{side}/num_heads"), &[], (2, 2), &1i16.to_le_bytes());
-    }
-    for (name, shape, values) in &variables {
-        let rows = shape[0];
-        // All numbers are quarters: a scale of 4 loses nothing.
-        let integers = || values.iter().map(|value| (value * 4.0) as i16);
-        match weights {
-            Weights::Int8 if quantised(shape) => {
-                let bytes: Vec<u8> = integers().map(|value| value as u8).collect();
-                variable(&mut file, name, shape, (1, 1), &bytes);
-                let scales = floats(Dtype::F32, &vec![4.0; rows]);
-                variable(&mut file, &format!("{name}_scale"), &[rows], (0, 4), &scales);
-            }
-            Weights::Int16 if quantised(shape) => {
-                let bytes: Vec<u8> = integers().flat_map(i16::to_le_bytes).collect();
-                variable(&mut file, name, shape, (2, 2), &bytes);
-                variable(&mut file, &format!("{name}_scale"), &[], (0, 4), &4f32.to_le_bytes());
-            }
-            Weights::Float(Dtype::F16) => {
-                variable(&mut file, name, shape, (4, 2), &floats(Dtype::F16, values));
-            }
-            Weights::Float(Dtype::Bf16) => {
-                variable(&mut file, name, shape, (5, 2), &floats(Dtype::Bf16, values));
-            }
-            _ => variable(&mut file, name, shape, (0, 4), &floats(Dtype::F32, values)),
-        }
-    }
-    file.extend(1u32.to_le_bytes());
-    text(&mut file, "decoder/projection/weight");
-    text(&mut file, "decoder/embeddings/weight");
-    file
+pub(super) fn ctranslate2(tensors: &[Tensor], stored: Numbers, version: u32) -> Vec<u8> {
+    let numbers = &[("encoder/num_heads", 1), ("decoder/num_heads", 1)];
+    let aliases = &[("decoder/projection/weight", "decoder/embeddings/weight")];
+    let tensors = &fused(tensors);
+    CTranslate2 { specification: "WhisperSpec", version, numbers, tensors, stored, aliases }.write()
 }
 
 /// Name of a tensor in openai-whisper's files.
@@ -220,98 +130,35 @@ fn openai_name(name: &str) -> String {
     .fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
 }
 
+/// The tensors under openai-whisper's names.
+fn openai(tensors: &[Tensor]) -> Vec<Tensor> {
+    let renamed = |(name, shape, values): &Tensor| (openai_name(name), shape.clone(), values.clone());
+    tensors.iter().map(renamed).collect()
+}
+
+/// openai-whisper's file.
+pub(super) fn openai_pt(tensors: &[Tensor]) -> Vec<u8> {
+    weight_files::torch_with_dims(&[("n_audio_head", 1), ("n_text_head", 1)], &openai(tensors))
+}
+
 /// A ggml file whose weights are f16 or f32, with a vocabulary as whisper.cpp writes it.
 pub(super) fn ggml(tensors: &[Tensor], half: bool) -> Vec<u8> {
-    let config = config();
-    let mut file = 0x6767_6d6c_u32.to_le_bytes().to_vec();
-    let numbers = |file: &mut Vec<u8>, numbers: &[usize]| {
-        file.extend(numbers.iter().flat_map(|&number| (number as u32).to_le_bytes()));
-    };
-    let Config { vocab_size, audio_positions, text_positions, width, n_mels, .. } = config;
-    numbers(&mut file, &[vocab_size, audio_positions, width, config.encoder_heads, config.encoder_layers]);
-    numbers(&mut file, &[text_positions, width, config.decoder_heads, config.decoder_layers, n_mels, 1]);
-    numbers(&mut file, &[n_mels, 201]);
-    file.extend(vec![0; 4 * n_mels * 201]);
-    let tokenizer = mynah_text::whisper_tokenizer::WhisperTokenizer::built_in(vocab_size).unwrap();
-    numbers(&mut file, &[tokenizer.eot() as usize]);
-    for id in 0..tokenizer.eot() {
-        numbers(&mut file, &[tokenizer.token_bytes(id).len()]);
-        file.extend(tokenizer.token_bytes(id));
-    }
-    for (name, shape, values) in tensors {
-        let name = openai_name(name);
-        let half = half && shape.len() > 1 && !name.ends_with("positional_embedding");
-        let is_conv_bias = name.contains("conv") && shape.len() == 1;
-        let shape: Vec<usize> = shape.iter().copied().chain(is_conv_bias.then_some(1)).rev().collect();
-        numbers(&mut file, &[shape.len(), name.len(), usize::from(half)]);
-        numbers(&mut file, &shape);
-        file.extend(name.as_bytes());
-        file.extend(floats(if half { Dtype::F16 } else { Dtype::F32 }, values));
-    }
-    file
-}
-
-/// The pickle of a state dict of f16 tensors, each with a storage of its own whose key is its number.
-fn pickle(tensors: &[Tensor], openai: bool) -> Vec<u8> {
-    let mut file = vec![0x80, 2];
-    let text = |file: &mut Vec<u8>, text: &str| {
-        file.push(b'X');
-        file.extend((text.len() as u32).to_le_bytes());
-        file.extend(text.as_bytes());
-    };
-    let int = |file: &mut Vec<u8>, number: usize| {
-        file.push(b'J');
-        file.extend((number as u32).to_le_bytes());
-    };
-    if openai {
-        file.extend(b"}(");
-        text(&mut file, "dims");
-        file.extend(b"}(");
-        for name in ["n_audio_head", "n_text_head"] {
-            text(&mut file, name);
-            file.extend(b"K\x01");
+    let Config { vocab_size, audio_positions, text_positions, width, n_mels, .. } = config();
+    let Config { encoder_heads, encoder_layers, decoder_heads, decoder_layers, .. } = config();
+    let encoder = [audio_positions, width, encoder_heads, encoder_layers];
+    let decoder = [text_positions, width, decoder_heads, decoder_layers];
+    let numbers = [&[vocab_size], &encoder[..], &decoder, &[n_mels, 1]].concat();
+    let tokenizer = WhisperTokenizer::built_in(vocab_size).unwrap();
+    let tokens: Vec<&[u8]> = (0..tokenizer.eot()).map(|id| tokenizer.token_bytes(id)).collect();
+    let mut tensors = openai(tensors);
+    // The biases of the convolutions are columns.
+    for (name, shape, _) in &mut tensors {
+        if name.contains("conv") && shape.len() == 1 {
+            shape.push(1);
         }
-        file.push(b'u');
-        text(&mut file, "model_state_dict");
     }
-    file.extend(b"ccollections\nOrderedDict\n)R(");
-    for (number, (name, shape, values)) in tensors.iter().enumerate() {
-        text(&mut file, &if openai { openai_name(name) } else { name.clone() });
-        file.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
-        text(&mut file, "storage");
-        file.extend(b"ctorch\nHalfStorage\n");
-        text(&mut file, &number.to_string());
-        text(&mut file, "cpu");
-        int(&mut file, values.len());
-        file.extend(b"tQK\x00(");
-        shape.iter().for_each(|&size| int(&mut file, size));
-        file.extend(b"t(");
-        (0..shape.len()).for_each(|axis| int(&mut file, shape[axis + 1..].iter().product()));
-        file.extend(b"t\x89ccollections\nOrderedDict\n)RtR");
-    }
-    file.extend(if openai { b"uu.".as_slice() } else { b"u." });
-    file
-}
-
-/// A zip archive as PyTorch writes it, with f16 tensors under Hugging Face's or openai-whisper's names.
-pub(crate) fn torch(tensors: &[Tensor], openai: bool) -> Vec<u8> {
-    let storages = tensors.iter().enumerate();
-    let storages = storages.map(|(number, (_, _, values))| (number.to_string(), floats(Dtype::F16, values)));
-    torch_archive(&pickle(tensors, openai), storages.collect(), CompressionMethod::Stored)
-}
-
-/// A zip archive with a pickle and storages.
-pub(super) fn torch_archive(
-    pickle: &[u8],
-    storages: Vec<(String, Vec<u8>)>,
-    method: CompressionMethod,
-) -> Vec<u8> {
-    let mut archive = ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default().compression_method(method);
-    let entries = storages.into_iter().map(|(key, bytes)| (format!("archive/data/{key}"), bytes));
-    for (name, bytes) in [("archive/data.pkl".to_owned(), pickle.to_vec())].into_iter().chain(entries) {
-        archive.start_file(name, options).unwrap();
-        archive.write_all(&bytes).unwrap();
-    }
-    archive.finish().unwrap().into_inner()
+    let half = |(name, shape, _): &Tensor| {
+        half && shape.len() > 1 && shape[1] > 1 && !name.ends_with("positional_embedding")
+    };
+    weight_files::ggml(numbers.try_into().unwrap(), [n_mels, 201], &tokens, &tensors, half)
 }

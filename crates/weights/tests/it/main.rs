@@ -1,0 +1,4 @@
+//! The readers, seen from outside.
+
+mod formats;
+mod hostile;
