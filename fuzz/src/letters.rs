@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use mynah_testkit::onnx::{field, float_tensor};
+
 const WIDTH: usize = 4;
 const HIDDEN: usize = 4;
 
@@ -45,31 +47,11 @@ pub fn network(path: &Path) -> Vec<u8> {
     let mut random = 1_u64;
     let mut graph = Vec::new();
     for (name, shape) in tensors {
-        let mut tensor: Vec<u8> = shape.iter().flat_map(|&size| [varint(1 << 3), varint(size)].concat()).collect();
-        // The type float, the name, the numbers.
-        tensor.extend([varint(2 << 3), varint(1)].concat());
-        tensor.extend(field(8, name.as_bytes()));
-        let numbers = (0..shape.iter().product::<usize>()).flat_map(|_| {
+        let numbers = (0..shape.iter().product::<usize>()).map(|_| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((random >> 40) as f32 / (1 << 23) as f32 - 1.0).to_le_bytes()
+            (random >> 40) as f32 / (1 << 23) as f32 - 1.0
         });
-        tensor.extend(field(9, &numbers.collect::<Vec<u8>>()));
-        graph.extend(field(5, &tensor));
+        graph.extend(float_tensor(&name, &shape, &numbers.collect::<Vec<f32>>()));
     }
     field(7, &graph)
-}
-
-/// A field of protocol buffers that is made of bytes.
-fn field(number: usize, content: &[u8]) -> Vec<u8> {
-    [varint(number << 3 | 2), varint(content.len()), content.to_vec()].concat()
-}
-
-fn varint(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number > 0x7f {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-    bytes
 }

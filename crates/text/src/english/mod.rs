@@ -13,7 +13,6 @@ mod g2p;
 mod heteronyms;
 mod lexicon;
 mod normalise;
-mod onnx;
 mod sentences;
 mod stress;
 mod table;

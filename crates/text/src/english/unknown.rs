@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use mynah_weights::onnx::{Graph, Tensor};
 use serde::Deserialize;
 
-use super::onnx::{self, Data};
 use super::{Error, files};
 
 const EPSILON: f32 = 1e-5;
@@ -75,7 +75,8 @@ impl Unknown {
     }
 
     fn build(alphabet: Alphabet, model: &[u8]) -> Result<Self, String> {
-        let weights = Weights(onnx::initializers(model).ok_or("not an ONNX file")?);
+        let graph = Graph::parse(model).map_err(|reason| format!("not an ONNX file: {reason}"))?;
+        let weights = Weights(graph.tensors);
         let (positions, shape) = weights.floats("m.pos")?;
         let &[max_letters, width] = shape else {
             return Err("m.pos is not a matrix".into());
@@ -91,7 +92,7 @@ impl Unknown {
             return Err(format!("an embedding of shape {shape:?} for {} letters", alphabet.r#in.len()));
         }
         let mut layers = Vec::new();
-        while weights.0.contains_key(&format!("m.layers.{}.norm1.weight", layers.len())) {
+        while weights.0.contains_key(format!("m.layers.{}.norm1.weight", layers.len()).as_str()) {
             layers.push(weights.layer(layers.len(), width)?);
         }
         let head = weights.linear(
@@ -152,19 +153,17 @@ impl Unknown {
     }
 }
 
-struct Weights(HashMap<String, onnx::Tensor>);
+struct Weights<'a>(HashMap<&'a str, Tensor<'a>>);
 
-impl Weights {
-    fn tensor(&self, name: &str) -> Result<&onnx::Tensor, String> {
+impl<'a> Weights<'a> {
+    fn tensor(&self, name: &str) -> Result<&Tensor<'a>, String> {
         self.0.get(name).ok_or_else(|| format!("tensor {name} is missing"))
     }
 
     fn floats(&self, name: &str) -> Result<(Vec<f32>, &[usize]), String> {
         let tensor = self.tensor(name)?;
-        match &tensor.data {
-            Data::F32(values) => Ok((values.clone(), &tensor.shape)),
-            Data::I8(_) => Err(format!("tensor {name} is not float32")),
-        }
+        let values = tensor.floats().map_err(|reason| format!("tensor {name}: {reason}"))?;
+        Ok((values, &tensor.shape))
     }
 
     fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>, String> {
@@ -203,10 +202,8 @@ impl Weights {
     fn linear(&self, matrix: usize, bias: &str, inputs: usize, outputs: usize) -> Result<Linear, String> {
         let name = format!("onnx::MatMul_{matrix}");
         let quantised = format!("{name}_quantized");
-        let (weight, shape) = if let Some(tensor) = self.0.get(&quantised) {
-            let Data::I8(values) = &tensor.data else {
-                return Err(format!("tensor {quantised} is not int8"));
-            };
+        let (weight, shape) = if let Some(tensor) = self.0.get(quantised.as_str()) {
+            let values = tensor.signed_bytes().map_err(|reason| format!("tensor {quantised}: {reason}"))?;
             let (scale, _) = self.floats(&format!("{name}_scale"))?;
             let scale = scale.first().copied().ok_or_else(|| format!("{name} has no scale"))?;
             (values.iter().map(|value| f32::from(*value) * scale).collect(), &*tensor.shape)
