@@ -1,7 +1,7 @@
 //! Speech models: one folder a model. Weights are shared and immutable; all state lives in sessions.
 //!
-//! A model is loaded from a [checkpoint](whisper::checkpoint) on disk, runs synchronously on the thread that calls it (its kernels
-//! spread over the pool of `mynah-kernels`) and knows nothing of queues, files being downloaded or HTTP.
+//! A model is loaded from a checkpoint on disk, which [`weights`] reads, runs synchronously on the thread that calls it
+//! (its kernels spread over the pool of `mynah-kernels`) and knows nothing of queues, files being downloaded or HTTP.
 
 #![forbid(unsafe_code)]
 

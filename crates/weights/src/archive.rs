@@ -1,7 +1,7 @@
 //! The directory of a zip archive whose entries are stored, not compressed, so that they can be used where they lie.
 //!
 //! PKWARE's APPNOTE 6.3: an end record at the end of the file says where the central directory is; each of its records
-//! names an entry and says where the entry's local header is, behind which the bytes begin. Numbers that do not fit are
+//! names an entry and says where the entry's local header is, after which the bytes begin. Numbers that do not fit are
 //! all ones and found in 64 bits elsewhere: in a second end record, or in an extra field of type 1.
 
 use std::collections::HashMap;

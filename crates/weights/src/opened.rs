@@ -114,7 +114,7 @@ impl Opened {
         self.table.keep(self.origin.read(range)?.into_owned()).map_err(|_| too_large())
     }
 
-    /// As much of its beginning as tells formats apart.
+    /// Its first bytes, enough to distinguish formats.
     pub(crate) fn head(&self) -> Result<&[u8], Error> {
         self.part(0..self.length.min(64))
     }

@@ -65,7 +65,7 @@ impl Element {
     }
 }
 
-/// What is behind [`Value::Node`].
+/// What [`Value::Node`] refers to.
 #[derive(Debug)]
 pub(crate) enum Node<'a> {
     Tuple(Vec<Value<'a>>),

@@ -1,9 +1,9 @@
 //! hibari: small English voices that make speech from phonemes.
 //!
-//! A voice is one ONNX file of 8 MB (hibari-tts 0.2, Apache-2.0), a distillation of a Kokoro voice. `weights`
-//! reads it, `tokens` numbers the phonemes, `network` predicts durations, pitch and spectra, `pulses` and `vocoder` turn
-//! those into samples; `read_aloud` puts the English front end before all that. Everything up to the spectra is computed for the whole utterance; spectra and samples are made
-//! in pieces as they are asked for.
+//! A voice is one ONNX file of 8 MB (hibari-tts 0.2, Apache-2.0), a distillation of a Kokoro voice. `weights` reads it,
+//! `tokens` numbers the phonemes, `network` predicts durations, pitch and spectra, `pulses` and `vocoder` turn those into
+//! samples; `read_aloud` puts the English front end before all that. Everything up to the spectra is computed for the whole
+//! utterance; spectra and samples are made in pieces as they are asked for.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};

@@ -155,7 +155,7 @@ fn side_files_fill_the_lists_and_the_vocabulary() {
 }
 
 #[test]
-fn contradictions_and_gaps_are_told_with_their_place() {
+fn contradictions_and_gaps_are_errors_that_name_their_place() {
     let whole = model();
     let weights = safetensors(&whole, Numbers::F16);
     let with_settings =
