@@ -107,9 +107,10 @@ impl Registry {
         Self(families.into_iter().collect())
     }
 
-    /// The same with one more.
+    /// The same with one more, which takes the place of one with its name and is asked last.
     #[must_use]
     pub fn with(mut self, family: impl ModelFamily + 'static) -> Self {
+        self.0.retain(|known| known.name() != family.name());
         self.0.push(Arc::new(family));
         self
     }

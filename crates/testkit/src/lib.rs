@@ -2,6 +2,8 @@
 
 pub mod chattts;
 pub mod corpus;
+#[cfg(feature = "families")]
+pub mod families;
 pub mod hub;
 mod normal;
 pub mod onnx;

@@ -1,0 +1,99 @@
+//! A family whose models a test makes itself.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mynah_core::{
+    Capabilities, LoadContext, Model, ModelError, ModelFamily, ModelTask, SpeechCapabilities, Synthesizer,
+    Timestamps, Transcriber, TranscriptionCapabilities,
+};
+
+/// Makes a model of the checkpoint at a path.
+type Load = dyn Fn(&Path, &LoadContext) -> Result<Model, ModelError> + Send + Sync;
+
+/// A family that takes every path for a checkpoint of its own. In a registry it belongs after the others.
+pub struct StandIn {
+    name: &'static str,
+    task: ModelTask,
+    load: Box<Load>,
+}
+
+impl StandIn {
+    /// In the place of Whisper.
+    pub fn whisper<F>(load: F) -> Self
+    where
+        F: Fn(&Path, &LoadContext) -> Result<Arc<dyn Transcriber>, ModelError> + Send + Sync + 'static,
+    {
+        let load = move |path: &Path, context: &LoadContext| load(path, context).map(Model::Transcriber);
+        Self { name: "whisper", task: ModelTask::Transcription, load: Box::new(load) }
+    }
+
+    /// In the place of hibari.
+    pub fn hibari<F>(load: F) -> Self
+    where
+        F: Fn(&Path, &LoadContext) -> Result<Arc<dyn Synthesizer>, ModelError> + Send + Sync + 'static,
+    {
+        let load = move |path: &Path, context: &LoadContext| load(path, context).map(Model::Synthesizer);
+        Self { name: "hibari", task: ModelTask::Speech, load: Box::new(load) }
+    }
+}
+
+impl ModelFamily for StandIn {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn task(&self) -> ModelTask {
+        self.task
+    }
+
+    fn capabilities(&self, languages: &[String]) -> Capabilities {
+        match self.task {
+            ModelTask::Transcription => Capabilities::Transcription(TranscriptionCapabilities {
+                translates: languages.len() != 1,
+                languages: languages.to_vec(),
+                ..any_transcription()
+            }),
+            ModelTask::Speech => Capabilities::Speech(any_speech()),
+        }
+    }
+
+    fn detect(&self, _path: &Path) -> bool {
+        true
+    }
+
+    /// All files but those that describe the repository.
+    fn select_files<'a>(&self, names: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
+        Ok(names.iter().copied().filter(|name| !name.starts_with('.')).collect())
+    }
+
+    fn load(&self, path: &Path, context: &LoadContext) -> Result<Model, ModelError> {
+        (self.load)(path, context)
+    }
+}
+
+/// Of a model that can be asked for anything.
+pub fn any_transcription() -> TranscriptionCapabilities {
+    TranscriptionCapabilities {
+        languages: Vec::new(),
+        translates: true,
+        timestamps: Timestamps::Word,
+        initial_prompt: true,
+        hotwords: true,
+        logprobs: true,
+        whisper_decoding: true,
+        first_result_s: 30.0,
+    }
+}
+
+/// Of a model that can be asked for anything.
+pub fn any_speech() -> SpeechCapabilities {
+    SpeechCapabilities {
+        languages: &[],
+        instructions: true,
+        reference_audio: true,
+        refine_text: true,
+        raw_text: true,
+        first_result_chars: 200,
+    }
+}
