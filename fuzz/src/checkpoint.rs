@@ -1,19 +1,15 @@
 //! A folder as a Whisper checkpoint of any format, sharded or not, with the vocabulary beside it.
 
+use mynah_core::{
+    AudioContext, CancelFlag, ComputeType, JobContext, TranscribeOptions, Transcriber, WhisperOptions,
+};
+use mynah_models::whisper::Whisper;
 use mynah_models::whisper::checkpoint::Checkpoint;
-use mynah_models::whisper::{Compute, Whisper};
-use mynah_models::{CancelFlag, Control, Observer, TranscribeOptions, TranscriptEvent};
 
 /// Tensors of which the numbers are read.
 const MOST_TENSORS: usize = 40;
 
-struct Deaf;
-
-impl Observer for Deaf {
-    fn event(&mut self, _: TranscriptEvent) {}
-}
-
-/// Opens the folder, reads tensors, and hears a moment of noise with what loads.
+/// Opens the folder, reads tensors, and transcribes a moment of noise with what loads.
 pub fn run(input: &[u8]) {
     let folder = super::folder::unpack(input);
     let checkpoint = match Checkpoint::open(folder.path()) {
@@ -27,10 +23,19 @@ pub fn run(input: &[u8]) {
         }
     }
     drop(checkpoint);
-    let compute = [Compute::Int8, Compute::F16, Compute::F32][input.len() % 3];
+    let compute = [ComputeType::Int8, ComputeType::F16, ComputeType::F32][input.len() % 3];
     let Ok(whisper) = Whisper::load(folder.path(), compute) else { return };
     let noise: Vec<f32> =
         (0..1600_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as f32 / 4096.0 - 0.5).collect();
-    let options = TranscribeOptions { temperatures: vec![0.0], beam_size: 2, ..TranscribeOptions::default() };
-    let _ = whisper.transcribe(&noise, &options, Control::unpaced(&CancelFlag::new()), &mut Deaf);
+    let options = TranscribeOptions {
+        whisper: WhisperOptions {
+            temperatures: vec![0.0],
+            beam_size: 2,
+            audio_context: AudioContext::Trimmed,
+            ..WhisperOptions::default()
+        },
+        ..TranscribeOptions::default()
+    };
+    let cancel = CancelFlag::new();
+    let _ = whisper.transcribe(noise[..].into(), &options, JobContext::unscheduled(&cancel), &mut ());
 }

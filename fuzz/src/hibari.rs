@@ -5,7 +5,7 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use mynah_models::Hibari;
+use mynah_models::hibari::Hibari;
 use mynah_text::english::{Dialect, G2p};
 
 /// Opens both. Dictionaries are packed here: damage to what is packed would be found by its checksum alone.

@@ -1,42 +1,51 @@
 //! Requests: the first line is method, path and content type, the rest is the body.
 
-use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use mynah_engine::{Engine, Loaders, Settings, Synthesizer, Transcriber};
-use mynah_models::{
-    CancelFlag, Control, Error, Listener, Observer, SpeechOptions, TokenCounts, TranscribeOptions, Transcript,
+use mynah_core::{
+    AudioInput, AudioSink, JobContext, ModelError, SpeechCapabilities, SpeechOptions, Synthesizer,
+    TokenCounts, TranscribeOptions, Transcriber, Transcript, TranscriptSink, TranscriptionCapabilities,
 };
+use mynah_engine::{Engine, Settings};
 use mynah_server::{Limits, LocalModel, ServerConfig, router};
+use mynah_testkit::families::{StandIn, any_speech, any_transcription};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-/// Hears nothing and says a click.
+/// Writes nothing and speaks a click.
 struct Scripted;
 
 impl Transcriber for Scripted {
+    fn capabilities(&self) -> TranscriptionCapabilities {
+        any_transcription()
+    }
+
     fn transcribe(
         &self,
-        samples: &[f32],
+        audio: AudioInput<'_>,
         options: &TranscribeOptions,
-        _: Control<'_>,
-        _: &mut dyn Observer,
-    ) -> Result<Transcript, Error> {
+        _: JobContext<'_>,
+        _: &mut dyn TranscriptSink,
+    ) -> Result<Transcript, ModelError> {
         Ok(Transcript {
             task: options.task,
             language: options.language.clone().unwrap_or_else(|| "en".into()),
             language_probability: 1.0,
             languages: Vec::new(),
-            duration_s: samples.len() as f64 / 16_000.0,
+            duration_s: audio.samples.len() as f64 / 16_000.0,
             segments: Vec::new(),
         })
     }
 }
 
 impl Synthesizer for Scripted {
+    fn capabilities(&self) -> SpeechCapabilities {
+        any_speech()
+    }
+
     fn sample_rate_hz(&self) -> u32 {
         24_000
     }
@@ -45,10 +54,10 @@ impl Synthesizer for Scripted {
         &self,
         _: &str,
         _: &SpeechOptions,
-        _: &CancelFlag,
-        listener: &mut dyn Listener,
-    ) -> Result<TokenCounts, Error> {
-        listener.samples(&[0.5; 2400])?;
+        _: JobContext<'_>,
+        sink: &mut dyn AudioSink,
+    ) -> Result<TokenCounts, ModelError> {
+        sink.samples(&[0.5; 2400])?;
         Ok(TokenCounts { input: 1, output: 1 })
     }
 }
@@ -59,11 +68,11 @@ fn server() -> (Router, TempDir) {
     let mut settings = Settings::new(home.path());
     settings.offline = true;
     settings.decode_limits.max_duration_s = 20.0;
-    let loaders = Loaders {
-        transcriber: Box::new(|_: &Path, _: &Settings| Ok(Arc::new(Scripted))),
-        synthesizer: Box::new(|_: &Path, _: &Settings| Ok(Arc::new(Scripted))),
-    };
-    let engine = Engine::open_with(settings, loaders).expect("an engine");
+    // The first of the two takes every path for its own.
+    let registry = mynah_models::registry()
+        .with(StandIn::whisper(|_, _| Ok(Arc::new(Scripted))))
+        .with(StandIn::hibari(|_, _| Ok(Arc::new(Scripted))));
+    let engine = Engine::open_with(settings, registry).expect("an engine");
     let model = LocalModel { name: "m".into(), path: home.path().to_owned() };
     let limits =
         Limits { max_upload_bytes: 1 << 20, spool_bytes: 1 << 10, max_parts: 50, ..Limits::default() };

@@ -1,6 +1,6 @@
 //! Words with times as subtitles. Each line is a word: start and end in seconds, then the text; `\n` in it is a line break.
 
-use mynah_text::subtitles::{Cue, Layout, cues_of_words, srt, vtt};
+use mynah_format::subtitles::{Cue, Layout, cues_of_words, srt, vtt};
 
 /// Writes both formats.
 pub fn run(input: &[u8]) {

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use mynah_models::CancelFlag;
+use mynah_core::CancelFlag;
 use mynah_models::chattts::{
     ChatTts, LoadOptions, SpeakOptions, decode_sample, encode_sample, encode_speaker,
 };

@@ -16,11 +16,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use mynah_audio::{DecodeLimits, decode_at};
-use mynah_core::{AudioSink, CancelFlag};
+use mynah_core::{CancelFlag, ComputeType, JobContext};
 use mynah_kernels::pool;
-use mynah_models::chattts::{LoadOptions, SAMPLE_RATE, Sampling, Seed, SpeakOptions};
-use mynah_models::whisper::Compute;
-use mynah_models::{ChatTts, ModelError};
+use mynah_models::chattts::{ChatTts, LoadOptions, SAMPLE_RATE, Sampling, Seed, SpeakOptions};
 
 #[derive(Default)]
 struct Arguments {
@@ -41,7 +39,7 @@ struct Arguments {
     wav: Option<PathBuf>,
 }
 
-fn arguments() -> Result<Arguments, Box<dyn ModelError>> {
+fn arguments() -> Result<Arguments, Box<dyn Error>> {
     let mut given = std::env::args().skip(1);
     let mut next = || given.next();
     let checkpoint = next().ok_or("a checkpoint's folder is needed")?.into();
@@ -56,14 +54,7 @@ fn arguments() -> Result<Arguments, Box<dyn ModelError>> {
             _ => {
                 let value = next().ok_or("a value is needed")?;
                 match name.as_str() {
-                    "--compute" => {
-                        parsed.load.compute = match value.as_str() {
-                            "f32" => Compute::F32,
-                            "f16" => Compute::F16,
-                            "int8" => Compute::Int8,
-                            _ => return Err("--compute is f32, f16 or int8".into()),
-                        }
-                    }
+                    "--compute" => parsed.load.compute = value.parse()?,
                     "--threads" => drop(pool::set_threads(value.parse()?)),
                     "--voice" => parsed.voice = value,
                     "--sample" => parsed.sample = Some(value.into()),
@@ -81,15 +72,6 @@ fn arguments() -> Result<Arguments, Box<dyn ModelError>> {
     Ok(parsed)
 }
 
-/// Nothing else computes here.
-struct Alone;
-
-impl AudioSink for Alone {
-    fn samples(&mut self, _: &[f32]) -> Result<(), ModelError> {
-        Ok(())
-    }
-}
-
 /// What one request took.
 struct Measured {
     steps: u64,
@@ -98,7 +80,7 @@ struct Measured {
     total_s: f64,
 }
 
-fn main() -> Result<(), Box<dyn ModelError>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let arguments = arguments()?;
     let start = Instant::now();
     let model = ChatTts::load(&arguments.checkpoint, &arguments.load)?;
@@ -150,7 +132,7 @@ fn noise(count: usize) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-fn sound(model: &ChatTts, steps: usize) -> Result<(), Box<dyn ModelError>> {
+fn sound(model: &ChatTts, steps: usize) -> Result<(), Box<dyn Error>> {
     let states: Vec<f32> = noise(steps * model.config().width).iter().map(|v| 3.5 * v - 1.75).collect();
     drop(model.decode_states(&states)?);
     let start = Instant::now();
@@ -163,8 +145,8 @@ fn sound(model: &ChatTts, steps: usize) -> Result<(), Box<dyn ModelError>> {
     Ok(())
 }
 
-fn compare(model: &ChatTts, arguments: &Arguments) -> Result<(), Box<dyn ModelError>> {
-    let exact = LoadOptions { compute: Compute::F32, ..arguments.load.clone() };
+fn compare(model: &ChatTts, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let exact = LoadOptions { compute: ComputeType::F32, ..arguments.load.clone() };
     let exact = ChatTts::load(&arguments.checkpoint, &exact)?;
     let voice = model.voice(&arguments.voice)?;
     let steps = arguments.steps.unwrap_or(64);
@@ -196,7 +178,7 @@ fn correlation(a: &[f32], b: &[f32]) -> f64 {
     ab / f64::sqrt(aa * bb)
 }
 
-fn speak_options(model: &ChatTts, arguments: &Arguments) -> Result<SpeakOptions, Box<dyn ModelError>> {
+fn speak_options(model: &ChatTts, arguments: &Arguments) -> Result<SpeakOptions, Box<dyn Error>> {
     let mut options = SpeakOptions { refine: arguments.refine, ..SpeakOptions::default() };
     options.voice = match &arguments.sample {
         Some(path) => model.voice_of_sample(&read_sample(path)?, &arguments.sample_text)?,
@@ -215,12 +197,13 @@ fn speak(
     options: SpeakOptions,
     arguments: &Arguments,
     wav: Option<&Path>,
-) -> Result<Measured, Box<dyn ModelError>> {
+) -> Result<Measured, Box<dyn Error>> {
     let start = Instant::now();
     let mut file = wav.map(Wav::create).transpose()?;
-    let mut speech = model.begin(&arguments.text, options, &CancelFlag::new())?;
+    let cancel = CancelFlag::new();
+    let mut speech = model.begin(&arguments.text, options, &cancel)?;
     let (mut samples, mut first_s, mut kept) = (0, None, Vec::new());
-    while let Some(piece) = speech.next_chunk(&mut Alone)? {
+    while let Some(piece) = speech.next_chunk(JobContext::unscheduled(&cancel))? {
         first_s.get_or_insert_with(|| start.elapsed().as_secs_f64());
         samples += piece.len();
         if arguments.whole {
@@ -238,7 +221,7 @@ fn speak(
 }
 
 /// Mono samples of a file at the model's rate.
-fn read_sample(path: &Path) -> Result<Vec<f32>, Box<dyn ModelError>> {
+fn read_sample(path: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
     let limits = DecodeLimits { max_duration_s: 60.0, ..DecodeLimits::default() };
     Ok(decode_at(SAMPLE_RATE, File::open(path)?, &limits, &|| false)?.samples)
 }

@@ -16,8 +16,8 @@ use std::time::Instant;
 
 use mynah_core::{CancelFlag, SpeechOptions};
 use mynah_kernels::pool;
-use mynah_models::hibari::{SAMPLE_RATE, split_phonemes};
-use mynah_models::{Hibari, Joiner, Pause};
+use mynah_models::hibari::{Hibari, SAMPLE_RATE, split_phonemes};
+use mynah_models::joiner::{Joiner, Pause};
 
 struct Arguments {
     voice: PathBuf,
@@ -27,7 +27,7 @@ struct Arguments {
     dump: Option<PathBuf>,
 }
 
-fn arguments() -> Result<Arguments, Box<dyn ModelError>> {
+fn arguments() -> Result<Arguments, Box<dyn Error>> {
     let mut given = std::env::args_os().skip(1);
     let voice = given.next().ok_or("a folder or file of a voice is needed")?.into();
     let mut parsed = Arguments { voice, options: SpeechOptions::default(), repeat: 1, wav: None, dump: None };
@@ -47,7 +47,7 @@ fn arguments() -> Result<Arguments, Box<dyn ModelError>> {
     Ok(parsed)
 }
 
-fn main() -> Result<(), Box<dyn ModelError>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let arguments = arguments()?;
     let mut input = String::new();
     std::io::stdin().read_to_string(&mut input)?;
@@ -105,7 +105,7 @@ fn speak(
     parts: &[(Pause, &str)],
     options: &SpeechOptions,
     on_samples: &mut dyn FnMut(),
-) -> Result<Vec<f32>, Box<dyn ModelError>> {
+) -> Result<Vec<f32>, Box<dyn Error>> {
     let cancel = CancelFlag::new();
     let mut joiner = Joiner::new(SAMPLE_RATE);
     let mut samples = Vec::new();
@@ -123,22 +123,17 @@ fn speak(
     Ok(samples)
 }
 
-fn dump(
-    hibari: &Hibari,
-    phonemes: &str,
-    options: &SpeechOptions,
-    to: &Path,
-) -> Result<(), Box<dyn ModelError>> {
+fn dump(hibari: &Hibari, phonemes: &str, options: &SpeechOptions, to: &Path) -> Result<(), Box<dyn Error>> {
     let cancel = CancelFlag::new();
     let outputs = hibari.begin(phonemes, options, &cancel)?.network_outputs();
-    let speech = hibari.synthesise(phonemes, options, &cancel)?;
+    let speech = hibari.synthesize_phonemes(phonemes, options, &cancel)?;
     let durations: Vec<f32> = outputs.durations.iter().map(|&d| d as f32).collect();
     std::fs::create_dir_all(to)?;
     for (name, numbers) in [
         ("durations", &durations),
         ("f0", &outputs.f0_hz),
         ("parts", &outputs.parts),
-        ("samples", &speech.audio.samples),
+        ("samples", &speech.samples),
     ] {
         std::fs::write(to.join(name), numbers.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
     }

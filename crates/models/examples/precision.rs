@@ -10,15 +10,16 @@ use std::path::Path;
 
 use mynah_audio::DecodeLimits;
 use mynah_audio::mel::LogMel;
-use mynah_core::{CancelFlag, JobContext, Task, TranscribeOptions};
-use mynah_models::whisper::EncoderContext;
-use mynah_models::whisper::{Compute, Whisper};
+use mynah_core::{
+    CancelFlag, ComputeType, JobContext, ModelError, Task, TranscribeOptions, Transcriber, WhisperOptions,
+};
+use mynah_models::whisper::{EncoderContext, Whisper};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Greedy, as only some text is needed that belongs to the audio.
-    let mut options =
-        TranscribeOptions { beam_size: 1, temperatures: vec![0.0], ..TranscribeOptions::default() };
-    let (mut files, mut compute) = (Vec::new(), Compute::Int8);
+    let whisper = WhisperOptions { beam_size: 1, temperatures: vec![0.0], ..WhisperOptions::default() };
+    let mut options = TranscribeOptions { whisper, ..TranscribeOptions::default() };
+    let (mut files, mut compute) = (Vec::new(), ComputeType::Int8);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} needs a value"));
@@ -26,12 +27,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "--language" => options.language = Some(value()?),
             "--task" if value()? == "translate" => options.task = Task::Translate,
             "--threads" => drop(mynah_kernels::pool::set_threads(value()?.parse()?)),
-            "--compute" if value()? == "f16" => compute = Compute::F16,
+            "--compute" if value()? == "f16" => compute = ComputeType::F16,
             _ => files.push(arg),
         }
     }
     let (checkpoint, files) = files.split_first().ok_or("no checkpoint named")?;
-    let exact = Whisper::load(Path::new(checkpoint), Compute::F32)?;
+    let exact = Whisper::load(Path::new(checkpoint), ComputeType::F32)?;
     let rounded = Whisper::load(Path::new(checkpoint), compute)?;
     let (cancel, n_mels) = (CancelFlag::new(), exact.config().n_mels);
     let context = JobContext::unscheduled(&cancel);
@@ -39,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in files {
         let decoded = mynah_audio::decode_file(Path::new(file), &DecodeLimits::default(), &|| false)?;
         let samples = &decoded.samples[..decoded.samples.len().min(30 * 16_000)];
-        let transcript = exact.transcribe(samples, &options, context, &mut ())?;
+        let transcript = exact.transcribe(samples.into(), &options, context, &mut ())?;
         let tokenizer = exact.tokenizer();
         let task =
             if options.task == Task::Translate { tokenizer.translate() } else { tokenizer.transcribe() };
@@ -51,7 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let at: Vec<usize> = (prompt - 1..text.len()).collect();
         let mel = LogMel::new(n_mels);
         let mel = mel.window(samples, 0, samples.len() / 160, mel.peak(samples));
-        let logits = |model: &Whisper| -> Result<Vec<f32>, mynah_models::Error> {
+        let logits = |model: &Whisper| -> Result<Vec<f32>, ModelError> {
             model.network().encode(&mel, EncoderContext::Full, context)?.prefill(&text, &at)
         };
         let vocab_size = exact.config().vocab_size;

@@ -9,15 +9,14 @@
 use std::path::Path;
 use std::time::Instant;
 
-use mynah_core::{CancelFlag, JobContext};
+use mynah_core::{CancelFlag, ComputeType, JobContext};
 use mynah_kernels::roof;
-use mynah_models::whisper::EncoderContext;
-use mynah_models::whisper::{Compute, Config, Whisper};
+use mynah_models::whisper::{Config, EncoderContext, Whisper};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // As the program has it.
     mynah_kernels::heap::share();
-    let (mut checkpoint, mut compute) = (None, Compute::Auto);
+    let (mut checkpoint, mut compute) = (None, ComputeType::Auto);
     let mut lengths = vec![300, 700, 1000, 2000, 3000];
     let mut batches = vec![1, 5, 6, 10, 12, 15, 20, 30, 40];
     let mut args = std::env::args().skip(1);
@@ -27,14 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "--threads" => drop(mynah_kernels::pool::set_threads(value()?.parse()?)),
             "--frames" => lengths = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
             "--rows" => batches = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
-            "--compute" => {
-                compute = match value()?.as_str() {
-                    "f32" => Compute::F32,
-                    "f16" => Compute::F16,
-                    "int8" => Compute::Int8,
-                    _ => Compute::Auto,
-                }
-            }
+            "--compute" => compute = value()?.parse()?,
             _ => checkpoint = Some(arg),
         }
     }
@@ -104,11 +96,11 @@ fn encoder_operations(config: &Config) -> [f64; 2] {
 
 /// What these operations take at least: attention is in f32, products in what `compute` comes down to. Measured anew each
 /// time, as other programs on the machine slow the roof as well, and for a tenth of a second or more, as bursts are faster.
-fn least_seconds([products, attention]: [f64; 2], compute: Compute) -> f64 {
+fn least_seconds([products, attention]: [f64; 2], compute: ComputeType) -> f64 {
     let sustained = |roof: fn() -> f64| 40.0 / (0..40).map(|_| 1.0 / roof()).sum::<f64>();
     let floats = sustained(roof::f32_gops);
     let of_products = match compute {
-        Compute::F32 | Compute::F16 => floats,
+        ComputeType::F32 | ComputeType::F16 => floats,
         _ => sustained(roof::int_gops),
     };
     1e-9 * (products / of_products + attention / floats)

@@ -5,17 +5,21 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
 use mynah_audio::DecodeLimits;
-use mynah_core::{CancelFlag, JobContext, Task, TranscribeOptions, VadOptions};
-use mynah_models::whisper::{Compute, Whisper};
+use mynah_audio::vad;
+use mynah_core::{
+    AudioInput, CancelFlag, ComputeType, JobContext, Task, TranscribeOptions, Transcriber, VadOptions,
+};
+use mynah_models::whisper::Whisper;
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut options = TranscribeOptions::default();
-    let (mut files, mut compute) = (Vec::new(), Compute::Auto);
+    let (mut files, mut compute) = (Vec::new(), ComputeType::Auto);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} needs a value"));
@@ -27,14 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "--vad" => options.vad = Some(VadOptions::default()),
             "--words" => options.word_timestamps = true,
             "--no-condition" => options.whisper.condition_on_previous_text = false,
-            "--compute" => {
-                compute = match value()?.as_str() {
-                    "f32" => Compute::F32,
-                    "f16" => Compute::F16,
-                    "int8" => Compute::Int8,
-                    _ => Compute::Auto,
-                }
-            }
+            "--compute" => compute = value()?.parse()?,
             _ => files.push(arg),
         }
     }
@@ -45,8 +42,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in files {
         let decoded = mynah_audio::decode_file(Path::new(file), &DecodeLimits::default(), &|| false)?;
         let start = Instant::now();
+        let speech = options.vad.as_ref().map(|options| speech(&decoded.samples, options));
         let transcript = model.transcribe(
-            &decoded.samples,
+            AudioInput { samples: &decoded.samples, speech: speech.as_deref() },
             &options,
             JobContext::unscheduled(&CancelFlag::new()),
             &mut (),
@@ -59,9 +57,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .map(|s| {
                 let words: Vec<_> =
                     s.words.iter().map(|w| json!([w.text, w.start_s, w.end_s, w.probability])).collect();
-                json!({"start": s.start_s, "end": s.end_s, "text": s.text, "avg_logprob": s.avg_logprob,
-                    "no_speech_prob": s.no_speech_prob, "temperature": s.temperature,
-                    "compression_ratio": s.compression_ratio, "words": words})
+                let stats = s.decoding.as_ref();
+                json!({"start": s.start_s, "end": s.end_s, "text": s.text,
+                    "avg_logprob": stats.map(|stats| stats.avg_logprob),
+                    "no_speech_prob": stats.map(|stats| stats.no_speech_prob),
+                    "temperature": stats.map(|stats| stats.temperature),
+                    "compression_ratio": stats.map(|stats| stats.compression_ratio), "words": words})
             })
             .collect();
         println!(
@@ -71,4 +72,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
     }
     Ok(())
+}
+
+/// Where somebody speaks, as the engine has it detected.
+fn speech(samples: &[f32], options: &VadOptions) -> Vec<Range<usize>> {
+    let VadOptions { threshold, prefix_padding_ms, silence_duration_ms } = *options;
+    let options =
+        vad::VadOptions { threshold, prefix_padding_ms, silence_duration_ms, ..vad::VadOptions::default() };
+    vad::speech_stretches(samples, &options)
 }

@@ -304,7 +304,11 @@ mod tests {
         let failed = batcher.join().step(state(), context, |_| Err(ModelError::InvalidInput("no".into())));
         assert!(matches!(failed, Err(ModelError::InvalidInput(_))));
         let panicked = thread::scope(|scope| {
-            scope.spawn(|| batcher.join().step(state(), context, |_| panic!("as it is meant to"))).join()
+            let panic = || {
+                let context = JobContext::unscheduled(&cancel);
+                batcher.join().step(state(), context, |_| panic!("as it is meant to"))
+            };
+            scope.spawn(panic).join()
         });
         assert!(panicked.is_err());
         cancel.cancel();

@@ -7,4 +7,5 @@ pub mod families;
 pub mod hub;
 mod normal;
 pub mod onnx;
+pub mod recording;
 pub mod weight_files;

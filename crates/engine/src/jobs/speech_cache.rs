@@ -93,7 +93,7 @@ fn size(key: &Key, kept: &Kept) -> usize {
 #[cfg(test)]
 mod tests {
     use mynah_audio::{EncodeOptions, OutputFormat};
-    use mynah_models::SpeechOptions;
+    use mynah_core::SpeechOptions;
 
     use super::*;
     use crate::ModelRef;

@@ -288,10 +288,10 @@ mod tests {
         let scheduler = Arc::new(ComputeScheduler::default());
         let (never, cancel, obsolete) = (CancelFlag::new(), CancelFlag::new(), AtomicBool::new(false));
         let first = scheduler.acquire(Priority::Interactive, &never, &|| false).unwrap();
+        let acquire = |cancel: &CancelFlag, is_obsolete: &dyn Fn() -> bool| {
+            scheduler.acquire(Priority::Interactive, cancel, is_obsolete).is_none()
+        };
         thread::scope(|scope| {
-            let acquire = |cancel: &CancelFlag, is_obsolete: &dyn Fn() -> bool| {
-                scheduler.acquire(Priority::Interactive, cancel, is_obsolete).is_none()
-            };
             let second = scope.spawn(|| acquire(&cancel, &|| false));
             let third = scope.spawn(|| acquire(&never, &|| obsolete.load(Ordering::SeqCst)));
             until(|| waiting(&scheduler) == 2);

@@ -4,17 +4,16 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use mynah_audio::{EncodeOptions, OutputFormat};
+use mynah_core::{CancelFlag, ComputeType, SpeechOptions};
 use mynah_engine::{
     AudioSource, Engine, Error, ModelRef, PullProgress, Recording, Settings, SpeakRequest, SpeechEvent,
     SpeechJob,
 };
-use mynah_models::whisper::Compute;
-use mynah_models::{CancelFlag, SpeechOptions};
 use mynah_testkit::chattts::{TINY, write};
+use mynah_testkit::hub::{Hub, Reply};
 use tempfile::TempDir;
 
 use crate::download::settings;
-use mynah_testkit::hub::{Hub, Reply};
 
 const REVISION: &str = "1a3c04a8b0651689bd9242fbb55b1f4b5a9aef84";
 const TEXT: &str = "你好，世界。There are 3 cats.";
@@ -34,7 +33,7 @@ fn engine() -> (Engine, TempDir) {
     let settings = Settings {
         hf_caches: vec![cache(&home)],
         offline: true,
-        compute: Compute::F32,
+        compute: ComputeType::F32,
         speech_cache_bytes: 0,
         ..Settings::new(home.path().join("mynah"))
     };
@@ -93,7 +92,7 @@ fn a_recording_gives_its_voice_and_is_bounded() {
     let settings = Settings {
         hf_caches: vec![cache(&home)],
         offline: true,
-        compute: Compute::F32,
+        compute: ComputeType::F32,
         ..Settings::new(home.path().join("mynah"))
     };
     let engine = Engine::open(settings).unwrap();
@@ -131,7 +130,7 @@ fn requests_at_the_same_time_all_end_and_a_damaged_voice_harms_nobody() {
     assert!(
         results.iter().enumerate().all(|(i, result)| i == 2 || result.as_ref().is_ok_and(|b| !b.is_empty()))
     );
-    let rows = &engine.batches().speaking_rows;
+    let rows = &engine.batch_stats().speech_rows;
     assert!(rows.sum() > 0 && rows.sum() >= rows.counts().iter().sum(), "{rows:?}");
 }
 

@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use mynah_audio::DecodeLimits;
-use mynah_engine::{
-    AudioSource, Engine, Error, Job, JobEvent, LaunchRequest, Loaders, ModelRef, Settings, TranscribeRequest,
-    Transcriber,
+use mynah_core::{
+    AudioInput, CancelFlag, JobContext, LoadContext, ModelError, TranscribeOptions, Transcriber, Transcript,
+    TranscriptSink, TranscriptionCapabilities, VadOptions,
 };
-use mynah_models::{CancelFlag, Control, Observer, TranscribeOptions, Transcript, VadOptions};
+use mynah_engine::{
+    AudioSource, Engine, Error, Job, JobEvent, LaunchRequest, ModelRef, Settings, TranscribeRequest,
+};
+use mynah_testkit::families::{StandIn, any_transcription};
 use mynah_testkit::hub::{Hub, Repository};
 
 use crate::download::settings;
@@ -98,35 +101,39 @@ struct Stage {
     hold: AtomicBool,
 }
 
-struct StandIn(Arc<Stage>);
+struct Silent(Arc<Stage>);
 
-impl Transcriber for StandIn {
+impl Transcriber for Silent {
+    fn capabilities(&self) -> TranscriptionCapabilities {
+        any_transcription()
+    }
+
     fn transcribe(
         &self,
-        samples: &[f32],
+        audio: AudioInput<'_>,
         _: &TranscribeOptions,
-        control: Control<'_>,
-        _: &mut dyn Observer,
-    ) -> Result<Transcript, mynah_models::Error> {
+        context: JobContext<'_>,
+        _: &mut dyn TranscriptSink,
+    ) -> Result<Transcript, ModelError> {
         assert!(!self.0.panics.load(Ordering::Acquire), "a defect of the model");
         self.0.jobs.fetch_add(1, Ordering::AcqRel);
         while self.0.hold.load(Ordering::Acquire) {
-            control.cancel.check()?;
+            context.cancel.check()?;
             std::thread::sleep(Duration::from_millis(1));
         }
-        Ok(silence(samples))
+        Ok(silence(audio.samples))
     }
 }
 
 fn engine(settings: Settings) -> (Engine, Arc<Stage>) {
     let stage = Arc::new(Stage::default());
     let shared = Arc::clone(&stage);
-    let load = move |_: &Path, _: &Settings| -> Result<Arc<dyn Transcriber>, mynah_models::Error> {
+    let load = move |_: &Path, _: &LoadContext| -> Result<Arc<dyn Transcriber>, ModelError> {
         shared.loads.fetch_add(1, Ordering::AcqRel);
-        Ok(Arc::new(StandIn(Arc::clone(&shared))))
+        Ok(Arc::new(Silent(Arc::clone(&shared))))
     };
-    let loaders = Loaders { transcriber: Box::new(load), ..Loaders::default() };
-    (Engine::open_with(Settings { offline: true, ..settings }, loaders).unwrap(), stage)
+    let registry = mynah_models::registry().with(StandIn::whisper(load));
+    (Engine::open_with(Settings { offline: true, ..settings }, registry).unwrap(), stage)
 }
 
 fn request(audio: Vec<u8>, options: TranscribeOptions) -> TranscribeRequest {

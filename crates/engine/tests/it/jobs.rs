@@ -8,17 +8,19 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mynah_core::{
+    AudioInput, BatchShare, CancelFlag, JobContext, LoadContext, ModelError, Segment, Task,
+    TranscribeOptions, Transcriber, Transcript, TranscriptEvent, TranscriptSink, TranscriptionCapabilities,
+};
 use mynah_engine::{
-    AudioSource, Engine, Error, Job, JobEvent, LoadProgress, Loaders, ModelRef, PullProgress, Settings,
-    TranscribeRequest, Transcriber,
+    AudioSource, Engine, Error, Job, JobEvent, LoadProgress, ModelRef, PullProgress, Settings,
+    TranscribeRequest,
 };
-use mynah_models::{
-    CancelFlag, Control, Observer, Segment, Share, Task, TranscribeOptions, Transcript, TranscriptEvent,
-};
+use mynah_testkit::families::{StandIn, any_transcription};
+use mynah_testkit::hub::{Hub, Repository};
 
 use crate::download::settings;
 use crate::signal::wav;
-use mynah_testkit::hub::{Hub, Repository};
 
 const WINDOW_SAMPLES: usize = 30 * 16_000;
 
@@ -44,10 +46,10 @@ impl Stage {
 }
 
 /// With how much of a shared step its windows take.
-struct StandIn(Arc<Stage>, Share);
+struct OneWord(Arc<Stage>, BatchShare);
 
-impl StandIn {
-    fn compute(&self, options: &TranscribeOptions, cancel: &CancelFlag) -> Result<(), mynah_models::Error> {
+impl OneWord {
+    fn compute(&self, options: &TranscribeOptions, cancel: &CancelFlag) -> Result<(), ModelError> {
         self.0.windows.fetch_add(1, Ordering::AcqRel);
         if options.initial_prompt.as_deref() == Some("panic") {
             panic!("a defect in the model");
@@ -65,44 +67,42 @@ impl StandIn {
     }
 }
 
-impl Transcriber for StandIn {
+impl Transcriber for OneWord {
+    fn capabilities(&self) -> TranscriptionCapabilities {
+        any_transcription()
+    }
+
     fn transcribe(
         &self,
-        samples: &[f32],
+        audio: AudioInput<'_>,
         options: &TranscribeOptions,
-        control: Control<'_>,
-        observer: &mut dyn Observer,
-    ) -> Result<Transcript, mynah_models::Error> {
-        observer.event(TranscriptEvent::Language("en".to_owned(), 0.9));
+        context: JobContext<'_>,
+        sink: &mut dyn TranscriptSink,
+    ) -> Result<Transcript, ModelError> {
+        let samples = audio.samples;
+        sink.event(TranscriptEvent::Language("en".to_owned(), 0.9));
         let duration_s = samples.len() as f64 / 16_000.0;
         let mut segments = Vec::new();
         for id in 0..samples.len().div_ceil(WINDOW_SAMPLES) {
-            let _window = control.window(30.0 * id as f64, self.1)?;
-            control.pace.piece_begins(&|| false);
-            // A job whose turn never came is cancelled.
-            control.cancel.check()?;
+            let batch = context.enter_batch(30.0 * id as f64, self.1)?;
+            let step = context.step()?;
             let computing = self.0.computing.fetch_add(1, Ordering::AcqRel) + 1;
             self.0.most_computing.fetch_max(computing, Ordering::AcqRel);
-            let computed = self.compute(options, control.cancel);
+            let computed = self.compute(options, context.cancel);
             self.0.computing.fetch_sub(1, Ordering::AcqRel);
-            control.pace.piece_ends();
+            drop(step);
+            drop(batch);
             computed?;
             let segment = Arc::new(Segment {
                 id,
-                seek_frames: 3000 * id,
                 start_s: 30.0 * id as f64,
                 end_s: (30.0 * (id + 1) as f64).min(duration_s),
                 text: " word".to_owned(),
                 tokens: vec![1],
-                logprobs: Vec::new(),
-                temperature: 0.0,
-                avg_logprob: -0.1,
-                compression_ratio: 1.0,
-                no_speech_prob: 0.0,
-                words: Vec::new(),
+                ..Segment::default()
             });
-            observer.event(TranscriptEvent::Progress(segment.end_s));
-            observer.event(TranscriptEvent::Segment(Arc::clone(&segment)));
+            sink.event(TranscriptEvent::Progress(segment.end_s));
+            sink.event(TranscriptEvent::Segment(Arc::clone(&segment)));
             segments.push(segment);
         }
         self.0.ended.lock().unwrap().extend(options.initial_prompt.clone());
@@ -121,20 +121,17 @@ impl Transcriber for StandIn {
 fn engine_with(settings: Settings) -> (Engine, Arc<Stage>) {
     let stage = Arc::new(Stage::default());
     let shared = Arc::clone(&stage);
-    let load = move |path: &Path, _: &Settings| -> Result<Arc<dyn Transcriber>, mynah_models::Error> {
+    let load = move |path: &Path, _: &LoadContext| -> Result<Arc<dyn Transcriber>, ModelError> {
         shared.loads.fetch_add(1, Ordering::AcqRel);
         thread::sleep(Duration::from_millis(50));
         match path.file_name().and_then(|name| name.to_str()) {
-            Some("broken") => Err(mynah_models::Error::Weights(mynah_models::weights::Error::Malformed {
-                path: path.to_owned(),
-                reason: "it is cut short".to_owned(),
-            })),
+            Some("broken") => Err(ModelError::Weights("broken is damaged: it is cut short".to_owned())),
             Some("panics") => panic!("a defect in the loader"),
-            _ => Ok(Arc::new(StandIn(Arc::clone(&shared), Share::WHOLE))),
+            _ => Ok(Arc::new(OneWord(Arc::clone(&shared), BatchShare::WHOLE))),
         }
     };
-    let loaders = Loaders { transcriber: Box::new(load), ..Loaders::default() };
-    (Engine::open_with(settings, loaders).unwrap(), stage)
+    let registry = mynah_models::registry().with(StandIn::whisper(load));
+    (Engine::open_with(settings, registry).unwrap(), stage)
 }
 
 fn engine() -> (Engine, Arc<Stage>) {
@@ -168,7 +165,7 @@ fn finish(mut job: Job) -> Result<Arc<Transcript>, Error> {
 pub(crate) fn until(condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(20), "nothing happened");
+        assert!(start.elapsed() < Duration::from_secs(120), "nothing happened");
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -281,7 +278,7 @@ fn who_would_wait_too_long_is_told_so() {
     let (engine, stage) = engine();
     // Whoever waits for a model keeps nobody waiting.
     engine.load(&request(10.0).model, &mut |_| {}, &CancelFlag::new()).unwrap();
-    engine.set_longest_wait(Duration::from_millis(1500));
+    engine.set_max_wait(Duration::from_millis(1500));
     stage.hold(true);
     // A second of work each, for all that is known.
     let jobs = [engine.transcribe(request(10.0)).unwrap(), engine.transcribe(request(10.0)).unwrap()];
@@ -300,7 +297,7 @@ fn who_would_wait_too_long_is_told_so() {
 #[test]
 fn the_rest_of_a_long_recording_keeps_nobody_out() {
     let (engine, stage) = engine();
-    engine.set_longest_wait(Duration::from_millis(100));
+    engine.set_max_wait(Duration::from_millis(100));
     let long = engine.transcribe(request(3600.0)).unwrap();
     until(|| stage.windows.load(Ordering::Acquire) > 1);
     finish(engine.transcribe(request(1.0)).unwrap()).unwrap();

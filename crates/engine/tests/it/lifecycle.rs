@@ -7,12 +7,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use mynah_engine::{
-    AudioSource, Engine, Error, Job, JobEvent, Launch, LaunchRequest, Loaders, ModelRef, Phase, Running,
-    Settings, TranscribeRequest, Transcriber,
+use mynah_core::{
+    AudioInput, ComputeType, JobContext, LoadContext, ModelError, TranscribeOptions, Transcriber, Transcript,
+    TranscriptSink, TranscriptionCapabilities,
 };
-use mynah_models::whisper::Compute;
-use mynah_models::{Control, Observer, TranscribeOptions, Transcript};
+use mynah_engine::{
+    AudioSource, Engine, Error, Job, JobEvent, Launch, LaunchRequest, ModelRef, Phase, Running, Settings,
+    TranscribeRequest,
+};
+use mynah_testkit::families::{StandIn, any_transcription};
 
 use crate::jobs::until;
 use crate::signal::{silence, wav};
@@ -31,32 +34,36 @@ struct Stage {
     jobs: AtomicUsize,
 }
 
-struct StandIn(Arc<Stage>);
+struct Silent(Arc<Stage>);
 
-impl Drop for StandIn {
+impl Drop for Silent {
     fn drop(&mut self) {
         self.0.in_memory.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-impl Transcriber for StandIn {
-    fn bytes(&self) -> u64 {
+impl Transcriber for Silent {
+    fn capabilities(&self) -> TranscriptionCapabilities {
+        any_transcription()
+    }
+
+    fn weight_bytes(&self) -> u64 {
         WEIGHT_BYTES
     }
 
     fn transcribe(
         &self,
-        samples: &[f32],
+        audio: AudioInput<'_>,
         _: &TranscribeOptions,
-        control: Control<'_>,
-        _: &mut dyn Observer,
-    ) -> Result<Transcript, mynah_models::Error> {
+        context: JobContext<'_>,
+        _: &mut dyn TranscriptSink,
+    ) -> Result<Transcript, ModelError> {
         self.0.jobs.fetch_add(1, Ordering::AcqRel);
         while self.0.hold_jobs.load(Ordering::Acquire) {
-            control.cancel.check()?;
+            context.cancel.check()?;
             thread::sleep(Duration::from_millis(1));
         }
-        Ok(silence(samples))
+        Ok(silence(audio.samples))
     }
 }
 
@@ -72,21 +79,19 @@ impl Test {
         change(&mut settings);
         let stage = Arc::new(Stage::default());
         let shared = Arc::clone(&stage);
-        let load = move |path: &Path, _: &Settings| -> Result<Arc<dyn Transcriber>, mynah_models::Error> {
+        let load = move |path: &Path, _: &LoadContext| -> Result<Arc<dyn Transcriber>, ModelError> {
             while shared.hold_loads.load(Ordering::Acquire) {
                 thread::sleep(Duration::from_millis(1));
             }
             if path.ends_with("broken") {
-                let reason = "it is cut short".to_owned();
-                let path = path.to_owned();
-                return Err(mynah_models::weights::Error::Malformed { path, reason }.into());
+                return Err(ModelError::Weights("broken is damaged: it is cut short".to_owned()));
             }
             shared.loads.fetch_add(1, Ordering::AcqRel);
             shared.in_memory.fetch_add(1, Ordering::AcqRel);
-            Ok(Arc::new(StandIn(Arc::clone(&shared))))
+            Ok(Arc::new(Silent(Arc::clone(&shared))))
         };
-        let loaders = Loaders { transcriber: Box::new(load), ..Loaders::default() };
-        let engine = Engine::open_with(settings, loaders).unwrap();
+        let registry = mynah_models::registry().with(StandIn::whisper(load));
+        let engine = Engine::open_with(settings, registry).unwrap();
         Self { engine, stage, home: home.to_owned() }
     }
 
@@ -176,7 +181,7 @@ fn several_uids_of_one_model_share_its_weights() {
     test.launch(test.request_of("two", "same"));
     test.launch(test.request_of("three", "other"));
     assert_eq!(test.loads(), 2);
-    test.launch(LaunchRequest { compute: Some(Compute::F32), ..test.request_of("precise", "same") });
+    test.launch(LaunchRequest { compute: Some(ComputeType::F32), ..test.request_of("precise", "same") });
     assert_eq!(test.loads(), 3, "another precision has weights of its own");
     let uids: Vec<String> = test.engine.running().into_iter().map(|running| running.uid).collect();
     assert_eq!(uids, ["one", "precise", "three", "two"]);
@@ -363,7 +368,7 @@ fn the_longest_unused_makes_room() {
 fn what_ran_comes_back_after_a_restart_if_asked_for() {
     let (first, home) = test();
     let (kept, lost) = (first.request("kept/中"), first.request("lost"));
-    first.launch(LaunchRequest { pinned: true, compute: Some(Compute::F16), ..kept });
+    first.launch(LaunchRequest { pinned: true, compute: Some(ComputeType::F16), ..kept });
     first.launch(lost);
     first.launch(first.request("ended"));
     first.engine.terminate("ended").unwrap();
@@ -373,7 +378,7 @@ fn what_ran_comes_back_after_a_restart_if_asked_for() {
     second.engine.restore();
     until(|| matches!(second.engine.find_running("kept/中"), Ok(Running { phase: Phase::Ready, .. })));
     let request = second.running("kept/中").request;
-    assert!(request.pinned && request.compute == Some(Compute::F16));
+    assert!(request.pinned && request.compute == Some(ComputeType::F16));
     assert_eq!(second.engine.running().len(), 1);
 
     // Its weights are back: the launch was not forgotten.

@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mynah_core::CancelFlag;
 use mynah_engine::{Engine, Error, ModelStatus, Origin, Settings};
-use mynah_models::CancelFlag;
+use mynah_testkit::hub::{Hub, Repository};
 use tempfile::TempDir;
 
 use crate::download::settings;
-use mynah_testkit::hub::{Hub, Repository};
 
 fn status(engine: &Engine, name: &str) -> ModelStatus {
     engine.models().into_iter().find(|model| model.entry.name == name).unwrap()

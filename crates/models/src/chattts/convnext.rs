@@ -1,10 +1,10 @@
 //! ConvNeXt blocks (arXiv:2201.03545) over time, in stacks as ChatTTS and Vocos have them. Rows are frames.
 
+use mynah_core::ModelError;
 use mynah_kernels::{DepthwiseConv, Epilogue, LayerNorm, Matrix};
 
 use super::weights::Reader;
 use super::window::Window;
-use mynah_core::ModelError;
 
 /// A convolution over time that sees `half` frames to either side.
 pub(super) struct Conv {

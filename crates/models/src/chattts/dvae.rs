@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use mynah_core::ModelError;
 use mynah_kernels::{Epilogue, Matrix};
 use realfft::{RealFftPlanner, RealToComplex};
 
@@ -13,7 +14,6 @@ use super::generate::Codes;
 use super::mel_decoder::{MELS, MelDecoder};
 use super::vocos::{BINS, HOP_LENGTH, WINDOW_LENGTH};
 use super::weights::Reader;
-use mynah_core::ModelError;
 
 /// Groups of channels, and stages of each.
 const GROUPS: usize = 2;

@@ -1,14 +1,14 @@
 //! Finding a checkpoint's files, in the published layout and in the one before it.
 
-use crate::error;
 use std::path::{Path, PathBuf};
 
+use mynah_core::ModelError;
 use mynah_text::word_piece::WordPiece;
 use mynah_weights::{Tensors, open_state_dict, read_json, read_side_file};
 
 use super::config::Settings;
 use super::normalise::Homophones;
-use mynah_core::ModelError;
+use crate::error;
 
 /// The files of a checkpoint. Tensors are read when they are asked for.
 pub(super) struct Files {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use mynah_core::{CancelFlag, JobContext, ModelError};
+
 use super::gpt::{Gpt, Sequence};
 use super::sampling::{Noise, Sampling};
 use crate::batching::{BatchState, Participant, StepBatcher};
-use mynah_core::{CancelFlag, JobContext, ModelError};
 
 /// Positions that the model was made for.
 const MOST_POSITIONS: usize = 4096;

@@ -1,11 +1,11 @@
 //! The language model: a Llama (arXiv:2302.13971) whose input and output layers know text and audio codes.
 
+use mynah_core::{CancelFlag, ModelError};
 use mynah_kernels::attention::{GrowingKeyValues, Past, attend_growing};
 use mynah_kernels::{Epilogue, Matrix, Precision, RmsNorm, Rotary, functions};
 
 use super::Config;
 use super::weights::Reader;
-use mynah_core::{CancelFlag, ModelError};
 
 pub(super) struct Gpt {
     pub(super) config: Config,

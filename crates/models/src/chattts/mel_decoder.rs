@@ -1,9 +1,10 @@
 //! From hidden states, or from what codes stand for, to mel spectra: two frames a step.
 
+use mynah_core::ModelError;
+
 use super::convnext::{Conv, Stack, StackStream};
 use super::weights::Reader;
 use super::window::Window;
-use mynah_core::ModelError;
 
 /// Bands of a mel spectrum.
 pub(super) const MELS: usize = 100;

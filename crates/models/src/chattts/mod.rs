@@ -33,6 +33,9 @@ mod window;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use mynah_core::{
+    CancelFlag, Capabilities, ComputeType, JobContext, LoadContext, Model, ModelError, ModelFamily, ModelTask,
+};
 use mynah_kernels::Precision;
 use mynah_text::word_piece::WordPiece;
 
@@ -47,14 +50,12 @@ pub use speech::{Seed, SpeakOptions, Speech};
 pub use vocos::SAMPLE_RATE;
 
 use crate::batching::StepBatcher;
+
 use dvae::{DvaeDecoder, DvaeEncoder};
 use files::{Files, Part};
 use generate::{Generation, Step, Target};
 use gpt::Gpt;
 use mel_decoder::MelDecoder;
-use mynah_core::{
-    CancelFlag, Capabilities, ComputeType, JobContext, LoadContext, Model, ModelError, ModelFamily, ModelTask,
-};
 use normalise::Homophones;
 use prompts::Tokens;
 use sampling::Noise;

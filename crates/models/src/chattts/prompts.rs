@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use mynah_core::ModelError;
 use mynah_text::word_piece::WordPiece;
 
 use super::generate::Prompt;
 use super::normalise::tag_length;
 use super::speaker::Voice;
-use mynah_core::ModelError;
 
 /// Ids of tokens that have a meaning here.
 pub(super) struct Tokens {

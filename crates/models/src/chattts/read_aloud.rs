@@ -1,10 +1,11 @@
 //! What every text-to-speech model is asked for, in ChatTTS's terms.
 
-use super::{ChatTts, SAMPLE_RATE, Seed, SpeakOptions, Style};
-use crate::joiner::{Joiner, Pause};
 use mynah_core::{
     AudioSink, JobContext, ModelError, SpeechCapabilities, SpeechOptions, Synthesizer, TokenCounts,
 };
+
+use super::{ChatTts, SAMPLE_RATE, Seed, SpeakOptions, Style};
+use crate::joiner::{Joiner, Pause};
 
 /// Pace 1 as a token; the others follow in proportion.
 const USUAL_SPEED: f32 = 5.0;

@@ -5,17 +5,16 @@ mod fixture;
 mod language_model;
 mod sound;
 
+use std::sync::LazyLock;
+
 pub(super) use fixture::model;
 
 use super::*;
 
-/// Nobody listens, and nobody else computes.
-struct Alone;
-
-impl AudioSink for Alone {
-    fn samples(&mut self, _: &[f32]) -> Result<(), ModelError> {
-        Ok(())
-    }
+/// A job that is not cancelled and does not wait.
+fn unscheduled() -> JobContext<'static> {
+    static NEVER: LazyLock<CancelFlag> = LazyLock::new(CancelFlag::new);
+    JobContext::unscheduled(&NEVER)
 }
 
 /// The largest allowed error, relative to the largest number of a tensor. Two implementations in f32 that sum in other

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use mynah_core::{CancelFlag, JobContext, ModelError, TokenCounts};
+
 use super::generate::{Generation, Target};
 use super::normalise::{self, Language, Switches};
 use super::prompts::{self, Style};
@@ -12,7 +14,6 @@ use super::speaker::{Voice, VoiceSample};
 use super::split::split;
 use super::voicing::Voicing;
 use super::{ChatTts, read_out};
-use mynah_core::{CancelFlag, JobContext, ModelError, TokenCounts};
 
 /// Steps whose sound is made at a time: a third of a second.
 const PIECE_STEPS: usize = 16;

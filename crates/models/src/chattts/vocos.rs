@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mynah_core::ModelError;
 use mynah_kernels::{Epilogue, LayerNorm, Matrix, functions, pool};
 use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner};
@@ -10,7 +11,6 @@ use super::convnext::{Block, Conv};
 use super::mel_decoder::MELS;
 use super::weights::Reader;
 use super::window::Window;
-use mynah_core::ModelError;
 
 /// Samples a second.
 pub const SAMPLE_RATE: u32 = 24_000;

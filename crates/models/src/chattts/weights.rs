@@ -1,10 +1,10 @@
 //! Tensors of a checkpoint, packed for the kernels; every name and shape is checked.
 
-use crate::error;
+use mynah_core::ModelError;
 use mynah_kernels::{DepthwiseConv, LayerNorm, Matrix, Precision};
 use mynah_weights::Tensors;
 
-use mynah_core::ModelError;
+use crate::error;
 
 /// Epsilon of all layer normalisations of ChatTTS.
 const NORM_EPSILON: f32 = 1e-6;

@@ -5,17 +5,6 @@
 //! samples; `read_aloud` puts the English front end before all that. Everything up to the spectra is computed for the whole
 //! utterance; spectra and samples are made in pieces as they are asked for.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
-
-use mynah_text::english::G2p;
-
-use mynah_core::{
-    CancelFlag, Capabilities, LoadContext, Model, ModelError, ModelFamily, ModelTask, SpeechCapabilities,
-    SpeechOptions,
-};
-
-use crate::error;
 mod network;
 mod pulses;
 mod read_aloud;
@@ -24,9 +13,20 @@ mod vocoder;
 mod voices;
 mod weights;
 
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use mynah_core::{
+    CancelFlag, Capabilities, LoadContext, Model, ModelError, ModelFamily, ModelTask, SpeechCapabilities,
+    SpeechOptions,
+};
+use mynah_text::english::G2p;
+
 pub use tokens::{MAX_PHONEMES, split_phonemes};
 pub use vocoder::{HOP_LENGTH, SAMPLE_RATE};
 pub use voices::Voice;
+
+use crate::error;
 
 use network::{Decoded, Network, PARTS};
 use tokens::Tokens;

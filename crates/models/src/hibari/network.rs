@@ -5,17 +5,16 @@
 //! spectrum's parts. Both encoders run one attention layer several times over; all else is ConvNeXt blocks. Matrix
 //! products are 8-bit with inputs rounded on the fly, as the voices were exported, so durations come out alike.
 
-use crate::error;
 use std::cell::RefCell;
 use std::path::Path;
 
+use mynah_core::{CancelFlag, ModelError};
 use mynah_kernels::attention::{KeyValues, Queries, attend};
 use mynah_kernels::{DepthwiseConv, Epilogue, Finish, Grid, LayerNorm, Matrix, QuantizedMatrix, Range};
 
 use super::tokens::TOKENS;
 use super::weights::Weights;
-use mynah_core::CancelFlag;
-use mynah_core::ModelError;
+use crate::error;
 
 /// Frequency bins of a spectrum.
 pub(super) const BINS: usize = 601;

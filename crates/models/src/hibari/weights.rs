@@ -1,12 +1,12 @@
 //! Weights by name, out of a voice's file.
 
-use crate::error;
 use std::path::Path;
 
+use mynah_core::ModelError;
 use mynah_kernels::{DepthwiseConv, LayerNorm, Matrix, Precision, QuantizedMatrix};
 use mynah_weights::onnx::{FLOAT, Graph, INT8, Node, Tensor};
 
-use mynah_core::ModelError;
+use crate::error;
 
 /// How often each operation occurs in the graph that [`super::network`] follows. A file with other counts is another
 /// network, which would speak nonsense without a word if only its tensors were looked at.

@@ -168,7 +168,9 @@ fn merge(speech: &[Range<usize>], max_samples: usize) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use mynah_core::CancelFlag;
+    use std::sync::Mutex;
+
+    use mynah_core::{CancelFlag, StepScheduler};
 
     use super::*;
 
@@ -212,5 +214,144 @@ mod tests {
     fn silence_has_no_text() {
         let transcript = transcribe(&samples(10), &[]);
         assert_eq!((transcript.text().as_str(), transcript.segments.len()), ("", 0));
+    }
+
+    /// With this scheduler, and with `audio` as it is given.
+    fn transcribe_with(
+        audio: AudioInput<'_>,
+        scheduler: &dyn StepScheduler,
+        recognize: &(dyn Fn(&[f32]) -> Result<ChunkText, ModelError> + Sync),
+    ) -> Result<(Transcript, Vec<TranscriptEvent>), ModelError> {
+        let context = JobContext { cancel: &CancelFlag::new(), scheduler };
+        let mut events = Events::default();
+        let recognize = |samples: &[f32], _: JobContext<'_>| recognize(samples);
+        let transcript = transcribe_chunks(audio, &options(), context, &mut events, &recognize)?;
+        Ok((transcript, events.0))
+    }
+
+    #[derive(Default)]
+    struct Events(Vec<TranscriptEvent>);
+
+    impl TranscriptSink for Events {
+        fn event(&mut self, event: TranscriptEvent) {
+            self.0.push(event);
+        }
+    }
+
+    fn text(text: &str) -> Result<ChunkText, ModelError> {
+        Ok(ChunkText { text: text.to_owned(), ..ChunkText::default() })
+    }
+
+    #[test]
+    fn speech_is_detected_where_the_request_does_not_say() {
+        let silence = vec![0.0; 5 * SECOND];
+        let nothing =
+            |_: &[f32]| -> Result<ChunkText, ModelError> { panic!("there is nothing to recognize") };
+        let (transcript, events) =
+            transcribe_with(silence[..].into(), &mynah_core::Unscheduled, &nothing).unwrap();
+        assert_eq!((transcript.segments.len(), transcript.duration_s), (0, 5.0));
+        assert_eq!(events, [TranscriptEvent::Language("en".into(), 1.0), TranscriptEvent::Progress(5.0)]);
+    }
+
+    #[test]
+    fn words_of_an_overlap_are_written_once() {
+        // Speech without a pause, whose samples say where they are, with four words a second.
+        let audio: Vec<f32> = (0..40 * SECOND).map(|i| 1.0 + i as f32 * 1e-6).collect();
+        let place = |sample: f32| ((sample - 1.0) * 1e6).round() as usize;
+        let recognize = |samples: &[f32]| {
+            let words =
+                place(samples[0]).div_ceil(SECOND / 4)..place(samples[samples.len() - 1]) / (SECOND / 4) + 1;
+            text(&words.map(|word| format!("w{word}")).collect::<Vec<_>>().join(" "))
+        };
+        let speech = [0..audio.len()];
+        let input = AudioInput { samples: &audio, speech: Some(&speech) };
+        let (transcript, _) = transcribe_with(input, &mynah_core::Unscheduled, &recognize).unwrap();
+        assert!(transcript.segments.len() >= 3);
+        let overlaps = transcript.segments.windows(2).filter(|pair| pair[1].start_s < pair[0].end_s);
+        assert_eq!(overlaps.count(), transcript.segments.len() - 1);
+        let expected: Vec<String> = (0..160).map(|word| format!("w{word}")).collect();
+        assert_eq!(transcript.text(), expected.join(" "));
+    }
+
+    #[test]
+    fn segments_are_reported_in_order_and_chunks_without_words_left_out() {
+        let audio = samples(20);
+        // Chunks differ in length, by which the script knows them.
+        let speech =
+            [SECOND..2 * SECOND, 5 * SECOND..7 * SECOND, 10 * SECOND..13 * SECOND, 16 * SECOND..20 * SECOND];
+        let recognize = |samples: &[f32]| {
+            let texts = ["Hello.", " ... ", "\u{4f60}\u{597d}\u{3002}", "Bye."];
+            let number = samples.len() / SECOND - 1;
+            Ok(ChunkText { tokens: vec![number as u32], ..text(texts[number])? })
+        };
+        let input = AudioInput { samples: &audio, speech: Some(&speech) };
+        let (transcript, events) = transcribe_with(input, &mynah_core::Unscheduled, &recognize).unwrap();
+        let segments = transcript.segments.iter();
+        let written: Vec<_> =
+            segments.map(|s| (s.id, s.start_s, s.end_s, s.text.as_str(), s.tokens.as_slice())).collect();
+        assert_eq!(
+            written,
+            [
+                (0, 1.0, 2.0, " Hello.", &[0][..]),
+                (1, 10.0, 13.0, "\u{4f60}\u{597d}\u{3002}", &[2]),
+                (2, 16.0, 20.0, " Bye.", &[3]),
+            ]
+        );
+        let segment = |index: usize| TranscriptEvent::Segment(Arc::clone(&transcript.segments[index]));
+        assert_eq!(
+            events,
+            [
+                TranscriptEvent::Language("en".into(), 1.0),
+                segment(0),
+                TranscriptEvent::Progress(2.0),
+                TranscriptEvent::Progress(7.0),
+                segment(1),
+                TranscriptEvent::Progress(13.0),
+                segment(2),
+                TranscriptEvent::Progress(20.0),
+                TranscriptEvent::Progress(20.0),
+            ]
+        );
+    }
+
+    /// Keeps what enters the batch, and how many are in it.
+    #[derive(Clone, Copy)]
+    struct Entries<'a>(&'a Mutex<(Vec<(f64, BatchShare)>, usize)>);
+
+    impl StepScheduler for Entries<'_> {
+        fn fork(&self) -> Box<dyn StepScheduler + Send + '_> {
+            Box::new(*self)
+        }
+
+        fn enter_batch(&self, start_s: f64, share: BatchShare) {
+            let mut entries = self.0.lock().unwrap();
+            entries.0.push((start_s, share));
+            entries.1 += 1;
+        }
+
+        fn leave_batch(&self) {
+            self.0.lock().unwrap().1 -= 1;
+        }
+    }
+
+    #[test]
+    fn chunks_share_the_batch_and_a_failure_ends_all() {
+        let audio = samples(60);
+        let speech: Vec<_> = (0..6).map(|i| i * 10 * SECOND..(i * 10 + 4) * SECOND).collect();
+        let input = AudioInput { samples: &audio, speech: Some(&speech) };
+        let entries = Mutex::default();
+        transcribe_with(input, &Entries(&entries), &|_| text("word")).unwrap();
+        let (mut entered, within) = entries.into_inner().unwrap();
+        entered.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let half = BatchShare::of(1, 2);
+        assert_eq!(entered, [0.0, 10.0, 20.0, 30.0, 40.0, 50.0].map(|start_s| (start_s, half)));
+        assert_eq!(within, 0);
+
+        let entries = Mutex::default();
+        let fail = |_: &[f32]| Err(ModelError::InvalidInput("no".into()));
+        let failed = transcribe_with(input, &Entries(&entries), &fail);
+        assert!(matches!(failed, Err(ModelError::InvalidInput(_))));
+        let (entered, within) = entries.into_inner().unwrap();
+        assert!(entered.len() < 6 && within == 0, "{entered:?}");
     }
 }

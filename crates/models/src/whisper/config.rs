@@ -37,9 +37,7 @@ impl Config {
     pub fn is_multilingual(&self) -> bool {
         self.vocab_size != ENGLISH_VOCAB_SIZE
     }
-}
 
-impl Config {
     /// Whether the error rates of a model of this size were measured with [`EncoderContext::Trimmed`]: whisper-tiny.en's and
     /// whisper-base's were, on real weights. The thresholds that tell doubtful text were chosen on those two; others are decoded
     /// on the full window unless a request says otherwise.
@@ -55,3 +53,46 @@ impl Config {
 
 /// Size of the vocabulary of `.en` models.
 const ENGLISH_VOCAB_SIZE: usize = 51864;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_openais_models_tiny_en_and_base_were_measured_trimmed() {
+        // Width, encoder and decoder layers.
+        let (tiny, base, small) = ((384, 4, 4), (512, 6, 6), (768, 12, 12));
+        let (medium, large, turbo) = ((1024, 24, 24), (1280, 32, 32), (1280, 32, 4));
+        for (name, (width, encoder_layers, decoder_layers), vocab_size, expected) in [
+            ("tiny.en", tiny, 51864, true),
+            ("tiny", tiny, 51865, false),
+            ("base.en", base, 51864, false),
+            ("base", base, 51865, true),
+            ("small.en", small, 51864, false),
+            ("small", small, 51865, false),
+            ("medium.en", medium, 51864, false),
+            ("medium", medium, 51865, false),
+            ("large-v2", large, 51865, false),
+            ("large-v3", large, 51866, false),
+            ("large-v3-turbo", turbo, 51866, false),
+            ("distil-small.en", (768, 12, 4), 51864, false),
+        ] {
+            let config = Config {
+                n_mels: 80,
+                vocab_size,
+                width,
+                ffn_width: 4 * width,
+                encoder_layers,
+                encoder_heads: width / 64,
+                decoder_layers,
+                decoder_heads: width / 64,
+                audio_positions: 1500,
+                text_positions: 448,
+                suppress_tokens: vec![],
+                begin_suppress_tokens: vec![],
+                alignment_heads: vec![],
+            };
+            assert_eq!(config.is_measured_trimmed(), expected, "{name}");
+        }
+    }
+}

@@ -2,13 +2,12 @@
 
 use std::iter;
 
+use mynah_core::{JobContext, ModelError};
 use mynah_kernels::attention::{self, Queries, Span};
 
-use super::Config;
 use super::key_values::{AudioKeyValues, Layout};
-use super::padding;
 use super::weights::{Decoder, DecoderLayer, Weights};
-use mynah_core::{JobContext, ModelError};
+use super::{Config, padding};
 
 /// The audio's keys and values for every decoder layer.
 #[derive(Clone, Copy)]

@@ -2,14 +2,13 @@
 
 use std::iter;
 
+use mynah_core::{JobContext, ModelError};
 use mynah_kernels::Epilogue;
 use mynah_kernels::attention::{KeyValues, Queries, Span, attend_spans};
 
-use super::Config;
 use super::key_values::{AudioKeyValues, Layout};
-use super::padding;
 use super::weights::{EncoderLayer, Linear, Weights};
-use mynah_core::{JobContext, ModelError};
+use super::{Config, padding};
 
 /// Takes each layer's keys and values, in order.
 pub(super) type OnKeyValues<'a> = &'a mut dyn FnMut(Layout, &[f32], &[f32]);

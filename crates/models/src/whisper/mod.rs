@@ -3,17 +3,6 @@
 //! `config` and `weights` load, `encoder` and `decoder` compute one window, `step` is what the search sees of them,
 //! `decode` chooses tokens, `transcribe` walks through a recording window by window and finds word times.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use mynah_audio::mel::LogMel;
-use mynah_core::{
-    AudioInput, Capabilities, ComputeType, JobContext, LoadContext, Model, ModelError, ModelFamily,
-    ModelTask, Timestamps, TranscribeOptions, Transcriber, Transcript, TranscriptSink,
-    TranscriptionCapabilities,
-};
-use mynah_text::whisper_tokenizer::WhisperTokenizer;
-
 pub mod checkpoint;
 pub mod config;
 mod decode;
@@ -30,10 +19,22 @@ pub mod step;
 mod transcribe;
 mod weights;
 
+use std::path::Path;
+use std::sync::Arc;
+
+use mynah_audio::mel::LogMel;
+use mynah_core::{
+    AudioInput, Capabilities, ComputeType, JobContext, LoadContext, Model, ModelError, ModelFamily,
+    ModelTask, Timestamps, TranscribeOptions, Transcriber, Transcript, TranscriptSink,
+    TranscriptionCapabilities,
+};
+use mynah_text::whisper_tokenizer::WhisperTokenizer;
+
 pub use checkpoint::Checkpoint;
 pub use config::Config;
-use padding_file::PaddingFile;
 pub use step::{Alignment, EncoderContext, Network, WindowDecoder};
+
+use padding_file::PaddingFile;
 use transcribe::{WhisperModel, transcribe};
 
 /// A loaded model: immutable, shared by all its jobs.

@@ -6,12 +6,12 @@
 //! keys and values and to the stored ones of the positions behind them, and the decoder does likewise. What is stored
 //! has heard padding alone, not the clip: the error of that is what the margin is for.
 
+use mynah_core::{JobContext, ModelError};
 use mynah_kernels::attention::Span;
 
 use super::key_values::{AudioKeyValues, Layout};
 use super::session::Model;
 use super::{decoder, encoder};
-use mynah_core::{JobContext, ModelError};
 
 /// Log-mel value of all bands behind the end of the audio. Silence, as in training, would be about -0.5 to -1; this is
 /// what faster-whisper pads with, and short clips of hard speech come out better by half a point of word error rate.

@@ -11,14 +11,13 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use half::f16;
+use mynah_core::ComputeType;
 use mynah_kernels::attention::KeyValues;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use super::Config;
 use super::key_values::AudioKeyValues;
 use super::padding::{ALIKE_CROSS, ALIKE_ENCODER, Padding};
-use mynah_core::ComputeType;
-
-use super::Config;
 
 /// Counts changes of what is stored: of the packing, the padding or the arithmetic.
 const VERSION: u32 = 4;

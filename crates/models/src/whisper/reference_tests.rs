@@ -6,17 +6,18 @@ use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use flate2::Crc;
+use mynah_core::{CancelFlag, ComputeType, JobContext, StepScheduler};
 use mynah_weights::Dtype;
 use tempfile::TempDir;
-use tiny_whisper::{Fixture, Variant, fixture};
 
 use super::checkpoint::{Checkpoint, Format};
 use super::{Whisper, encoder};
 use crate::whisper::EncoderContext;
-use mynah_core::{CancelFlag, ComputeType, JobContext, StepScheduler};
 
-/// Nobody cancels, nobody waits.
-fn unpaced() -> JobContext<'static> {
+use tiny_whisper::{Fixture, Variant, fixture};
+
+/// A job that is not cancelled and does not wait.
+fn unscheduled() -> JobContext<'static> {
     static NEVER: LazyLock<CancelFlag> = LazyLock::new(CancelFlag::new);
     JobContext::unscheduled(&NEVER)
 }
@@ -28,7 +29,7 @@ fn folder(variant: &Variant) -> TempDir {
 }
 
 /// Calls `check` with each model at a precision.
-fn each_model(compute: Compute, check: impl Fn(&Fixture, &Variant, &Whisper)) {
+fn each_model(compute: ComputeType, check: impl Fn(&Fixture, &Variant, &Whisper)) {
     let fixture = fixture();
     for variant in &fixture.variants {
         let folder = folder(variant);
@@ -82,7 +83,7 @@ fn encoder_states_are_those_of_transformers() {
     each_model(ComputeType::F32, |fixture, variant, whisper| {
         let mel = variant.mel(fixture.frames);
         let states =
-            encoder::encode(&whisper.model.weights, &whisper.model.config, &mel, None, None, unpaced())
+            encoder::encode(&whisper.model.weights, &whisper.model.config, &mel, None, None, unscheduled())
                 .unwrap();
         let rows: Vec<f32> = fixture
             .positions
@@ -105,7 +106,7 @@ fn logits_are_those_of_transformers_at_every_precision() {
             let name = format!("{} {compute:?}", variant.name);
             let mut window = whisper
                 .network()
-                .encode(&variant.mel(fixture.frames), EncoderContext::Full, unpaced())
+                .encode(&variant.mel(fixture.frames), EncoderContext::Full, unscheduled())
                 .unwrap();
             let all: Vec<usize> = (0..variant.tokens.len()).collect();
             let logits = window.prefill(&variant.tokens, &all).unwrap();
@@ -126,8 +127,10 @@ fn logits_are_those_of_transformers_at_every_precision() {
 #[test]
 fn steps_give_what_feeding_all_tokens_at_once_gives() {
     each_model(ComputeType::F32, |fixture, variant, whisper| {
-        let mut window =
-            whisper.network().encode(&variant.mel(fixture.frames), EncoderContext::Full, unpaced()).unwrap();
+        let mut window = whisper
+            .network()
+            .encode(&variant.mel(fixture.frames), EncoderContext::Full, unscheduled())
+            .unwrap();
         let (prompt, rest) = variant.tokens.split_at(3);
         let mut found = sampled(
             &window.prefill(prompt, &[0, 1, 2]).unwrap(),
@@ -153,37 +156,39 @@ fn steps_give_what_feeding_all_tokens_at_once_gives() {
 }
 
 #[test]
-fn the_pace_is_told_how_many_rows_a_step_has() {
+fn the_scheduler_records_how_many_rows_a_step_has() {
     #[derive(Default)]
     struct Rows(RefCell<Vec<usize>>);
 
-    impl Pace for Rows {
-        fn step(&self, rows: usize) {
+    impl StepScheduler for Rows {
+        fn record_step(&self, rows: usize) {
             self.0.borrow_mut().push(rows);
         }
     }
 
-    let (fixture, cancel, pace) = (fixture(), CancelFlag::new(), Rows::default());
+    let (fixture, cancel, scheduler) = (fixture(), CancelFlag::new(), Rows::default());
     let variant = &fixture.variants[0];
     let folder = folder(variant);
     let whisper = Whisper::load(folder.path(), ComputeType::F32).unwrap();
-    let context = JobContext { cancel: &cancel, pace: &pace };
+    let context = JobContext { cancel: &cancel, scheduler: &scheduler };
     let mut window =
         whisper.network().encode(&variant.mel(fixture.frames), EncoderContext::Full, context).unwrap();
     window.prefill(&variant.tokens[..3], &[2]).unwrap();
-    pace.0.borrow_mut().clear();
+    scheduler.0.borrow_mut().clear();
     for rows in [1, 3, 2] {
         window.reorder(&vec![0; rows]);
         window.step(&vec![variant.tokens[3]; rows]).unwrap();
     }
-    assert_eq!(*pace.0.borrow(), [1, 3, 2]);
+    assert_eq!(*scheduler.0.borrow(), [1, 3, 2]);
 }
 
 #[test]
 fn alignment_is_the_attention_of_transformers() {
     each_model(ComputeType::F32, |fixture, variant, whisper| {
-        let mut window =
-            whisper.network().encode(&variant.mel(fixture.frames), EncoderContext::Full, unpaced()).unwrap();
+        let mut window = whisper
+            .network()
+            .encode(&variant.mel(fixture.frames), EncoderContext::Full, unscheduled())
+            .unwrap();
         let alignment = window.align(&variant.tokens, fixture.alignment_frames).unwrap();
         assert_eq!(
             (alignment.heads, alignment.tokens, alignment.frames),
@@ -197,16 +202,16 @@ fn alignment_is_the_attention_of_transformers() {
 
 /// Logits after a few tokens for the audio `mel`.
 fn logits(whisper: &Whisper, mel: &[f32], window: EncoderContext, tokens: &[u32]) -> Vec<f32> {
-    let mut decoder = whisper.network().encode(mel, window, unpaced()).unwrap();
+    let mut decoder = whisper.network().encode(mel, window, unscheduled()).unwrap();
     assert_eq!(decoder.is_fitted(), window != EncoderContext::Full);
     decoder.prefill(tokens, &[tokens.len() - 1]).unwrap()
 }
 
 #[test]
-fn a_fitted_window_of_padding_is_the_full_one() {
+fn a_trimmed_window_of_padding_is_the_full_one() {
     for variant in &fixture().variants {
         let mut whisper = Whisper::load(folder(variant).path(), ComputeType::F32).unwrap();
-        // What is stored was computed behind padding, so behind audio that is padding it is exact, as far as neighbours are
+        // What is stored was computed after padding, so after audio that is padding it is exact, as far as neighbours are
         // alike; positions in random places are not.
         let positions = &mut whisper.model.weights.encoder.positions;
         for row in 1..positions.len() / variant.width {
@@ -214,10 +219,10 @@ fn a_fitted_window_of_padding_is_the_full_one() {
         }
         for frames in [1, 333, 1000] {
             let mel = vec![super::padding::PADDING; variant.n_mels * frames];
-            let [full, fitted, wide] =
+            let [full, trimmed, wide] =
                 [EncoderContext::Full, EncoderContext::Trimmed, EncoderContext::TrimmedWide]
                     .map(|window| logits(&whisper, &mel, window, &variant.tokens));
-            for part in [fitted, wide] {
+            for part in [trimmed, wide] {
                 // At the end of the window the convolutions see zeros, so that its last position is unlike the others.
                 assert_close(&format!("{} with {frames} frames", variant.name), &part, &full, 2e-3);
             }

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use mynah_core::{JobContext, ModelError};
 use mynah_kernels::attention::Queries;
 use mynah_kernels::elementwise;
 
@@ -13,7 +14,6 @@ use super::step::{Alignment, EncoderContext, Network, WindowDecoder};
 use super::weights::Weights;
 use super::{Config, encoder};
 use crate::batching::{BatchState, Participant, StepBatcher};
-use mynah_core::{JobContext, ModelError};
 
 /// The network: sizes and weights.
 pub(super) struct Model {

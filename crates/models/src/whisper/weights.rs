@@ -1,17 +1,15 @@
 //! A checkpoint's tensors, packed for the kernels.
 
-use crate::error;
 use std::borrow::Cow;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
+use mynah_core::{ComputeType, ModelError};
 use mynah_kernels::{Epilogue, Matrix, Precision, Vocabulary};
 use mynah_weights::{Dtype, Tensors};
 
-use mynah_core::ComputeType;
-
 use super::Config;
-use mynah_core::ModelError;
+use crate::error;
 
 /// `y = x W^T + b`.
 pub(super) struct Linear {

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use mynah_core::{CancelFlag, ModelError, SpeechOptions};
-use mynah_models::hibari::Hibari;
-use mynah_models::hibari::{HOP_LENGTH, MAX_PHONEMES, SAMPLE_RATE};
+use mynah_models::hibari::{HOP_LENGTH, Hibari, MAX_PHONEMES, SAMPLE_RATE};
+use mynah_models::joiner::{Joiner, Pause};
 use sha2::{Digest, Sha256};
 
 const WHEEL: &str = "hibari_tts-0.2.1-py3-none-any.whl";
@@ -62,7 +62,7 @@ pub(crate) fn hibari() -> &'static Hibari {
 }
 
 fn speak(phonemes: &str, options: &SpeechOptions) -> Vec<f32> {
-    hibari().synthesise(phonemes, options, &CancelFlag::new()).unwrap().audio.samples
+    hibari().synthesize_phonemes(phonemes, options, &CancelFlag::new()).unwrap().samples
 }
 
 pub(crate) fn level_db(samples: &[f32]) -> f64 {
@@ -153,11 +153,12 @@ fn pace_stretches_and_characters_have_their_place() {
         let ratio = length(speed) / normal;
         assert!((low..high).contains(&ratio), "at {speed} the length is {ratio}");
     }
-    let speech = hibari().synthesise(SENTENCES[1], &SpeechOptions::default(), &CancelFlag::new()).unwrap();
+    let speech =
+        hibari().synthesize_phonemes(SENTENCES[1], &SpeechOptions::default(), &CancelFlag::new()).unwrap();
     let boundaries = speech.boundaries;
     assert_eq!(boundaries.len(), SENTENCES[1].chars().count() + 1);
     assert!(boundaries.is_sorted_by(|a, b| a < b) && boundaries.iter().all(|b| b % HOP_LENGTH == 0));
-    assert!(boundaries[0] > 0 && boundaries[boundaries.len() - 1] < speech.audio.samples.len());
+    assert!(boundaries[0] > 0 && boundaries[boundaries.len() - 1] < speech.samples.len());
 }
 
 #[test]

@@ -1,8 +1,13 @@
 //! Whole texts spoken by the voice of the wheel hibari-tts 0.2.1.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use mynah_core::{AudioSink, CancelFlag, ModelError, SpeechOptions, SpokenWord, TokenCounts};
+use mynah_core::{
+    AudioSink, CancelFlag, JobContext, ModelError, SpeechOptions, SpokenWord, StepScheduler, Synthesizer,
+    TokenCounts,
+};
 use mynah_models::hibari::{HOP_LENGTH, SAMPLE_RATE};
 
 use crate::hibari::{hibari, level_db};
@@ -23,6 +28,24 @@ const SENTENCES: [&str; 10] = [
     "What a wonderful surprise: you kept the letter, the map and the key all these years.",
 ];
 
+/// Counts step permits.
+#[derive(Default)]
+struct Permits {
+    acquired: Cell<usize>,
+    is_held: Cell<bool>,
+}
+
+impl StepScheduler for Permits {
+    fn acquire_step(&self, _: &dyn Fn() -> bool) {
+        assert!(!self.is_held.replace(true), "a step within a step");
+        self.acquired.set(self.acquired.get() + 1);
+    }
+
+    fn release_step(&self) {
+        self.is_held.set(false);
+    }
+}
+
 /// Keeps what a voice says.
 #[derive(Default)]
 struct Ear {
@@ -31,8 +54,7 @@ struct Ear {
     largest: usize,
     words: Vec<SpokenWord>,
     progress: Vec<usize>,
-    turns: usize,
-    has_turn: bool,
+    permits: Rc<Permits>,
     /// Keeps no samples, only counts them.
     forgets: bool,
     heard: usize,
@@ -41,7 +63,7 @@ struct Ear {
 
 impl AudioSink for Ear {
     fn samples(&mut self, samples: &[f32]) -> Result<(), ModelError> {
-        assert!(self.has_turn || samples.len() < MOMENT, "it computes out of turn");
+        assert!(self.permits.is_held.get() || samples.len() < MOMENT, "it computes without a permit");
         assert!(samples.iter().all(|v| v.is_finite()));
         self.heard += samples.len();
         self.largest = self.largest.max(samples.len());
@@ -63,23 +85,24 @@ impl AudioSink for Ear {
     fn progress(&mut self, bytes: usize) {
         self.progress.push(bytes);
     }
-
-    fn turn_begins(&mut self) {
-        assert!(!self.has_turn, "a turn within a turn");
-        self.has_turn = true;
-        self.turns += 1;
-    }
-
-    fn turn_ends(&mut self) {
-        self.has_turn = false;
-    }
 }
 
 fn read(text: &str, options: &SpeechOptions) -> Result<(Ear, TokenCounts), ModelError> {
     let mut ear = Ear::default();
-    let counts = hibari().read_aloud(text, options, &CancelFlag::new(), &mut ear)?;
-    assert!(!ear.has_turn, "it keeps its turn");
+    let counts = synthesize(text, options, &CancelFlag::new(), &mut ear)?;
     Ok((ear, counts))
+}
+
+fn synthesize(
+    text: &str,
+    options: &SpeechOptions,
+    cancel: &CancelFlag,
+    ear: &mut Ear,
+) -> Result<TokenCounts, ModelError> {
+    let permits = Rc::clone(&ear.permits);
+    let outcome = hibari().synthesize(text, options, JobContext { cancel, scheduler: &*permits }, ear);
+    assert!(!permits.is_held.get(), "it keeps a permit");
+    outcome
 }
 
 fn read_plainly(text: &str) -> Ear {
@@ -201,11 +224,11 @@ fn a_book_chapter_comes_bit_by_bit_and_stops_when_told() {
     let minutes = 120 * SAMPLE_RATE as usize;
     let mut ear = Ear { forgets: true, cancel: Some((minutes, cancel.clone())), ..Ear::default() };
     let start = Instant::now();
-    let outcome = hibari().read_aloud(&chapter, &SpeechOptions::default(), &cancel, &mut ear);
+    let outcome = synthesize(&chapter, &SpeechOptions::default(), &cancel, &mut ear);
     assert!(matches!(outcome, Err(ModelError::Cancelled)), "{outcome:?}");
     assert!(ear.largest <= SAMPLE_RATE as usize, "{} samples at once", ear.largest);
     assert!(ear.heard < minutes + 2 * SAMPLE_RATE as usize, "it went on for {} samples", ear.heard - minutes);
-    assert!(ear.turns > 20, "a turn a sentence");
+    assert!(ear.permits.acquired.get() > 20, "a permit a sentence");
     assert!(start.elapsed() < Duration::from_secs(120), "two minutes of speech took longer than that");
 }
 
@@ -234,8 +257,9 @@ fn what_cannot_be_read_is_refused_with_its_reason() {
         ));
     }
     let instructions = Some("sadly".to_owned());
-    let error = refused("Hi.", SpeechOptions { instructions, ..SpeechOptions::default() });
-    assert!(matches!(error, ModelError::InvalidOption { name: "instructions", .. }));
+    let options = SpeechOptions { instructions, ..SpeechOptions::default() };
+    let error = hibari().capabilities().check(&options, false).unwrap_err();
+    assert!(matches!(error, ModelError::UnsupportedOption { name: "instructions", .. }));
     let error = refused("Hi.", SpeechOptions { voice: Some("emma".into()), ..SpeechOptions::default() });
     assert!(
         matches!(error, ModelError::InvalidOption { name: "voice", .. }),

@@ -56,11 +56,11 @@ impl Served {
                 break;
             }
             assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
-            assert!(begin.elapsed() < Duration::from_secs(20), "a place is held for ever");
+            assert!(begin.elapsed() < Duration::from_secs(200), "a place is held for ever");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         while self.app.engine.jobs() > 0 || self.app.engine.request_memory().taken_bytes() > 0 {
-            assert!(begin.elapsed() < Duration::from_secs(20), "a job or its memory is held for ever");
+            assert!(begin.elapsed() < Duration::from_secs(200), "a job or its memory is held for ever");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -114,7 +114,7 @@ async fn clients_that_leave_at_every_stage() {
     for request in [
         transcription("slow", false).await,
         whole,
-        bytes(json(SPEECH, speech_body(&serde_json::json!({"model": "slow"})).to_string())).await,
+        bytes(json(SPEECH, speech_body(&serde_json::json!({"model": "slow-voice"})).to_string())).await,
     ] {
         let mut stream = served.connect().await;
         stream.write_all(&request).await.unwrap();
@@ -128,8 +128,8 @@ async fn clients_that_leave_at_every_stage() {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_send_a_byte_now_and_then() {
     let served = serve(|limits| {
-        limits.idle_time = Duration::from_millis(300);
-        limits.upload_idle = Duration::from_millis(200);
+        limits.idle_time = Duration::from_secs(3);
+        limits.upload_idle = Duration::from_secs(2);
         limits.upload_time = Duration::from_secs(600);
         limits.upload_bytes_per_s = 1000;
     })
@@ -166,7 +166,7 @@ async fn clients_that_send_a_byte_now_and_then() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_reads_its_answer() {
-    let served = serve(|limits| limits.answer_idle = Duration::from_millis(200)).await;
+    let served = serve(|limits| limits.answer_idle = Duration::from_secs(2)).await;
     // Far more sound than all buffers hold.
     let text = "word ".repeat(20_000);
     let members = serde_json::json!({"input": text, "response_format": "wav"});
@@ -210,7 +210,7 @@ async fn who_is_asked_to_stop_finishes() {
     }
     let answer = all(stream).await;
     assert!(answer.len() > 10_000_000 && answer.ends_with("0\r\n\r\n"), "{} bytes", answer.len());
-    tokio::time::timeout(Duration::from_secs(20), served.ended).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(200), served.ended).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,7 +221,7 @@ async fn who_is_asked_to_stop_cuts_off_what_does_not_end() {
     served.has_begun().await;
     let idle = served.connect().await;
     served.stop.send(()).unwrap();
-    tokio::time::timeout(Duration::from_secs(20), served.ended).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(200), served.ended).await.unwrap().unwrap().unwrap();
     assert!(TcpStream::connect(served.address).await.is_err(), "it takes no more");
     drop((idle, endless));
 }

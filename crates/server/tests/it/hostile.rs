@@ -97,8 +97,8 @@ async fn json_that_is_deep_or_no_text() {
         (TRANSCRIPTIONS, deep("[", "]", 100_000).into_bytes()),
         (TRANSCRIPTIONS, format!("{{\"model\": {}}}", deep("{\"a\":", "}", 100_000)).into_bytes()),
         (SPEECH, format!("{{\"input\": {}}}", deep("[", "]", 100_000)).into_bytes()),
-        (SPEECH, b"{\"input\": \"\xff\xfe\", \"model\": \"scripted\"}".to_vec()),
-        (SPEECH, b"{\"input\": \"\\ud800\", \"model\": \"scripted\"}".to_vec()),
+        (SPEECH, b"{\"input\": \"\xff\xfe\", \"model\": \"scripted-voice\"}".to_vec()),
+        (SPEECH, b"{\"input\": \"\\ud800\", \"model\": \"scripted-voice\"}".to_vec()),
         (SPEECH, b"\xef\xbb\xbf{}".to_vec()),
         ("/v1/models", deep("[", "]", 100_000).into_bytes()),
         ("/v1/model_registrations/audio", b"{\"model\": \"[[[[[[[[\"}".to_vec()),
@@ -140,7 +140,7 @@ async fn names_with_slashes_and_control_characters() {
         assert!(!message.contains(char::is_control), "{message:?}");
         let file = format!("{}RIFF\r\n--{BOUNDARY}--\r\n", part("file", Some(&name.replace('"', ""))));
         status(&app, multipart(TRANSCRIPTIONS, file.into())).await;
-        let body = json!({"model": "scripted", "input": "x", "voice": name});
+        let body = json!({"model": "scripted-voice", "input": "x", "voice": name});
         status(&app, json_body(SPEECH, body.to_string())).await;
         let model = json!({"model_name": name, "model_family": "whisper", "model_uri": "/a"}).to_string();
         let body: Value = json!({"model": model, "persist": true});

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use mynah_core::{TranscribeOptions, VadOptions};
+use mynah_core::{TranscribeOptions, VadOptions, WhisperOptions};
 use serde_json::json;
 
 use crate::support::{App, TRANSCRIPTIONS, TRANSLATIONS, app, json, sound};
@@ -68,15 +68,15 @@ async fn prompt_and_keywords() {
 #[tokio::test]
 async fn temperature_zero_falls_back_and_others_stay() {
     let app = app();
-    let default = TranscribeOptions::default().temperatures;
+    let default = WhisperOptions::default().temperatures;
     for zero in ["0", "0.0", ""] {
-        assert_eq!(told(&app, &[("temperature", zero)]).await.temperatures, default, "{zero:?}");
+        assert_eq!(told(&app, &[("temperature", zero)]).await.whisper.temperatures, default, "{zero:?}");
     }
-    assert_eq!(told(&app, &[("temperature", "0.5")]).await.temperatures, [0.5]);
-    assert_eq!(told(&app, &[("temperature", "1")]).await.temperatures, [1.0]);
-    assert_eq!(told(&app, &[("temperature", "0,0.5,1")]).await.temperatures, [0.0, 0.5, 1.0]);
+    assert_eq!(told(&app, &[("temperature", "0.5")]).await.whisper.temperatures, [0.5]);
+    assert_eq!(told(&app, &[("temperature", "1")]).await.whisper.temperatures, [1.0]);
+    assert_eq!(told(&app, &[("temperature", "0,0.5,1")]).await.whisper.temperatures, [0.0, 0.5, 1.0]);
     assert_eq!(
-        told(&app, &[("temperature[]", "0"), ("temperature[]", "0.4")]).await.temperatures,
+        told(&app, &[("temperature[]", "0"), ("temperature[]", "0.4")]).await.whisper.temperatures,
         [0.0, 0.4]
     );
     for wrong in ["-1", "1.01", "5", "abc", "NaN", "inf", "[0.2, \"x\"]"] {
@@ -152,7 +152,7 @@ async fn options_of_other_whisper_servers() {
         ],
     )
     .await;
-    let expected = TranscribeOptions {
+    let whisper = WhisperOptions {
         beam_size: 1,
         best_of: 2,
         patience: 2.0,
@@ -165,9 +165,9 @@ async fn options_of_other_whisper_servers() {
         max_initial_timestamp_s: 2.0,
         hallucination_silence_s: Some(3.0),
         suppress_tokens: vec![5, 6],
-        seed: 7,
-        ..TranscribeOptions::default()
+        ..WhisperOptions::default()
     };
+    let expected = TranscribeOptions { seed: 7, whisper, ..TranscribeOptions::default() };
     assert_eq!(options, expected);
     for (name, wrong) in [
         ("beam_size", "0"),
@@ -190,9 +190,12 @@ async fn xinferences_kwargs() {
     assert_eq!(told(&app, &[("kwargs", "{}")]).await, TranscribeOptions::default());
     let options =
         told(&app, &[("kwargs", r#"{"hotword": "mynah", "beam_size": 2, "vad_filter": true}"#)]).await;
-    assert_eq!((options.hotwords, options.beam_size), (vec!["mynah".to_owned()], 2));
+    assert_eq!((options.hotwords, options.whisper.beam_size), (vec!["mynah".to_owned()], 2));
     assert!(options.vad.is_some());
-    assert_eq!(told(&app, &[("beam_size", "3"), ("kwargs", r#"{"beam_size":2}"#)]).await.beam_size, 3);
+    assert_eq!(
+        told(&app, &[("beam_size", "3"), ("kwargs", r#"{"beam_size":2}"#)]).await.whisper.beam_size,
+        3
+    );
     let message = refused(&[("kwargs", r#"{"batch_size_s": 3}"#)], "kwargs").await;
     assert!(message.contains("batch_size_s") && message.contains("beam_size"), "{message}");
     for wrong in ["{bad", "[]", "null", "x"] {
@@ -224,7 +227,7 @@ async fn json_bodies_carry_the_audio_inside() {
             assert_eq!(answer.status, 200, "{}", answer.text());
             assert_eq!(answer.json()["words"].as_array().unwrap().len(), 5);
             let options = app.seen.options();
-            assert_eq!((options.language.as_deref(), options.temperatures), (Some("de"), vec![0.5]));
+            assert_eq!((options.language.as_deref(), options.whisper.temperatures), (Some("de"), vec![0.5]));
             assert_eq!(options.vad.unwrap().threshold, 0.25);
             assert_eq!(options.initial_prompt, None);
         }

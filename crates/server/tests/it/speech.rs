@@ -63,11 +63,13 @@ async fn parameters_reach_the_model() {
     assert_eq!(app.speak(&defaults).await.status, 200);
     let (_, options) = app.seen.speech();
     assert_eq!((options.voice, options.speed, options.seed), (None, 1.0, 0));
-    let text = json!({"model": "scripted", "text": "as in the documentation", "voice": null}).to_string();
+    let text =
+        json!({"model": "scripted-voice", "text": "as in the documentation", "voice": null}).to_string();
     assert_eq!(app.send(json_request(SPEECH, text)).await.status, 200);
     assert_eq!(app.seen.speech().0, "as in the documentation");
-    let answer =
-        app.send(form(SPEECH, &[("model", "scripted"), ("input", "a form"), ("stream", "True")], None)).await;
+    let answer = app
+        .send(form(SPEECH, &[("model", "scripted-voice"), ("input", "a form"), ("stream", "True")], None))
+        .await;
     assert_eq!((answer.status.as_u16(), app.seen.speech().0.as_str()), (200, "a form"));
     // What no server here knows is passed over.
     assert_eq!(app.speak(&json!({"lang_code": "a", "volume": 3})).await.status, 200);
@@ -112,7 +114,7 @@ async fn what_cannot_be_honoured_is_refused() {
         (json!({"stream": "perhaps"}), json!("stream"), "true or false"),
         (json!({"voice": {"name": "x"}}), json!("voice"), "id"),
         (json!({"voice": 3}), json!("voice"), "object"),
-        (json!({"instructions": "whisper"}), json!("instructions"), "follows none"),
+        (json!({"instructions": "whisper"}), json!("instructions"), "cannot follow instructions"),
         (json!({"sample_rate": 4000}), json!("sample_rate"), "8000 to 48000"),
         (json!({"sample_rate": 20_000}), json!("sample_rate"), "22050"),
         (json!({"timestamp_granularities": ["word"]}), json!("timestamp_granularities"), "sse"),
@@ -137,7 +139,7 @@ async fn what_cannot_be_honoured_is_refused() {
     }
     let head = part("prompt_speech", Some("me.wav"));
     let body = format!(
-        "{}scripted\r\n{}hello\r\n{head}RIFF\r\n--a-boundary--\r\n",
+        "{}scripted-voice\r\n{}hello\r\n{head}RIFF\r\n--a-boundary--\r\n",
         part("model", None),
         part("input", None)
     );
@@ -169,20 +171,22 @@ async fn bodies_that_are_none() {
 #[tokio::test]
 async fn failures_before_and_after_the_first_sound() {
     let app = app();
-    for model in ["panics", "damaged"] {
+    for model in ["panics-voice", "damaged-voice"] {
         let error = app.speak(&json!({"model": model})).await.error(500);
         assert!(!error["message"].as_str().unwrap().contains("secret"), "{error}");
     }
     let events = app
-        .speak(&json!({"model": "fails", "stream_format": "sse", "response_format": "wav"}))
+        .speak(&json!({"model": "fails-voice", "stream_format": "sse", "response_format": "wav"}))
         .await
         .events();
     assert_eq!(events[0]["type"], "speech.audio.delta");
     assert_eq!(events[1]["error"]["message"], "this went wrong half way");
     assert_eq!(events.len(), 2);
     // Audio alone has no place for an error: the body breaks off, and no client takes it for whole.
-    let request =
-        json_request(SPEECH, speech_body(&json!({"model": "fails", "response_format": "wav"})).to_string());
+    let request = json_request(
+        SPEECH,
+        speech_body(&json!({"model": "fails-voice", "response_format": "wav"})).to_string(),
+    );
     let response = app.router.clone().oneshot(request).await.unwrap();
     assert_eq!(response.status(), 200);
     let pieces: Vec<_> = response.into_body().into_data_stream().collect().await;
@@ -193,11 +197,12 @@ async fn failures_before_and_after_the_first_sound() {
 async fn audio_is_sent_while_it_is_made_and_who_leaves_stops_it() {
     let app = app();
     for stream_format in ["audio", "sse"] {
-        let body =
-            speech_body(&json!({"model": "slow", "response_format": "pcm", "stream_format": stream_format}));
+        let body = speech_body(
+            &json!({"model": "slow-voice", "response_format": "pcm", "stream_format": stream_format}),
+        );
         let response = app.router.clone().oneshot(json_request(SPEECH, body.to_string())).await.unwrap();
         let mut pieces = response.into_body().into_data_stream();
-        let first = tokio::time::timeout(Duration::from_secs(10), pieces.next()).await;
+        let first = tokio::time::timeout(Duration::from_secs(100), pieces.next()).await;
         assert!(!first.expect("the first sound waits for the last").unwrap().unwrap().is_empty());
         drop(pieces);
         app.seen.cancellation().await;
@@ -206,9 +211,11 @@ async fn audio_is_sent_while_it_is_made_and_who_leaves_stops_it() {
 
 #[tokio::test]
 async fn speech_that_takes_too_long() {
-    let app = app_with(|config| config.limits.request_time = Duration::from_millis(200));
-    let events =
-        app.speak(&json!({"model": "slow", "stream_format": "sse", "response_format": "wav"})).await.events();
+    let app = app_with(|config| config.limits.request_time = Duration::from_secs(2));
+    let events = app
+        .speak(&json!({"model": "slow-voice", "stream_format": "sse", "response_format": "wav"}))
+        .await
+        .events();
     let last: &Value = events.last().unwrap();
     assert!(last["error"]["message"].as_str().unwrap().contains("request_time"), "{events:?}");
     app.all_stopped().await;
@@ -217,7 +224,7 @@ async fn speech_that_takes_too_long() {
 #[tokio::test]
 async fn places_are_shared_with_transcriptions() {
     let app = app_with(|config| config.limits.max_requests = 1);
-    let body = speech_body(&json!({"model": "slow", "response_format": "pcm"}));
+    let body = speech_body(&json!({"model": "slow-voice", "response_format": "pcm"}));
     let speaking = app.router.clone().oneshot(json_request(SPEECH, body.to_string())).await.unwrap();
     app.transcribe(&[]).await.error(429);
     drop(speaking);

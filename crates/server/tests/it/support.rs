@@ -8,20 +8,22 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use mynah_engine::{Engine, Loaders, Settings, Synthesizer, Transcriber};
-use mynah_models::speech_to_text::TokenLogprob;
-use mynah_models::{
-    CancelFlag, Error, Listener, Observer, Segment, SpeechOptions, SpokenWord, Task, TokenCounts,
-    TranscribeOptions, Transcript, TranscriptEvent, Word, weights,
+use mynah_core::{
+    AudioInput, AudioSink, BatchShare, CancelFlag, Capabilities, DecodingStats, JobContext, LoadContext,
+    Model, ModelError, ModelFamily, ModelTask, Segment, SpeechCapabilities, SpeechOptions, SpokenWord,
+    Synthesizer, TokenCounts, TokenLogprob, TranscribeOptions, Transcriber, Transcript, TranscriptEvent,
+    TranscriptSink, TranscriptionCapabilities, Word,
 };
+use mynah_engine::{Engine, Settings};
 use mynah_server::auth::{Auth, AuthConfig};
 use mynah_server::{Control, LocalModel, ServerConfig, router_and_control};
+use mynah_testkit::families::{StandIn, any_speech, any_transcription};
 use serde_json::Value;
 use tower::ServiceExt;
 
 /// The error of a checkpoint that is damaged.
-fn damaged(path: &Path) -> Error {
-    weights::Error::Malformed { path: path.to_owned(), reason: "secret reason".into() }.into()
+fn damaged() -> ModelError {
+    ModelError::Weights("damaged is damaged: secret reason".into())
 }
 
 /// What the scripted model saw.
@@ -56,7 +58,7 @@ impl Seen {
 
     /// Waits until a job that had reached its model was told to stop.
     pub(crate) async fn cancellation(&self) {
-        tokio::time::timeout(Duration::from_secs(10), async {
+        tokio::time::timeout(Duration::from_secs(120), async {
             while !self.cancelled.load(Ordering::Acquire) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -71,7 +73,7 @@ pub(crate) const HOLD_LOADING: &str = "hold-loading";
 /// In a checkpoint's folder: jobs do not end while there is such a file.
 pub(crate) const HOLD_JOBS: &str = "hold-jobs";
 
-fn wait_while_there_is(path: PathBuf, cancel: &CancelFlag) -> Result<(), Error> {
+fn wait_while_there_is(path: PathBuf, cancel: &CancelFlag) -> Result<(), ModelError> {
     while path.exists() {
         cancel.check()?;
         std::thread::sleep(Duration::from_millis(1));
@@ -79,33 +81,41 @@ fn wait_while_there_is(path: PathBuf, cancel: &CancelFlag) -> Result<(), Error> 
     Ok(())
 }
 
-/// Says the same two sentences whatever it hears. Its name tells what else it does.
+/// Transcribes any audio to the same two sentences. Its name determines what else it does.
 struct Scripted {
     name: String,
     seen: Arc<Seen>,
 }
 
 impl Transcriber for Scripted {
+    fn capabilities(&self) -> TranscriptionCapabilities {
+        match self.name.as_str() {
+            "english" => TranscriptionCapabilities {
+                languages: vec!["en".to_owned()],
+                translates: false,
+                ..any_transcription()
+            },
+            _ => any_transcription(),
+        }
+    }
+
     fn transcribe(
         &self,
-        samples: &[f32],
+        audio: AudioInput<'_>,
         options: &TranscribeOptions,
-        control: mynah_models::Control<'_>,
-        observer: &mut dyn Observer,
-    ) -> Result<Transcript, Error> {
-        let cancel = control.cancel;
+        context: JobContext<'_>,
+        sink: &mut dyn TranscriptSink,
+    ) -> Result<Transcript, ModelError> {
+        let cancel = context.cancel;
         *self.seen.options.lock().unwrap() = Some(options.clone());
         self.seen.jobs.fetch_add(1, Ordering::AcqRel);
         // One window, and one step with five beams.
-        drop(control.window(0.0, mynah_models::Share::WHOLE)?);
-        control.pace.step(5);
+        drop(context.enter_batch(0.0, BatchShare::WHOLE)?);
+        context.scheduler.record_step(5);
         wait_while_there_is(Path::new(&self.name).join(HOLD_JOBS), cancel)?;
-        if self.name == "english" && options.task == Task::Translate {
-            return Err(Error::Unsupported("english does not support translations".into()));
-        }
         let language = options.language.clone().or_else(|| options.allowed_languages.first().cloned());
         let language = language.unwrap_or_else(|| "en".to_owned());
-        observer.event(TranscriptEvent::Language(language.clone(), 0.9));
+        sink.event(TranscriptEvent::Language(language.clone(), 0.9));
         assert!(self.name != "panics", "as the script says");
         let texts = match self.name.as_str() {
             "silent" => [" ", ""],
@@ -114,17 +124,17 @@ impl Transcriber for Scripted {
         let mut segments = Vec::new();
         for (id, text) in texts.into_iter().enumerate() {
             let segment = Arc::new(segment(id, text, options));
-            observer.event(TranscriptEvent::Segment(Arc::clone(&segment)));
+            sink.event(TranscriptEvent::Segment(Arc::clone(&segment)));
             segments.push(segment);
             if self.name == "slow" {
                 while !cancel.is_cancelled() {
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 self.seen.cancelled.store(true, Ordering::Release);
-                return Err(Error::Cancelled);
+                return Err(ModelError::Cancelled);
             }
             if self.name == "fails" {
-                return Err(Error::BadInput("this went wrong half way".into()));
+                return Err(ModelError::InvalidInput("this went wrong half way".into()));
             }
         }
         Ok(Transcript {
@@ -132,7 +142,7 @@ impl Transcriber for Scripted {
             language,
             language_probability: 0.9,
             languages: Vec::new(),
-            duration_s: samples.len() as f64 / 16_000.0,
+            duration_s: audio.samples.len() as f64 / 16_000.0,
             segments,
         })
     }
@@ -142,44 +152,46 @@ impl Transcriber for Scripted {
 pub(crate) const SPEECH_RATE_HZ: u32 = 24_000;
 
 impl Synthesizer for Scripted {
+    fn capabilities(&self) -> SpeechCapabilities {
+        SpeechCapabilities { instructions: self.name != "scripted", ..any_speech() }
+    }
+
     fn sample_rate_hz(&self) -> u32 {
         SPEECH_RATE_HZ
     }
 
-    /// Says every word as half a second of a tone.
+    /// Speaks every word as half a second of a tone.
     fn synthesize(
         &self,
         text: &str,
         options: &SpeechOptions,
-        cancel: &CancelFlag,
-        listener: &mut dyn Listener,
-    ) -> Result<TokenCounts, Error> {
+        context: JobContext<'_>,
+        sink: &mut dyn AudioSink,
+    ) -> Result<TokenCounts, ModelError> {
+        let cancel = context.cancel;
         *self.seen.speech.lock().unwrap() = Some((text.to_owned(), options.clone()));
-        if self.name == "scripted" && options.instructions.is_some() {
-            return Err(Error::Option { name: "instructions", reason: "scripted follows none".into() });
-        }
         if !text.is_ascii() {
-            return Err(Error::Script { script: "Chinese", sample: text.chars().take(8).collect() });
+            return Err(ModelError::Script { script: "Chinese", sample: text.chars().take(8).collect() });
         }
         assert!(self.name != "panics", "as the script says");
         let tone: Vec<f32> =
             (0..SPEECH_RATE_HZ / 2).map(|i| (f64::from(i) * 0.1).sin() as f32 * 0.25).collect();
-        listener.step(3);
+        context.scheduler.record_step(3);
         for (n, word) in text.split_whitespace().enumerate() {
-            listener.turn_begins();
-            listener.samples(&tone)?;
-            listener.turn_ends();
+            let step = context.step()?;
+            sink.samples(&tone)?;
+            drop(step);
             let start_s = 0.5 * n as f64;
-            listener.word(SpokenWord { text: word.to_owned(), range: 0..0, start_s, end_s: start_s + 0.5 });
+            sink.word(SpokenWord { text: word.to_owned(), range: 0..0, start_s, end_s: start_s + 0.5 });
             if self.name == "slow" {
                 while !cancel.is_cancelled() {
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 self.seen.cancelled.store(true, Ordering::Release);
-                return Err(Error::Cancelled);
+                return Err(ModelError::Cancelled);
             }
             if self.name == "fails" {
-                return Err(Error::BadInput("this went wrong half way".into()));
+                return Err(ModelError::InvalidInput("this went wrong half way".into()));
             }
         }
         Ok(TokenCounts { input: text.len() as u64, output: 7 })
@@ -197,17 +209,60 @@ fn segment(id: usize, text: &str, options: &TranscribeOptions) -> Segment {
     });
     Segment {
         id,
-        seek_frames: 0,
         start_s,
         end_s: start_s + 1.0,
         text: text.to_owned(),
         tokens: vec![50364, 15947, 50414],
         logprobs: vec![TokenLogprob { id: 15947, bytes: text.as_bytes().to_vec(), logprob: -0.25 }],
-        temperature: 0.2,
-        avg_logprob: -0.3,
-        compression_ratio: 1.25,
-        no_speech_prob: 0.01,
+        decoding: Some(DecodingStats {
+            seek_frames: 0,
+            temperature: 0.2,
+            avg_logprob: -0.3,
+            compression_ratio: 1.25,
+            no_speech_prob: 0.01,
+        }),
         words: if options.word_timestamps { words.collect() } else { Vec::new() },
+        ..Segment::default()
+    }
+}
+
+/// The end of the names of checkpoints that speak.
+const VOICE: &str = "-voice";
+
+/// A scripted family in the place of one that speaks. It has the checkpoints of that family.
+struct ScriptedVoice {
+    real: Arc<dyn ModelFamily>,
+    seen: Arc<Seen>,
+}
+
+impl ModelFamily for ScriptedVoice {
+    fn name(&self) -> &'static str {
+        self.real.name()
+    }
+
+    fn task(&self) -> ModelTask {
+        ModelTask::Speech
+    }
+
+    fn capabilities(&self, _languages: &[String]) -> Capabilities {
+        Capabilities::Speech(any_speech())
+    }
+
+    fn detect(&self, path: &Path) -> bool {
+        path.to_string_lossy().ends_with(VOICE) || self.real.detect(path)
+    }
+
+    fn select_files<'a>(&self, names: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
+        self.real.select_files(names)
+    }
+
+    fn load(&self, path: &Path, _context: &LoadContext) -> Result<Model, ModelError> {
+        let name = path.to_string_lossy();
+        let name = name.strip_suffix(VOICE).unwrap_or(&name).to_owned();
+        if name == "damaged" {
+            return Err(damaged());
+        }
+        Ok(Model::Synthesizer(Arc::new(Scripted { name, seen: Arc::clone(&self.seen) })))
     }
 }
 
@@ -244,30 +299,29 @@ pub(crate) fn app_at(
     let seen = Arc::new(Seen::default());
     let load = {
         let seen = Arc::clone(&seen);
-        move |path: &Path, _: &Settings| -> Result<Arc<dyn Transcriber>, Error> {
+        move |path: &Path, _: &LoadContext| -> Result<Arc<dyn Transcriber>, ModelError> {
             wait_while_there_is(path.join(HOLD_LOADING), &CancelFlag::new())?;
             let name = path.to_string_lossy().into_owned();
             if name == "damaged" {
-                return Err(damaged(path));
+                return Err(damaged());
             }
             Ok(Arc::new(Scripted { name, seen: Arc::clone(&seen) }))
         }
     };
-    let load_speech = {
-        let seen = Arc::clone(&seen);
-        move |path: &Path, _: &Settings| -> Result<Arc<dyn Synthesizer>, Error> {
-            let name = path.to_string_lossy().into_owned();
-            if name == "damaged" {
-                return Err(damaged(path));
-            }
-            Ok(Arc::new(Scripted { name, seen: Arc::clone(&seen) }))
+    let mut registry = mynah_models::registry();
+    for family in mynah_models::registry().families() {
+        if family.task() == ModelTask::Speech {
+            registry = registry.with(ScriptedVoice { real: Arc::clone(family), seen: Arc::clone(&seen) });
         }
-    };
-    let loaders = Loaders { transcriber: Box::new(load), synthesizer: Box::new(load_speech) };
-    let engine = Engine::open_with(settings, loaders).unwrap();
+    }
+    // It takes every checkpoint that is left, so it is asked last.
+    let engine = Engine::open_with(settings, registry.with(StandIn::whisper(load))).unwrap();
     let names = ["scripted", "silent", "english", "panics", "slow", "fails", "damaged"];
-    let local_models = names.map(|name| LocalModel { name: name.into(), path: name.into() });
-    let mut config = ServerConfig { local_models: local_models.into(), ..ServerConfig::default() };
+    let voices = ["scripted", "panics", "slow", "fails", "damaged"].map(|name| format!("{name}{VOICE}"));
+    let names = names.into_iter().map(str::to_owned).chain(voices);
+    let local_models: Vec<LocalModel> =
+        names.map(|name| LocalModel { path: name.clone().into(), name }).collect();
+    let mut config = ServerConfig { local_models, ..ServerConfig::default() };
     change(&mut config);
     engine.restore();
     let (router, control) = router_and_control(engine.clone(), config);
@@ -334,7 +388,7 @@ impl App {
     /// Waits until no job is under way. Those of the model `slow` end only when they are told to stop, before they reach it
     /// or there.
     pub(crate) async fn all_stopped(&self) {
-        tokio::time::timeout(Duration::from_secs(10), async {
+        tokio::time::timeout(Duration::from_secs(120), async {
             while self.engine.jobs() > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -371,7 +425,7 @@ impl App {
         self.send(form(TRANSCRIPTIONS, &with_model(fields), Some(&sound()))).await
     }
 
-    /// These members as JSON to `/v1/audio/speech`; the model is `scripted` and the input three words unless named.
+    /// These members as JSON to `/v1/audio/speech`; the model is `scripted-voice` and the input three words unless named.
     pub(crate) async fn speak(&self, members: &Value) -> Answer {
         self.send(json(SPEECH, speech_body(members).to_string())).await
     }
@@ -385,7 +439,7 @@ impl App {
 pub(crate) const TRANSCRIPTIONS: &str = "/v1/audio/transcriptions";
 /// A whole body for `/v1/audio/speech`.
 pub(crate) fn speech_body(members: &Value) -> Value {
-    let mut body = serde_json::json!({"model": "scripted", "input": "one two three"});
+    let mut body = serde_json::json!({"model": "scripted-voice", "input": "one two three"});
     for (name, value) in members.as_object().unwrap() {
         body[name] = value.clone();
     }

@@ -142,7 +142,8 @@ async fn no_address_is_fetched() {
         let body = json!({"model": "scripted", "file": address});
         let error = app.post(TRANSCRIPTIONS, &body).await.error(400);
         assert!(error["message"].as_str().unwrap().contains("fetches no addresses"), "{error}");
-        let body = json!({"model": "scripted", "input": "x", "prompt_speech": address, "prompt_text": "x"});
+        let body =
+            json!({"model": "scripted-voice", "input": "x", "prompt_speech": address, "prompt_text": "x"});
         let error = app.post("/v1/audio/speech", &body).await.error(400);
         assert!(error["message"].as_str().unwrap().contains("fetches no addresses"), "{error}");
     }

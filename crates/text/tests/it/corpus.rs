@@ -4,19 +4,12 @@
 
 #[path = "../../../../fuzz/src/speech_text.rs"]
 mod speech_text;
-#[path = "../../../../fuzz/src/subtitles.rs"]
-mod subtitles;
 #[path = "../../../../fuzz/src/tokenizer.rs"]
 mod tokenizer;
 
 use mynah_text::english::{Dialect, G2p};
 
 use crate::voice;
-
-#[test]
-fn subtitles() {
-    mynah_testkit::corpus::replay("subtitles", subtitles::run);
-}
 
 #[test]
 fn tokenizer() {

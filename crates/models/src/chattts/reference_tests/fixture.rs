@@ -26,11 +26,11 @@ pub(super) fn checkpoint() -> TempDir {
 
 /// The model in 32 bits.
 pub(in crate::chattts) fn model() -> &'static ChatTts {
-    static MODEL: LazyLock<ChatTts> = LazyLock::new(|| load(Compute::F32));
+    static MODEL: LazyLock<ChatTts> = LazyLock::new(|| load(ComputeType::F32));
     &MODEL
 }
 
-pub(super) fn load(compute: Compute) -> ChatTts {
+pub(super) fn load(compute: ComputeType) -> ChatTts {
     let folder = checkpoint();
     ChatTts::load(folder.path(), &LoadOptions { compute, ..LoadOptions::default() }).unwrap()
 }

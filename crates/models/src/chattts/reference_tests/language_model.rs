@@ -125,7 +125,7 @@ fn check_generation(
     let is_greedy = noise.is_none();
     let noise = noise.unwrap_or(Noise::Greedy);
     let mut generation =
-        Generation::begin(&model.gpt, &model.steps, target, prompts, sampling, noise, &cancel).unwrap();
+        Generation::begin(&model.gpt, &model.batcher, target, prompts, sampling, noise, &cancel).unwrap();
     let (raw, probabilities) = (floats(&name("raw_logits")), floats(&name("probs")));
     let size = generation.logits().len();
     for (step, expected) in probabilities.chunks_exact(size).enumerate() {
@@ -135,9 +135,9 @@ fn check_generation(
         }
         generation.probabilities(&mut scores);
         assert_close(&format!("{stage}: probabilities of step {step}"), &scores, expected, 2e-3);
-        assert!(generation.step(&mut Alone).unwrap());
+        assert!(generation.step(unscheduled()).unwrap());
     }
-    while generation.step(&mut Alone).unwrap() {}
+    while generation.step(unscheduled()).unwrap() {}
     for (b, row) in generation.rows.iter().enumerate() {
         match target {
             Target::Text { .. } => {
@@ -234,8 +234,9 @@ fn seeds_give_the_references_codes() {
     let noise = Noise::EveryStep(number("/rng/manual_seed") as u64);
     let cancel = CancelFlag::new();
     let mut generation =
-        Generation::begin(&model.gpt, &model.steps, Target::Codes, &prompts, &rules, noise, &cancel).unwrap();
-    while generation.step(&mut Alone).unwrap() {}
+        Generation::begin(&model.gpt, &model.batcher, Target::Codes, &prompts, &rules, noise, &cancel)
+            .unwrap();
+    while generation.step(unscheduled()).unwrap() {}
     for (b, row) in generation.rows.iter().enumerate() {
         assert_eq!(row.codes, steps(&format!("rng.ids.{b}")), "row {b}");
     }
@@ -261,7 +262,7 @@ fn texts_are_refined() {
         assert_eq!(prompts.iter().map(ids_of).collect::<Vec<_>>(), unpadded_ids(stage));
         check_generation(stage, target, &prompts, &rules, noise.clone());
         let noise = noise.unwrap_or(Noise::Greedy);
-        let (refined, _) = model.refine(&given, tags, &rules, noise, &CancelFlag::new(), &mut Alone).unwrap();
+        let (refined, _) = model.refine(&given, tags, &rules, noise, unscheduled()).unwrap();
         assert_eq!(refined, strings(&format!("/{stage}/refined")));
     }
 }
@@ -273,7 +274,7 @@ fn smaller_weights_say_nearly_the_same() {
     let text = strings("/code_greedy/texts").remove(1);
     let scores = |model: &ChatTts| model.scores(&text, &voice(), &codes, &CancelFlag::new()).unwrap();
     let exact = scores(model());
-    for (compute, least) in [(Compute::F16, 0.999_99), (Compute::Int8, 0.999)] {
+    for (compute, least) in [(ComputeType::F16, 0.999_99), (ComputeType::Int8, 0.999)] {
         let rounded = scores(&load(compute));
         let worst = exact.iter().zip(&rounded).map(|(a, b)| correlation(a, b)).fold(1.0, f64::min);
         assert!(worst >= least, "{compute:?}: {worst}");

@@ -72,7 +72,7 @@ fn recordings_become_codes() {
 #[test]
 fn pieces_of_any_size_are_the_whole() {
     let hidden = transposed(&floats("decoder.hidden"), 64);
-    for compute in [Compute::F32, Compute::Int8] {
+    for compute in [ComputeType::F32, ComputeType::Int8] {
         let model = load(compute);
         let whole = model.voicing().push(&hidden, true);
         assert_eq!(whole.len(), 53 * 512 - 256);

@@ -6,15 +6,15 @@ mod saved;
 pub(super) mod strings;
 pub(super) mod xxh32;
 
-use crate::error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use half::f16;
+use mynah_core::ModelError;
 
 use super::generate::Codes;
 use super::random::Mt19937;
-use mynah_core::ModelError;
+use crate::error;
 
 pub use saved::SavedVoice;
 

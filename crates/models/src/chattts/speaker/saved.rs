@@ -1,13 +1,13 @@
 //! Voices that a user saves under a name: one small JSON file each.
 
-use crate::error;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use mynah_core::ModelError;
 use serde::{Deserialize, Serialize};
 
 use super::{Voice, VoiceSample, Voices, strings};
-use mynah_core::ModelError;
+use crate::error;
 
 /// A voice as a file: `NAME.json` in the folder of saved voices.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

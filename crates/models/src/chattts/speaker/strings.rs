@@ -4,10 +4,10 @@ use std::io::Read;
 
 use half::f16;
 use lzma_rust2::Lzma2Reader;
+use mynah_core::ModelError;
 
 use super::base16384;
 use crate::chattts::Codes;
-use mynah_core::ModelError;
 
 /// Dictionary that the reference implementation's streams may ask for.
 const DICTIONARY_BYTES: u32 = 1 << 26;

@@ -1,15 +1,15 @@
 //! What each format's files mean: canonical names, and the sizes and the vocabulary that some carry.
 
-use crate::error;
 use std::path::{Path, PathBuf};
 
+use mynah_core::ModelError;
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 use mynah_weights::torch::Root;
 use mynah_weights::{Metadata, Tensors, Weights, ctranslate2, ggml, torch};
 
 use super::names::{from_ctranslate2, from_hugging_face, from_openai};
 use super::{Contents, Format};
-use mynah_core::ModelError;
+use crate::error;
 
 /// Gives canonical names to what was opened.
 pub(super) fn read(weights: Weights) -> Result<Contents, ModelError> {

@@ -14,12 +14,12 @@ mod settings;
 
 use std::path::Path;
 
+use mynah_core::ModelError;
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 use mynah_weights::{Tensors, Weights, has_weights, read_json};
 use serde::Deserialize;
 
 use super::Config;
-use mynah_core::ModelError;
 
 /// The formats that Whisper models come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,8 @@ impl Checkpoint {
 }
 
 /// Whether the file or folder at `path` is a Whisper checkpoint: it holds weights, and no `config.json` beside them says that
-/// they are of another model. Files in the formats of OpenAI and whisper.cpp say nothing, and Whisper's are the ones there are.
+/// they are of another model. A file in the format of OpenAI or whisper.cpp has all in itself; what lies beside it may belong to
+/// another model.
 pub(super) fn is_at(path: &Path) -> bool {
     #[derive(Deserialize)]
     struct Config {
@@ -87,7 +88,15 @@ pub(super) fn is_at(path: &Path) -> bool {
     let folder = if path.is_dir() { Some(path) } else { path.parent() };
     let config = folder.and_then(|folder| read_json::<Config>(&folder.join("config.json")).ok().flatten());
     let model_type = config.and_then(|config| config.model_type);
-    model_type.is_none_or(|model_type| model_type == "whisper") && has_weights(path)
+    if model_type.is_none_or(|model_type| model_type == "whisper") {
+        return has_weights(path);
+    }
+    let contents = || formats::read(Weights::open(path)?);
+    path.is_file()
+        && contents().is_ok_and(|Contents { format, tensors, .. }| {
+            matches!(format, Format::Ggml | Format::OpenaiPt)
+                && tensors.shape("model.decoder.embed_tokens.weight").is_some()
+        })
 }
 
 /// Drops an output projection that says the same as the embedding.

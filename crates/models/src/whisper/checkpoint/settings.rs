@@ -1,16 +1,16 @@
 //! The configuration: sizes from the tensors' shapes, the rest from the files beside them or from what OpenAI's models
 //! have in common.
 
-use crate::error;
 use std::path::Path;
 
+use mynah_core::ModelError;
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 use mynah_weights::{read_json, read_side_file};
 use serde::Deserialize;
 
 use super::{Contents, alignment_heads, names};
+use crate::error;
 use crate::whisper::Config;
-use mynah_core::ModelError;
 
 /// Width of an attention head in all of OpenAI's models.
 const HEAD_WIDTH: usize = 64;

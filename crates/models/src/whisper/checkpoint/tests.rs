@@ -3,13 +3,13 @@ mod files;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use files::{config, ctranslate2, ggml, model, openai_pt};
 use mynah_testkit::weight_files::{Numbers, Tensor, safetensors, torch};
-use mynah_weights as weights;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+
+use files::{config, ctranslate2, ggml, model, openai_pt};
 
 /// Names and contents of files.
 type Files = Vec<(String, Vec<u8>)>;
@@ -23,7 +23,7 @@ fn folder(files: &[(&str, &[u8])]) -> TempDir {
     folder
 }
 
-fn open(files: &[(&str, &[u8])]) -> Result<Checkpoint, Error> {
+fn open(files: &[(&str, &[u8])]) -> Result<Checkpoint, ModelError> {
     Checkpoint::open(folder(files).path())
 }
 
@@ -188,7 +188,9 @@ fn what_is_no_checkpoint_is_refused() {
     assert!(refusal(&[]).contains("the folder has no model.bin"));
     assert!(refusal(&[("model.bin", b"")]).contains("begins like none of the formats"));
     let error = Checkpoint::open(Path::new("/nonexistent/model")).err().unwrap();
-    assert!(matches!(error, Error::Weights(weights::Error::Io { .. })));
+    assert!(
+        matches!(&error, ModelError::Weights(reason) if reason.starts_with("cannot read /nonexistent/model"))
+    );
     let other = ctranslate2(&model(), Numbers::F16, 6);
     let at = other.windows(7).position(|bytes| bytes == b"Whisper").unwrap();
     let other = [&other[..at], b"Chinook", &other[at + 7..]].concat();
@@ -226,6 +228,32 @@ static SAMPLES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
         ("tiny.pt", openai_pt(&tensors)),
     ]
 });
+
+#[test]
+fn a_checkpoint_is_whispers_unless_a_configuration_names_another_model() {
+    let with_config = |name: &str, bytes: &[u8], config: &str| {
+        let folder = folder(&[(name, bytes), ("config.json", config.as_bytes())]);
+        (is_at(folder.path()), is_at(&folder.path().join(name)))
+    };
+    for (name, bytes) in SAMPLES.iter() {
+        let alone = folder(&[(*name, bytes)]);
+        assert!(is_at(alone.path()) && is_at(&alone.path().join(name)), "{name}");
+        for config in [r#"{"model_type": "whisper"}"#, r#"{"lang_ids": []}"#, "{"] {
+            assert_eq!(with_config(name, bytes, config), (true, true), "{name} {config}");
+        }
+        // These have their configuration in themselves.
+        let is_whole = matches!(*name, "ggml.bin" | "tiny.pt");
+        assert_eq!(with_config(name, bytes, r#"{"model_type": "qwen3_asr"}"#), (false, is_whole), "{name}");
+    }
+    // Files under any name are recognised by how they begin.
+    let (name, bytes) = &SAMPLES[2];
+    let renamed = folder(&[("weights", bytes)]);
+    assert!(is_at(&renamed.path().join("weights")), "{name}");
+    let other = folder(&[("notes.txt", b"text"), ("config.json", br#"{"model_type": "whisper"}"#)]);
+    for path in [other.path().to_owned(), other.path().join("notes.txt"), other.path().join("nothing")] {
+        assert!(!is_at(&path), "{}", path.display());
+    }
+}
 
 #[test]
 fn files_cut_short_are_refused() {

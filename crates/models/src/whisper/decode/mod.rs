@@ -14,16 +14,17 @@ pub(super) mod scripted;
 #[cfg(test)]
 mod tests;
 
+use mynah_core::{CancelFlag, ModelError};
+
 pub(super) use beam::BeamOptions;
 pub(super) use distribution::{probability, probability_among};
 pub(super) use rules::{RuleOptions, Rules};
 pub(super) use sampling::SamplingOptions;
 
+use crate::whisper::WindowDecoder;
+
 use beam::BeamSearch;
 use sampling::Sampling;
-
-use crate::whisper::WindowDecoder;
-use mynah_core::{CancelFlag, ModelError};
 
 /// Tokens chosen so far, without prompt and end of text.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,8 +1,8 @@
 //! A network that follows a script, for tests of the search and of what is built on it.
 
-use crate::whisper::EncoderContext;
-use crate::whisper::{Alignment, Network, WindowDecoder};
 use mynah_core::{CancelFlag, JobContext, ModelError};
+
+use crate::whisper::{Alignment, EncoderContext, Network, WindowDecoder};
 
 /// Logits after the tokens so far (prompt included), given as the tokens that stand out with their logits; all
 /// others get [`FLOOR`].
@@ -22,7 +22,7 @@ pub(crate) struct Window {
     /// Frames of audio in it.
     pub(crate) content_frames: usize,
     /// What of it was asked for.
-    pub(crate) encoder_window: EncoderContext,
+    pub(crate) encoder_context: EncoderContext,
 }
 
 /// The network: one script for all windows.
@@ -31,7 +31,7 @@ pub(crate) struct ScriptedNetwork<'a> {
     script: Box<Script<'a>>,
     windows: std::sync::Mutex<Vec<Window>>,
     cancel_after: Option<(usize, CancelFlag)>,
-    fits: bool,
+    trims: bool,
     rows_at_once: usize,
 }
 
@@ -45,14 +45,14 @@ impl<'a> ScriptedNetwork<'a> {
             script: Box::new(script),
             windows: Vec::new().into(),
             cancel_after: None,
-            fits: false,
+            trims: false,
             rows_at_once: 1,
         }
     }
 
-    /// Fits its windows to the audio when asked to; otherwise they are always full.
-    pub(crate) fn fitting(mut self) -> Self {
-        self.fits = true;
+    /// Trims its windows to the audio when asked to; otherwise they are always full.
+    pub(crate) fn trimming(mut self) -> Self {
+        self.trims = true;
         self
     }
 
@@ -82,11 +82,11 @@ impl Network for ScriptedNetwork<'_> {
     fn encode<'a>(
         &'a self,
         mel: &[f32],
-        encoder_window: EncoderContext,
+        encoder_context: EncoderContext,
         _: JobContext<'a>,
     ) -> Result<Box<dyn WindowDecoder + 'a>, ModelError> {
         let mut windows = self.windows.lock().unwrap();
-        let window = Window { index: windows.len(), content_frames: mel.len() / N_MELS, encoder_window };
+        let window = Window { index: windows.len(), content_frames: mel.len() / N_MELS, encoder_context };
         windows.push(window.clone());
         if let Some((after, flag)) = &self.cancel_after
             && windows.len() >= *after
@@ -94,7 +94,7 @@ impl Network for ScriptedNetwork<'_> {
             flag.cancel();
         }
         Ok(Box::new(ScriptedDecoder {
-            fitted: self.fits && encoder_window == EncoderContext::Trimmed,
+            trimmed: self.trims && encoder_context == EncoderContext::Trimmed,
             ..ScriptedDecoder::new(self.vocab_size, &*self.script, window)
         }))
     }
@@ -105,7 +105,7 @@ pub(crate) struct ScriptedDecoder<'a> {
     vocab_size: usize,
     script: &'a Script<'a>,
     window: Window,
-    fitted: bool,
+    trimmed: bool,
     rows: Vec<Vec<u32>>,
     logits: Vec<f32>,
     /// Steps taken since the beginning.
@@ -114,7 +114,7 @@ pub(crate) struct ScriptedDecoder<'a> {
 
 impl<'a> ScriptedDecoder<'a> {
     pub(crate) fn new(vocab_size: usize, script: &'a Script<'a>, window: Window) -> Self {
-        Self { vocab_size, script, window, fitted: false, rows: Vec::new(), logits: Vec::new(), steps: 0 }
+        Self { vocab_size, script, window, trimmed: false, rows: Vec::new(), logits: Vec::new(), steps: 0 }
     }
 
     fn row(&self, tokens: &[u32]) -> Vec<f32> {
@@ -136,7 +136,7 @@ impl WindowDecoder for ScriptedDecoder<'_> {
     }
 
     fn is_fitted(&self) -> bool {
-        self.fitted
+        self.trimmed
     }
 
     fn prefill(&mut self, tokens: &[u32], at: &[usize]) -> Result<Vec<f32>, ModelError> {

@@ -4,13 +4,13 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
+use mynah_core::{CancelFlag, ModelError, TranscribeOptions, WhisperOptions};
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
 use super::prompt::Prompt;
 use super::segments::FRAMES_PER_TIMESTAMP;
 use crate::whisper::WindowDecoder;
 use crate::whisper::decode::{BeamOptions, Hypothesis, Rules, SamplingOptions, Search, probability};
-use mynah_core::{CancelFlag, ModelError, TranscribeOptions, WhisperOptions};
 
 /// A window's text and how good it is.
 #[derive(Clone, Debug, PartialEq)]

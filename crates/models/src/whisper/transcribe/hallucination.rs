@@ -1,8 +1,9 @@
 //! Leaving out text that was invented over silence, told by its words: improbable, or too short or long to be spoken
 //! (`hallucination_silence_threshold` of openai-whisper).
 
-use super::segments::Draft;
 use mynah_core::Word;
+
+use super::segments::Draft;
 
 /// Marks that are no words of their own.
 const PUNCTUATION: &str = "\"'“¿([{-\"'.。,，!！?？:：”)]}、";

@@ -1,10 +1,10 @@
 //! Which language is spoken: the model's distribution over the language tokens after `<|startoftranscript|>`.
 
+use mynah_core::ModelError;
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
 use crate::whisper::WindowDecoder;
 use crate::whisper::decode::probability_among;
-use mynah_core::ModelError;
 
 /// A language that is more probable than this needs no further window.
 const SURE: f32 = 0.5;

@@ -6,14 +6,12 @@ use std::sync::Arc;
 
 use mynah_audio::mel::{HOP_LENGTH, LogMel};
 use mynah_audio::vad;
+use mynah_core::{AudioInput, BatchShare, JobContext, ModelError, TranscribeOptions, Word};
 
 use super::WINDOW_FRAMES;
-use crate::longform::chunks;
 use crate::longform::timeline::Timeline;
-use crate::longform::{SAMPLE_RATE_HZ, hundredths};
-use crate::whisper::EncoderContext;
-use crate::whisper::{Network, WindowDecoder};
-use mynah_core::{AudioInput, BatchShare, JobContext, ModelError, TranscribeOptions, Word};
+use crate::longform::{SAMPLE_RATE_HZ, chunks, hundredths};
+use crate::whisper::{EncoderContext, Network, WindowDecoder};
 
 /// Amplitude below which nothing is heard: three steps of 16-bit samples.
 const AUDIBLE: f32 = 1e-4;

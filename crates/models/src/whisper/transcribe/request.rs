@@ -1,9 +1,8 @@
 //! What a request may ask for.
 
+use mynah_core::{ModelError, TranscribeOptions};
 use mynah_text::languages;
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
-
-use mynah_core::{ModelError, TranscribeOptions};
 
 /// Hypotheses a request can have at once: each takes its share of memory and time at every step.
 const MAX_ROWS: usize = 64;

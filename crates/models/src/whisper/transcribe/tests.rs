@@ -1,15 +1,17 @@
 //! Whole transcriptions with a scripted network.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use mynah_core::{BatchShare, CancelFlag, DecodingStats, StepScheduler, WhisperOptions};
+
 use super::*;
 use crate::whisper::decode::scripted::{ScriptedNetwork, Window};
-use mynah_core::{BatchShare, CancelFlag, StepScheduler, Task};
 
-mod encoder_window;
+mod encoder_context;
 
 const VOCAB: usize = 51865;
 
@@ -39,39 +41,47 @@ fn config() -> Config {
 fn options() -> TranscribeOptions {
     TranscribeOptions {
         language: Some("en".to_owned()),
-        beam_size: 1,
-        no_speech_threshold: None,
+        whisper: whisper_options(),
         ..TranscribeOptions::default()
     }
 }
 
-/// Windows begun and ended.
-#[derive(Default)]
-struct Turns {
-    begun: Cell<usize>,
-    ended: Cell<usize>,
+fn whisper_options() -> WhisperOptions {
+    WhisperOptions { beam_size: 1, no_speech_threshold: None, ..WhisperOptions::default() }
 }
 
-impl Pace for Turns {
-    fn window_begins(&self, _: f64, _: BatchShare) {
-        assert_eq!(self.begun, self.ended);
-        self.begun.set(self.begun.get() + 1);
+/// [`options`] with other ones of Whisper's own.
+fn with(whisper: WhisperOptions) -> TranscribeOptions {
+    TranscribeOptions { whisper, ..options() }
+}
+
+/// Counts how often the batch was entered and left.
+#[derive(Default)]
+struct Entries {
+    entered: Cell<usize>,
+    left: Cell<usize>,
+}
+
+impl StepScheduler for Entries {
+    fn enter_batch(&self, _: f64, _: BatchShare) {
+        assert_eq!(self.entered, self.left);
+        self.entered.set(self.entered.get() + 1);
     }
 
-    fn window_ends(&self) {
-        self.ended.set(self.ended.get() + 1);
+    fn leave_batch(&self) {
+        self.left.set(self.left.get() + 1);
     }
 }
 
 #[derive(Default)]
 struct Log {
     events: Vec<TranscriptEvent>,
-    turns: Rc<Turns>,
+    entries: Rc<Entries>,
 }
 
 impl TranscriptSink for Log {
     fn event(&mut self, event: TranscriptEvent) {
-        assert_eq!(self.turns.begun, self.turns.ended, "events come between windows");
+        assert_eq!(self.entries.entered, self.entries.left, "events come between windows");
         self.events.push(event);
     }
 }
@@ -79,7 +89,7 @@ impl TranscriptSink for Log {
 fn run(network: &ScriptedNetwork<'_>, seconds: usize, options: &TranscribeOptions) -> (Transcript, Log) {
     let mut log = Log::default();
     let transcript = transcribe_with(network, seconds, options, &CancelFlag::new(), &mut log).unwrap();
-    assert_eq!(log.turns.begun, log.turns.ended);
+    assert_eq!(log.entries.entered, log.entries.left);
     (transcript, log)
 }
 
@@ -105,9 +115,21 @@ fn hear(
     cancel: &CancelFlag,
     log: &mut Log,
 ) -> Result<Transcript, ModelError> {
-    let turns = Rc::clone(&log.turns);
-    let context = JobContext { cancel, pace: &*turns };
-    transcribe(network, &config(), &tokenizer(), &LogMel::new(80), samples, options, context, log)
+    transcribe_audio(network, &config(), samples.into(), options, cancel, log)
+}
+
+fn transcribe_audio(
+    network: &ScriptedNetwork<'_>,
+    config: &Config,
+    audio: AudioInput<'_>,
+    options: &TranscribeOptions,
+    cancel: &CancelFlag,
+    log: &mut Log,
+) -> Result<Transcript, ModelError> {
+    let entries = Rc::clone(&log.entries);
+    let context = JobContext { cancel, scheduler: &*entries };
+    let model = WhisperModel { network, config, tokenizer: &tokenizer(), mel: &LogMel::new(80) };
+    transcribe(&model, audio, options, context, log)
 }
 
 /// `"<|0.00|> text<|2.00|>"` as tokens.
@@ -151,8 +173,12 @@ fn writer(texts: &[&str]) -> ScriptedNetwork<'static> {
     })
 }
 
+fn stats(segment: &Segment) -> &DecodingStats {
+    segment.decoding.as_ref().unwrap()
+}
+
 fn lines(transcript: &Transcript) -> Vec<(f64, f64, usize, &str)> {
-    transcript.segments.iter().map(|s| (s.start_s, s.end_s, s.seek_frames, s.text.as_str())).collect()
+    transcript.segments.iter().map(|s| (s.start_s, s.end_s, stats(s).seek_frames, s.text.as_str())).collect()
 }
 
 #[test]
@@ -179,12 +205,12 @@ fn windows_begin_where_the_text_is_finished() {
     assert_eq!(content, [3000, 900]);
 
     let segment = &transcript.segments[1];
-    assert_eq!((segment.id, segment.temperature), (1, 0.0));
+    assert_eq!((segment.id, stats(segment).temperature), (1, 0.0));
     assert_eq!(segment.tokens, tokens("<|2.00|> Two.<|25.00|>"));
     let bytes: Vec<u8> = segment.logprobs.iter().flat_map(|t| t.bytes.clone()).collect();
     assert_eq!(bytes, b" Two.");
     assert!(segment.logprobs.iter().all(|t| t.logprob.abs() < 1e-3));
-    assert!(segment.avg_logprob.abs() < 1e-3 && segment.no_speech_prob < 1e-3);
+    assert!(stats(segment).avg_logprob.abs() < 1e-3 && stats(segment).no_speech_prob < 1e-3);
 
     assert!(matches!(&log.events[0], TranscriptEvent::Language(code, 1.0) if code == "en"));
     let progress: Vec<f64> = log
@@ -226,7 +252,7 @@ fn the_text_so_far_is_the_next_prompt_until_a_warm_window() {
     assert_eq!(before[1], " Names. Good.");
     assert_eq!(before[7], "", "forgotten after the warm window");
     assert_eq!(before[8], " Fine.");
-    assert_eq!(transcript.segments[1].temperature, 1.0);
+    assert_eq!(stats(&transcript.segments[1]).temperature, 1.0);
 }
 
 #[test]
@@ -273,7 +299,7 @@ fn without_conditioning_pieces_are_walked_side_by_side() {
         texts.map(|(frames, text, end_s)| (frames, tokens(&format!("<|0.00|> {text}<|{end_s:.2}|>"))));
     let options = TranscribeOptions {
         initial_prompt: Some("Names".to_owned()),
-        condition_on_previous_text: false,
+        whisper: WhisperOptions { condition_on_previous_text: false, ..whisper_options() },
         ..options()
     };
     let mut transcripts = Vec::new();
@@ -315,7 +341,7 @@ fn without_conditioning_only_the_first_window_has_a_prompt() {
     });
     let options = TranscribeOptions {
         initial_prompt: Some("Names".to_owned()),
-        condition_on_previous_text: false,
+        whisper: WhisperOptions { condition_on_previous_text: false, ..whisper_options() },
         ..options()
     };
     run(&network, 90, &options);
@@ -341,7 +367,7 @@ fn attempts(texts: &[&str], options: &TranscribeOptions) -> Transcript {
 fn more_than_can_be_said_is_tried_again_warmer() {
     let hurried = format!("<|0.00|>{}.<|4.00|>", " different words that nobody says in time".repeat(4));
     let transcript = attempts(&[&hurried, "<|0.00|> Good.<|4.00|>"], &options());
-    assert_eq!((transcript.text().as_str(), transcript.segments[0].temperature), ("Good.", 0.2));
+    assert_eq!((transcript.text().as_str(), stats(&transcript.segments[0]).temperature), ("Good.", 0.2));
 }
 
 #[test]
@@ -349,9 +375,13 @@ fn repetitive_text_is_tried_again_warmer() {
     let loops = format!("<|0.00|>{}<|3.00|>", " you".repeat(30));
     let transcript = attempts(&[&loops, &loops, "<|0.00|> Good.<|4.00|>"], &options());
     assert_eq!(transcript.text(), "Good.");
-    assert_eq!(transcript.segments[0].temperature, 0.4);
-    let all = TranscribeOptions { compression_ratio_threshold: None, ..options() };
-    assert_eq!(attempts(&[&loops], &all).segments[0].temperature, 0.0, "the test can be switched off");
+    assert_eq!(stats(&transcript.segments[0]).temperature, 0.4);
+    let all = with(WhisperOptions { compression_ratio_threshold: None, ..whisper_options() });
+    assert_eq!(
+        stats(&attempts(&[&loops], &all).segments[0]).temperature,
+        0.0,
+        "the test can be switched off"
+    );
 }
 
 #[test]
@@ -374,10 +404,14 @@ fn if_all_attempts_fail_the_one_that_does_not_repeat_is_kept() {
         }
         logits
     });
-    let options = TranscribeOptions { temperatures: vec![0.0, 1e-6, 1.0], ..options() };
+    let options = with(WhisperOptions { temperatures: vec![0.0, 1e-6, 1.0], ..whisper_options() });
     let (transcript, _) = run(&network, 30, &options);
     assert_eq!(transcript.text(), "Hm.");
-    assert_eq!(transcript.segments[0].temperature, 1.0, "the last temperature counts for what follows");
+    assert_eq!(
+        stats(&transcript.segments[0]).temperature,
+        1.0,
+        "the last temperature counts for what follows"
+    );
 }
 
 /// Hears no speech with this probability, and writes a sure "Thank you." or an improbable one.
@@ -398,7 +432,7 @@ fn thankful(no_speech_prob: f32, sure: bool) -> ScriptedNetwork<'static> {
 
 #[test]
 fn windows_without_speech_give_no_text() {
-    let heed = TranscribeOptions { no_speech_threshold: Some(0.6), ..options() };
+    let heed = with(WhisperOptions { no_speech_threshold: Some(0.6), ..whisper_options() });
     let network = thankful(0.7, false);
     let (transcript, _) = run(&network, 45, &heed);
     assert_eq!(transcript.segments, []);
@@ -406,12 +440,12 @@ fn windows_without_speech_give_no_text() {
     assert_eq!(run(&thankful(0.02, true), 30, &heed).0.text(), "Thank you.", "nobody doubts clear speech");
     let kept = run(&thankful(0.7, true), 30, &options()).0;
     assert_eq!(kept.text(), "Thank you.", "the test can be switched off");
-    assert!((kept.segments[0].no_speech_prob - 0.7).abs() < 0.01);
+    assert!((stats(&kept.segments[0]).no_speech_prob - 0.7).abs() < 0.01);
 }
 
 #[test]
 fn doubtful_text_needs_a_voice() {
-    let heed = TranscribeOptions { no_speech_threshold: Some(0.6), ..options() };
+    let heed = with(WhisperOptions { no_speech_threshold: Some(0.6), ..whisper_options() });
     assert_eq!(run(&thankful(0.3, true), 30, &heed).0.text(), "", "a doubtful window over a tone");
     let tries = AtomicUsize::new(0);
     let improbable = ScriptedNetwork::new(VOCAB, |_: &Window, tokens: &[u32]| {
@@ -423,6 +457,25 @@ fn doubtful_text_needs_a_voice() {
     });
     assert_eq!(run(&improbable, 30, &heed).0.text(), "");
     assert_eq!(tries.load(Ordering::Relaxed), 1, "no second attempt where nobody speaks");
+}
+
+#[test]
+fn only_the_speech_that_was_detected_is_decoded() {
+    let second = mynah_audio::SAMPLE_RATE as usize;
+    let samples = tone(20);
+    let transcribe = |speech: &[Range<usize>]| {
+        let network = writer(&["<|0.00|> One.<|2.00|><|2.00|> Two.<|5.00|>"]);
+        let (audio, mut log) = (AudioInput { samples: &samples, speech: Some(speech) }, Log::default());
+        let transcript =
+            transcribe_audio(&network, &config(), audio, &options(), &CancelFlag::new(), &mut log);
+        (transcript.unwrap(), network.windows().iter().map(|w| w.content_frames).collect::<Vec<_>>())
+    };
+    let (transcript, windows) = transcribe(&[3 * second..5 * second, 10 * second..13 * second]);
+    assert_eq!(windows, [500]);
+    assert_eq!(lines(&transcript), [(3.0, 5.0, 300, " One."), (10.0, 13.0, 300, " Two.")]);
+    assert_eq!(transcript.duration_s, 20.0);
+    let (transcript, windows) = transcribe(&[]);
+    assert_eq!((transcript.segments.len(), transcript.duration_s, windows.len()), (0, 20.0, 0));
 }
 
 #[test]
@@ -486,7 +539,7 @@ fn without_timestamps_each_window_is_a_segment() {
             _ => vec![(50259, 0.0)],
         }
     });
-    let options = TranscribeOptions { timestamps: false, ..options() };
+    let options = with(WhisperOptions { timestamps: false, ..whisper_options() });
     let (transcript, _) = run(&network, 50, &options);
     assert_eq!(lines(&transcript), [(0.0, 30.0, 0, " All of it."), (30.0, 50.0, 3000, " All of it.")]);
 }
@@ -549,7 +602,8 @@ fn the_language_is_heard_and_the_first_window_encoded_once() {
 fn doubtful_languages_are_settled_by_more_windows() {
     let heard: &[(u32, u32)] = &[(4, 3), (1, 9), (5, 5)];
     let language = |windows| {
-        let detect = TranscribeOptions { language: None, language_detection_windows: windows, ..options() };
+        let whisper = WhisperOptions { language_detection_windows: windows, ..whisper_options() };
+        let detect = TranscribeOptions { language: None, whisper, ..options() };
         run(&accents(heard), 90, &detect).0.language
     };
     assert_eq!(language(1), "de");
@@ -586,15 +640,19 @@ fn words_have_times_and_move_the_window() {
     assert_eq!(words, [(" Hello", 0.7, 0.9), (" there,", 0.9, 1.0), (" you.", 1.1, 1.2)]);
     assert!(transcript.segments[0].words.iter().all(|w| (w.probability - 0.905).abs() < 1e-3));
     assert_eq!((transcript.segments[0].start_s, transcript.segments[0].end_s), (0.7, 1.2));
-    assert_eq!(transcript.segments[1].seek_frames, 120, "the next window begins where the last word ends");
+    assert_eq!(
+        stats(&transcript.segments[1]).seek_frames,
+        120,
+        "the next window begins where the last word ends"
+    );
 }
 
 #[test]
-fn a_raised_flag_stops_between_steps_and_ends_the_turn() {
+fn a_raised_flag_stops_between_steps_and_leaves_the_batch() {
     let cancel = CancelFlag::new();
     let network = writer(&["<|0.00|> One.<|30.00|>"]).cancelling(2, cancel.clone());
     let mut log = Log::default();
     let result = transcribe_with(&network, 90, &options(), &cancel, &mut log);
     assert!(matches!(result, Err(ModelError::Cancelled)));
-    assert_eq!((log.turns.begun.get(), log.turns.ended.get(), network.windows().len()), (2, 2, 2));
+    assert_eq!((log.entries.entered.get(), log.entries.left.get(), network.windows().len()), (2, 2, 2));
 }

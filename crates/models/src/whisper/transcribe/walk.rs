@@ -3,23 +3,21 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use mynah_core::{
+    DecodingStats, JobContext, ModelError, Segment, Task, TokenLogprob, TranscribeOptions, TranscriptEvent,
+    TranscriptSink,
+};
 use mynah_text::whisper_tokenizer::{TIMESTAMPS, WhisperTask, WhisperTokenizer};
 
 use super::attempt::{Attempt, Attempts};
-use super::doubt;
 use super::hallucination::{Surroundings, drop_hallucinations};
 use super::prompt::{Prompt, hotword_tokens, prompt};
 use super::recording::Recording;
 use super::segments::{self, Draft};
 use super::words::{WordContext, add_words};
-use super::{WINDOW_FRAMES, encoder_context};
-use crate::whisper::EncoderContext;
+use super::{WINDOW_FRAMES, doubt, encoder_context};
 use crate::whisper::decode::{RuleOptions, Rules};
-use crate::whisper::{Config, WindowDecoder};
-use mynah_core::TokenLogprob;
-use mynah_core::{
-    DecodingStats, JobContext, ModelError, Segment, Task, TranscribeOptions, TranscriptEvent, TranscriptSink,
-};
+use crate::whisper::{Config, EncoderContext, WindowDecoder};
 
 /// Windows in a row that may advance by less than [`CRAWL_FRAMES`]; the next one is left as a whole. A model that
 /// stammers would otherwise have the same audio decoded hundreds of times.

@@ -1,13 +1,13 @@
 //! Words with their times: grouping aligned tokens, giving punctuation to its word, and limits on what alignment gets
 //! wrong at pauses. Thresholds are those of openai-whisper, which found them by listening.
 
+use mynah_core::{ModelError, Word};
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
 use super::alignment::token_starts_s;
 use super::segments::Draft;
 use crate::longform::hundredths;
 use crate::whisper::{Alignment, WindowDecoder};
-use mynah_core::{ModelError, Word};
 
 /// Punctuation that belongs to the word behind it.
 const OPENING: &str = "\"'“¿([{-";
