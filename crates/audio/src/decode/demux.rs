@@ -1,5 +1,7 @@
 //! Files that hold packets of a codec: Symphonia takes them apart, and one of several decoders makes samples of them.
 
+use std::io;
+
 use symphonia::core::audio::Channels;
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::well_known::{
