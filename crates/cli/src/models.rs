@@ -14,7 +14,7 @@ use crate::progress::Bars;
 
 /// The catalogue as a table or as JSON, or whether what is here of it is sound.
 pub(crate) fn list(args: &ModelsArgs, registry: Registry) -> Result<(), Failure> {
-    let engine = Engine::open_with(Settings::from_env()?, registry)?;
+    let engine = Engine::open(Settings::from_env()?, registry)?;
     if args.check {
         return check(&engine);
     }
@@ -54,7 +54,7 @@ fn check(engine: &Engine) -> Result<(), Failure> {
 
 /// Fetches models and prints their folders.
 pub(crate) fn pull(args: &NamesArgs, registry: Registry, bars: &Bars) -> Result<(), Failure> {
-    let engine = Engine::open_with(Settings::from_env()?, registry)?;
+    let engine = Engine::open(Settings::from_env()?, registry)?;
     for name in &args.names {
         let (engine, name, bars) = (engine.clone(), name.clone(), bars.clone());
         let folder = interruptible(move |cancel| {
@@ -68,7 +68,7 @@ pub(crate) fn pull(args: &NamesArgs, registry: Registry, bars: &Bars) -> Result<
 
 /// Deletes models.
 pub(crate) fn remove(args: &NamesArgs, registry: Registry) -> Result<(), Failure> {
-    let engine = Engine::open_with(Settings::from_env()?, registry)?;
+    let engine = Engine::open(Settings::from_env()?, registry)?;
     let mut failed = false;
     for name in &args.names {
         match engine.remove(name) {

@@ -48,7 +48,7 @@ pub(crate) fn run(
     if reload.args.metrics_exporter_host.is_some() || reload.args.metrics_exporter_port.is_some() {
         tracing::warn!("metrics are at /metrics of the server's own address; there is no other one");
     }
-    let engine = Engine::open_with(plan.engine, registry)?;
+    let engine = Engine::open(plan.engine, registry)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -22,7 +22,7 @@ pub(crate) fn run(args: SpeakArgs, registry: Registry, bars: &Bars) -> Result<()
     settings.threads = args.threads.map(usize::from);
     // One speech is all that this process makes.
     settings.speech_cache_bytes = 0;
-    let engine = Engine::open_with(settings, registry)?;
+    let engine = Engine::open(settings, registry)?;
     let model = match &args.model_path {
         Some(path) => ModelRef::Path(path.clone()),
         None => engine.resolve(&args.model)?,

@@ -42,7 +42,7 @@ fn open_engine(args: &TranscribeArgs, registry: Registry) -> Result<Engine, Fail
     settings.compute = args.compute.compute;
     settings.threads = args.compute.threads.map(usize::from);
     settings.decode_limits.max_duration_s = args.max_audio_s.unwrap_or(settings.decode_limits.max_duration_s);
-    Ok(Engine::open_with(settings, registry)?)
+    Ok(Engine::open(settings, registry)?)
 }
 
 fn list_languages() -> Result<(), Failure> {

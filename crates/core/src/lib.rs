@@ -8,10 +8,10 @@
 mod cancel;
 mod capabilities;
 mod compute;
+mod diarization;
 mod error;
 mod family;
 mod job;
-mod speaker;
 mod speech;
 mod transcribe;
 mod transcript;
@@ -19,10 +19,10 @@ mod transcript;
 pub use cancel::{CancelFlag, WakeOnCancel};
 pub use capabilities::{Capabilities, SpeechCapabilities, Timestamps, TranscriptionCapabilities};
 pub use compute::{ComputeType, Device, UnknownComputeType};
+pub use diarization::{SpeakerTurn, assign_speakers};
 pub use error::ModelError;
 pub use family::{LoadContext, Model, ModelFamily, ModelTask, Registry};
 pub use job::{BatchPermit, BatchShare, JobContext, Priority, StepPermit, StepScheduler, Unscheduled};
-pub use speaker::{SpeakerTurn, assign_speakers};
 pub use speech::{AudioSink, ReferenceAudio, SpeechOptions, SpokenWord, Synthesizer, TokenCounts};
 pub use transcribe::{
     AudioContext, AudioInput, Task, TranscribeOptions, Transcriber, TranscriptEvent, TranscriptSink,

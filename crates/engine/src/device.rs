@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use mynah_core::Device;
 
-use crate::Settings;
 use crate::lifecycle::memory_budget::MemoryBudget;
 use crate::scheduler::admission::AdmissionController;
 use crate::scheduler::batching::BatchAdmission;
-use crate::scheduler::compute::ComputeScheduler;
+use crate::scheduler::run_queue::ComputeScheduler;
 use crate::scheduler::stats::BatchStats;
+use crate::settings::Settings;
 
 /// Everything that belongs to one device. There is one today, the CPU; another has all of this of its own.
 pub(crate) struct DeviceRuntime {

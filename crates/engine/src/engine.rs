@@ -1,90 +1,27 @@
 //! The engine: catalogue, store, models in memory and jobs as one handle.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use mynah_core::{
-    CancelFlag, Capabilities, ComputeType, Device, LoadContext, ModelError, ModelTask, Registry,
-};
+use mynah_core::{CancelFlag, Capabilities, ComputeType, Device, LoadContext, ModelError, Registry};
 
+use crate::Error;
 use crate::catalogue::{Catalogue, Entry, Voice};
 use crate::device::DeviceRuntime;
+use crate::download::PullProgress;
 use crate::jobs::request_memory::RequestMemory;
 use crate::jobs::speech_cache::SpeechCache;
 use crate::lifecycle::instances::Instances;
 use crate::lifecycle::model_cache::{LoadProgress, ModelCache, ModelLease};
-use crate::scheduler::client::ClientId;
+use crate::model_info::{CheckpointInfo, ModelStatus, VoiceStatus};
+use crate::model_ref::{ModelRef, Variant};
+use crate::scheduler::client_id::ClientId;
 use crate::scheduler::stats::BatchStats;
+use crate::settings::Settings;
 use crate::state_store::StateStore;
-use crate::store::{OnDisk, Store};
-use crate::{Error, PullProgress, Settings};
-
-/// A model that a job can use.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ModelRef {
-    /// A model of the catalogue by its exact name; [`Engine::resolve`] finds it.
-    Named(String),
-    /// A checkpoint on disk, in any format that is read.
-    Path(PathBuf),
-    /// A model of the catalogue that was launched with other weights or in another precision than usual.
-    Variant(Variant),
-}
-
-/// See [`ModelRef::Variant`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Variant {
-    /// Catalogue name.
-    pub name: String,
-    /// A checkpoint on disk in place of the model's own weights.
-    pub path: Option<PathBuf>,
-    /// Precision of the weights; `None`: the engine's.
-    pub compute: Option<ComputeType>,
-}
-
-impl fmt::Display for ModelRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ModelRef::Named(name) | ModelRef::Variant(Variant { name, .. }) => f.write_str(name),
-            ModelRef::Path(path) => f.write_str(&path.file_name().unwrap_or_default().to_string_lossy()),
-        }
-    }
-}
-
-/// A model of the catalogue and what is here of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelStatus {
-    /// The catalogue's entry.
-    pub entry: Entry,
-    /// Where its weights are, if they are here.
-    pub on_disk: Option<OnDisk>,
-    /// Whether it is in memory.
-    pub loaded: bool,
-}
-
-/// A voice of the catalogue and whether it is here.
-#[derive(Clone, Debug, PartialEq)]
-pub struct VoiceStatus {
-    /// Catalogue name of its model.
-    pub model: String,
-    /// The catalogue's entry.
-    pub voice: Voice,
-    /// Whether it speaks without anything being fetched.
-    pub on_disk: bool,
-}
-
-/// What a checkpoint on disk is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CheckpointInfo {
-    /// Name of its family.
-    pub family: &'static str,
-    /// What it does.
-    pub task: ModelTask,
-    /// Codes of the languages it knows; empty: that shows when it is loaded.
-    pub languages: Vec<String>,
-}
+use crate::store::Store;
 
 /// Handle to the engine; clones share it. Its methods may be called from any thread; those that say so block.
 #[derive(Clone)]
@@ -116,19 +53,11 @@ pub(crate) struct Inner {
 }
 
 impl Engine {
-    /// Opens the store of models, with the families of models that this program runs.
+    /// Opens the store of models, for models of these families.
     ///
     /// # Errors
     /// The embedded catalogue is damaged.
-    pub fn open(settings: Settings) -> Result<Self, Error> {
-        Self::open_with(settings, mynah_models::registry())
-    }
-
-    /// [`Engine::open`] with other families of models.
-    ///
-    /// # Errors
-    /// As [`Engine::open`].
-    pub fn open_with(settings: Settings, registry: Registry) -> Result<Self, Error> {
+    pub fn open(settings: Settings, registry: Registry) -> Result<Self, Error> {
         if let Some(threads) = settings.threads
             && !mynah_kernels::pool::set_threads(threads)
         {

@@ -14,7 +14,7 @@ use half::f16;
 
 use crate::arch::{self, TILE_ROWS, Tile, panel_count};
 use crate::cpu::Isa;
-use crate::matrix::Epilogue;
+use crate::epilogue::Epilogue;
 use crate::panels::{self, PANEL};
 use crate::pool::{self, SharedMut};
 

@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::arch::amx::{self, Line, bytes};
 use crate::arch::{self, Integer, Scales, Tile, panel_count};
 use crate::cpu::Isa;
+use crate::epilogue::Epilogue;
 use crate::gemm::{self, Out, Rows};
-use crate::matrix::Epilogue;
 use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
 

@@ -12,6 +12,7 @@ mod arch;
 pub mod attention;
 pub mod cpu;
 pub mod elementwise;
+mod epilogue;
 pub mod functions;
 mod gemm;
 pub mod heap;
@@ -29,8 +30,9 @@ mod rotary;
 mod vectorize;
 mod vocabulary;
 
+pub use epilogue::Epilogue;
 pub use gemm::Float;
-pub use matrix::{Epilogue, Matrix, Precision};
+pub use matrix::{Matrix, Precision};
 pub use norm::{DepthwiseConv, LayerNorm, RmsNorm};
 pub use panels::PANEL;
 pub use quantized::{Finish, Grid, QuantizedMatrix, Range};

@@ -6,9 +6,10 @@
 
 use crate::cpu::Isa;
 use crate::elementwise::max_of;
+use crate::epilogue::Epilogue;
 use crate::functions::TO_INTEGER;
 use crate::integers::{nearest, step_of};
-use crate::matrix::{Epilogue, Matrix, Precision};
+use crate::matrix::{Matrix, Precision};
 use crate::pool::{self, SharedMut};
 use crate::vectorize::vectorized;
 

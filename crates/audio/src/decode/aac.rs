@@ -3,7 +3,7 @@
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use syom::{DecodeOptions, Decoder};
 
-use super::demux::Undecodable;
+use super::packet::Undecodable;
 use super::sink::Shape;
 
 pub(super) struct Aac {

@@ -10,86 +10,20 @@ use symphonia::core::codecs::audio::well_known::{
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::{FormatReader, Track, TrackType};
-use symphonia::core::io::MediaSourceStream;
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, TimeBase};
-use symphonia::default::{formats, get_codecs};
+use symphonia::default::get_codecs;
 
 use super::aac::Aac;
+use super::format::Format;
 use super::matroska;
 use super::mp4;
 use super::opus::Opus;
+use super::packet::{Trim, Undecodable};
 use super::sink::{Shape, Sink};
 use super::sniff;
 use super::source::Section;
 use super::{DecodeError, Heard};
-
-/// Containers of packets.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Format {
-    Adts,
-    Caf,
-    Matroska,
-    Mp4,
-    Mpeg,
-    Ogg,
-}
-
-const BROKEN: [&str; 3] = ["missing moov atom", "missing segment element", "page is not marked as first"];
-
-impl Format {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Adts => "adts",
-            Self::Caf => "caf",
-            Self::Matroska => "matroska",
-            Self::Mp4 => "mp4",
-            Self::Mpeg => "mpeg audio",
-            Self::Ogg => "ogg",
-        }
-    }
-
-    fn open(self, source: Section) -> Result<Box<dyn FormatReader>, Error> {
-        let stream = MediaSourceStream::new(Box::new(source), Default::default());
-        let options = Default::default();
-        Ok(match self {
-            Self::Adts => Box::new(formats::AdtsReader::try_new(stream, options)?),
-            Self::Caf => Box::new(formats::CafReader::try_new(stream, options)?),
-            Self::Matroska => Box::new(formats::MkvReader::try_new(stream, options)?),
-            Self::Mp4 => Box::new(formats::IsoMp4Reader::try_new(stream, options)?),
-            Self::Mpeg => Box::new(formats::MpaReader::try_new(stream, options)?),
-            Self::Ogg => Box::new(formats::OggReader::try_new(stream, options)?),
-        })
-    }
-
-    /// What an error before any sound means for the caller.
-    fn error(self, error: Error) -> DecodeError {
-        match error {
-            Error::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                DecodeError::malformed(self.name(), "it breaks off before the sound begins")
-            }
-            Error::IoError(error) if error.kind() == io::ErrorKind::Other => {
-                DecodeError::malformed(self.name(), error.to_string())
-            }
-            Error::IoError(error) => DecodeError::Io(error),
-            // These are said to be unsupported but are pieces that are not there.
-            Error::Unsupported(what) if BROKEN.iter().any(|broken| what.ends_with(broken)) => {
-                DecodeError::malformed(self.name(), what)
-            }
-            Error::Unsupported(what) => DecodeError::unsupported(format!("{} file: {what}", self.name())),
-            error => DecodeError::malformed(self.name(), error.to_string()),
-        }
-    }
-}
-
-/// Sound to leave out at the ends, in frames of the decoder's output.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Trim {
-    /// Frames to drop first: what the encoder put before the signal.
-    pub(super) skip: u64,
-    /// Frames to keep after that.
-    pub(super) keep: Option<u64>,
-}
 
 /// A decoder of one track's packets.
 trait PacketDecoder {
@@ -101,9 +35,6 @@ trait PacketDecoder {
 
     fn name(&self) -> &'static str;
 }
-
-/// A packet was damaged, or of a kind its decoder does not know.
-pub(super) struct Undecodable;
 
 struct Symphonia {
     decoder: Box<dyn AudioDecoder>,

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::demux::Format;
+use super::format::Format;
 use super::sink::{Shape, Sink};
 use super::sniff::{self, Container};
 use super::source::Section;

@@ -15,9 +15,11 @@ mod downmix;
 mod error;
 mod ffmpeg;
 mod flac;
+mod format;
 mod matroska;
 mod mp4;
 mod opus;
+mod packet;
 mod pcm;
 mod sink;
 mod sniff;
@@ -187,8 +189,8 @@ fn run(source: &Section, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {
     };
     match content {
         Content::Samples(layout) => pcm::decode(&body, &layout, sink),
-        Content::Mpeg { start, len } => demux::decode(body.section(start, len), demux::Format::Mpeg, sink),
-        Content::Packets => demux::decode(body, demux::Format::Caf, sink),
+        Content::Mpeg { start, len } => demux::decode(body.section(start, len), format::Format::Mpeg, sink),
+        Content::Packets => demux::decode(body, format::Format::Caf, sink),
         Content::Foreign(what) => Err(DecodeError::unsupported(what)),
     }
 }

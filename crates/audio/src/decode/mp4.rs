@@ -4,7 +4,7 @@
 //! AAC encoders put 1024 to 2112 samples before the signal. The edit list tells, or Apple's older iTunSMPB tag.
 
 use super::DecodeError;
-use super::demux::Trim;
+use super::packet::Trim;
 use super::source::Section;
 
 /// The one stretch of a track that is played.

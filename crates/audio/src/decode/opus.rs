@@ -5,7 +5,7 @@ use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::AudioCodecParameters;
 
 use super::DecodeError;
-use super::demux::Undecodable;
+use super::packet::Undecodable;
 use super::sink::Shape;
 
 /// Rate decoded to. Opus can give 16 kHz by itself, but without a filter: transform bins above 8 kHz are left out and the

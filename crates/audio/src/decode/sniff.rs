@@ -1,8 +1,8 @@
 //! What a file is, by its content.
 
 use super::DecodeError;
-use super::demux::Format;
 use super::flac;
+use super::format::Format;
 use super::source::Section;
 
 /// Kinds of file, by who reads them.

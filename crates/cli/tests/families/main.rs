@@ -107,7 +107,9 @@ fn segments(json: &str) -> Vec<(f64, f64, String)> {
     let body: serde_json::Value = serde_json::from_str(json).unwrap();
     let number = |value: &serde_json::Value| value.as_f64().unwrap();
     let segments = body["segments"].as_array().unwrap().iter();
-    segments.map(|s| (number(&s["start"]), number(&s["end"]), s["text"].as_str().unwrap().to_owned())).collect()
+    segments
+        .map(|s| (number(&s["start"]), number(&s["end"]), s["text"].as_str().unwrap().to_owned()))
+        .collect()
 }
 
 fn a_long_recording() {
@@ -127,7 +129,10 @@ fn a_long_recording() {
         // Each repetition begins a chunk of its own: the silence before it is longer than a chunk's gaps.
         for repetition in 0..TIMES {
             let begins = (SPEECH_S + SILENCE_S) * repetition as f64;
-            assert!(segments.iter().any(|(start, _, _)| (begins..begins + 1.5).contains(start)), "{segments:?}");
+            assert!(
+                segments.iter().any(|(start, _, _)| (begins..begins + 1.5).contains(start)),
+                "{segments:?}"
+            );
         }
     }
 }
@@ -161,7 +166,8 @@ fn refusals() {
         assert!(!output.status.success() && errors.contains(field), "{options:?}: {errors}");
     }
     let mut translate = stage.mynah();
-    let output = translate.arg("translate").arg(&stage.recording).arg("--model-path").arg(&stage.listens).output();
+    let output =
+        translate.arg("translate").arg(&stage.recording).arg("--model-path").arg(&stage.listens).output();
     let errors = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
     assert!(errors.contains("does not support translations"), "{errors}");
 }

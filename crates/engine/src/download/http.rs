@@ -17,8 +17,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
 
 use super::{Failure, Meter, StoredFile};
+use crate::Error;
 use crate::disk::hex;
-use crate::{Error, Patience};
+use crate::settings::Patience;
 
 /// Attempts in a row that bring no byte, before a source is given up.
 const FRUITLESS_ATTEMPTS: u32 = 3;

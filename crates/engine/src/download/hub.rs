@@ -10,8 +10,10 @@ use serde::de::DeserializeOwned;
 
 use super::http::{Client, RemoteFile};
 use super::{Failure, Fetched, Meter, StoredFile, require_space};
+use crate::Error;
+use crate::catalogue::{HubFile, VoiceFile};
 use crate::disk::bytes_below;
-use crate::{Error, HubFile, Settings, VoiceFile};
+use crate::settings::Settings;
 
 /// The two kinds of hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use mynah_core::{CancelFlag, ModelFamily};
 use serde::{Deserialize, Serialize};
 
-use crate::{Entry, Error, Settings, Source, SourcePreference, VoiceFile};
+use crate::Error;
+use crate::catalogue::{Entry, Source, VoiceFile};
+use crate::settings::{Settings, SourcePreference};
 
 mod http;
 mod hub;

@@ -14,8 +14,10 @@ use tempfile::TempDir;
 use zip::ZipArchive;
 
 use super::{Failure, Fetched, Meter, StoredFile, require_space};
+use crate::Error;
+use crate::catalogue::PinnedFile;
 use crate::disk::{bytes_below, hex};
-use crate::{Error, PinnedFile, Settings};
+use crate::settings::Settings;
 
 /// How often the bytes that pip has written are counted.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -235,7 +237,8 @@ mod tests {
     use zip::write::SimpleFileOptions;
 
     use super::*;
-    use crate::{Patience, PullProgress};
+    use crate::download::PullProgress;
+    use crate::settings::Patience;
 
     /// A home with a `python3` that runs `script`, and wheels for it to give out.
     struct Stage {

@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 
 use mynah_core::{Capabilities, ModelTask};
 
+use crate::Error;
 use crate::catalogue::Entry;
 use crate::engine::Inner;
+use crate::model_ref::ModelRef;
 use crate::panics::panic_text;
 use crate::scheduler::admission::JobTicket;
-use crate::scheduler::client::ClientId;
-use crate::{Error, ModelRef};
+use crate::scheduler::client_id::ClientId;
 
 pub(crate) mod audio;
 mod encoding_sink;

@@ -10,17 +10,19 @@ use mynah_core::{CancelFlag, Capabilities, JobContext, Model, ModelError, ModelT
 use mynah_text::languages;
 use tokio::sync::mpsc::{Sender, channel};
 
+use crate::Error;
 use crate::catalogue::{Entry, Voice};
-use crate::engine::{Engine, Inner, ModelRef, Variant};
+use crate::engine::{Engine, Inner};
 use crate::jobs::encoding_sink::EncodingSink;
 use crate::jobs::speech::{PIECES_AHEAD, Recording, SpeakRequest, SpeechEvent, SpeechJob, Spoken};
 use crate::jobs::speech_cache::{Kept, Key};
 use crate::jobs::{audio, wrong_task};
+use crate::lifecycle::model_cache::LoadProgress;
+use crate::model_ref::{ModelRef, Variant};
 use crate::panics::guarded;
 use crate::scheduler::admission::{JobSize, JobTicket};
 use crate::scheduler::job::{JobScheduler, ScheduledJob};
 use crate::sync::lock;
-use crate::{Error, LoadProgress};
 
 /// How long after a vain attempt no other is made to fetch a voice for a name that it merely stands for.
 const MISSED_VOICE_PAUSE: Duration = Duration::from_secs(600);

@@ -5,9 +5,11 @@ use mynah_audio::{EncodeOptions, OutputFormat};
 use mynah_core::{CancelFlag, SpeechOptions, SpokenWord, TokenCounts};
 use tokio::sync::mpsc::Receiver;
 
+use crate::Error;
 use crate::jobs::transcription::AudioSource;
-use crate::scheduler::client::ClientId;
-use crate::{Error, LoadProgress, ModelRef};
+use crate::lifecycle::model_cache::LoadProgress;
+use crate::model_ref::ModelRef;
+use crate::scheduler::client_id::ClientId;
 
 /// Pieces of audio that wait for their reader; a job that has more waits, and lets others compute.
 pub(crate) const PIECES_AHEAD: usize = 16;

@@ -68,7 +68,7 @@ impl SpeechCache {
     }
 
     /// Forgets what a model said.
-    pub(crate) fn forget_model(&mut self, model: &crate::ModelRef) {
+    pub(crate) fn forget_model(&mut self, model: &crate::model_ref::ModelRef) {
         self.forget_where(|key| key.0.model == *model);
     }
 
@@ -96,7 +96,7 @@ mod tests {
     use mynah_core::SpeechOptions;
 
     use super::*;
-    use crate::ModelRef;
+    use crate::model_ref::ModelRef;
 
     fn key(text: &str) -> Key {
         Key(SpeakRequest {

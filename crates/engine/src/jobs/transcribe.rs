@@ -8,13 +8,14 @@ use mynah_core::{
 };
 use tokio::sync::mpsc::{Sender, channel};
 
+use crate::Error;
 use crate::engine::{Engine, Inner};
 use crate::jobs::transcription::{EVENTS_AHEAD, Job, JobEvent, TranscribeRequest};
 use crate::jobs::{pipeline, wrong_task};
+use crate::lifecycle::model_cache::LoadProgress;
 use crate::panics::guarded;
 use crate::scheduler::admission::{JobSize, JobTicket};
 use crate::scheduler::job::{JobScheduler, ScheduledJob};
-use crate::{Error, LoadProgress};
 
 impl Engine {
     /// Starts a job. Its model is downloaded and loaded where necessary, as part of the job.

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use mynah_core::{CancelFlag, Segment, TranscribeOptions, Transcript};
 use tokio::sync::mpsc::Receiver;
 
-use crate::scheduler::client::ClientId;
-use crate::{Error, LoadProgress, ModelRef};
+use crate::Error;
+use crate::lifecycle::model_cache::LoadProgress;
+use crate::model_ref::ModelRef;
+use crate::scheduler::client_id::ClientId;
 
 /// Events that wait for their reader; a job with more waits, holding nothing that others need.
 pub(crate) const EVENTS_AHEAD: usize = 256;

@@ -7,12 +7,13 @@ use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::Error;
 use crate::disk::bytes_of;
 use crate::engine::Inner;
 use crate::lifecycle::instances::Phase;
 use crate::lifecycle::memory_budget::Needed;
 use crate::lifecycle::model_cache::ModelCache;
-use crate::{Error, ModelRef, Variant};
+use crate::model_ref::{ModelRef, Variant};
 
 impl Inner {
     /// Makes room for the model at `path`: those longest unused go first, those in use or pinned stay. Until what it returns

@@ -11,9 +11,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
+use crate::Error;
+use crate::catalogue::Entry;
+use crate::download::PullProgress;
 use crate::lifecycle::event_log::{EventLog, Severity};
+use crate::lifecycle::model_cache::LoadProgress;
+use crate::model_info::CheckpointInfo;
+use crate::model_ref::ModelRef;
+use crate::settings::SourcePreference;
 use crate::sync::lock;
-use crate::{CheckpointInfo, Entry, Error, LoadProgress, ModelRef, PullProgress, SourcePreference};
 
 /// Failed launches that are remembered.
 const FAILED: usize = 100;

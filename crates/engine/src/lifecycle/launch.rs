@@ -4,13 +4,16 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::Error;
 use crate::catalogue::{Entry, Source, is_invisible};
 use crate::engine::Inner;
 use crate::lifecycle::event_log::Severity;
 use crate::lifecycle::instances::{Instance, LaunchRequest, Phase};
+use crate::lifecycle::model_cache::LoadProgress;
+use crate::model_ref::{ModelRef, Variant};
 use crate::panics::guarded;
+use crate::settings::Settings;
 use crate::sync::lock;
-use crate::{Error, LoadProgress, ModelRef, Settings, Variant};
 
 /// Longest uid, in characters.
 const LONGEST_UID: usize = 100;

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
+use crate::Error;
 use crate::lifecycle::available_memory::{Available, available};
 use crate::lifecycle::model_cache::{ModelCache, ResidentModel};
+use crate::model_ref::ModelRef;
 use crate::sync::lock;
-use crate::{Error, ModelRef};
 
 /// Bounds the weights in memory, by a setting and by what the machine has left.
 pub(crate) struct MemoryBudget {

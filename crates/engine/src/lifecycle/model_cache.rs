@@ -9,8 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use mynah_core::{CancelFlag, Model};
 
+use crate::Error;
+use crate::download::PullProgress;
+use crate::model_ref::ModelRef;
 use crate::sync::lock;
-use crate::{Error, ModelRef, PullProgress};
 
 /// What happens before a model can be used.
 #[derive(Clone, Debug, PartialEq)]

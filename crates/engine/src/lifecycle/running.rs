@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
+use crate::Error;
 use crate::catalogue::Registration;
+use crate::engine::Engine;
 use crate::engine::Inner;
 use crate::lifecycle::event_log::{Event, Severity};
 use crate::lifecycle::instances::{Instance, Launch, LaunchRequest, Lease, Phase, Running};
 use crate::lifecycle::launch::{MOST_REPLICAS, random_letters};
+use crate::model_info::ModelStatus;
+use crate::model_ref::ModelRef;
 use crate::sync::lock;
-use crate::{Engine, Error, ModelRef, ModelStatus};
 
 /// The model that a request is answered by.
 #[derive(Debug)]

@@ -11,9 +11,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::scheduler::client::ClientId;
+use crate::Error;
+use crate::model_ref::ModelRef;
+use crate::scheduler::client_id::ClientId;
 use crate::sync::lock;
-use crate::{Error, ModelRef};
 
 /// After so long without a refusal, bursts are taken again.
 const CALM: Duration = Duration::from_secs(10);

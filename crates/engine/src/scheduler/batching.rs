@@ -11,7 +11,7 @@ use std::thread::{self, Thread};
 
 use mynah_core::{BatchShare, CancelFlag, Priority};
 
-use crate::scheduler::client::ClientId;
+use crate::scheduler::client_id::ClientId;
 use crate::sync::lock;
 
 /// Sequences of equal priority in the batch at once, however small their shares: each keeps some megabytes.

@@ -8,7 +8,7 @@ use mynah_core::{BatchShare, CancelFlag, Priority, StepScheduler};
 use crate::device::DeviceRuntime;
 use crate::scheduler::admission::JobTicket;
 use crate::scheduler::batching::BatchPermit;
-use crate::scheduler::compute::{ComputePermit, PendingGuard};
+use crate::scheduler::run_queue::{ComputePermit, PendingGuard};
 use crate::scheduler::stats::SizeHistogram;
 
 /// What all threads of a job have in common.

@@ -2,13 +2,13 @@
 //!
 //! 1. [`admission`]: which jobs are taken at all, by queue length and expected wait.
 //! 2. [`batching`]: which sequences of the jobs in progress are computed together, fairly between clients.
-//! 3. [`compute`]: which of those computes its next step.
+//! 3. [`run_queue`]: which of those computes its next step.
 //!
 //! [`job`] is what a model sees of it: one [`StepScheduler`](mynah_core::StepScheduler) per thread of a job.
 
 pub(crate) mod admission;
 pub(crate) mod batching;
-pub(crate) mod client;
-pub(crate) mod compute;
+pub(crate) mod client_id;
 pub(crate) mod job;
+pub(crate) mod run_queue;
 pub(crate) mod stats;

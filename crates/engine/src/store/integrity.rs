@@ -11,9 +11,10 @@ use mynah_core::CancelFlag;
 use sha2::{Digest, Sha256};
 
 use super::Manifest;
+use crate::Error;
+use crate::catalogue::Entry;
 use crate::disk::hex;
 use crate::download::StoredFile;
-use crate::{Entry, Error};
 
 /// A file that is not there or has another size.
 pub(super) fn missing_bytes(folder: &Path, manifest: &Manifest) -> Option<String> {

@@ -21,9 +21,12 @@ use std::time::Duration;
 use mynah_core::{CancelFlag, ModelFamily, Registry};
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
+use crate::catalogue::{Entry, HubFile, Source, Voice};
 use crate::disk::{bytes_below, bytes_of};
+use crate::download::PullProgress;
 use crate::download::{self, Fetched, StoredFile};
-use crate::{Entry, Error, HubFile, PullProgress, Settings, Source, Voice};
+use crate::settings::Settings;
 
 mod integrity;
 
@@ -412,7 +415,7 @@ mod tests {
     use super::*;
     use mynah_core::ModelTask;
 
-    use crate::VoiceFile;
+    use crate::catalogue::VoiceFile;
 
     const VOICE: &[u8] = b"a voice";
 

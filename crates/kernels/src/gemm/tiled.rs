@@ -6,7 +6,7 @@ use super::{Float, Out, Rows};
 use crate::arch::amx::floats;
 use crate::arch::amx::{Line, Spread, Tiles};
 use crate::arch::{Target, avx512, panel_count};
-use crate::matrix::Epilogue;
+use crate::epilogue::Epilogue;
 use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
 
@@ -255,8 +255,8 @@ impl<'a> Splitting<'a> {
 #[cfg(test)]
 mod tests {
     use crate::cpu::Isa;
+    use crate::epilogue::Epilogue;
     use crate::gemm::{Out, Rows, gemm};
-    use crate::matrix::Epilogue;
     use crate::noise::floats;
     use crate::panels::{self, PANEL};
 

@@ -20,6 +20,7 @@ mod tagger;
 mod tokenise;
 mod unknown;
 mod utterances;
+mod word_lists;
 
 use std::path::PathBuf;
 

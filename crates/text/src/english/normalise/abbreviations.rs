@@ -2,43 +2,7 @@
 
 use super::calendar;
 use super::spoken::{Place, Spoken};
-use crate::english::sentences::STARTERS;
-
-/// Titles, said in full before a name.
-pub(in crate::english) const TITLES: &[(&str, &str)] = &[
-    ("Mr", "Mister"),
-    ("Mrs", "Missus"),
-    ("Ms", "Miz"),
-    ("Dr", "Doctor"),
-    ("Drs", "Doctors"),
-    ("Messrs", "Messieurs"),
-    ("Prof", "Professor"),
-    ("St", "Saint"),
-    ("Mt", "Mount"),
-    ("Ft", "Fort"),
-    ("Gen", "General"),
-    ("Gov", "Governor"),
-    ("Sen", "Senator"),
-    ("Rep", "Representative"),
-    ("Capt", "Captain"),
-    ("Lt", "Lieutenant"),
-    ("Col", "Colonel"),
-    ("Sgt", "Sergeant"),
-    ("Cmdr", "Commander"),
-    ("Rev", "Reverend"),
-    ("Hon", "Honorable"),
-    ("Pres", "President"),
-    ("Supt", "Superintendent"),
-    ("Cpl", "Corporal"),
-    ("Pvt", "Private"),
-    ("Maj", "Major"),
-    ("Adm", "Admiral"),
-    ("Fr", "Father"),
-    ("Msgr", "Monsignor"),
-    ("Atty", "Attorney"),
-    ("Insp", "Inspector"),
-    ("Det", "Detective"),
-];
+use crate::english::word_lists::{STARTERS, TITLES};
 
 /// Words behind a name: streets and companies.
 const AFTER_NAME: &[(&str, &str)] = &[

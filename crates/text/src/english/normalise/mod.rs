@@ -24,7 +24,6 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-pub(super) use abbreviations::TITLES;
 pub(super) use clean::check_script;
 use mapped::Mapped;
 use spoken::{Place, Rule, Spoken};

@@ -1,4 +1,4 @@
-//! Who speaks when.
+//! Who speaks when (diarization).
 
 use std::sync::Arc;
 

@@ -1,0 +1,37 @@
+//! Which model a job uses.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use mynah_core::ComputeType;
+
+/// A model that a job can use.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ModelRef {
+    /// A model of the catalogue by its exact name; [`Engine::resolve`] finds it.
+    Named(String),
+    /// A checkpoint on disk, in any format that is read.
+    Path(PathBuf),
+    /// A model of the catalogue that was launched with other weights or in another precision than usual.
+    Variant(Variant),
+}
+
+/// See [`ModelRef::Variant`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Variant {
+    /// Catalogue name.
+    pub name: String,
+    /// A checkpoint on disk in place of the model's own weights.
+    pub path: Option<PathBuf>,
+    /// Precision of the weights; `None`: the engine's.
+    pub compute: Option<ComputeType>,
+}
+
+impl fmt::Display for ModelRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ModelRef::Named(name) | ModelRef::Variant(Variant { name, .. }) => f.write_str(name),
+            ModelRef::Path(path) => f.write_str(&path.file_name().unwrap_or_default().to_string_lossy()),
+        }
+    }
+}
