@@ -72,7 +72,7 @@ fn server() -> (Router, TempDir) {
     let registry = mynah_models::registry()
         .with(StandIn::whisper(|_, _| Ok(Arc::new(Scripted))))
         .with(StandIn::hibari(|_, _| Ok(Arc::new(Scripted))));
-    let engine = Engine::open_with(settings, registry).expect("an engine");
+    let engine = Engine::open(settings, registry).expect("an engine");
     let model = LocalModel { name: "m".into(), path: home.path().to_owned() };
     let limits =
         Limits { max_upload_bytes: 1 << 20, spool_bytes: 1 << 10, max_parts: 50, ..Limits::default() };

@@ -15,7 +15,7 @@ pub fn run(input: &[u8]) {
         std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(folder.join("input.json"), input).expect("a record");
     }
-    let engine = Engine::open(settings()).expect("a damaged record is passed over");
+    let engine = Engine::open(settings(), mynah_models::registry()).expect("a damaged record is passed over");
     let before = engine.registrations().len();
     if let Ok(text) = str::from_utf8(input) {
         let added = engine.register(text, true).is_ok();

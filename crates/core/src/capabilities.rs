@@ -66,9 +66,10 @@ impl TranscriptionCapabilities {
             ),
             ("prompt", options.initial_prompt.is_some() && !self.initial_prompt, "take a prompt"),
             ("hotwords", !options.hotwords.is_empty() && !self.hotwords, "take hotwords"),
+            ("logprobs", options.logprobs && !self.logprobs, "give log probabilities of tokens"),
         ];
         if let Some((name, _, what)) = cannot.into_iter().find(|(_, asked, _)| *asked) {
-            return refuse(name, format!("the model cannot {what}; leave {name} out"));
+            return refuse(name, format!("the model cannot {what}; leave the option out"));
         }
         match options.whisper.first_changed() {
             Some(name) if !self.whisper_decoding => refuse(
@@ -181,6 +182,7 @@ mod tests {
         assert_eq!(refused(|options| options.word_timestamps = true), Some("word_timestamps"));
         assert_eq!(refused(|options| options.initial_prompt = Some("x".into())), Some("prompt"));
         assert_eq!(refused(|options| options.hotwords = vec!["x".into()]), Some("hotwords"));
+        assert_eq!(refused(|options| options.logprobs = true), Some("logprobs"));
         let beam = WhisperOptions { beam_size: 1, ..WhisperOptions::default() };
         assert_eq!(refused(|options| options.whisper = beam), Some("beam_size"));
     }

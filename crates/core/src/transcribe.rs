@@ -198,6 +198,8 @@ pub struct TranscribeOptions {
     pub hotwords: Vec<String>,
     /// Align every word with the audio.
     pub word_timestamps: bool,
+    /// Log probabilities of the tokens will be read. Models that have them give them in any case.
+    pub logprobs: bool,
     /// Cut the audio at silence before decoding.
     pub vad: Option<VadOptions>,
     /// Seed of everything random; equal seeds give equal results.

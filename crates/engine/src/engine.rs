@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use mynah_core::{CancelFlag, Capabilities, ComputeType, Device, LoadContext, ModelError, Registry};
+use mynah_core::{CancelFlag, ComputeType, Device, LoadContext, ModelError, Registry};
 
 use crate::Error;
-use crate::catalogue::{Catalogue, Entry, Voice};
+use crate::catalogue::{Catalogue, Entry, Voice, languages_of};
 use crate::device::DeviceRuntime;
 use crate::download::PullProgress;
 use crate::jobs::request_memory::RequestMemory;
@@ -227,13 +227,7 @@ impl Inner {
     /// What the checkpoint at a path is, by its files; `None` where no family knows it.
     pub(crate) fn inspect(&self, path: &Path) -> Option<CheckpointInfo> {
         let family = self.registry.detect(path)?;
-        let languages = match family.capabilities(&[]) {
-            Capabilities::Transcription(capabilities) => capabilities.languages,
-            Capabilities::Speech(capabilities) => {
-                capabilities.languages.iter().map(|code| (*code).to_owned()).collect()
-            }
-        };
-        Some(CheckpointInfo { family: family.name(), task: family.task(), languages })
+        Some(CheckpointInfo { family: family.name(), task: family.task(), languages: languages_of(family) })
     }
 
     /// The device that a model computes on.

@@ -250,6 +250,7 @@ fn parameter(option: &'static str) -> &'static str {
     match option {
         "text" => "input",
         "word_timestamps" => "timestamp_granularities",
+        "logprobs" => "include",
         option => option,
     }
 }

@@ -57,6 +57,8 @@ pub fn wav(samples: &[f32]) -> Vec<u8> {
     file.extend([2_u16, 16].map(u16::to_le_bytes).concat());
     file.extend(b"data");
     file.extend(data_bytes.to_le_bytes());
-    file.extend(samples.iter().flat_map(|sample| ((sample.clamp(-1.0, 1.0) * 32_767.0) as i16).to_le_bytes()));
+    file.extend(
+        samples.iter().flat_map(|sample| ((sample.clamp(-1.0, 1.0) * 32_767.0) as i16).to_le_bytes()),
+    );
     file
 }

@@ -192,8 +192,9 @@ impl Server {
     /// `curl` with these arguments, the last of which is a path below the server's address.
     fn curl(&self, arguments: &[&str]) -> Vec<u8> {
         let (path, options) = arguments.split_last().unwrap();
-        let output = Command::new("curl").args(["-sS", "--max-time", "120"]).args(options);
-        let output = output.arg(format!("{}{path}", self.1)).output().unwrap();
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--max-time", "120"]).args(options).arg(format!("{}{path}", self.1));
+        let output = curl.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     }

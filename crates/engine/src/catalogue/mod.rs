@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mynah_core::{ModelTask, Registry};
+use mynah_core::{Capabilities, ModelFamily, ModelTask, Registry};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -238,6 +238,19 @@ impl Entry {
 struct Alias {
     names: Vec<String>,
     model: String,
+}
+
+/// The language of a model that knows one, where it is not named: ISO 639's code for an undetermined language.
+pub(crate) const UNDETERMINED: &str = "und";
+
+/// Codes of the languages that all models of a family know; none where that shows when one is loaded.
+pub(crate) fn languages_of(family: &dyn ModelFamily) -> Vec<String> {
+    match family.capabilities(&[]) {
+        Capabilities::Transcription(capabilities) => capabilities.languages,
+        Capabilities::Speech(capabilities) => {
+            capabilities.languages.iter().map(|code| (*code).to_owned()).collect()
+        }
+    }
 }
 
 /// The data file.

@@ -7,7 +7,7 @@ use mynah_core::Registry;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Entry, Source};
+use super::{Entry, Source, UNDETERMINED, languages_of};
 use crate::Error;
 use crate::state_store::StateStore;
 use crate::sync::lock;
@@ -121,8 +121,8 @@ impl Registration {
         })?;
         let source = source(&known)?;
         let languages = match (known.multilingual, known.language) {
-            (Some(false), language) => vec![language.unwrap_or_else(|| "und".to_owned())],
-            _ => Vec::new(),
+            (Some(false), language) => vec![language.unwrap_or_else(|| UNDETERMINED.to_owned())],
+            _ => languages_of(family),
         };
         let entry = Entry {
             name: known.model_name,

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use mynah_core::{Capabilities, ModelTask};
 
 use crate::Error;
-use crate::catalogue::Entry;
+use crate::catalogue::{Entry, UNDETERMINED};
 use crate::engine::Inner;
 use crate::model_ref::ModelRef;
 use crate::panics::panic_text;
@@ -35,7 +35,12 @@ impl Inner {
 
     /// What a model of the catalogue can be asked for, before it is loaded.
     fn capabilities(&self, entry: &Entry) -> Option<Capabilities> {
-        self.registry.find(&entry.family).map(|family| family.capabilities(&entry.languages))
+        let mut capabilities = self.registry.find(&entry.family)?.capabilities(&entry.languages);
+        if let Capabilities::Transcription(transcription) = &mut capabilities {
+            // Which language that is shows when the model is loaded.
+            transcription.languages.retain(|code| code != UNDETERMINED);
+        }
+        Some(capabilities)
     }
 
     /// Lets a model work. One that panics may be in any state, so the next job loads it anew; those that use it go on.

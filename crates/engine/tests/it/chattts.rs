@@ -37,7 +37,7 @@ fn engine() -> (Engine, TempDir) {
         speech_cache_bytes: 0,
         ..Settings::new(home.path().join("mynah"))
     };
-    (Engine::open(settings).unwrap(), home)
+    (Engine::open(settings, mynah_models::registry()).unwrap(), home)
 }
 
 fn request(voice: Option<&str>, speed: f32) -> SpeakRequest {
@@ -95,7 +95,7 @@ fn a_recording_gives_its_voice_and_is_bounded() {
         compute: ComputeType::F32,
         ..Settings::new(home.path().join("mynah"))
     };
-    let engine = Engine::open(settings).unwrap();
+    let engine = Engine::open(settings, mynah_models::registry()).unwrap();
     // Noise at 8 kHz, as a WAVE file.
     let wave = |seconds: usize, factor: u32| {
         let noise = |i: usize| ((i as u32).wrapping_mul(factor) >> 8 & 0xffff) as f32 / 65_536.0 - 0.5;
@@ -162,7 +162,7 @@ fn the_licence_is_told_and_other_files_are_refused() {
         Reply::body("{}")
     });
     let home = tempfile::tempdir().unwrap();
-    let engine = Engine::open(settings(&home, &hub.url())).unwrap();
+    let engine = Engine::open(settings(&home, &hub.url()), mynah_models::registry()).unwrap();
     let mut progress = Vec::new();
     let error = engine.pull("chattts", &mut |step| progress.push(step), &CancelFlag::new()).unwrap_err();
     assert!(error.to_string().contains("sha256"), "{error}");

@@ -38,7 +38,7 @@ fn nobody() -> String {
 
 fn pull(settings: &Settings) -> (Result<std::path::PathBuf, Error>, Vec<PullProgress>) {
     let mut progress = Vec::new();
-    let engine = Engine::open(settings.clone()).unwrap();
+    let engine = Engine::open(settings.clone(), mynah_models::registry()).unwrap();
     let result = engine.pull(MODEL, &mut |step| progress.push(step), &CancelFlag::new());
     (result, progress)
 }
@@ -154,7 +154,7 @@ fn a_cancelled_download_stops_at_once_and_goes_on_later() {
         patience: Patience { stall: Duration::from_secs(60), ..Patience::default() },
         ..settings(&home, &hub.url())
     };
-    let engine = Engine::open(settings.clone()).unwrap();
+    let engine = Engine::open(settings.clone(), mynah_models::registry()).unwrap();
     let cancel = CancelFlag::new();
     thread::scope(|scope| {
         let pull = scope.spawn(|| engine.pull(MODEL, &mut |_| (), &cancel));
@@ -387,7 +387,7 @@ fn modelscope_steps_in() {
     let huggingface = Hub::start(move |request| repository.answer(request));
     let home = tempfile::tempdir().unwrap();
     let both = Settings { modelscope_endpoint: modelscope.url(), ..settings(&home, &nobody()) };
-    let engine = Engine::open(both.clone()).unwrap();
+    let engine = Engine::open(both.clone(), mynah_models::registry()).unwrap();
     let mut gave_up = Vec::new();
     let mut note = |step| {
         if let PullProgress::GaveUp { source, .. } = step {
@@ -401,7 +401,7 @@ fn modelscope_steps_in() {
     // Where it is preferred, nobody else is asked.
     let preferring =
         Settings { source: SourcePreference::Modelscope, hf_endpoint: huggingface.url(), ..both.clone() };
-    let engine = Engine::open(preferring).unwrap();
+    let engine = Engine::open(preferring, mynah_models::registry()).unwrap();
     engine.pull("whisper-large-v3-turbo", &mut |_| (), &CancelFlag::new()).unwrap();
     assert!(huggingface.requests().is_empty());
 }

@@ -47,11 +47,11 @@ fn flip(path: &Path, changed: SystemTime) {
 fn damaged_weights_are_fetched_anew_or_refused() {
     let (home, hub) = (tempfile::tempdir().unwrap(), hub());
     let online = settings(&home, &hub.url());
-    let engine = Engine::open(online.clone()).unwrap();
+    let engine = Engine::open(online.clone(), mynah_models::registry()).unwrap();
     let weights = pull(&engine).unwrap().join(WEIGHTS);
     engine.check(MODEL, &CancelFlag::new()).unwrap();
     let later = fs::metadata(&weights).unwrap().modified().unwrap() + Duration::from_secs(1);
-    let offline = Engine::open(Settings { offline: true, ..online }).unwrap();
+    let offline = Engine::open(Settings { offline: true, ..online }, mynah_models::registry()).unwrap();
 
     flip(&weights, later);
     let error = pull(&offline).unwrap_err();
@@ -81,7 +81,7 @@ fn damaged_weights_are_fetched_anew_or_refused() {
 #[test]
 fn a_thorough_check_finds_what_the_clock_does_not_tell() {
     let (home, hub) = (tempfile::tempdir().unwrap(), hub());
-    let engine = Engine::open(settings(&home, &hub.url())).unwrap();
+    let engine = Engine::open(settings(&home, &hub.url()), mynah_models::registry()).unwrap();
     let weights = pull(&engine).unwrap().join(WEIGHTS);
     flip(&weights, fs::metadata(&weights).unwrap().modified().unwrap());
     pull(&engine).unwrap();
@@ -133,7 +133,7 @@ fn engine(settings: Settings) -> (Engine, Arc<Stage>) {
         Ok(Arc::new(Silent(Arc::clone(&shared))))
     };
     let registry = mynah_models::registry().with(StandIn::whisper(load));
-    (Engine::open_with(Settings { offline: true, ..settings }, registry).unwrap(), stage)
+    (Engine::open(Settings { offline: true, ..settings }, registry).unwrap(), stage)
 }
 
 fn request(audio: Vec<u8>, options: TranscribeOptions) -> TranscribeRequest {
@@ -280,7 +280,11 @@ fn a_download_into_a_home_that_takes_nothing_says_where() {
     let (folder, hub) = (tempfile::tempdir().unwrap(), hub());
     fs::write(folder.path().join("file"), b"").unwrap();
     let home = folder.path().join("file/mynah");
-    let engine = Engine::open(Settings { home: home.clone(), ..settings(&folder, &hub.url()) }).unwrap();
+    let engine = Engine::open(
+        Settings { home: home.clone(), ..settings(&folder, &hub.url()) },
+        mynah_models::registry(),
+    )
+    .unwrap();
     let error = pull(&engine).unwrap_err();
     assert!(matches!(error, Error::Io { .. }) && error.to_string().contains("file/mynah"), "{error}");
 }

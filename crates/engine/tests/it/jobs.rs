@@ -131,7 +131,7 @@ fn engine_with(settings: Settings) -> (Engine, Arc<Stage>) {
         }
     };
     let registry = mynah_models::registry().with(StandIn::whisper(load));
-    (Engine::open_with(settings, registry).unwrap(), stage)
+    (Engine::open(settings, registry).unwrap(), stage)
 }
 
 fn engine() -> (Engine, Arc<Stage>) {

@@ -91,7 +91,7 @@ impl Test {
             Ok(Arc::new(Silent(Arc::clone(&shared))))
         };
         let registry = mynah_models::registry().with(StandIn::whisper(load));
-        let engine = Engine::open_with(settings, registry).unwrap();
+        let engine = Engine::open(settings, registry).unwrap();
         Self { engine, stage, home: home.to_owned() }
     }
 

@@ -3,6 +3,7 @@
 mod chattts;
 mod corpus;
 mod download;
+mod families;
 mod faults;
 mod jobs;
 mod lifecycle;

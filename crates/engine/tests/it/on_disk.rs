@@ -24,7 +24,7 @@ fn write(folder: &Path, files: &[&str]) -> PathBuf {
 
 /// A settled engine with whisper-small in its store.
 fn with_a_model(home: &TempDir, hub: &Hub) -> (Engine, PathBuf) {
-    let engine = Engine::open(settings(home, &hub.url())).unwrap();
+    let engine = Engine::open(settings(home, &hub.url()), mynah_models::registry()).unwrap();
     let folder = engine.pull("whisper-small", &mut |_| (), &CancelFlag::new()).unwrap();
     (engine, folder)
 }
@@ -93,12 +93,15 @@ fn caches_of_other_programs_are_used_and_left_alone() {
         &home.path().join("xinference/v2/whisper-tiny_en"),
         &["pytorch_model.bin", "config.json", "vocab.json", "merges.txt"],
     );
-    let engine = Engine::open(Settings {
-        hf_caches: vec![hub_cache],
-        xinference_caches: vec![home.path().join("xinference")],
-        offline: true,
-        ..Settings::new(home.path().join("mynah"))
-    })
+    let engine = Engine::open(
+        Settings {
+            hf_caches: vec![hub_cache],
+            xinference_caches: vec![home.path().join("xinference")],
+            offline: true,
+            ..Settings::new(home.path().join("mynah"))
+        },
+        mynah_models::registry(),
+    )
     .unwrap();
 
     let found = status(&engine, "whisper-base").on_disk.unwrap();
@@ -117,7 +120,9 @@ fn a_home_that_cannot_be_written_is_named() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("file");
     fs::write(&file, b"").unwrap();
-    let engine = Engine::open(Settings { hf_endpoint: hub().url(), ..Settings::new(&file) }).unwrap();
+    let engine =
+        Engine::open(Settings { hf_endpoint: hub().url(), ..Settings::new(&file) }, mynah_models::registry())
+            .unwrap();
     let error = engine.pull("whisper-small", &mut |_| (), &CancelFlag::new()).unwrap_err();
     assert!(matches!(&error, Error::Io { path, .. } if path.starts_with(&file)), "{error:?}");
 }

@@ -108,7 +108,7 @@ fn engine_with(change: impl FnOnce(&mut Settings)) -> (Engine, Arc<Stage>, TempD
         Ok(Arc::new(Tone(Arc::clone(&shared))))
     };
     let registry = mynah_models::registry().with(StandIn::hibari(load));
-    (Engine::open_with(settings, registry).unwrap(), stage, home)
+    (Engine::open(settings, registry).unwrap(), stage, home)
 }
 
 fn engine() -> (Engine, Arc<Stage>, TempDir) {

@@ -22,8 +22,8 @@ use mynah_core::{
 };
 use mynah_text::english::G2p;
 
+pub use pulses::{HOP_LENGTH, SAMPLE_RATE};
 pub use tokens::{MAX_PHONEMES, split_phonemes};
-pub use vocoder::{HOP_LENGTH, SAMPLE_RATE};
 pub use voices::Voice;
 
 use crate::error;

@@ -2,7 +2,10 @@
 
 use mynah_kernels::functions::sin_cos_turns;
 
-use super::vocoder::{HOP_LENGTH, SAMPLE_RATE};
+/// Samples per second.
+pub const SAMPLE_RATE: u32 = 24_000;
+/// Samples from one frame to the next: 12.5 ms.
+pub const HOP_LENGTH: usize = 300;
 
 /// Pitch below which a frame has none.
 const LOWEST_HZ: f32 = 40.0;

@@ -13,12 +13,8 @@ use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use super::network::{BINS, Decoded, Network, PARTS};
-use super::pulses::Pulses;
+use super::pulses::{HOP_LENGTH, Pulses};
 
-/// Samples a second.
-pub const SAMPLE_RATE: u32 = 24_000;
-/// Samples from one frame to the next: 12.5 ms.
-pub const HOP_LENGTH: usize = 300;
 /// Samples of a frame's window.
 const WINDOW_LENGTH: usize = 1200;
 /// Hops that a window covers.

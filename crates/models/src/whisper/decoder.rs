@@ -5,9 +5,9 @@ use std::iter;
 use mynah_core::{JobContext, ModelError};
 use mynah_kernels::attention::{self, Queries, Span};
 
-use super::key_values::{AudioKeyValues, Layout};
+use super::Config;
+use super::key_values::{AudioKeyValues, Layout, POOL_CROSS};
 use super::weights::{Decoder, DecoderLayer, Weights};
-use super::{Config, padding};
 
 /// The audio's keys and values for every decoder layer.
 #[derive(Clone, Copy)]
@@ -23,7 +23,7 @@ impl Cross<'_> {
         let own = &self.own[layer];
         let computed = own.positions();
         let behind = self.behind.map(|behind| &behind[layer]);
-        let behind = behind.map(|kv| padding::behind(kv, computed, padding::ALIKE_CROSS));
+        let behind = behind.map(|kv| kv.after(computed, POOL_CROSS));
         let spans: Vec<Span<'_>> = iter::once(own.span(0..computed, 1)).chain(behind).collect();
         attention::attend_spans(queries, scale, &spans, out);
     }

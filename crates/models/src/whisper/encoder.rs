@@ -6,9 +6,9 @@ use mynah_core::{JobContext, ModelError};
 use mynah_kernels::Epilogue;
 use mynah_kernels::attention::{KeyValues, Queries, Span, attend_spans};
 
-use super::key_values::{AudioKeyValues, Layout};
+use super::Config;
+use super::key_values::{AudioKeyValues, Layout, POOL_ENCODER};
 use super::weights::{EncoderLayer, Linear, Weights};
-use super::{Config, padding};
 
 /// Takes each layer's keys and values, in order.
 pub(super) type OnKeyValues<'a> = &'a mut dyn FnMut(Layout, &[f32], &[f32]);
@@ -125,7 +125,7 @@ fn attend(
     let kv = KeyValues::<f32>::pack(heads, head_dim, positions, &qkv[width..], &qkv[2 * width..], 3 * width);
     let queries = Queries { data: qkv, rows: positions, stride: 3 * width };
     let own = Span { kv: (&kv).into(), positions: 0..positions, count: 1 };
-    let behind = behind.map(|kv| padding::behind(kv, positions, padding::ALIKE_ENCODER));
+    let behind = behind.map(|kv| kv.after(positions, POOL_ENCODER));
     let spans: Vec<Span<'_>> = iter::once(own).chain(behind).collect();
     attend_spans(queries, (head_dim as f32).sqrt().recip(), &spans, out);
 }

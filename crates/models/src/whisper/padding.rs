@@ -7,11 +7,10 @@
 //! has heard padding alone, not the clip: the error of that is what the margin is for.
 
 use mynah_core::{JobContext, ModelError};
-use mynah_kernels::attention::Span;
 
-use super::key_values::{AudioKeyValues, Layout};
-use super::session::Model;
-use super::{decoder, encoder};
+use super::key_values::{AudioKeyValues, Layout, POOL_CROSS, POOL_ENCODER};
+use super::weights::Weights;
+use super::{Config, decoder, encoder};
 
 /// Log-mel value of all bands behind the end of the audio. Silence, as in training, would be about -0.5 to -1; this is
 /// what faster-whisper pads with, and short clips of hard speech come out better by half a point of word error rate.
@@ -22,13 +21,6 @@ pub(super) const MARGIN: usize = 50;
 /// The same where English text leaves doubts: 4 s, with which it comes out as well as with all of the 30 s.
 pub(super) const WIDE_MARGIN: usize = 200;
 
-/// Positions of padding in a row that are stored as one for the encoder, their mean, and weigh as many. One position of
-/// silence is so much like the next that this costs no accuracy, and otherwise a short clip spends most of its attention on
-/// padding. The 1500 positions of Whisper's models are a multiple of both numbers.
-pub(super) const ALIKE_ENCODER: usize = 12;
-/// The same for the decoder, which looks more closely: with ten, Japanese and Korean lose three points.
-pub(super) const ALIKE_CROSS: usize = 4;
-
 /// Keys and values of a window of nothing but padding.
 pub(super) struct Padding {
     /// Per encoder layer.
@@ -38,16 +30,19 @@ pub(super) struct Padding {
 }
 
 impl Padding {
-    pub(super) fn compute(model: &Model, context: JobContext<'_>) -> Result<Self, ModelError> {
-        let Model { config, weights, .. } = model;
+    pub(super) fn compute(
+        config: &Config,
+        weights: &Weights,
+        context: JobContext<'_>,
+    ) -> Result<Self, ModelError> {
         let mel = vec![PADDING; config.n_mels * 2 * config.audio_positions];
         let mut encoder = Vec::with_capacity(config.encoder_layers);
         let keep: encoder::OnKeyValues<'_> = &mut |layout, keys, values| {
-            let layout = Layout { alike: ALIKE_ENCODER, ..layout };
+            let layout = Layout { alike: POOL_ENCODER, ..layout };
             encoder.push(AudioKeyValues::pack(weights.wide_key_values, layout, keys, values));
         };
         let states = encoder::encode(weights, config, &mel, None, Some(keep), context)?;
-        let cross = decoder::cross_key_values(weights, config, &states, ALIKE_CROSS, context)?;
+        let cross = decoder::cross_key_values(weights, config, &states, POOL_CROSS, context)?;
         Ok(Self { encoder, cross })
     }
 }
@@ -58,11 +53,6 @@ pub(super) fn fitted_positions(
     margin: usize,
     audio_positions: usize,
 ) -> Option<usize> {
-    let positions = (content_frames.div_ceil(2) + margin).next_multiple_of(ALIKE_ENCODER);
+    let positions = (content_frames.div_ceil(2) + margin).next_multiple_of(POOL_ENCODER);
     (positions < audio_positions).then_some(positions)
-}
-
-/// What stands for the positions behind the `computed` ones, stored so many `alike` as one.
-pub(super) fn behind(padding: &AudioKeyValues, computed: usize, alike: usize) -> Span<'_> {
-    padding.span(computed / alike..padding.positions(), alike)
 }

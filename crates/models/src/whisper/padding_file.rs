@@ -16,8 +16,8 @@ use mynah_kernels::attention::KeyValues;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::Config;
-use super::key_values::AudioKeyValues;
-use super::padding::{ALIKE_CROSS, ALIKE_ENCODER, Padding};
+use super::key_values::{AudioKeyValues, POOL_CROSS, POOL_ENCODER};
+use super::padding::Padding;
 
 /// Counts changes of what is stored: of the packing, the padding or the arithmetic.
 const VERSION: u32 = 4;
@@ -70,8 +70,8 @@ impl PaddingFile {
             (0..layers).map(layer).collect::<Option<Vec<_>>>()
         };
         Some(Padding {
-            encoder: layers("encoder", config.encoder_layers, config.encoder_heads, ALIKE_ENCODER)?,
-            cross: layers("cross", config.decoder_layers, config.decoder_heads, ALIKE_CROSS)?,
+            encoder: layers("encoder", config.encoder_layers, config.encoder_heads, POOL_ENCODER)?,
+            cross: layers("cross", config.decoder_layers, config.decoder_heads, POOL_CROSS)?,
         })
     }
 

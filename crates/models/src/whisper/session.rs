@@ -41,7 +41,7 @@ impl Model {
         let padding = match kept {
             Some(padding) => padding,
             None => {
-                let padding = Padding::compute(self, context)?;
+                let padding = Padding::compute(&self.config, &self.weights, context)?;
                 if let Some(file) = &self.padding_file {
                     // Only the next process would gain from it.
                     let _ = file.write(&padding);

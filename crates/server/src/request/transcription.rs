@@ -85,6 +85,7 @@ impl TranscriptionParams {
             ResponseFormat::VerboseJson | ResponseFormat::Srt | ResponseFormat::Vtt
         );
         options.word_timestamps = response.words;
+        options.logprobs = response.logprobs;
         Ok(Self { model, options, response })
     }
 }

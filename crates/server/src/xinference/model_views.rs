@@ -14,7 +14,9 @@ const DOWNLOAD_SHARE: f64 = 0.8;
 /// A running model as `GET /v1/models/instances` shows it.
 pub(super) fn instance(running: &Running, address: &str) -> Instance {
     let status = status(&running.phase);
-    let ability = running.entry.as_ref().map(|entry| entry.ability.as_str().to_owned());
+    let of_checkpoint = || running.checkpoint.as_ref().map(|checkpoint| checkpoint.task);
+    let task = running.entry.as_ref().map(|entry| entry.ability).or_else(of_checkpoint);
+    let ability = task.map(|task| task.as_str().to_owned());
     let created_ts = unix_seconds(running.since);
     let replica_status = |replica_id| ReplicaStatus {
         replica_id,

@@ -7,6 +7,7 @@ mod connections;
 mod corpus;
 mod documentation;
 mod errors;
+mod families;
 mod formats;
 mod hostile;
 mod lifecycle;

@@ -315,7 +315,7 @@ pub(crate) fn app_at(
         }
     }
     // It takes every checkpoint that is left, so it is asked last.
-    let engine = Engine::open_with(settings, registry.with(StandIn::whisper(load))).unwrap();
+    let engine = Engine::open(settings, registry.with(StandIn::whisper(load))).unwrap();
     let names = ["scripted", "silent", "english", "panics", "slow", "fails", "damaged"];
     let voices = ["scripted", "panics", "slow", "fails", "damaged"].map(|name| format!("{name}{VOICE}"));
     let names = names.into_iter().map(str::to_owned).chain(voices);
