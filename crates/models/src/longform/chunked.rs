@@ -32,6 +32,9 @@ pub struct ChunkText {
     pub logprobs: Vec<TokenLogprob>,
 }
 
+/// Makes text of a chunk: 16 kHz samples of at most [`ChunkedOptions::max_chunk_s`]. Computes under the context's step permits.
+pub type Recognize<'a> = dyn Fn(&[f32], JobContext<'_>) -> Result<ChunkText, ModelError> + Sync + 'a;
+
 /// What the driver needs to know of a model and a request.
 #[derive(Clone, Debug)]
 pub struct ChunkedOptions {
@@ -52,8 +55,7 @@ struct Chunk {
     overlaps: bool,
 }
 
-/// Transcribes a recording of any length, several chunks at once. `recognize` gets 16 kHz samples of at most
-/// `options.max_chunk_s` and computes under the context's step permits.
+/// Transcribes a recording of any length, several chunks at once.
 ///
 /// # Errors
 /// What `recognize` fails with, or [`ModelError::Cancelled`].
@@ -62,7 +64,7 @@ pub fn transcribe_chunks(
     options: &ChunkedOptions,
     context: JobContext<'_>,
     sink: &mut dyn TranscriptSink,
-    recognize: &(dyn Fn(&[f32], JobContext<'_>) -> Result<ChunkText, ModelError> + Sync),
+    recognize: &Recognize<'_>,
 ) -> Result<Transcript, ModelError> {
     let chunks = chunks(audio, options.max_chunk_s);
     let duration_s = audio.samples.len() as f64 / SAMPLE_RATE_HZ;
