@@ -14,6 +14,7 @@ use mynah_core::Registry;
 use mynah_testkit::families::scripted::{self, ScriptedTranscriber, ScriptedVoice};
 use tempfile::TempDir;
 
+#[expect(dead_code, reason = "the recording is all that is needed of it")]
 #[path = "../speech/support.rs"]
 mod support;
 
