@@ -77,17 +77,17 @@ impl From<io::Error> for Failure {
 
 /// Whether the model is at fault, so that no other file would fare better.
 pub(crate) fn is_model_fault(error: &Error) -> bool {
-    match error {
+    matches!(
+        error,
         Error::UnknownModel { .. }
-        | Error::WrongAbility { .. }
-        | Error::NotOnDisk(_)
-        | Error::Offline(_)
-        | Error::NoNetwork { .. }
-        | Error::Download { .. }
-        | Error::NoSpace { .. } => true,
-        Error::Model(ModelError::Weights(_)) => true,
-        _ => false,
-    }
+            | Error::WrongAbility { .. }
+            | Error::NotOnDisk(_)
+            | Error::Offline(_)
+            | Error::NoNetwork { .. }
+            | Error::Download { .. }
+            | Error::NoSpace { .. }
+            | Error::Model(ModelError::Weights(_))
+    )
 }
 
 impl From<Error> for Failure {

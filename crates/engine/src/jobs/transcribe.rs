@@ -115,7 +115,7 @@ impl TranscriptSink for EventSink<'_> {
     fn event(&mut self, event: TranscriptEvent) {
         match event {
             TranscriptEvent::Language(code, probability) => {
-                send(self.0, JobEvent::Language(code, probability))
+                send(self.0, JobEvent::Language(code, probability));
             }
             TranscriptEvent::Segment(segment) => send(self.0, JobEvent::Segment(segment)),
             TranscriptEvent::Progress(seconds) => {

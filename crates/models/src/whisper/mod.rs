@@ -133,7 +133,10 @@ impl ModelFamily for WhisperFamily {
     }
 
     fn capabilities(&self, languages: &[String]) -> Capabilities {
-        Capabilities::Transcription(capabilities(languages.to_vec()))
+        // A fine-tune of a multilingual model can be asked for other languages than its own; what it knows shows when it is
+        // loaded.
+        let translates = languages.len() != 1;
+        Capabilities::Transcription(TranscriptionCapabilities { translates, ..capabilities(Vec::new()) })
     }
 
     fn detect(&self, path: &Path) -> bool {
