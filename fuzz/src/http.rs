@@ -68,7 +68,6 @@ fn server() -> (Router, TempDir) {
     let mut settings = Settings::new(home.path());
     settings.offline = true;
     settings.decode_limits.max_duration_s = 20.0;
-    // The first of the two takes every path for its own.
     let registry = mynah_models::registry()
         .with(StandIn::whisper(|_, _| Ok(Arc::new(Scripted))))
         .with(StandIn::hibari(|_, _| Ok(Arc::new(Scripted))));

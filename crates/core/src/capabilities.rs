@@ -47,8 +47,7 @@ impl TranscriptionCapabilities {
                 [language] => format!(
                     "the model knows one language ({language}) and does not support translations; use a multilingual model"
                 ),
-                _ => "the model does not support translations; use one that does, such as whisper-base"
-                    .to_owned(),
+                _ => "the model does not support translations; use one that does".to_owned(),
             };
             return refuse("task", reason);
         }
@@ -119,7 +118,7 @@ impl SpeechCapabilities {
         options.check()?;
         let cannot = [
             ("instructions", options.instructions.is_some() && !self.instructions, "follow instructions"),
-            ("prompt_speech", with_reference && !self.reference_audio, "copy another voice, as ChatTTS can"),
+            ("prompt_speech", with_reference && !self.reference_audio, "copy another voice"),
             ("refine_text", options.refine_text && !self.refine_text, "refine a text"),
             ("read_out", !options.normalize_text && !self.raw_text, "leave numbers as they are written"),
         ];

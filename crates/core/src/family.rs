@@ -80,9 +80,12 @@ pub trait ModelFamily: Send + Sync {
     /// all that the family knows.
     fn capabilities(&self, languages: &[String]) -> Capabilities;
 
-    /// Whether the file or folder at `path` is a checkpoint of this family, by names and first bytes; that it is sound is
-    /// seen when it is loaded.
-    fn detect(&self, path: &Path) -> bool;
+    /// Whether the file or folder at `path` is a checkpoint of this family, by what is in it. That it is complete is seen
+    /// when it is loaded.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] if it may be one, and cannot be read well enough to tell.
+    fn detect(&self, path: &Path) -> Result<bool, ModelError>;
 
     /// The files of a repository that make one checkpoint, where the catalogue lists none, out of the names of all its files.
     ///
@@ -107,11 +110,13 @@ impl Registry {
         Self(families.into_iter().collect())
     }
 
-    /// The same with one more, which takes the place of one with its name and is asked last.
+    /// The same with one more, which takes the place of one with its name.
     #[must_use]
     pub fn with(mut self, family: impl ModelFamily + 'static) -> Self {
-        self.0.retain(|known| known.name() != family.name());
-        self.0.push(Arc::new(family));
+        match self.0.iter_mut().find(|known| known.name() == family.name()) {
+            Some(known) => *known = Arc::new(family),
+            None => self.0.push(Arc::new(family)),
+        }
         self
     }
 
@@ -125,9 +130,20 @@ impl Registry {
         self.0.iter().find(|family| family.name() == name).map(|family| &**family)
     }
 
-    /// The family of the checkpoint at a path.
-    pub fn detect(&self, path: &Path) -> Option<&dyn ModelFamily> {
-        self.0.iter().find(|family| family.detect(path)).map(|family| &**family)
+    /// The family of the checkpoint at a path, if it is of any.
+    ///
+    /// # Errors
+    /// What a family fails with that it may belong to, if it belongs to no other.
+    pub fn detect(&self, path: &Path) -> Result<Option<&dyn ModelFamily>, ModelError> {
+        let mut unreadable = None;
+        for family in &self.0 {
+            match family.detect(path) {
+                Ok(true) => return Ok(Some(&**family)),
+                Ok(false) => {}
+                Err(error) => unreadable = unreadable.or(Some(error)),
+            }
+        }
+        unreadable.map_or(Ok(None), Err)
     }
 
     /// Names of the families, in a list for people: `whisper, ChatTTS or hibari`.

@@ -48,7 +48,8 @@ pub enum AudioContext {
     /// [`AudioContext::Trimmed`] for models whose error rates were measured with it, [`AudioContext::Full`] for the others.
     #[default]
     Auto,
-    /// The audio and a second after it; the rest is padding whose keys and values were computed once.
+    /// The audio and a second after it; the rest is padding whose keys and values were computed once. A model computes the full
+    /// window all the same for translations, and for audio that it makes too many errors on otherwise.
     Trimmed,
     /// All of it, as the model was trained.
     Full,

@@ -224,9 +224,9 @@ impl Inner {
         self.store.pull(entry, &self.settings, on_progress, cancel)
     }
 
-    /// What the checkpoint at a path is, by its files; `None` where no family knows it.
+    /// What the checkpoint at a path is, by its files; `None` where no family knows it or it cannot be read.
     pub(crate) fn inspect(&self, path: &Path) -> Option<CheckpointInfo> {
-        let family = self.registry.detect(path)?;
+        let family = self.registry.detect(path).ok()??;
         Some(CheckpointInfo { family: family.name(), task: family.task(), languages: languages_of(family) })
     }
 
@@ -248,8 +248,10 @@ impl Inner {
                 Some(entry) => self.registry.find(&entry.family),
                 None => None,
             };
-            let family =
-                named.or_else(|| self.registry.detect(&path)).ok_or_else(|| self.no_family(&path))?;
+            let family = match named {
+                Some(family) => family,
+                None => self.registry.detect(&path)?.ok_or_else(|| self.no_family(&path))?,
+            };
             let _room = self.make_room(model, &path)?;
             let context = LoadContext {
                 compute: self.compute_of(model),

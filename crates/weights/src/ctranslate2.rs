@@ -22,8 +22,6 @@ const MAX_VARIABLES: u32 = 100_000;
 pub struct Header {
     /// Name of the model's kind, such as `WhisperSpec`.
     pub specification: String,
-    /// Revision of the specification.
-    pub revision: u32,
     /// The variables that are a single whole number, such as `encoder/num_heads`.
     pub numbers: BTreeMap<String, i64>,
 }
@@ -120,7 +118,7 @@ fn variables(file: &Opened) -> Result<(Header, HashMap<String, Variable>), Error
         return Err(cursor.malformed(format!("version {version} of CTranslate2's format is not known")));
     }
     let specification = name(&mut cursor)?.to_owned();
-    let revision = cursor.u32("the revision")?;
+    let _revision = cursor.u32("the revision")?;
     let mut variables = HashMap::new();
     let count = cursor.u32("the number of variables")?;
     if count > MAX_VARIABLES {
@@ -169,7 +167,7 @@ fn variables(file: &Opened) -> Result<(Header, HashMap<String, Variable>), Error
             }
         }
     }
-    Ok((Header { specification, revision, numbers: BTreeMap::new() }, variables))
+    Ok((Header { specification, numbers: BTreeMap::new() }, variables))
 }
 
 fn name<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Error> {

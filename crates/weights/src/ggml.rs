@@ -21,8 +21,6 @@ pub struct Header {
     /// The numbers as they are stored. whisper.cpp calls them `n_vocab`, `n_audio_ctx`, `n_audio_state`, `n_audio_head`,
     /// `n_audio_layer`, `n_text_ctx`, `n_text_state`, `n_text_head`, `n_text_layer`, `n_mels` and `ftype`.
     pub numbers: [u32; 11],
-    /// Shape of the mel filters, bands and bins; their numbers are passed over.
-    pub mel_filters: [usize; 2],
     /// The bytes of each token, at most `n_vocab`.
     pub tokens: Vec<Vec<u8>>,
 }
@@ -84,6 +82,7 @@ fn header(cursor: &mut Cursor<'_>) -> Result<Header, Error> {
     if vocabulary > MAX_VOCABULARY {
         return Err(cursor.malformed(format!("it claims a vocabulary of {vocabulary} tokens")));
     }
+    // Bands and bins of the mel filters, whose numbers are passed over.
     let mel_filters = [cursor.size("the mel filters")?, cursor.size("the mel filters")?];
     let filters = element_count(&mel_filters).and_then(|count| count.checked_mul(4));
     cursor.skip(filters.unwrap_or(usize::MAX), "the mel filters")?;
@@ -97,5 +96,5 @@ fn header(cursor: &mut Cursor<'_>) -> Result<Header, Error> {
         let length = cursor.size("the length of a token")?;
         tokens.push(cursor.take(length, "a token")?.to_vec());
     }
-    Ok(Header { numbers, mel_filters, tokens })
+    Ok(Header { numbers, tokens })
 }

@@ -32,7 +32,7 @@ pub mod torch;
 mod weights;
 
 pub use error::Error;
-pub use side_file::{MAX_SIDE_FILE_BYTES, read_json, read_side_file};
+pub use side_file::{read_json, read_side_file};
 pub use state_dict::{open_state_dict, read_state_dict};
 pub use tensors::{Dtype, Raw, Tensor, Tensors};
 pub use weights::{Metadata, Weights, has_weights};

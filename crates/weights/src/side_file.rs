@@ -9,12 +9,12 @@ use serde::de::DeserializeOwned;
 use crate::Error;
 
 /// Side files are read whole, so they must not be arbitrarily large. The largest vocabularies take some megabytes.
-pub const MAX_SIDE_FILE_BYTES: u64 = 64 << 20;
+const MAX_SIDE_FILE_BYTES: u64 = 64 << 20;
 
 /// Reads a file whole; `None` if there is none.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be read, [`Error::Malformed`] if it has more than [`MAX_SIDE_FILE_BYTES`].
+/// [`Error::Io`] if it cannot be read, [`Error::Malformed`] if it has more than 64 MiB.
 pub fn read_side_file(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
     let file = match File::open(path) {

@@ -59,10 +59,11 @@ impl Inner {
         if !path.exists() {
             return refuse("File or directory does not exist.");
         }
-        if self.registry.detect(path).is_none_or(|family| family.name() != entry.family) {
-            return refuse(&format!("holds no {} model.", entry.family));
+        match self.registry.detect(path) {
+            Ok(Some(family)) if family.name() == entry.family => Ok(()),
+            Ok(_) => refuse(&format!("holds no {} model.", entry.family)),
+            Err(error) => refuse(&format!("cannot be read: {error}")),
         }
-        Ok(())
     }
 
     /// The work of a launch, on a thread of its own.

@@ -69,11 +69,6 @@ use weights::Reader;
 pub struct LoadOptions {
     /// Precision of the weights; `Auto` is 8 bits.
     pub compute: ComputeType,
-    /// Speaker statistics, instead of the checkpoint's `spk_stat.pt` or `spk_stat.txt`: a tensor that PyTorch saved, or a
-    /// base16384 string as text.
-    pub speaker_statistics: Option<PathBuf>,
-    /// Homophones, instead of the checkpoint's `homophones_map.json`: a JSON object of characters.
-    pub homophones: Option<PathBuf>,
     /// Folder of voices that the user saved.
     pub voices: Option<PathBuf>,
 }
@@ -121,16 +116,15 @@ impl ChatTts {
             )));
         }
         let width = config.width;
-        let statistics = options.speaker_statistics.clone().or_else(|| files.statistics());
-        let (statistics, statistics_source) = match statistics {
+        let (statistics, statistics_source) = match files.statistics() {
             Some(path) => (Statistics::read(&path, width)?, StatisticsSource::File(path)),
             None => (Statistics::fallback(width), StatisticsSource::Fallback),
         };
-        let homophones = options.homophones.clone().or_else(|| files.homophones());
         Ok(Self {
             tokens: Tokens::new(&vocabulary)?,
             vocabulary,
-            homophones: homophones
+            homophones: files
+                .homophones()
                 .map_or_else(|| Ok(Homophones::new()), |path| files::read_homophones(&path))?,
             voices: Voices { width, statistics, saved: options.voices.clone() },
             statistics_source,
@@ -163,11 +157,6 @@ impl ChatTts {
     /// Where the spread of seeded voices comes from.
     pub fn statistics_source(&self) -> &StatisticsSource {
         &self.statistics_source
-    }
-
-    /// Whether a map of homophones was loaded.
-    pub fn has_homophones(&self) -> bool {
-        !self.homophones.is_empty()
     }
 
     /// The voice that `name` means: one that the user saved, `seed:N`, an encoded speaker (a base16384 string, or the base64
@@ -338,8 +327,8 @@ impl ModelFamily for ChatTtsFamily {
         Capabilities::Speech(read_aloud::CAPABILITIES)
     }
 
-    fn detect(&self, path: &Path) -> bool {
-        Files::is_at(path)
+    fn detect(&self, path: &Path) -> Result<bool, ModelError> {
+        Ok(Files::is_at(path))
     }
 
     fn select_files<'a>(&self, names: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
@@ -348,7 +337,7 @@ impl ModelFamily for ChatTtsFamily {
 
     fn load(&self, path: &Path, context: &LoadContext) -> Result<Model, ModelError> {
         let voices = Some(context.voices.clone());
-        let options = LoadOptions { compute: context.compute, voices, ..LoadOptions::default() };
+        let options = LoadOptions { compute: context.compute, voices };
         let model = ChatTts::load(path, &options)?;
         match model.statistics_source() {
             StatisticsSource::File(file) => tracing::debug!("speaker statistics from {}", file.display()),

@@ -59,8 +59,8 @@ impl ModelFamily for HibariFamily {
         Capabilities::Speech(CAPABILITIES)
     }
 
-    fn detect(&self, path: &Path) -> bool {
-        Hibari::is_at(path)
+    fn detect(&self, path: &Path) -> Result<bool, ModelError> {
+        Ok(Hibari::is_at(path))
     }
 
     /// Everything in the folder: the voices' files, and the front end's beside them.

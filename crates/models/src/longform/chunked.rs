@@ -26,9 +26,9 @@ const OVERLAP_FRAMES: usize = 60;
 pub struct ChunkText {
     /// The text.
     pub text: String,
-    /// Token ids; empty where the model has none.
+    /// Token ids; empty where the model has none. Text that is cut short, as the chunk before has its beginning, loses them.
     pub tokens: Vec<u32>,
-    /// The tokens with their log probabilities; empty where the model has none.
+    /// The tokens with their log probabilities; empty where the model has none, lost as the tokens are.
     pub logprobs: Vec<TokenLogprob>,
 }
 
@@ -84,6 +84,7 @@ pub fn transcribe_chunks(
         if new.contains(char::is_alphanumeric) {
             // The overlap belongs to the chunk before.
             let start = samples.start.max(if *overlaps { previous_end } else { 0 });
+            let is_whole = new.len() == text.trim().len();
             let segment = Arc::new(Segment {
                 id: segments.len(),
                 start_s: hundredths(seconds(start)),
@@ -94,8 +95,8 @@ pub fn transcribe_chunks(
                 } else {
                     format!(" {new}")
                 },
-                tokens,
-                logprobs,
+                tokens: if is_whole { tokens } else { Vec::new() },
+                logprobs: if is_whole { logprobs } else { Vec::new() },
                 ..Segment::default()
             });
             sink.event(TranscriptEvent::Segment(Arc::clone(&segment)));

@@ -139,7 +139,7 @@ impl ModelFamily for WhisperFamily {
         Capabilities::Transcription(TranscriptionCapabilities { translates, ..capabilities(Vec::new()) })
     }
 
-    fn detect(&self, path: &Path) -> bool {
+    fn detect(&self, path: &Path) -> Result<bool, ModelError> {
         checkpoint::is_at(path)
     }
 

@@ -48,7 +48,7 @@ impl Padding {
 }
 
 /// Positions to compute for so many frames of audio and a margin, if that is worth it: less than the whole window.
-pub(super) fn fitted_positions(
+pub(super) fn trimmed_positions(
     content_frames: usize,
     margin: usize,
     audio_positions: usize,

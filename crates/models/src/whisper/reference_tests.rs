@@ -203,7 +203,7 @@ fn alignment_is_the_attention_of_transformers() {
 /// Logits after a few tokens for the audio `mel`.
 fn logits(whisper: &Whisper, mel: &[f32], window: EncoderContext, tokens: &[u32]) -> Vec<f32> {
     let mut decoder = whisper.network().encode(mel, window, unscheduled()).unwrap();
-    assert_eq!(decoder.is_fitted(), window != EncoderContext::Full);
+    assert_eq!(decoder.is_trimmed(), window != EncoderContext::Full);
     decoder.prefill(tokens, &[tokens.len() - 1]).unwrap()
 }
 

@@ -19,7 +19,7 @@ use crate::batching::{BatchState, Participant, StepBatcher};
 pub(super) struct Model {
     pub(super) config: Config,
     pub(super) weights: Weights,
-    /// Made when the first window is fitted.
+    /// Made when the first window is trimmed.
     padding: OnceLock<Padding>,
     /// Where it is kept for the next process.
     pub(super) padding_file: Option<PaddingFile>,
@@ -78,15 +78,15 @@ impl Network for Model {
             let reason = format!("a window has 1 to {} frames, not {frames}", 2 * audio_positions);
             return Err(ModelError::InvalidInput(reason));
         }
-        let fitted = match window {
-            EncoderContext::Trimmed => padding::fitted_positions(frames, padding::MARGIN, audio_positions),
+        let trimmed = match window {
+            EncoderContext::Trimmed => padding::trimmed_positions(frames, padding::MARGIN, audio_positions),
             EncoderContext::TrimmedWide => {
-                padding::fitted_positions(frames, padding::WIDE_MARGIN, audio_positions)
+                padding::trimmed_positions(frames, padding::WIDE_MARGIN, audio_positions)
             }
             EncoderContext::Full => None,
         };
-        let padding = fitted.map(|_| self.padding(context)).transpose()?;
-        let padded_frames = 2 * fitted.unwrap_or(audio_positions);
+        let padding = trimmed.map(|_| self.padding(context)).transpose()?;
+        let padded_frames = 2 * trimmed.unwrap_or(audio_positions);
         let mut padded = vec![PADDING; n_mels * padded_frames];
         for (padded, band) in padded.chunks_exact_mut(padded_frames).zip(mel.chunks_exact(frames)) {
             padded[..frames].copy_from_slice(band);
@@ -95,7 +95,7 @@ impl Network for Model {
         let states = encoder::encode(&self.weights, &self.config, &padded, behind, None, context)?;
         let state = State {
             cross: decoder::cross_key_values(&self.weights, &self.config, &states, 1, context)?,
-            is_fitted: padding.is_some(),
+            is_trimmed: padding.is_some(),
             cache: Cache::new(self.config.decoder_layers, self.config.width),
             rows: Vec::new(),
             tokens: Vec::new(),
@@ -110,7 +110,7 @@ impl Network for Model {
 pub(super) struct State {
     cross: Vec<AudioKeyValues>,
     /// The model's padding stands for the positions behind those computed.
-    is_fitted: bool,
+    is_trimmed: bool,
     cache: Cache,
     /// Each row's places in the cache.
     rows: Vec<Vec<u32>>,
@@ -127,8 +127,8 @@ impl BatchState for State {
 }
 
 /// The audio that a window's rows hear.
-fn cross<'a>(model: &'a Model, own: &'a [AudioKeyValues], is_fitted: bool) -> Cross<'a> {
-    let behind = model.padding.get().filter(|_| is_fitted);
+fn cross<'a>(model: &'a Model, own: &'a [AudioKeyValues], is_trimmed: bool) -> Cross<'a> {
+    let behind = model.padding.get().filter(|_| is_trimmed);
     Cross { own, behind: behind.map(|padding| &padding.cross[..]) }
 }
 
@@ -143,7 +143,7 @@ fn step(model: &Model, states: &mut [State]) {
                 row.push(state.cache.claim());
             }
             Group {
-                cross: cross(model, &state.cross, state.is_fitted),
+                cross: cross(model, &state.cross, state.is_trimmed),
                 cache: &mut state.cache,
                 past: state.rows.iter().map(Vec::as_slice).collect(),
             }
@@ -202,11 +202,11 @@ impl Session<'_> {
     ) -> Result<Vec<f32>, ModelError> {
         self.check_tokens(tokens, tokens.len())?;
         let model = self.model;
-        let State { cross: own, is_fitted, cache, rows, .. } = self.state()?;
+        let State { cross: own, is_trimmed, cache, rows, .. } = self.state()?;
         cache.keep([].iter());
         let row: Vec<u32> = tokens.iter().map(|_| cache.claim()).collect();
         let past = (1..=row.len()).map(|len| &row[..len]).collect();
-        let group = Group { cross: cross(model, own, *is_fitted), cache, past };
+        let group = Group { cross: cross(model, own, *is_trimmed), cache, past };
         let Model { config, weights, .. } = model;
         let hidden =
             decoder::forward(&weights.decoder, config, tokens, &mut [group], &mut |layer, queries| {
@@ -226,8 +226,8 @@ impl WindowDecoder for Session<'_> {
         self.model.config.text_positions
     }
 
-    fn is_fitted(&self) -> bool {
-        self.state.as_ref().is_some_and(|state| state.is_fitted)
+    fn is_trimmed(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.is_trimmed)
     }
 
     fn prefill(&mut self, tokens: &[u32], at: &[usize]) -> Result<Vec<f32>, ModelError> {

@@ -43,7 +43,7 @@ pub trait WindowDecoder {
     fn max_positions(&self) -> usize;
 
     /// Whether the audio is shorter than the window and stored padding follows it ([`EncoderContext::Trimmed`]).
-    fn is_fitted(&self) -> bool;
+    fn is_trimmed(&self) -> bool;
 
     /// Forgets all rows and feeds `tokens` as the single row 0. The logits have one row of `vocab_size` numbers for
     /// each position listed in `at` (indices into `tokens`), in that order.

@@ -54,8 +54,8 @@ fn described(entry: &Entry, request: &LaunchRequest, address: &str) -> ModelDesc
 
 /// A checkpoint without a name of the catalogue; its languages show when it is loaded.
 fn checkpoint(running: &Running, address: &str) -> ModelDescription {
-    // One that is not there any more is described as what most checkpoints are.
-    let unknown = CheckpointInfo { family: "whisper", task: ModelTask::Transcription, languages: Vec::new() };
+    // One that is not there any more has no family.
+    let unknown = CheckpointInfo { family: "", task: ModelTask::Transcription, languages: Vec::new() };
     let CheckpointInfo { family, task, languages } = running.checkpoint.clone().unwrap_or(unknown);
     let entry = Entry {
         name: running.uid.clone(),

@@ -18,6 +18,7 @@ use mynah_engine::{Engine, Settings};
 use mynah_server::auth::{Auth, AuthConfig};
 use mynah_server::{Control, LocalModel, ServerConfig, router_and_control};
 use mynah_testkit::families::{StandIn, any_speech, any_transcription};
+use mynah_testkit::recording::{RATE_HZ, wav};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -248,8 +249,8 @@ impl ModelFamily for ScriptedVoice {
         Capabilities::Speech(any_speech())
     }
 
-    fn detect(&self, path: &Path) -> bool {
-        path.to_string_lossy().ends_with(VOICE) || self.real.detect(path)
+    fn detect(&self, path: &Path) -> Result<bool, ModelError> {
+        Ok(path.to_string_lossy().ends_with(VOICE) || self.real.detect(path)?)
     }
 
     fn select_files<'a>(&self, names: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
@@ -497,18 +498,8 @@ pub(crate) fn json(path: &str, body: impl Into<Body>) -> Request<Body> {
 
 /// Two seconds of a 440 Hz tone: a wave file of 16-bit samples at 16 kHz.
 pub(crate) fn sound() -> Vec<u8> {
-    const RATE: u32 = 16_000;
-    let samples =
-        (0..2 * RATE).map(|n| (f64::from(n) * 440.0 / f64::from(RATE) * std::f64::consts::TAU).sin());
-    let data: Vec<u8> = samples.flat_map(|x| ((x * 8000.0) as i16).to_le_bytes()).collect();
-    let mut file = Vec::new();
-    file.extend_from_slice(b"RIFF");
-    file.extend_from_slice(&(36 + data.len() as u32).to_le_bytes());
-    file.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    file.extend_from_slice(&RATE.to_le_bytes());
-    file.extend_from_slice(&(RATE * 2).to_le_bytes());
-    file.extend_from_slice(b"\x02\0\x10\0data");
-    file.extend_from_slice(&(data.len() as u32).to_le_bytes());
-    file.extend_from_slice(&data);
-    file
+    let samples: Vec<f32> = (0..2 * RATE_HZ)
+        .map(|n| 0.25 * (n as f32 * 440.0 / RATE_HZ as f32 * std::f32::consts::TAU).sin())
+        .collect();
+    wav(&samples)
 }

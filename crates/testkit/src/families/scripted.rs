@@ -60,8 +60,8 @@ impl ModelFamily for ScriptedTranscriber {
         Capabilities::Transcription(capabilities())
     }
 
-    fn detect(&self, path: &Path) -> bool {
-        read(path, self.name()).is_some()
+    fn detect(&self, path: &Path) -> Result<bool, ModelError> {
+        Ok(read(path, self.name()).is_some())
     }
 
     fn select_files<'a>(&self, names: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
@@ -135,8 +135,8 @@ impl ModelFamily for ScriptedVoice {
         Capabilities::Speech(speech_capabilities())
     }
 
-    fn detect(&self, path: &Path) -> bool {
-        read(path, self.name()).is_some()
+    fn detect(&self, path: &Path) -> Result<bool, ModelError> {
+        Ok(read(path, self.name()).is_some())
     }
 
     fn select_files<'a>(&self, names: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {

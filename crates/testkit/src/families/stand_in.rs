@@ -11,7 +11,7 @@ use mynah_core::{
 /// Makes a model of the checkpoint at a path.
 type Load = dyn Fn(&Path, &LoadContext) -> Result<Model, ModelError> + Send + Sync;
 
-/// A family that takes every path for a checkpoint of its own. In a registry it belongs after the others.
+/// Stands in a registry in the place of a family of the program.
 pub struct StandIn {
     name: &'static str,
     task: ModelTask,
@@ -58,8 +58,9 @@ impl ModelFamily for StandIn {
         }
     }
 
-    fn detect(&self, _path: &Path) -> bool {
-        true
+    /// Every path is a checkpoint of the family that transcribes.
+    fn detect(&self, _path: &Path) -> Result<bool, ModelError> {
+        Ok(self.task == ModelTask::Transcription)
     }
 
     /// All files but those that describe the repository.

@@ -61,7 +61,7 @@ fn every_format_gives_the_same_tensors() {
     {
         let weights = open(&[("model.bin", &ctranslate2(&tensors, stored, version))]).unwrap();
         let Metadata::CTranslate2(header) = &weights.metadata else { panic!("{:?}", weights.metadata) };
-        assert_eq!((header.specification.as_str(), header.revision), ("AnySpec", 3));
+        assert_eq!(header.specification, "AnySpec");
         assert_eq!(header.numbers["layer/heads"], -2);
         check("CTranslate2", &weights.tensors, &tensors);
         assert!(weights.tensors.same("output/weight", "embedding/weight").unwrap());
@@ -70,7 +70,7 @@ fn every_format_gives_the_same_tensors() {
     }
     let weights = open(&[("ggml-any.bin", &ggml_file(&tensors))]).unwrap();
     let Metadata::Ggml(header) = &weights.metadata else { panic!("{:?}", weights.metadata) };
-    assert_eq!((header.numbers, header.mel_filters), ([3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], [2, 5]));
+    assert_eq!(header.numbers, [3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     assert_eq!(header.tokens, [b"a".as_slice(), b"\xff", b""]);
     check("ggml", &weights.tensors, &tensors);
 

@@ -77,10 +77,13 @@ impl Checkpoint {
     }
 }
 
-/// Whether the file or folder at `path` is a Whisper checkpoint: it holds weights, and no `config.json` beside them says that
-/// they are of another model. A file in the format of OpenAI or whisper.cpp has all in itself; what lies beside it may belong to
-/// another model.
-pub(super) fn is_at(path: &Path) -> bool {
+/// Whether the file or folder at `path` is a Whisper checkpoint: the `config.json` beside its weights says so, or, where that
+/// says nothing, the names of its tensors. A file in the format of OpenAI or whisper.cpp has all in itself; what lies beside it
+/// may belong to another model.
+///
+/// # Errors
+/// [`ModelError::Weights`] if it holds weights that cannot be read, and no configuration says what they are.
+pub(super) fn is_at(path: &Path) -> Result<bool, ModelError> {
     #[derive(Deserialize)]
     struct Config {
         model_type: Option<String>,
@@ -88,15 +91,18 @@ pub(super) fn is_at(path: &Path) -> bool {
     let folder = if path.is_dir() { Some(path) } else { path.parent() };
     let config = folder.and_then(|folder| read_json::<Config>(&folder.join("config.json")).ok().flatten());
     let model_type = config.and_then(|config| config.model_type);
-    if model_type.is_none_or(|model_type| model_type == "whisper") {
-        return has_weights(path);
+    if !has_weights(path) || model_type.as_deref() == Some("whisper") {
+        return Ok(has_weights(path));
     }
     let contents = || formats::read(Weights::open(path)?);
-    path.is_file()
-        && contents().is_ok_and(|Contents { format, tensors, .. }| {
-            matches!(format, Format::Ggml | Format::OpenaiPt)
-                && tensors.shape("model.decoder.embed_tokens.weight").is_some()
-        })
+    let is_whisper =
+        |contents: &Contents| contents.tensors.shape("model.decoder.embed_tokens.weight").is_some();
+    let is_self_contained =
+        |contents: &Contents| matches!(contents.format, Format::Ggml | Format::OpenaiPt) && path.is_file();
+    match model_type {
+        None => contents().map(|contents| is_whisper(&contents)),
+        Some(_) => Ok(contents().is_ok_and(|contents| is_self_contained(&contents) && is_whisper(&contents))),
+    }
 }
 
 /// Drops an output projection that says the same as the embedding.

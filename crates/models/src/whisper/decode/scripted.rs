@@ -135,7 +135,7 @@ impl WindowDecoder for ScriptedDecoder<'_> {
         448
     }
 
-    fn is_fitted(&self) -> bool {
+    fn is_trimmed(&self) -> bool {
         self.trimmed
     }
 

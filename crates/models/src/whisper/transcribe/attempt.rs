@@ -39,9 +39,9 @@ pub(super) struct Attempts<'a> {
 pub(super) const MAX_CHARACTERS_PER_S: f64 = 35.0;
 
 impl Attempts<'_> {
-    /// The attempt at the first temperature on a fitted window; `None` if a wider window should be heard, as its mean log
+    /// The attempt at the first temperature on a trimmed window; `None` if a wider window should be heard, as its mean log
     /// probability is below `believed_from` or its text not what somebody says.
-    pub(super) fn fitted(
+    pub(super) fn on_trimmed(
         &self,
         decoder: &mut dyn WindowDecoder,
         prompt: &Prompt,

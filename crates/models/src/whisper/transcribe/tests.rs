@@ -12,6 +12,8 @@ use super::*;
 use crate::whisper::decode::scripted::{ScriptedNetwork, Window};
 
 mod encoder_context;
+mod fallback;
+mod languages;
 
 const VOCAB: usize = 51865;
 
@@ -100,7 +102,7 @@ fn transcribe_with(
     cancel: &CancelFlag,
     log: &mut Log,
 ) -> Result<Transcript, ModelError> {
-    hear(network, &tone(seconds), options, cancel, log)
+    transcribe_samples(network, &tone(seconds), options, cancel, log)
 }
 
 /// Not silent, but no speech; the script does not listen.
@@ -108,7 +110,7 @@ fn tone(seconds: usize) -> Vec<f32> {
     (0..seconds * mynah_audio::SAMPLE_RATE as usize).map(|i| (i as f32 * 0.4).sin() * 0.25).collect()
 }
 
-fn hear(
+fn transcribe_samples(
     network: &ScriptedNetwork<'_>,
     samples: &[f32],
     options: &TranscribeOptions,
@@ -314,7 +316,8 @@ fn without_conditioning_pieces_are_walked_side_by_side() {
         });
         let network = network.sharing(rows_at_once);
         let mut log = Log::default();
-        let transcript = hear(&network, &samples, &options, &CancelFlag::new(), &mut log).unwrap();
+        let transcript =
+            transcribe_samples(&network, &samples, &options, &CancelFlag::new(), &mut log).unwrap();
         assert_eq!(transcript.text(), "a b c d");
         assert_eq!(*prompted.lock().unwrap(), [2040]);
         assert_eq!(transcript.segments.iter().map(|segment| segment.id).collect::<Vec<_>>(), [0, 1, 2, 3]);
@@ -349,116 +352,6 @@ fn without_conditioning_only_the_first_window_has_a_prompt() {
     assert_eq!(*prompts.lock().unwrap(), [before, 0, 0]);
 }
 
-/// A window of 4 seconds that writes one thing an attempt.
-fn attempts(texts: &[&str], options: &TranscribeOptions) -> Transcript {
-    let texts: Vec<Vec<u32>> = texts.iter().map(|text| tokens(text)).collect();
-    let attempt = AtomicUsize::new(0);
-    let network = ScriptedNetwork::new(VOCAB, |_: &Window, tokens: &[u32]| {
-        if chosen(tokens).is_none() {
-            attempt.fetch_add(1, Ordering::Relaxed);
-        }
-        let index = attempt.load(Ordering::Relaxed).saturating_sub(1).min(texts.len() - 1);
-        write(&texts[index], tokens)
-    });
-    run(&network, 4, options).0
-}
-
-#[test]
-fn more_than_can_be_said_is_tried_again_warmer() {
-    let hurried = format!("<|0.00|>{}.<|4.00|>", " different words that nobody says in time".repeat(4));
-    let transcript = attempts(&[&hurried, "<|0.00|> Good.<|4.00|>"], &options());
-    assert_eq!((transcript.text().as_str(), stats(&transcript.segments[0]).temperature), ("Good.", 0.2));
-}
-
-#[test]
-fn repetitive_text_is_tried_again_warmer() {
-    let loops = format!("<|0.00|>{}<|3.00|>", " you".repeat(30));
-    let transcript = attempts(&[&loops, &loops, "<|0.00|> Good.<|4.00|>"], &options());
-    assert_eq!(transcript.text(), "Good.");
-    assert_eq!(stats(&transcript.segments[0]).temperature, 0.4);
-    let all = with(WhisperOptions { compression_ratio_threshold: None, ..whisper_options() });
-    assert_eq!(
-        stats(&attempts(&[&loops], &all).segments[0]).temperature,
-        0.0,
-        "the test can be switched off"
-    );
-}
-
-#[test]
-fn if_all_attempts_fail_the_one_that_does_not_repeat_is_kept() {
-    let loops = format!("<|0.00|>{}<|29.00|>", " Thank you.".repeat(30));
-    let doubtful = tokens("<|0.00|> Hm.<|30.00|>");
-    let loops_tokens = tokens(&loops);
-    let attempt = AtomicUsize::new(0);
-    let network = ScriptedNetwork::new(VOCAB, |_: &Window, tokens: &[u32]| {
-        if chosen(tokens).is_none() {
-            attempt.fetch_add(1, Ordering::Relaxed);
-        }
-        if attempt.load(Ordering::Relaxed) != 2 {
-            return write(&loops_tokens, tokens);
-        }
-        // Improbable, as a hundred other tokens are as good.
-        let mut logits = write(&doubtful, tokens);
-        if chosen(tokens).is_some_and(|c| (1..3).contains(&c.len())) {
-            logits.extend((1000..1100).map(|id| (id, -1.0)));
-        }
-        logits
-    });
-    let options = with(WhisperOptions { temperatures: vec![0.0, 1e-6, 1.0], ..whisper_options() });
-    let (transcript, _) = run(&network, 30, &options);
-    assert_eq!(transcript.text(), "Hm.");
-    assert_eq!(
-        stats(&transcript.segments[0]).temperature,
-        1.0,
-        "the last temperature counts for what follows"
-    );
-}
-
-/// Hears no speech with this probability, and writes a sure "Thank you." or an improbable one.
-fn thankful(no_speech_prob: f32, sure: bool) -> ScriptedNetwork<'static> {
-    let no_speech = tokenizer().no_speech();
-    let text = tokens("<|0.00|> Thank you.<|30.00|>");
-    ScriptedNetwork::new(VOCAB, move |_: &Window, tokens: &[u32]| {
-        if chosen(tokens).is_none() {
-            return vec![(no_speech, no_speech_prob.ln()), (50259, (1.0 - no_speech_prob).ln())];
-        }
-        let mut logits = write(&text, tokens);
-        if !sure {
-            logits.extend((1000..1010).map(|id| (id, -1e-3)));
-        }
-        logits
-    })
-}
-
-#[test]
-fn windows_without_speech_give_no_text() {
-    let heed = with(WhisperOptions { no_speech_threshold: Some(0.6), ..whisper_options() });
-    let network = thankful(0.7, false);
-    let (transcript, _) = run(&network, 45, &heed);
-    assert_eq!(transcript.segments, []);
-    assert_eq!(network.windows().len(), 2);
-    assert_eq!(run(&thankful(0.02, true), 30, &heed).0.text(), "Thank you.", "nobody doubts clear speech");
-    let kept = run(&thankful(0.7, true), 30, &options()).0;
-    assert_eq!(kept.text(), "Thank you.", "the test can be switched off");
-    assert!((stats(&kept.segments[0]).no_speech_prob - 0.7).abs() < 0.01);
-}
-
-#[test]
-fn doubtful_text_needs_a_voice() {
-    let heed = with(WhisperOptions { no_speech_threshold: Some(0.6), ..whisper_options() });
-    assert_eq!(run(&thankful(0.3, true), 30, &heed).0.text(), "", "a doubtful window over a tone");
-    let tries = AtomicUsize::new(0);
-    let improbable = ScriptedNetwork::new(VOCAB, |_: &Window, tokens: &[u32]| {
-        if chosen(tokens).is_none() {
-            tries.fetch_add(1, Ordering::Relaxed);
-            return vec![(50259, 0.0)];
-        }
-        (1000..1010).chain([50257]).map(|id| (id, 0.0)).collect()
-    });
-    assert_eq!(run(&improbable, 30, &heed).0.text(), "");
-    assert_eq!(tries.load(Ordering::Relaxed), 1, "no second attempt where nobody speaks");
-}
-
 #[test]
 fn only_the_speech_that_was_detected_is_decoded() {
     let second = mynah_audio::SAMPLE_RATE as usize;
@@ -484,10 +377,11 @@ fn silence_is_not_decoded() {
     let mut samples = vec![1e-5; 60 * 16_000];
     samples.extend(tone(10));
     let (mut log, detect) = (Log::default(), TranscribeOptions { language: None, ..options() });
-    let transcript = hear(&network, &samples, &detect, &CancelFlag::new(), &mut log).unwrap();
+    let transcript = transcribe_samples(&network, &samples, &detect, &CancelFlag::new(), &mut log).unwrap();
     assert_eq!(lines(&transcript), [(60.0, 70.0, 6000, " Thank you.")]);
     assert_eq!(network.windows().len(), 2, "one for the language, one for the text");
-    let nothing = hear(&network, &samples[..40 * 16_000], &detect, &CancelFlag::new(), &mut log).unwrap();
+    let nothing =
+        transcribe_samples(&network, &samples[..40 * 16_000], &detect, &CancelFlag::new(), &mut log).unwrap();
     assert_eq!((nothing.text(), nothing.language_probability), (String::new(), 0.0));
     assert_eq!(network.windows().len(), 2);
 }
@@ -566,57 +460,6 @@ fn translation_is_asked_for_by_its_token() {
     let start = [tokenizer.sot(), tokenizer.language_token("de").unwrap(), tokenizer.translate()];
     assert_eq!(prompts.lock().unwrap()[0], [&[tokenizer.sot_prev()], hotwords.as_slice(), &start].concat());
     assert_eq!(transcript.task, Task::Translate);
-}
-
-/// Hears German or French with these probabilities (out of 10), window by window.
-fn accents(heard: &'static [(u32, u32)]) -> ScriptedNetwork<'static> {
-    let tokenizer = tokenizer();
-    let [de, fr] = ["de", "fr"].map(|code| tokenizer.language_token(code).unwrap());
-    let text = tokens("<|0.00|> Good.<|30.00|>");
-    ScriptedNetwork::new(VOCAB, move |window: &Window, tokens: &[u32]| {
-        let (german, french) = heard[window.index.min(heard.len() - 1)];
-        let rest = 10 - german - french;
-        match chosen(tokens) {
-            None => [(de, german), (fr, french), (50259, rest)]
-                .map(|(id, n)| (id, (n as f32 / 10.0).ln()))
-                .to_vec(),
-            Some(_) => write(&text, tokens),
-        }
-    })
-}
-
-#[test]
-fn the_language_is_heard_and_the_first_window_encoded_once() {
-    let network = accents(&[(7, 2)]);
-    let detect = TranscribeOptions { language: None, ..options() };
-    let (transcript, log) = run(&network, 70, &detect);
-    assert_eq!(transcript.language, "de");
-    assert!((transcript.language_probability - 0.7).abs() < 1e-3);
-    assert_eq!(transcript.languages.len(), 99);
-    assert_eq!(transcript.languages[1].0, "fr");
-    assert_eq!(network.windows().len(), 3);
-    assert!(matches!(&log.events[0], TranscriptEvent::Language(code, _) if code == "de"));
-}
-
-#[test]
-fn doubtful_languages_are_settled_by_more_windows() {
-    let heard: &[(u32, u32)] = &[(4, 3), (1, 9), (5, 5)];
-    let language = |windows| {
-        let whisper = WhisperOptions { language_detection_windows: windows, ..whisper_options() };
-        let detect = TranscribeOptions { language: None, whisper, ..options() };
-        run(&accents(heard), 90, &detect).0.language
-    };
-    assert_eq!(language(1), "de");
-    assert_eq!(language(3), "fr", "sure after the second window: mean 0.6");
-}
-
-#[test]
-fn only_allowed_languages_are_heard() {
-    let allowed = vec!["fr".to_owned(), "English".to_owned()];
-    let detect = TranscribeOptions { language: None, allowed_languages: allowed, ..options() };
-    let (transcript, _) = run(&accents(&[(8, 1)]), 30, &detect);
-    assert_eq!(transcript.languages.len(), 2);
-    assert!((transcript.languages[0].1 - 0.5).abs() < 1e-3);
 }
 
 #[test]

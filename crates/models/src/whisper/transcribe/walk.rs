@@ -103,11 +103,11 @@ impl<'a> Walk<'a> {
             let window_frames = self.recording.window_frames(frame);
             // Where the language had to be heard first, the window may be one that is not believed in it.
             let first_window =
-                first_window.take().filter(|window| !window.is_fitted() || self.belief().is_some());
+                first_window.take().filter(|window| !window.is_trimmed() || self.belief().is_some());
             let outcome = if self.recording.is_silent(frame) {
                 Outcome { segments: Vec::new(), resume_frame: frame + window_frames }
             } else {
-                let _turn =
+                let _permit =
                     self.context.enter_batch(frame as f64 / 100.0, self.recording.share(self.options))?;
                 let mut decoder = match first_window {
                     Some(decoder) => decoder,
@@ -185,33 +185,8 @@ impl<'a> Walk<'a> {
         }
         let mut resume_frame = frame + cut.advance_frames;
         if options.word_timestamps {
-            self.context.cancel.check()?;
-            let context = WordContext {
-                tokenizer: self.tokenizer,
-                language: self.text_language,
-                start_sequence: &self.start_without_timestamps,
-                window_start_s,
-                window_frames,
-            };
-            add_words(&mut **decoder, &context, &mut drafts, self.last_speech_s)?;
-            if !cut.ends_in_silence
-                && let Some(end_s) = speech_end_s(&drafts).filter(|&end_s| end_s > window_start_s)
-            {
-                resume_frame = frames(end_s);
-            }
-            if let Some(threshold_s) = options.whisper.hallucination_silence_s {
-                let around = Surroundings {
-                    window_start_s,
-                    window_end_s: (frame + window_frames) as f64 / 100.0,
-                    full_window_end_s: (frame + WINDOW_FRAMES) as f64 / 100.0,
-                    content_end_s: self.recording.content_frames() as f64 / 100.0,
-                    last_speech_s: self.last_speech_s,
-                };
-                if let Some(resume_s) = drop_hallucinations(&mut drafts, &around, f64::from(threshold_s)) {
-                    resume_frame = frames(resume_s);
-                }
-            }
-            self.last_speech_s = speech_end_s(&drafts).unwrap_or(self.last_speech_s);
+            let resume_s = self.align(&mut **decoder, &mut drafts, frame, cut.ends_in_silence)?;
+            resume_frame = resume_s.map_or(resume_frame, frames);
         }
 
         let segments = self.finish(drafts, &attempt, frame);
@@ -224,7 +199,43 @@ impl<'a> Walk<'a> {
         Ok(Outcome { segments, resume_frame })
     }
 
-    /// The best attempt at the window that begins at `frame`. A fitted window that leaves doubts is replaced by a wider
+    /// Adds times of words to the segments of the window that begins at `frame`, and drops what they show to be invented.
+    /// Returns where the next window begins, in seconds, where the words tell.
+    fn align(
+        &mut self,
+        decoder: &mut dyn WindowDecoder,
+        drafts: &mut Vec<Draft>,
+        frame: usize,
+        ends_in_silence: bool,
+    ) -> Result<Option<f64>, ModelError> {
+        self.context.cancel.check()?;
+        let window_frames = self.recording.window_frames(frame);
+        let window_start_s = frame as f64 / 100.0;
+        let context = WordContext {
+            tokenizer: self.tokenizer,
+            language: self.text_language,
+            start_sequence: &self.start_without_timestamps,
+            window_start_s,
+            window_frames,
+        };
+        add_words(decoder, &context, drafts, self.last_speech_s)?;
+        let spoken_until = speech_end_s(drafts).filter(|&end_s| end_s > window_start_s);
+        let mut resume_s = spoken_until.filter(|_| !ends_in_silence);
+        if let Some(threshold_s) = self.options.whisper.hallucination_silence_s {
+            let around = Surroundings {
+                window_start_s,
+                window_end_s: (frame + window_frames) as f64 / 100.0,
+                full_window_end_s: (frame + WINDOW_FRAMES) as f64 / 100.0,
+                content_end_s: self.recording.content_frames() as f64 / 100.0,
+                last_speech_s: self.last_speech_s,
+            };
+            resume_s = drop_hallucinations(drafts, &around, f64::from(threshold_s)).or(resume_s);
+        }
+        self.last_speech_s = speech_end_s(drafts).unwrap_or(self.last_speech_s);
+        Ok(resume_s)
+    }
+
+    /// The best attempt at the window that begins at `frame`. A trimmed window that leaves doubts is replaced by a wider
     /// one.
     fn best(
         &self,
@@ -234,10 +245,10 @@ impl<'a> Walk<'a> {
         seed: u64,
         frame: usize,
     ) -> Result<Attempt, ModelError> {
-        if decoder.is_fitted()
+        if decoder.is_trimmed()
             && let Some((believed_from, wider)) = self.belief()
         {
-            if let Some(attempt) = attempts.fitted(&mut **decoder, prompt, believed_from, seed)? {
+            if let Some(attempt) = attempts.on_trimmed(&mut **decoder, prompt, believed_from, seed)? {
                 return Ok(attempt);
             }
             *decoder = self.recording.encode(frame, wider, self.context)?;
@@ -255,7 +266,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The mean log probability from which on a fitted window's text is believed, and the window on which it is decoded
+    /// The mean log probability from which on a trimmed window's text is believed, and the window on which it is decoded
     /// again below; `None` if it never is.
     ///
     /// Below are the windows that come out worse than wider ones: hard speech, and much of what is less than three seconds
