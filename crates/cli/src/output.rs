@@ -28,7 +28,11 @@ impl Style {
         let Self { format, words, open_language } = self;
         let options = RenderOptions { format, segments: true, words, logprobs: false, open_language };
         let text = mynah_format::render(transcript, &options);
-        if text.ends_with('\n') { text } else { text + "\n" }
+        match format {
+            ResponseFormat::Json | ResponseFormat::VerboseJson => text + "\n",
+            // These have their final line break already; without cues they are empty.
+            ResponseFormat::Text | ResponseFormat::Srt | ResponseFormat::Vtt => text,
+        }
     }
 
     /// One line that says which file it is of; for formats that have such a form.

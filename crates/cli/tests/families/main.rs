@@ -97,6 +97,14 @@ fn repeated(wav: &Path) -> Vec<u8> {
     long
 }
 
+/// The recording's file with zeros for its samples.
+fn silence(wav: &Path) -> Vec<u8> {
+    let mut wav = fs::read(wav).unwrap();
+    let data = wav.windows(4).position(|four| four == b"data").unwrap() + 8;
+    wav[data..].fill(0);
+    wav
+}
+
 fn succeed(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -151,6 +159,11 @@ fn subtitles() {
     let text = succeed(&mut stage.transcribe(&[]));
     let joined: String = json.iter().map(|(_, _, text)| text.as_str()).collect();
     assert_eq!(text.trim(), joined.trim());
+    // A recording without speech has a file without cues.
+    fs::write(stage.recording.with_file_name("silence.wav"), silence(&stage.recording)).unwrap();
+    let stage = Stage { recording: stage.recording.with_file_name("silence.wav"), ..stage };
+    assert_eq!(succeed(&mut stage.transcribe(&["--format", "srt"])), "");
+    assert_eq!(succeed(&mut stage.transcribe(&["--format", "text"])), "\n");
 }
 
 fn refusals() {
