@@ -108,7 +108,7 @@ def main():
     recordings = [content for path in paths if (content := path.read_bytes())]
     statuses, times, wrong = collections.Counter(), [], []
 
-    options = ["--model-path", f"silent={silent_whisper()}", "--set", f"limits.request_time={arguments.bound_s:g}", "--log-level", "warn"]
+    options = ["--model-path", f"silent={silent_whisper()}", "--set", f"limits.request_timeout_s={arguments.bound_s:g}", "--log-level", "warn"]
     with Server(program(), "mutated", *options) as server:
         sender = Sender(server, arguments.bound_s)
 

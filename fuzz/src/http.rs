@@ -73,8 +73,12 @@ fn server() -> (Router, TempDir) {
         .with(StandIn::hibari(|_, _| Ok(Arc::new(Scripted))));
     let engine = Engine::open(settings, registry).expect("an engine");
     let model = LocalModel { name: "m".into(), path: home.path().to_owned() };
-    let limits =
-        Limits { max_upload_bytes: 1 << 20, spool_bytes: 1 << 10, max_parts: 50, ..Limits::default() };
+    let limits = Limits {
+        max_upload_bytes: 1 << 20,
+        upload_memory_threshold_bytes: 1 << 10,
+        max_parts: 50,
+        ..Limits::default()
+    };
     (router(engine, ServerConfig { local_models: vec![model], limits, ..ServerConfig::default() }), home)
 }
 

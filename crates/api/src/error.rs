@@ -19,12 +19,12 @@ pub enum Detail {
     /// A message.
     Text(String),
     /// Parameters that are not as they must be, with status 422.
-    Faults(Vec<Fault>),
+    Faults(Vec<ValidationError>),
 }
 
 /// A parameter that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Fault {
+pub struct ValidationError {
     /// Kind of the fault, e.g. `missing` or `bool_parsing`.
     #[serde(rename = "type")]
     pub kind: String,

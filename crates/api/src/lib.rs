@@ -15,7 +15,7 @@ pub use cluster::{
     AuthProbe, ClusterNode, ClusterNodeDetails, ClusterStatus, ClusterVersion, CpuStatus, Done, Supervisor,
     Worker, WorkerStatus,
 };
-pub use error::{Detail, ErrorBody, ErrorObject, Fault};
+pub use error::{Detail, ErrorBody, ErrorObject, ValidationError};
 pub use instance::{
     DownloadFile, Event, Instance, InstanceStatus, LaunchProgress, Launched, Replica, ReplicaProgress,
     ReplicaStatus, Stage,

@@ -17,14 +17,14 @@ use crate::args::ClientCommand;
 use crate::exit::Failure;
 use crate::interrupt;
 use crate::program::Name;
-use crate::progress::Bars;
+use crate::progress::ProgressBars;
 
 pub(crate) use server::Server;
 
 /// Where a person is told things.
 pub(crate) struct Out<'a> {
     name: Name,
-    pub(crate) bars: &'a Bars,
+    pub(crate) bars: &'a ProgressBars,
 }
 
 impl Out<'_> {
@@ -45,7 +45,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// Runs a command to its end.
-pub(crate) fn run(command: ClientCommand, name: Name, bars: &Bars) -> Result<(), Failure> {
+pub(crate) fn run(command: ClientCommand, name: Name, bars: &ProgressBars) -> Result<(), Failure> {
     let out = Out { name, bars };
     interrupt::runtime()?.block_on(async {
         match command {

@@ -28,16 +28,16 @@ impl Failure {
         match self {
             Failure::Failed(message) => {
                 if let Some(message) = message {
-                    complain(&message);
+                    print_error(&message);
                 }
                 ExitCode::from(1)
             }
             Failure::Usage(message) => {
-                complain(&format!("{message}\nTry --help."));
+                print_error(&format!("{message}\nTry --help."));
                 ExitCode::from(2)
             }
             Failure::ModelUnavailable(message) => {
-                complain(&message);
+                print_error(&message);
                 ExitCode::from(3)
             }
             Failure::Interrupted(signal) => ExitCode::from(128 + signal),
@@ -48,7 +48,7 @@ impl Failure {
 
 /// One message on standard error.
 #[expect(clippy::print_stderr, reason = "what went wrong is told to the person at the terminal")]
-pub(crate) fn complain(message: &str) {
+pub(crate) fn print_error(message: &str) {
     eprintln!("mynah: {message}");
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use mynah_api::{Key, NewKey as Made};
 use mynah_engine::Settings;
-use mynah_server::auth::{AuthError, KeyHash, NewKey, Rights, Store, StoredKey, format_moment};
+use mynah_server::auth::{AuthError, KeyHash, NewKey, Scopes, Store, StoredKey, format_moment};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ fn list(args: &ListKeysArgs) -> Result<(), Failure> {
 
 fn add(args: AddKeyArgs) -> Result<(), Failure> {
     let own = if args.own { Some(client::line_of_input("Key: ")?) } else { None };
-    let rights: Rights = args.rights.into_iter().collect();
+    let rights: Scopes = args.rights.into_iter().collect();
     let body = json!({
         "name": args.name,
         "key": own,
@@ -146,8 +146,8 @@ fn store() -> Result<Store, Failure> {
     Ok(Store::open(Settings::from_env()?.home.join(FILE))?)
 }
 
-fn names(rights: &Rights) -> String {
-    rights.iter().map(mynah_server::auth::Right::as_str).collect::<Vec<_>>().join(",")
+fn names(rights: &Scopes) -> String {
+    rights.iter().map(mynah_server::auth::Scope::as_str).collect::<Vec<_>>().join(",")
 }
 
 impl From<AuthError> for Failure {

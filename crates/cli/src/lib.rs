@@ -29,7 +29,7 @@ use args::{Cli, Command};
 pub fn run(arguments: impl IntoIterator<Item = OsString>, registry: Registry) -> ExitCode {
     let (name, arguments) = program::command_line(arguments);
     let cli = Cli::parse_from(arguments);
-    let bars = progress::Bars::default();
+    let bars = progress::ProgressBars::default();
     if cli.quiet {
         bars.hide();
     }

@@ -8,7 +8,7 @@ use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
-use crate::progress::Bars;
+use crate::progress::ProgressBars;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
@@ -35,7 +35,7 @@ pub(crate) type Sink = Box<dyn Layer<Layered<reload::Layer<EnvFilter, Registry>,
 
 /// Starts logging from this level on, to standard error and to `traces` too. `MYNAH_LOG` goes before the command line's
 /// choice.
-pub(crate) fn start(level: &str, format: LogFormat, bars: &Bars, traces: Option<Sink>) -> Level {
+pub(crate) fn start(level: &str, format: LogFormat, bars: &ProgressBars, traces: Option<Sink>) -> Level {
     let (filter, handle) = reload::Layer::new(filter(level));
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(io::stderr().is_terminal() && format == LogFormat::Text)
@@ -84,7 +84,7 @@ fn crates(level: &str) -> String {
         .join(",")
 }
 
-struct Between(Bars);
+struct Between(ProgressBars);
 
 impl<'a> MakeWriter<'a> for Between {
     type Writer = Line<'a>;
@@ -94,7 +94,7 @@ impl<'a> MakeWriter<'a> for Between {
     }
 }
 
-struct Line<'a>(&'a Bars);
+struct Line<'a>(&'a ProgressBars);
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {

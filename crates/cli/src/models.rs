@@ -7,10 +7,10 @@ use mynah_engine::{Engine, Error, ModelStatus, Settings};
 use serde::Serialize;
 
 use crate::args::{ModelsArgs, NamesArgs};
-use crate::exit::{Failure, complain};
+use crate::exit::{Failure, print_error};
 use crate::interrupt::interruptible;
 use crate::output;
-use crate::progress::Bars;
+use crate::progress::ProgressBars;
 
 /// The catalogue as a table or as JSON, or whether what is here of it is sound.
 pub(crate) fn list(args: &ModelsArgs, registry: Registry) -> Result<(), Failure> {
@@ -45,7 +45,7 @@ fn check(engine: &Engine) -> Result<(), Failure> {
             Err(Error::NotOnDisk(_) | Error::NotOurs { .. }) => {}
             Err(error) => {
                 failed = true;
-                complain(&error.to_string());
+                print_error(&error.to_string());
             }
         }
     }
@@ -53,7 +53,7 @@ fn check(engine: &Engine) -> Result<(), Failure> {
 }
 
 /// Fetches models and prints their folders.
-pub(crate) fn pull(args: &NamesArgs, registry: Registry, bars: &Bars) -> Result<(), Failure> {
+pub(crate) fn pull(args: &NamesArgs, registry: Registry, bars: &ProgressBars) -> Result<(), Failure> {
     let engine = Engine::open(Settings::from_env()?, registry)?;
     for name in &args.names {
         let (engine, name, bars) = (engine.clone(), name.clone(), bars.clone());
@@ -75,7 +75,7 @@ pub(crate) fn remove(args: &NamesArgs, registry: Registry) -> Result<(), Failure
             Ok(freed) => writeln!(io::stdout(), "{name}: {} freed", megabytes(freed))?,
             Err(error) => {
                 failed = true;
-                complain(&error.to_string());
+                print_error(&error.to_string());
             }
         }
     }

@@ -14,9 +14,9 @@ const BUSY: &str = "{prefix}  {spinner} {msg}";
 
 /// All bars of the program.
 #[derive(Clone, Default)]
-pub(crate) struct Bars(MultiProgress);
+pub(crate) struct ProgressBars(MultiProgress);
 
-impl Bars {
+impl ProgressBars {
     /// Draws nothing from here on.
     pub(crate) fn hide(&self) {
         self.0.set_draw_target(ProgressDrawTarget::hidden());
@@ -28,10 +28,10 @@ impl Bars {
     }
 
     /// A bar, which shows once there is something to tell and goes when dropped. Of a path, it shows the last part.
-    pub(crate) fn add(&self, name: &str) -> Bar {
+    pub(crate) fn add(&self, name: &str) -> TaskProgress {
         let name = Path::new(name).file_name().map_or(name.into(), |name| name.to_string_lossy());
         let bar = ProgressBar::no_length().with_style(style(BUSY)).with_prefix(name.into_owned());
-        Bar { bar: self.0.add(bar), shown: Shown::Nothing }
+        TaskProgress { bar: self.0.add(bar), shown: Shown::Nothing }
     }
 }
 
@@ -47,12 +47,12 @@ enum Shown {
 }
 
 /// The bar of one file or model.
-pub(crate) struct Bar {
+pub(crate) struct TaskProgress {
     bar: ProgressBar,
     shown: Shown,
 }
 
-impl Bar {
+impl TaskProgress {
     /// A model on its way to memory.
     pub(crate) fn load(&mut self, progress: &LoadProgress) {
         match progress {
@@ -115,7 +115,7 @@ impl Bar {
     }
 }
 
-impl Drop for Bar {
+impl Drop for ProgressBar {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

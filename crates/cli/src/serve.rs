@@ -22,7 +22,7 @@ use crate::exit::Failure;
 use crate::interrupt::Signals;
 use crate::keys;
 use crate::logging::{self, Level};
-use crate::progress::Bars;
+use crate::progress::ProgressBars;
 use settings::{AuthMode, Settings, Sources};
 
 /// Serves until a signal asks to stop. `own_level` is what -v and -q ask for.
@@ -30,7 +30,7 @@ pub(crate) fn run(
     args: ServeArgs,
     own_level: Option<&str>,
     registry: Registry,
-    bars: &Bars,
+    bars: &ProgressBars,
 ) -> Result<(), Failure> {
     let settings = read(&args)?;
     if args.print_config {
@@ -174,7 +174,7 @@ fn read(args: &ServeArgs) -> Result<Settings, Failure> {
     }
     let times = [
         ("limits.max_audio_s", args.max_audio_s),
-        ("limits.queue_time", args.queue_time),
+        ("limits.max_queue_wait_s", args.max_queue_wait_s),
         ("unload_after_s", args.unload_after_s),
     ];
     for (name, seconds) in times {
@@ -235,9 +235,9 @@ fn xinference_variables(sources: &mut Sources) -> Result<(), Failure> {
         sources.put("auth", if off { "off" } else { "on" });
     }
     if let Some(minutes) =
-        variable("XINFERENCE_ACCESS_TOKEN_EXPIRE_MINUTES").filter(|_| !ours("MYNAH_TOKEN_MINUTES"))
+        variable("XINFERENCE_ACCESS_TOKEN_EXPIRE_MINUTES").filter(|_| !ours("MYNAH_LOGIN_TOKEN_MINUTES"))
     {
-        sources.set(&format!("token_minutes={minutes}"))?;
+        sources.set(&format!("login_token_minutes={minutes}"))?;
     }
     Ok(())
 }
@@ -251,7 +251,7 @@ fn auth_config(settings: &Settings) -> Result<AuthConfig, Failure> {
             AuthMode::Off => Some(false),
         },
         api_keys: settings.api_keys.clone(),
-        token_lifetime: settings.token_minutes.map(users::minutes_long).transpose()?,
+        token_lifetime: settings.login_token_minutes.map(users::minutes_long).transpose()?,
         ..AuthConfig::default()
     };
     if let Some(path) = &settings.auth_config {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use mynah_audio::{EncodeOptions, OutputFormat};
 use mynah_core::{ModelError, Registry, SpeechOptions};
 use mynah_engine::{
-    AudioSource, Engine, Error, ModelRef, Recording, Settings, SpeakRequest, SpeechEvent, SpeechJob, Spoken,
+    AudioSource, Engine, Error, ModelRef, ReferenceAudio, Settings, SpeakRequest, SpeechEvent, SpeechJob,
+    SpeechResult,
 };
 use mynah_format::subtitles;
 
@@ -14,10 +15,10 @@ use crate::args::{SpeakArgs, WordsFormat};
 use crate::exit::Failure;
 use crate::interrupt::{Signals, runtime};
 use crate::output::{self, TargetFile};
-use crate::progress::Bars;
+use crate::progress::ProgressBars;
 
 /// Runs the command.
-pub(crate) fn run(args: SpeakArgs, registry: Registry, bars: &Bars) -> Result<(), Failure> {
+pub(crate) fn run(args: SpeakArgs, registry: Registry, bars: &ProgressBars) -> Result<(), Failure> {
     let mut settings = Settings::from_env()?;
     settings.threads = args.threads.map(usize::from);
     // One speech is all that this process makes.
@@ -55,9 +56,8 @@ pub(crate) fn run(args: SpeakArgs, registry: Registry, bars: &Bars) -> Result<()
         client: None,
     };
     let job = match (args.sample, args.sample_text) {
-        (Some(path), Some(transcript)) => {
-            engine.speak_like(request, Recording { audio: AudioSource::Path(path), transcript })
-        }
+        (Some(path), Some(transcript)) => engine
+            .speak_with_reference(request, ReferenceAudio { audio: AudioSource::Path(path), transcript }),
         _ => engine.speak(request),
     };
     let job = job.map_err(failure)?;
@@ -127,7 +127,7 @@ fn words_file(output: &Path, format: WordsFormat) -> Result<(PathBuf, WordsForma
     Ok((output.with_extension(extension), format))
 }
 
-fn words_text(format: WordsFormat, text: &str, spoken: &Spoken) -> Result<String, Failure> {
+fn words_text(format: WordsFormat, text: &str, spoken: &SpeechResult) -> Result<String, Failure> {
     Ok(match format {
         WordsFormat::Json => {
             output::line(&mynah_format::spoken_body(text, spoken.duration_s, &spoken.words))?
@@ -181,8 +181,8 @@ async fn follow(
     sink: &mut Sink,
     name: &str,
     text_bytes: usize,
-    bars: &Bars,
-) -> Result<Spoken, Failure> {
+    bars: &ProgressBars,
+) -> Result<SpeechResult, Failure> {
     let mut signals = Signals::new()?;
     let mut bar = bars.add(name);
     let mut signal = None;

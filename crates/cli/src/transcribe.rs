@@ -7,17 +7,24 @@ use std::sync::Arc;
 
 use mynah_api::ResponseFormat;
 use mynah_core::{Registry, Task, TranscribeOptions, Transcript, VadOptions};
-use mynah_engine::{AudioSource, Engine, Job, JobEvent, ModelRef, Settings, TranscribeRequest};
+use mynah_engine::{
+    AudioSource, Engine, ModelRef, Settings, TranscribeRequest, TranscriptionEvent, TranscriptionJob,
+};
 use mynah_text::languages;
 
 use crate::args::{DecodingArgs, Threshold, TranscribeArgs, VadArgs};
-use crate::exit::{Failure, complain, is_model_fault};
+use crate::exit::{Failure, is_model_fault, print_error};
 use crate::interrupt::{Signals, runtime};
 use crate::output::{self, Style};
-use crate::progress::Bars;
+use crate::progress::ProgressBars;
 
 /// Runs either command.
-pub(crate) fn run(args: TranscribeArgs, task: Task, registry: Registry, bars: &Bars) -> Result<(), Failure> {
+pub(crate) fn run(
+    args: TranscribeArgs,
+    task: Task,
+    registry: Registry,
+    bars: &ProgressBars,
+) -> Result<(), Failure> {
     if args.language == ["list"] {
         return list_languages();
     }
@@ -126,7 +133,7 @@ async fn transcribe_all(
     options: &TranscribeOptions,
     plan: Plan,
     mut stdin: Option<tempfile::TempPath>,
-    bars: &Bars,
+    bars: &ProgressBars,
 ) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let several = plan.items.len() > 1;
@@ -160,7 +167,7 @@ async fn transcribe_all(
             Err(error) if is_model_fault(&error) => return Err(error.into()),
             Err(error) => {
                 failed = true;
-                bars.between(|| complain(&format!("{name}: {error}")));
+                bars.between(|| print_error(&format!("{name}: {error}")));
             }
         }
     }
@@ -169,11 +176,11 @@ async fn transcribe_all(
 
 /// Follows a job to its end. `live`: every segment is printed when it is final.
 async fn watch(
-    mut job: Job,
+    mut job: TranscriptionJob,
     name: &str,
     live: bool,
     signals: &mut Signals,
-    bars: &Bars,
+    bars: &ProgressBars,
 ) -> Result<Result<Arc<Transcript>, mynah_engine::Error>, Failure> {
     let mut bar = Some(bars.add(name));
     let mut duration = 0.0;
@@ -188,28 +195,34 @@ async fn watch(
             }
         };
         match event {
-            Some(JobEvent::Waiting(progress)) => {
+            Some(TranscriptionEvent::Waiting(progress)) => {
                 if let Some(bar) = &mut bar {
                     bar.load(&progress);
                 }
             }
             // The text itself shows how far it is.
-            Some(JobEvent::Started { .. }) if live => bar = None,
-            Some(JobEvent::Started { duration_s }) => {
+            Some(TranscriptionEvent::Started { .. }) if live => bar = None,
+            Some(TranscriptionEvent::Started { duration_s }) => {
                 duration = duration_s;
                 if let Some(bar) = &mut bar {
                     bar.audio(0.0, duration);
                 }
             }
-            Some(JobEvent::Progress(done)) => {
+            Some(TranscriptionEvent::Progress(done)) => {
                 if let Some(bar) = &mut bar {
                     bar.audio(done, duration);
                 }
             }
-            Some(JobEvent::Segment(segment)) if live => print(&format!("{}\n", segment.text.trim()))?,
-            Some(JobEvent::Segment(_) | JobEvent::Language(..) | JobEvent::Turn { .. }) => {}
-            Some(JobEvent::Done(transcript)) => return Ok(Ok(transcript)),
-            Some(JobEvent::Failed(error)) => {
+            Some(TranscriptionEvent::Segment(segment)) if live => {
+                print(&format!("{}\n", segment.text.trim()))?
+            }
+            Some(
+                TranscriptionEvent::Segment(_)
+                | TranscriptionEvent::Language(..)
+                | TranscriptionEvent::Turn { .. },
+            ) => {}
+            Some(TranscriptionEvent::Done(transcript)) => return Ok(Ok(transcript)),
+            Some(TranscriptionEvent::Failed(error)) => {
                 return match signal {
                     Some(number) => Err(Failure::Interrupted(number)),
                     None => Ok(Err(error)),

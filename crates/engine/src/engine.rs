@@ -178,7 +178,7 @@ impl Engine {
     /// Whether one more job would be admitted now; `None` is a client without a job in progress.
     ///
     /// # Errors
-    /// [`Error::Busy`], [`Error::Overloaded`].
+    /// [`Error::QueueFull`], [`Error::QueueTimeExceeded`].
     pub fn has_room(&self, client: Option<ClientId>) -> Result<(), Error> {
         self.inner.cpu.admission.check(client)
     }

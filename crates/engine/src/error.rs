@@ -72,7 +72,7 @@ pub enum Error {
     },
     /// As many requests are under way on this uid as its launch allowed.
     #[error("Rate limit reached for the model. Request limit {limit} for the model: {}", shown(.uid))]
-    RequestLimit {
+    InstanceLimit {
         /// The uid.
         uid: String,
         /// Requests at once.
@@ -83,7 +83,7 @@ pub enum Error {
         "no memory for {model}: it needs about {}, and {} of {} (memory_budget_bytes) are taken by models in use or pinned",
         megabytes(*.needed_bytes), megabytes(*.taken_bytes), megabytes(*.budget_bytes)
     )]
-    NoMemory {
+    ModelMemoryBudget {
         /// Name of the model.
         model: String,
         /// What it needs.
@@ -98,7 +98,7 @@ pub enum Error {
         "the request needs {} of memory; all requests together may take {} (max_request_memory_bytes), and others have {}",
         megabytes(*.needed_bytes), megabytes(*.bound_bytes), megabytes(*.others_bytes)
     )]
-    RequestMemory {
+    RequestMemoryLimit {
         /// What it would have then.
         needed_bytes: u64,
         /// What others have.
@@ -124,16 +124,16 @@ pub enum Error {
     #[error(
         "the server is busy: as many jobs are under way as queue_length allows; try again in {retry_after_s} s"
     )]
-    Busy {
+    QueueFull {
         /// When a place is likely to be free, whole seconds.
         retry_after_s: u64,
     },
     /// So much work is under way that the answer would be long in coming.
     #[error(
-        "the server is busy: about {wait_s:.1} s of work come first, and queue_time bounds that; \
+        "the server is busy: about {wait_s:.1} s of work come first, and max_queue_wait_s bounds that; \
          try again in {retry_after_s} s"
     )]
-    Overloaded {
+    QueueTimeExceeded {
         /// How long the job would wait, seconds.
         wait_s: f64,
         /// The same in whole seconds.
@@ -175,7 +175,7 @@ pub enum Error {
         "no memory for {model}: it needs about {}, and {} are left by {bound}",
         megabytes(*.needed_bytes), megabytes(*.available_bytes)
     )]
-    OutOfMemory {
+    SystemMemory {
         /// Name of the model.
         model: String,
         /// What it needs.
@@ -226,7 +226,7 @@ pub enum Error {
 impl Error {
     /// The system has no thread left for a job.
     pub(crate) fn no_thread() -> Self {
-        Error::Busy { retry_after_s: 1 }
+        Error::QueueFull { retry_after_s: 1 }
     }
 
     /// An error of the file system at `path`; a full disk becomes [`Error::NoSpace`].

@@ -26,7 +26,7 @@ pub enum SourcePreference {
 
 /// How long a source may be silent before the next is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct DownloadTimeouts {
     /// Until a connection stands.
     pub connect: Duration,
     /// Until the first answer.
@@ -35,7 +35,7 @@ pub struct Patience {
     pub stall: Duration,
 }
 
-impl Default for Patience {
+impl Default for DownloadTimeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
@@ -71,8 +71,8 @@ pub struct Settings {
     /// Python that runs `-m pip`.
     pub python: PathBuf,
     /// How long sources may be silent.
-    pub patience: Patience,
-    /// Jobs under way at once, at most; the next one is told [`Error::Busy`](crate::Error::Busy).
+    pub patience: DownloadTimeouts,
+    /// Jobs under way at once, at most; the next one is told [`Error::QueueFull`](crate::Error::QueueFull).
     pub queue_length: usize,
     /// Whether a model of the catalogue that was not launched is loaded by the first request that names it.
     pub load_on_request: bool,
@@ -106,7 +106,7 @@ impl Settings {
             xinference_caches: Vec::new(),
             modelscope_endpoint: "https://modelscope.cn".to_owned(),
             python: PathBuf::from("python3"),
-            patience: Patience::default(),
+            patience: DownloadTimeouts::default(),
             queue_length: 256,
             load_on_request: true,
             unload_after: None,

@@ -21,7 +21,7 @@ use std::time::Duration;
 pub use key::{KeyHash, MIN_KEY_CHARS, NewKey, StoredKey};
 pub use password::MIN_PASSWORD_CHARS;
 pub(crate) use rights::{Needed, needed};
-pub use rights::{Right, Rights};
+pub use rights::{Scope, Scopes};
 pub use store::{Contents, Store, StoredUser};
 pub use time::{format_moment, parse_moment, unix_now};
 
@@ -82,7 +82,7 @@ pub struct ConfigUser {
     /// The password in clear.
     pub password: String,
     /// What they may do.
-    pub rights: Rights,
+    pub rights: Scopes,
     /// Keys of theirs, with the same rights.
     pub api_keys: Vec<String>,
 }
@@ -121,7 +121,7 @@ struct Refresh {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) id: CallerId,
-    pub(crate) rights: Rights,
+    pub(crate) rights: Scopes,
     pub(crate) requests_per_minute: Option<u32>,
 }
 
@@ -224,7 +224,7 @@ impl Auth {
 
     fn token_holder(&self, token: &str) -> Option<Caller> {
         let name = token::verify(&self.token_secret().ok()?, token, unix_now())?;
-        // Rights are those of now, not those of the login.
+        // Scopes are those of now, not those of the login.
         self.user(&name).map(|user| Caller {
             id: CallerId::User(user.name),
             rights: user.rights,
@@ -305,7 +305,7 @@ impl Auth {
 impl Fixed {
     fn new(config: AuthConfig) -> Result<Self, AuthError> {
         let mut keys = Vec::new();
-        let own = config.api_keys.iter().map(|key| (key, Rights::all()));
+        let own = config.api_keys.iter().map(|key| (key, Scopes::all()));
         let of_users = config.users.iter().flat_map(|user| {
             let keys = user.api_keys.iter();
             keys.map(|key| (key, user.rights.clone()))

@@ -33,7 +33,7 @@ mod tests {
     use axum::body::Body;
 
     use super::*;
-    use crate::auth::{CallerId, Rights};
+    use crate::auth::{CallerId, Scopes};
 
     fn by(address: &str, key: Option<u64>) -> Option<ClientId> {
         let mut request = Request::new(Body::empty());
@@ -41,7 +41,7 @@ mod tests {
         request.extensions_mut().insert(ConnectInfo(address));
         if let Some(number) = key {
             let caller =
-                Caller { id: CallerId::Key(number), rights: Rights::default(), requests_per_minute: None };
+                Caller { id: CallerId::Key(number), rights: Scopes::default(), requests_per_minute: None };
             request.extensions_mut().insert(caller);
         }
         client_id(&request)

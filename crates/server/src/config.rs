@@ -72,7 +72,7 @@ pub struct Limits {
     /// Bytes of one audio upload.
     pub max_upload_bytes: u64,
     /// Bytes of an upload that stay in memory; a larger one goes to a temporary file.
-    pub spool_bytes: usize,
+    pub upload_memory_threshold_bytes: usize,
     /// Bytes of memory for uploads, decoded audio and texts of all requests together; what finds no room is answered 503.
     pub max_request_memory_bytes: u64,
     /// Bytes of all the text parts of one form together, and of a text to speak.
@@ -82,49 +82,49 @@ pub struct Limits {
     /// Audio requests under way, uploads included; one more is answered 429.
     pub max_requests: usize,
     /// Longest time that a request is expected to wait for its first turn; who would wait longer is answered 503.
-    pub queue_time: Duration,
+    pub max_queue_wait_s: Duration,
     /// Connections at once; further ones wait to be taken.
     pub max_connections: usize,
     /// Time in which a request's head must have come, counted from its connection's opening or the answer before.
-    pub idle_time: Duration,
+    pub header_timeout_s: Duration,
     /// Longest pause between two pieces of an upload.
-    pub upload_idle: Duration,
+    pub upload_stall_timeout_s: Duration,
     /// Longest time for a whole upload.
-    pub upload_time: Duration,
-    /// Bytes a second that an upload must have on the whole, once twice `upload_idle` has passed; 0: as few as it likes.
-    pub upload_bytes_per_s: u32,
+    pub upload_timeout_s: Duration,
+    /// Bytes a second that an upload must have on the whole, once twice `upload_stall_timeout_s` has passed; 0: as few as it likes.
+    pub min_upload_bytes_per_s: u32,
     /// Longest time in which a client takes nothing of its answer.
-    pub answer_idle: Duration,
+    pub write_timeout_s: Duration,
     /// Longest time from the upload's end to that of the transcript or the speech, waiting included.
-    pub request_time: Duration,
+    pub request_timeout_s: Duration,
     /// Requests a minute from one address; `None`: as many as it likes.
     pub requests_per_minute_per_address: Option<u32>,
     /// Wrong keys and passwords a minute from one address, before it is refused; `None`: as many as it likes.
     pub failed_logins_per_minute: Option<u32>,
     /// Time that requests under way get to finish after the signal to stop.
-    pub shutdown_grace: Duration,
+    pub shutdown_timeout_s: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             max_upload_bytes: 512 << 20,
-            spool_bytes: 1 << 20,
+            upload_memory_threshold_bytes: 1 << 20,
             max_request_memory_bytes: 2 << 30,
             max_text_bytes: 1 << 20,
             max_parts: 1000,
             max_requests: 256,
-            queue_time: Duration::from_secs(30),
+            max_queue_wait_s: Duration::from_secs(30),
             max_connections: 1024,
-            idle_time: Duration::from_secs(60),
-            upload_idle: Duration::from_secs(30),
-            upload_time: Duration::from_secs(600),
-            upload_bytes_per_s: 1024,
-            answer_idle: Duration::from_secs(60),
-            request_time: Duration::from_secs(3600),
+            header_timeout_s: Duration::from_secs(60),
+            upload_stall_timeout_s: Duration::from_secs(30),
+            upload_timeout_s: Duration::from_secs(600),
+            min_upload_bytes_per_s: 1024,
+            write_timeout_s: Duration::from_secs(60),
+            request_timeout_s: Duration::from_secs(3600),
             requests_per_minute_per_address: None,
             failed_logins_per_minute: Some(30),
-            shutdown_grace: Duration::from_secs(30),
+            shutdown_timeout_s: Duration::from_secs(30),
         }
     }
 }

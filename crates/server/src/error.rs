@@ -5,9 +5,9 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use mynah_api::{Detail, ErrorBody, ErrorObject, Fault};
+use mynah_api::{Detail, ErrorBody, ErrorObject, ValidationError};
 
-use crate::auth::Right;
+use crate::auth::Scope;
 
 /// Tells OpenAI's clients whether sending the request again can help.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -20,8 +20,8 @@ pub struct ApiError {
     param: Option<&'static str>,
     code: Option<&'static str>,
     retry_after: Option<Duration>,
-    challenge: Option<Right>,
-    faults: Vec<Fault>,
+    challenge: Option<Scope>,
+    faults: Vec<ValidationError>,
 }
 
 impl ApiError {
@@ -54,7 +54,7 @@ impl ApiError {
     }
 
     /// Parameters of one of Xinference's own routes that are not as they must be: 422 with the list that its clients know.
-    pub(crate) fn faulty(faults: Vec<Fault>) -> Self {
+    pub(crate) fn unprocessable(faults: Vec<ValidationError>) -> Self {
         let lines: Vec<String> =
             faults.iter().map(|fault| format!("{}: {}", fault.loc.join("."), fault.msg)).collect();
         let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, lines.join("; ")).code("invalid_value");
@@ -116,7 +116,7 @@ impl ApiError {
     }
 
     /// Which right was asked for, so that clients can tell what to bring.
-    pub(crate) fn challenge(mut self, right: Right) -> Self {
+    pub(crate) fn challenge(mut self, right: Scope) -> Self {
         self.challenge = Some(right);
         self
     }

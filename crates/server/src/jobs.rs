@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mynah_core::Transcript;
-use mynah_engine::{Error, Job, JobEvent, Lease, Reservation, SpeechEvent, SpeechJob};
+use mynah_engine::{Error, Lease, Reservation, SpeechEvent, SpeechJob, TranscriptionEvent, TranscriptionJob};
 
 use crate::error::ApiError;
 use crate::limits::{Deadline, Permit};
@@ -36,24 +36,24 @@ pub(crate) trait EngineJob {
     fn milestone(event: &Self::Event) -> Milestone<'_>;
 }
 
-impl EngineJob for Job {
-    type Event = JobEvent;
+impl EngineJob for TranscriptionJob {
+    type Event = TranscriptionEvent;
 
     const PRODUCT: &'static str = "transcription";
 
-    fn next_event(&mut self) -> impl Future<Output = Option<JobEvent>> + Send {
+    fn next_event(&mut self) -> impl Future<Output = Option<TranscriptionEvent>> + Send {
         self.next()
     }
 
-    fn milestone(event: &JobEvent) -> Milestone<'_> {
+    fn milestone(event: &TranscriptionEvent) -> Milestone<'_> {
         match event {
-            JobEvent::Turn { waited_s } => Milestone::Turn { waited_s: *waited_s },
-            JobEvent::Segment(_) => Milestone::Result,
-            JobEvent::Done(transcript) => {
+            TranscriptionEvent::Turn { waited_s } => Milestone::Turn { waited_s: *waited_s },
+            TranscriptionEvent::Segment(_) => Milestone::Result,
+            TranscriptionEvent::Done(transcript) => {
                 let tokens = transcript.segments.iter().map(|segment| segment.tokens.len() as u64).sum();
                 Milestone::Done { audio_s: transcript.duration_s, tokens }
             }
-            JobEvent::Failed(error) => Milestone::Failed(error),
+            TranscriptionEvent::Failed(error) => Milestone::Failed(error),
             _ => Milestone::Other,
         }
     }
@@ -124,11 +124,11 @@ impl<J: EngineJob> TimedJob<J> {
     }
 }
 
-impl TimedJob<Job> {
+impl TimedJob<TranscriptionJob> {
     /// Waits for the whole transcript.
     pub(crate) async fn transcript(&mut self) -> Result<Arc<Transcript>, ApiError> {
         loop {
-            if let JobEvent::Done(transcript) = self.next().await? {
+            if let TranscriptionEvent::Done(transcript) = self.next().await? {
                 return Ok(transcript);
             }
         }

@@ -12,7 +12,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::ServerConfig;
 use crate::error::ApiError;
-use crate::middleware::{authorize, linger, log_access, refuse_foreign_names, refuse_foreign_pages, secure};
+use crate::middleware::{authorize, linger, log_access, reject_cross_origin, reject_unknown_host, secure};
 use crate::routes;
 use crate::state::{AppState, Control};
 use crate::xinference;
@@ -38,9 +38,9 @@ fn assemble(state: Arc<AppState>) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(Arc::clone(&state), authorize))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(Arc::clone(&state), refuse_foreign_pages))
+        .layer(from_fn_with_state(Arc::clone(&state), reject_cross_origin))
         .layer(state.config.cors_origins.layer())
-        .layer(from_fn_with_state(Arc::clone(&state), refuse_foreign_names))
+        .layer(from_fn_with_state(Arc::clone(&state), reject_unknown_host))
         .layer(from_fn(linger))
         .layer(from_fn(secure))
         .layer(from_fn_with_state(Arc::clone(&state.metrics), log_access))

@@ -20,7 +20,7 @@ use tower::ServiceExt;
 use crate::limits::{Permit, WriteTimeout};
 use crate::state::Control;
 
-/// Serves `router` until `stop` is ready, then lets requests under way finish for `shutdown_grace` at most.
+/// Serves `router` until `stop` is ready, then lets requests under way finish for `shutdown_timeout_s` at most.
 ///
 /// # Errors
 /// The listener failed.
@@ -36,7 +36,7 @@ pub async fn serve(
             // Connections beyond the bound wait in the system's queue.
             let permit = control.0.connections.wait(|| control.0.limits().max_connections).await;
             let (socket, peer) = accept(&listener).await;
-            attend(socket, peer, router.clone(), &control, stopping.subscribe(), permit);
+            handle_connection(socket, peer, router.clone(), &control, stopping.subscribe(), permit);
         }
     };
     tokio::select! {
@@ -46,7 +46,7 @@ pub async fn serve(
     drop(listener);
     // Fails where no connection is left.
     let _ = stopping.send(());
-    let grace = control.0.limits().shutdown_grace;
+    let grace = control.0.limits().shutdown_timeout_s;
     tokio::select! {
         () = stopping.closed() => {}
         () = tokio::time::sleep(grace) => {
@@ -75,7 +75,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 }
 
 /// Serves one connection on a task of its own.
-fn attend(
+fn handle_connection(
     socket: TcpStream,
     peer: SocketAddr,
     router: Router,
@@ -88,15 +88,19 @@ fn attend(
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let (limits, tls) = (control.0.limits(), control.0.config.tls.clone());
-    let socket = WriteTimeout::new(socket, limits.answer_idle);
+    let socket = WriteTimeout::new(socket, limits.write_timeout_s);
     tokio::spawn(async move {
         let ended = match tls {
-            None => converse(socket, peer, router, limits.idle_time, stopped).await,
-            Some(tls) => match tokio::time::timeout(limits.idle_time, tls.acceptor().accept(socket)).await {
-                Ok(Ok(socket)) => converse(socket, peer, router, limits.idle_time, stopped).await,
-                Ok(Err(error)) => Err(error.into()),
-                Err(_) => Err("no TLS within idle_time".into()),
-            },
+            None => serve_connection(socket, peer, router, limits.header_timeout_s, stopped).await,
+            Some(tls) => {
+                match tokio::time::timeout(limits.header_timeout_s, tls.acceptor().accept(socket)).await {
+                    Ok(Ok(socket)) => {
+                        serve_connection(socket, peer, router, limits.header_timeout_s, stopped).await
+                    }
+                    Ok(Err(error)) => Err(error.into()),
+                    Err(_) => Err("no TLS within header_timeout_s".into()),
+                }
+            }
         };
         if let Err(error) = ended {
             tracing::debug!(%peer, %error, "a connection ended");
@@ -106,7 +110,7 @@ fn attend(
 }
 
 /// Answers the requests of a connection, one after the other.
-async fn converse(
+async fn serve_connection(
     socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     peer: SocketAddr,
     router: Router,

@@ -1,7 +1,7 @@
 //! Options of `mynah keys` and `mynah users`.
 
 use clap::{Args, Subcommand};
-use mynah_server::auth::{Right, parse_moment, unix_now};
+use mynah_server::auth::{Scope, parse_moment, unix_now};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
@@ -66,7 +66,7 @@ pub(crate) struct AddKeyArgs {
 
     /// What it may do: list, use, launch, admin; several, comma-separated
     #[arg(long = "right", value_name = "RIGHT", value_delimiter = ',', default_values = ["list", "use"])]
-    pub(crate) rights: Vec<Right>,
+    pub(crate) rights: Vec<Scope>,
 
     /// When it ends: after 12h or 30d, or at a date such as 2027-01-31
     #[arg(long, value_name = "WHEN", value_parser = end)]
@@ -97,7 +97,7 @@ pub(crate) struct AddUserArgs {
 
     /// What they may do: list, use, launch, admin; several, comma-separated
     #[arg(long = "right", value_name = "RIGHT", value_delimiter = ',', default_values = ["list", "use", "launch"])]
-    pub(crate) rights: Vec<Right>,
+    pub(crate) rights: Vec<Scope>,
 }
 
 #[derive(Args, Debug)]

@@ -85,7 +85,7 @@ pub(crate) struct ServeArgs {
 
     /// Expected wait for a request's first turn, seconds, over which it is answered 503 [default: 30]
     #[arg(long, value_name = "S", value_parser = positive_f64)]
-    pub(crate) queue_time: Option<f64>,
+    pub(crate) max_queue_wait_s: Option<f64>,
 
     /// Jobs at once in the engine, waiting ones included [default: 256]
     #[arg(long, value_name = "N")]

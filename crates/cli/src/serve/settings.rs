@@ -24,7 +24,7 @@ pub(super) struct Settings {
     pub(super) auth: AuthMode,
     pub(super) api_keys: Vec<String>,
     pub(super) auth_config: Option<PathBuf>,
-    pub(super) token_minutes: Option<f64>,
+    pub(super) login_token_minutes: Option<f64>,
     pub(super) cors_origins: Vec<String>,
     pub(super) allowed_hosts: Vec<String>,
     pub(super) tls_cert: Option<PathBuf>,
@@ -59,22 +59,22 @@ pub(super) enum AuthMode {
 pub(super) struct LimitSettings {
     pub(super) max_upload_bytes: u64,
     pub(super) max_audio_s: f64,
-    spool_bytes: usize,
+    upload_memory_threshold_bytes: usize,
     max_request_memory_bytes: u64,
     max_text_bytes: usize,
     max_parts: usize,
     max_requests: usize,
-    queue_time: f64,
+    max_queue_wait_s: f64,
     pub(super) max_connections: usize,
-    pub(super) idle_time: f64,
-    upload_idle: f64,
-    upload_time: f64,
-    upload_bytes_per_s: u32,
-    answer_idle: f64,
-    request_time: f64,
+    pub(super) header_timeout_s: f64,
+    upload_stall_timeout_s: f64,
+    upload_timeout_s: f64,
+    min_upload_bytes_per_s: u32,
+    write_timeout_s: f64,
+    request_timeout_s: f64,
     requests_per_minute_per_address: Option<u32>,
     failed_logins_per_minute: Option<u32>,
-    shutdown_grace: f64,
+    shutdown_timeout_s: f64,
 }
 
 impl Default for Settings {
@@ -86,7 +86,7 @@ impl Default for Settings {
             auth: AuthMode::Auto,
             api_keys: Vec::new(),
             auth_config: None,
-            token_minutes: None,
+            login_token_minutes: None,
             cors_origins: Vec::new(),
             allowed_hosts: Vec::new(),
             tls_cert: None,
@@ -114,22 +114,22 @@ impl Default for LimitSettings {
         Self {
             max_upload_bytes: limits.max_upload_bytes,
             max_audio_s: EngineSettings::new("").decode_limits.max_duration_s,
-            spool_bytes: limits.spool_bytes,
+            upload_memory_threshold_bytes: limits.upload_memory_threshold_bytes,
             max_request_memory_bytes: limits.max_request_memory_bytes,
             max_text_bytes: limits.max_text_bytes,
             max_parts: limits.max_parts,
             max_requests: limits.max_requests,
-            queue_time: limits.queue_time.as_secs_f64(),
+            max_queue_wait_s: limits.max_queue_wait_s.as_secs_f64(),
             max_connections: limits.max_connections,
-            idle_time: limits.idle_time.as_secs_f64(),
-            upload_idle: limits.upload_idle.as_secs_f64(),
-            upload_time: limits.upload_time.as_secs_f64(),
-            upload_bytes_per_s: limits.upload_bytes_per_s,
-            answer_idle: limits.answer_idle.as_secs_f64(),
-            request_time: limits.request_time.as_secs_f64(),
+            header_timeout_s: limits.header_timeout_s.as_secs_f64(),
+            upload_stall_timeout_s: limits.upload_stall_timeout_s.as_secs_f64(),
+            upload_timeout_s: limits.upload_timeout_s.as_secs_f64(),
+            min_upload_bytes_per_s: limits.min_upload_bytes_per_s,
+            write_timeout_s: limits.write_timeout_s.as_secs_f64(),
+            request_timeout_s: limits.request_timeout_s.as_secs_f64(),
             requests_per_minute_per_address: limits.requests_per_minute_per_address,
             failed_logins_per_minute: limits.failed_logins_per_minute,
-            shutdown_grace: limits.shutdown_grace.as_secs_f64(),
+            shutdown_timeout_s: limits.shutdown_timeout_s.as_secs_f64(),
         }
     }
 }
@@ -144,22 +144,22 @@ impl LimitSettings {
         };
         Ok(Limits {
             max_upload_bytes: self.max_upload_bytes,
-            spool_bytes: self.spool_bytes,
+            upload_memory_threshold_bytes: self.upload_memory_threshold_bytes,
             max_request_memory_bytes: self.max_request_memory_bytes,
             max_text_bytes: self.max_text_bytes,
             max_parts: self.max_parts,
             max_requests: self.max_requests,
-            queue_time: duration("queue_time", self.queue_time)?,
+            max_queue_wait_s: duration("max_queue_wait_s", self.max_queue_wait_s)?,
             max_connections: self.max_connections,
-            idle_time: duration("idle_time", self.idle_time)?,
-            upload_idle: duration("upload_idle", self.upload_idle)?,
-            upload_time: duration("upload_time", self.upload_time)?,
-            upload_bytes_per_s: self.upload_bytes_per_s,
-            answer_idle: duration("answer_idle", self.answer_idle)?,
-            request_time: duration("request_time", self.request_time)?,
+            header_timeout_s: duration("header_timeout_s", self.header_timeout_s)?,
+            upload_stall_timeout_s: duration("upload_stall_timeout_s", self.upload_stall_timeout_s)?,
+            upload_timeout_s: duration("upload_timeout_s", self.upload_timeout_s)?,
+            min_upload_bytes_per_s: self.min_upload_bytes_per_s,
+            write_timeout_s: duration("write_timeout_s", self.write_timeout_s)?,
+            request_timeout_s: duration("request_timeout_s", self.request_timeout_s)?,
             requests_per_minute_per_address: self.requests_per_minute_per_address.filter(|n| *n > 0),
             failed_logins_per_minute: self.failed_logins_per_minute.filter(|n| *n > 0),
-            shutdown_grace: duration("shutdown_grace", self.shutdown_grace)?,
+            shutdown_timeout_s: duration("shutdown_timeout_s", self.shutdown_timeout_s)?,
         })
     }
 }
@@ -282,7 +282,7 @@ mod tests {
             auth_config: Some("a".into()),
             tls_cert: Some("a".into()),
             tls_key: Some("a".into()),
-            token_minutes: Some(1.0),
+            login_token_minutes: Some(1.0),
             threads: Some(1),
             unload_after_s: Some(1.0),
             memory_budget_bytes: Some(1),
@@ -308,10 +308,10 @@ mod tests {
     fn what_is_set_goes_before_the_file() {
         let mut sources = Sources(toml::from_str("port = 1\n[limits]\nmax_parts = 2\n").unwrap());
         sources.set("port=3").unwrap();
-        sources.set("limits.idle_time=1.5").unwrap();
+        sources.set("limits.header_timeout_s=1.5").unwrap();
         sources.set("api_keys=a, b").unwrap();
         let settings = sources.settings().unwrap();
-        assert_eq!((settings.port, settings.limits.max_parts, settings.limits.idle_time), (3, 2, 1.5));
+        assert_eq!((settings.port, settings.limits.max_parts, settings.limits.header_timeout_s), (3, 2, 1.5));
         assert_eq!(settings.api_keys, ["a", "b"]);
         for wrong in ["port", "port=x", "ports=1"] {
             assert!(matches!(Sources(Table::new()).set(wrong), Err(Failure::Usage(_))), "{wrong}");

@@ -74,7 +74,7 @@ fn an_upload_onto_a_full_disk_is_refused_and_the_next_request_fares_well() {
     fs::write(home.path().join("long.wav"), vec![0; 1 << 20]).unwrap();
     let server = Server::spawn(
         on_a_full_disk(&home, 512).args(["serve", "--model-path", "voice=weights"]),
-        &["--set", "limits.spool_bytes=0"],
+        &["--set", "limits.upload_memory_threshold_bytes=0"],
     );
     let url = server.endpoint() + "/v1/audio/transcriptions";
     let file = format!("file=@{}", home.path().join("long.wav").display());

@@ -236,7 +236,7 @@ fn settings_are_explained_and_may_come_from_anywhere() {
         .unwrap();
     let mut command = mynah(&home);
     command.args(["serve", "--print-config", "--config", "mynah.toml", "--max-requests", "9"]);
-    command.args(["--set", "limits.idle_time=2.5", "--api-key", "sk-secret"]);
+    command.args(["--set", "limits.header_timeout_s=2.5", "--api-key", "sk-secret"]);
     command.env("MYNAH_PORT", "2").env("MYNAH_MAX_REQUESTS", "10").env("MYNAH_LOG_FORMAT", "json");
     let printed = String::from_utf8(command.output().unwrap().stdout).unwrap();
     for line in [
@@ -244,7 +244,7 @@ fn settings_are_explained_and_may_come_from_anywhere() {
         "host = \"127.0.0.2\"",
         "max_parts = 7",
         "max_requests = 9",
-        "idle_time = 2.5",
+        "header_timeout_s = 2.5",
         "log_format = \"json\"",
         "# threads =",
     ] {
@@ -318,7 +318,7 @@ fn openness_is_warned_of() {
 fn connections_that_say_nothing_end() {
     let home = TempDir::new().unwrap();
     let server =
-        Server::start(&home, &["--set", "limits.idle_time=0.3", "--set", "limits.max_connections=1"]);
+        Server::start(&home, &["--set", "limits.header_timeout_s=0.3", "--set", "limits.max_connections=1"]);
     // It would keep the only place for ever.
     let mut silent = TcpStream::connect(&server.address).unwrap();
     silent.write_all(b"GET /health HTTP/1.1\r\nHost").unwrap();

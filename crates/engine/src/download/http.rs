@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use super::{Failure, Meter, StoredFile};
 use crate::Error;
 use crate::disk::hex;
-use crate::settings::Patience;
+use crate::settings::DownloadTimeouts;
 
 /// Attempts in a row that bring no byte, before a source is given up.
 const FRUITLESS_ATTEMPTS: u32 = 3;
@@ -40,7 +40,7 @@ pub(super) struct Client<'a> {
     http: reqwest::Client,
     hub: Url,
     token: Option<String>,
-    patience: Patience,
+    patience: DownloadTimeouts,
     cancel: &'a CancelFlag,
 }
 
@@ -61,7 +61,7 @@ impl<'a> Client<'a> {
     pub(super) fn new(
         hub: &Url,
         token: Option<String>,
-        patience: Patience,
+        patience: DownloadTimeouts,
         cancel: &'a CancelFlag,
     ) -> Result<Self, Failure> {
         // Fails if the process has a provider already, which is as good.

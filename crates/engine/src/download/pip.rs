@@ -238,7 +238,7 @@ mod tests {
 
     use super::*;
     use crate::download::PullProgress;
-    use crate::settings::Patience;
+    use crate::settings::DownloadTimeouts;
 
     /// A home with a `python3` that runs `script`, and wheels for it to give out.
     struct Stage {
@@ -265,7 +265,8 @@ mod tests {
             assert!(shell.wait().unwrap().success());
             fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
             fs::create_dir(home.path().join("partial")).unwrap();
-            let patience = Patience { stall: Duration::from_millis(500), ..Patience::default() };
+            let patience =
+                DownloadTimeouts { stall: Duration::from_millis(500), ..DownloadTimeouts::default() };
             let settings = Settings { python, patience, ..Settings::new(home.path()) };
             Self { home, settings }
         }

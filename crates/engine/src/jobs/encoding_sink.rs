@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use crate::Error;
-use crate::jobs::speech::{SpeechEvent, Spoken};
+use crate::jobs::speech::{SpeechEvent, SpeechResult};
 use crate::scheduler::job::JobScheduler;
 
 /// Receives the samples of a job.
@@ -53,7 +53,7 @@ impl<'a> EncodingSink<'a> {
     pub(crate) fn finish(
         mut self,
         outcome: Result<TokenCounts, ModelError>,
-    ) -> Result<(Spoken, Option<Vec<u8>>), Error> {
+    ) -> Result<(SpeechResult, Option<Vec<u8>>), Error> {
         let tokens = outcome.map_err(|error| self.failure.take().unwrap_or_else(|| error.into()))?;
         let mut rest = Vec::new();
         let (encoder, events, cancel) = (self.encoder, self.events, self.cancel);
@@ -66,7 +66,7 @@ impl<'a> EncodingSink<'a> {
             return Err(Error::Cancelled);
         }
         let duration_s = self.samples as f64 / f64::from(self.sample_rate_hz);
-        Ok((Spoken { head, duration_s, words: self.words, tokens }, self.copy))
+        Ok((SpeechResult { head, duration_s, words: self.words, tokens }, self.copy))
     }
 
     /// Hands an event over. While the reader is slow, others may compute.

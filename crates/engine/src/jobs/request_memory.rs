@@ -48,7 +48,7 @@ impl RequestMemory {
     /// Takes the first `bytes` for a request.
     ///
     /// # Errors
-    /// [`Error::RequestMemory`].
+    /// [`Error::RequestMemoryLimit`].
     pub fn reserve(&self, bytes: u64) -> Result<Reservation, Error> {
         let mut reservation = Reservation { memory: self.clone(), bytes: 0 };
         reservation.grow(bytes)?;
@@ -67,7 +67,7 @@ impl Reservation {
     /// Takes more.
     ///
     /// # Errors
-    /// [`Error::RequestMemory`]; then what was taken before stays.
+    /// [`Error::RequestMemoryLimit`]; then what was taken before stays.
     pub fn grow(&mut self, bytes: u64) -> Result<(), Error> {
         let bound_bytes = self.memory.bound_bytes();
         let more = |taken: u64| taken.checked_add(bytes).filter(|taken| *taken <= bound_bytes);
@@ -77,7 +77,7 @@ impl Reservation {
                 self.bytes += bytes;
                 Ok(())
             }
-            Err(taken) => Err(Error::RequestMemory {
+            Err(taken) => Err(Error::RequestMemoryLimit {
                 needed_bytes: self.bytes.saturating_add(bytes),
                 others_bytes: taken.saturating_sub(self.bytes),
                 bound_bytes,
@@ -120,7 +120,7 @@ mod tests {
         let mut one = memory.reserve(40).unwrap();
         let two = memory.reserve(60).unwrap();
         let error = one.grow(1).unwrap_err();
-        let Error::RequestMemory { needed_bytes, others_bytes, bound_bytes } = error else {
+        let Error::RequestMemoryLimit { needed_bytes, others_bytes, bound_bytes } = error else {
             panic!("{error}")
         };
         assert_eq!((needed_bytes, others_bytes, bound_bytes), (41, 60, 100));

@@ -14,7 +14,7 @@ use crate::Error;
 use crate::catalogue::{Entry, Voice};
 use crate::engine::{Engine, Inner};
 use crate::jobs::encoding_sink::EncodingSink;
-use crate::jobs::speech::{PIECES_AHEAD, Recording, SpeakRequest, SpeechEvent, SpeechJob, Spoken};
+use crate::jobs::speech::{PIECES_AHEAD, ReferenceAudio, SpeakRequest, SpeechEvent, SpeechJob, SpeechResult};
 use crate::jobs::speech_cache::{Kept, Key};
 use crate::jobs::{audio, wrong_task};
 use crate::lifecycle::model_cache::LoadProgress;
@@ -40,7 +40,7 @@ impl Engine {
     /// Starts a job that speaks. Its model and voice are fetched and loaded where necessary, as part of the job.
     ///
     /// # Errors
-    /// [`Error::Busy`] when as many jobs as allowed are under way, [`Error::Overloaded`], [`Error::UnknownModel`], a model
+    /// [`Error::QueueFull`] when as many jobs as allowed are under way, [`Error::QueueTimeExceeded`], [`Error::UnknownModel`], a model
     /// that does not speak, [`Error::UnknownVoice`], a speed outside its limits. Everything else comes as
     /// [`SpeechEvent::Failed`].
     pub fn speak(&self, request: SpeakRequest) -> Result<SpeechJob, Error> {
@@ -51,14 +51,18 @@ impl Engine {
     ///
     /// # Errors
     /// Those of [`Engine::speak`].
-    pub fn speak_like(&self, request: SpeakRequest, recording: Recording) -> Result<SpeechJob, Error> {
+    pub fn speak_with_reference(
+        &self,
+        request: SpeakRequest,
+        recording: ReferenceAudio,
+    ) -> Result<SpeechJob, Error> {
         self.start_speaking(request, Some(recording))
     }
 
     fn start_speaking(
         &self,
         request: SpeakRequest,
-        recording: Option<Recording>,
+        recording: Option<ReferenceAudio>,
     ) -> Result<SpeechJob, Error> {
         request.options.check()?;
         if let Some(entry) = self.inner.entry(&request.model)? {
@@ -96,11 +100,11 @@ impl Inner {
     fn speak(
         &self,
         mut request: SpeakRequest,
-        recording: Option<Recording>,
+        recording: Option<ReferenceAudio>,
         ticket: &JobTicket,
         cancel: &CancelFlag,
         events: &Sender<SpeechEvent>,
-    ) -> Result<Spoken, Error> {
+    ) -> Result<SpeechResult, Error> {
         let mut tell_wait = |progress| {
             ticket.wait_for_model();
             // Whoever reads slowly can do without; whoever left has cancelled the job.
@@ -129,7 +133,7 @@ impl Inner {
         let copy_limit = if key.is_some() { lock(&self.speeches).largest() } else { 0 };
         let text_bytes = request.text.len().saturating_mul(COPIES_OF_TEXT);
         let mut memory = self.memory.reserve((text_bytes + copy_limit + AHEAD_BYTES) as u64)?;
-        if let Some(Recording { audio, transcript }) = recording {
+        if let Some(ReferenceAudio { audio, transcript }) = recording {
             let limits =
                 DecodeLimits { max_duration_s: LONGEST_RECORDING_S, ..self.settings.decode_limits.clone() };
             let samples = audio::decode(audio, rate_hz, &limits, &mut memory, cancel)?.samples.into();

@@ -31,7 +31,7 @@ pub struct SpeakRequest {
     pub client: Option<ClientId>,
 }
 
-/// A voice to copy; see [`Engine::speak_like`](crate::Engine::speak_like).
+/// A voice to copy; see [`Engine::speak_with_reference`](crate::Engine::speak_with_reference).
 #[derive(Debug)]
 pub struct Recording {
     /// In any format that `mynah_audio` decodes; of a minute at most.
@@ -60,14 +60,14 @@ pub enum SpeechEvent {
     /// Bytes of the text spoken so far.
     Progress(usize),
     /// All is done.
-    Done(Spoken),
+    Done(SpeechResult),
     /// It ended early.
     Failed(Error),
 }
 
 /// The end of a speech.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Spoken {
+pub struct SpeechResult {
     /// The file's first bytes with its length in them, for who can go back and write them anew; empty where nothing
     /// changes.
     pub head: Vec<u8>,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::jobs::speech::{SpeakRequest, Spoken};
+use crate::jobs::speech::{SpeakRequest, SpeechResult};
 
 /// All that the audio depends on: equal requests get equal audio, as what is random in it comes of the seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ impl Key {
 pub(crate) struct Kept {
     pub(crate) voice: Option<String>,
     pub(crate) audio: Bytes,
-    pub(crate) spoken: Spoken,
+    pub(crate) spoken: SpeechResult,
 }
 
 /// The speeches used last, within a bound of bytes.
@@ -110,7 +110,7 @@ mod tests {
     }
 
     fn kept(bytes: usize) -> Kept {
-        Kept { voice: None, audio: vec![0; bytes].into(), spoken: Spoken::default() }
+        Kept { voice: None, audio: vec![0; bytes].into(), spoken: SpeechResult::default() }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{Sender, channel};
 
 use crate::Error;
 use crate::engine::{Engine, Inner};
-use crate::jobs::transcription::{EVENTS_AHEAD, Job, JobEvent, TranscribeRequest};
+use crate::jobs::transcription::{EVENTS_AHEAD, TranscribeRequest, TranscriptionEvent, TranscriptionJob};
 use crate::jobs::{pipeline, wrong_task};
 use crate::lifecycle::model_cache::LoadProgress;
 use crate::panics::guarded;
@@ -21,9 +21,9 @@ impl Engine {
     /// Starts a job. Its model is downloaded and loaded where necessary, as part of the job.
     ///
     /// # Errors
-    /// [`Error::Busy`] when as many jobs as allowed are in progress, [`Error::Overloaded`], [`Error::UnknownModel`], or an
-    /// option that the model cannot honour. Everything else comes as [`JobEvent::Failed`].
-    pub fn transcribe(&self, request: TranscribeRequest) -> Result<Job, Error> {
+    /// [`Error::QueueFull`] when as many jobs as allowed are in progress, [`Error::QueueTimeExceeded`], [`Error::UnknownModel`], or an
+    /// option that the model cannot honour. Everything else comes as [`TranscriptionEvent::Failed`].
+    pub fn transcribe(&self, request: TranscribeRequest) -> Result<TranscriptionJob, Error> {
         if let Some(entry) = self.inner.entry(&request.model)? {
             match self.inner.capabilities(&entry) {
                 Some(Capabilities::Transcription(capabilities)) => capabilities.check(&request.options)?,
@@ -33,14 +33,14 @@ impl Engine {
         let ticket = self.inner.admit(request.client, &request.model)?;
         let cancel = CancelFlag::new();
         let (sender, events) = channel(EVENTS_AHEAD);
-        let job = Job { events, cancel: cancel.clone() };
+        let job = TranscriptionJob { events, cancel: cancel.clone() };
         let inner = Arc::clone(&self.inner);
         thread::Builder::new()
             .name("mynah-job".to_owned())
             .spawn(move || {
                 let last = match guarded(|| inner.transcribe(request, &ticket, &cancel, &sender)) {
-                    Ok(transcript) => JobEvent::Done(Arc::new(transcript)),
-                    Err(error) => JobEvent::Failed(error),
+                    Ok(transcript) => TranscriptionEvent::Done(Arc::new(transcript)),
+                    Err(error) => TranscriptionEvent::Failed(error),
                 };
                 // The ticket is free before its owner learns that the job is over.
                 drop(ticket);
@@ -58,7 +58,7 @@ impl Inner {
         request: TranscribeRequest,
         ticket: &JobTicket,
         cancel: &CancelFlag,
-        events: &Sender<JobEvent>,
+        events: &Sender<TranscriptionEvent>,
     ) -> Result<Transcript, Error> {
         let TranscribeRequest { model, audio, options, client: _ } = request;
         let mut memory = self.memory.reserve(0)?;
@@ -67,7 +67,7 @@ impl Inner {
         let mut wait = |progress: LoadProgress| {
             ticket.wait_for_model();
             // A slow reader can do without; one that left has cancelled the job.
-            let _ = events.try_send(JobEvent::Waiting(progress));
+            let _ = events.try_send(TranscriptionEvent::Waiting(progress));
         };
         let lease = self.load(&model, &mut wait, cancel)?;
         let Model::Transcriber(transcriber) = &*lease else {
@@ -76,12 +76,12 @@ impl Inner {
         let capabilities = transcriber.capabilities();
         // Of a checkpoint at a path, this is known only now.
         capabilities.check(&options)?;
-        send(events, JobEvent::Started { duration_s: audio.duration_s });
+        send(events, TranscriptionEvent::Started { duration_s: audio.duration_s });
         let size = JobSize::audio(audio.duration_s, capabilities.first_result_s);
         ticket.begin(size);
         let device = self.device(&model);
         let report_first_step = |waited_s| {
-            let _ = events.try_send(JobEvent::Turn { waited_s });
+            let _ = events.try_send(TranscriptionEvent::Turn { waited_s });
         };
         let scheduler = JobScheduler::new(ScheduledJob {
             device,
@@ -103,23 +103,23 @@ impl Inner {
 }
 
 /// Hands over an event that must arrive; waits for a slow reader.
-fn send(events: &Sender<JobEvent>, event: JobEvent) {
+fn send(events: &Sender<TranscriptionEvent>, event: TranscriptionEvent) {
     // Fails once the reader is gone; then the job is cancelled already.
     let _ = events.blocking_send(event);
 }
 
 /// Passes a model's events on to the job's owner.
-struct EventSink<'a>(&'a Sender<JobEvent>);
+struct EventSink<'a>(&'a Sender<TranscriptionEvent>);
 
 impl TranscriptSink for EventSink<'_> {
     fn event(&mut self, event: TranscriptEvent) {
         match event {
             TranscriptEvent::Language(code, probability) => {
-                send(self.0, JobEvent::Language(code, probability));
+                send(self.0, TranscriptionEvent::Language(code, probability));
             }
-            TranscriptEvent::Segment(segment) => send(self.0, JobEvent::Segment(segment)),
+            TranscriptEvent::Segment(segment) => send(self.0, TranscriptionEvent::Segment(segment)),
             TranscriptEvent::Progress(seconds) => {
-                let _ = self.0.try_send(JobEvent::Progress(seconds));
+                let _ = self.0.try_send(TranscriptionEvent::Progress(seconds));
             }
         }
     }

@@ -38,9 +38,9 @@ pub struct TranscribeRequest {
     pub client: Option<ClientId>,
 }
 
-/// What a job tells, in this order; [`JobEvent::Done`] or [`JobEvent::Failed`] is the last.
+/// What a job tells, in this order; [`TranscriptionEvent::Done`] or [`TranscriptionEvent::Failed`] is the last.
 #[derive(Clone, Debug)]
-pub enum JobEvent {
+pub enum TranscriptionEvent {
     /// The audio is decoded, but the model is not ready yet.
     Waiting(LoadProgress),
     /// The audio is decoded and the model ready.
@@ -67,23 +67,23 @@ pub enum JobEvent {
 
 /// A running job. Dropping it stops the work within one decoder step.
 #[derive(Debug)]
-pub struct Job {
-    pub(crate) events: Receiver<JobEvent>,
+pub struct TranscriptionJob {
+    pub(crate) events: Receiver<TranscriptionEvent>,
     pub(crate) cancel: CancelFlag,
 }
 
-impl Job {
+impl TranscriptionJob {
     /// The next event; `None` after the last.
-    pub async fn next(&mut self) -> Option<JobEvent> {
+    pub async fn next(&mut self) -> Option<TranscriptionEvent> {
         self.events.recv().await
     }
 
     /// The next event; `None` after the last. Blocks, so it must not be called from async code.
-    pub fn next_blocking(&mut self) -> Option<JobEvent> {
+    pub fn next_blocking(&mut self) -> Option<TranscriptionEvent> {
         self.events.blocking_recv()
     }
 
-    /// Asks the job to stop; its last event is then [`JobEvent::Failed`] with [`Error::Cancelled`].
+    /// Asks the job to stop; its last event is then [`TranscriptionEvent::Failed`] with [`Error::Cancelled`].
     pub fn cancel(&self) {
         self.cancel.cancel();
     }
@@ -94,7 +94,7 @@ impl Job {
     }
 }
 
-impl Drop for Job {
+impl Drop for TranscriptionJob {
     fn drop(&mut self) {
         self.cancel.cancel();
     }

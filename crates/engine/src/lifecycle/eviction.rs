@@ -20,7 +20,7 @@ impl Inner {
     /// is dropped, no other load takes the room.
     ///
     /// # Errors
-    /// [`Error::NoMemory`] where those that stay leave too little, [`Error::OutOfMemory`] where the machine has too little.
+    /// [`Error::ModelMemoryBudget`] where those that stay leave too little, [`Error::SystemMemory`] where the machine has too little.
     pub(crate) fn make_room(
         &self,
         model: &ModelRef,

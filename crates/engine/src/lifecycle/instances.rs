@@ -315,7 +315,7 @@ impl Instances {
         instance
             .leases
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
-            .map_err(|_| Error::RequestLimit { uid: uid.to_owned(), limit: limit.unwrap_or_default() })?;
+            .map_err(|_| Error::InstanceLimit { uid: uid.to_owned(), limit: limit.unwrap_or_default() })?;
         let lease = Lease { instance: Arc::clone(instance), instances: Arc::clone(self) };
         Ok(Some((instance.model.clone(), lease)))
     }

@@ -38,7 +38,7 @@ impl MemoryBudget {
     /// no other load takes the room.
     ///
     /// # Errors
-    /// [`Error::NoMemory`] where those that stay leave too little, [`Error::OutOfMemory`] where the machine has too little.
+    /// [`Error::ModelMemoryBudget`] where those that stay leave too little, [`Error::SystemMemory`] where the machine has too little.
     pub(crate) fn make_room(
         &self,
         needed: &Needed,
@@ -62,7 +62,7 @@ impl MemoryBudget {
         }
         if taken_bytes.saturating_add(needed_bytes) > budget_bytes {
             let model = needed.model.clone();
-            return Err(Error::NoMemory { model, needed_bytes, taken_bytes, budget_bytes });
+            return Err(Error::ModelMemoryBudget { model, needed_bytes, taken_bytes, budget_bytes });
         }
         Ok(Some(guard))
     }
@@ -87,7 +87,7 @@ impl MemoryBudget {
         }
         lacking().map_or(Ok(()), |Available { bytes, bound }| {
             let model = needed.model.clone();
-            Err(Error::OutOfMemory { model, needed_bytes, available_bytes: bytes, bound })
+            Err(Error::SystemMemory { model, needed_bytes, available_bytes: bytes, bound })
         })
     }
 }

@@ -133,7 +133,7 @@ impl Engine {
     /// The model that answers to a name: the one that runs under it, or one of the catalogue that a request may load.
     ///
     /// # Errors
-    /// [`Error::Loading`] while it is being launched, [`Error::RequestLimit`], [`Error::UnknownModel`], or
+    /// [`Error::Loading`] while it is being launched, [`Error::InstanceLimit`], [`Error::UnknownModel`], or
     /// [`Error::NotRunning`] where requests load nothing.
     pub fn select(&self, name: &str) -> Result<Selected, Error> {
         let inner = &self.inner;

@@ -122,7 +122,7 @@ impl Jobs {
     fn check(&mut self, client: Option<ClientId>, now: Instant) -> Result<(), Error> {
         if self.queued.len() >= self.max_jobs {
             self.refused_at = Some(now);
-            return Err(Error::Busy { retry_after_s: whole_seconds(self.mean_job_s).min(60) });
+            return Err(Error::QueueFull { retry_after_s: whole_seconds(self.mean_job_s).min(60) });
         }
         let wait_s = self.wait_s(client);
         let is_overloaded =
@@ -134,7 +134,7 @@ impl Jobs {
         };
         if wait_s > max_wait_s {
             self.refused_at = Some(now);
-            return Err(Error::Overloaded { wait_s, retry_after_s: whole_seconds(wait_s) });
+            return Err(Error::QueueTimeExceeded { wait_s, retry_after_s: whole_seconds(wait_s) });
         }
         Ok(())
     }
@@ -281,7 +281,7 @@ mod tests {
             take(&mut jobs, 1, now).unwrap();
         }
         let refused = take(&mut jobs, 1, now);
-        assert!(matches!(refused, Err(Error::Overloaded { retry_after_s: 31, .. })), "{refused:?}");
+        assert!(matches!(refused, Err(Error::QueueTimeExceeded { retry_after_s: 31, .. })), "{refused:?}");
         // Many clients with a job each wait for each other as well.
         let mut jobs = queue(30.0);
         for client in 0..31 {
@@ -385,7 +385,7 @@ mod tests {
         let place = queue.admit(ClientId(1), &model()).unwrap();
         place.begin(JobSize::audio(20.0, 30.0));
         assert_eq!((queue.jobs(), queue.wait_s()), (1, 2.0));
-        assert!(matches!(queue.check(None), Err(Error::Busy { retry_after_s: 2 })));
+        assert!(matches!(queue.check(None), Err(Error::QueueFull { retry_after_s: 2 })));
         place.yield_priority();
         assert_eq!(queue.wait_s(), 0.0);
         drop(place);

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mynah_core::CancelFlag;
-use mynah_engine::{Engine, Error, Patience, PullProgress, Settings, SourcePreference};
+use mynah_engine::{DownloadTimeouts, Engine, Error, PullProgress, Settings, SourcePreference};
 use mynah_testkit::hub::{Hub, Reply, Repository, Request, Then, ranged};
 use tempfile::TempDir;
 
@@ -22,7 +22,7 @@ pub(crate) fn settings(home: &TempDir, hub: &str) -> Settings {
         hf_endpoint: hub.to_owned(),
         modelscope_endpoint: nobody(),
         python: home.path().join("no-python"),
-        patience: Patience {
+        patience: DownloadTimeouts {
             connect: Duration::from_secs(5),
             answer: Duration::from_secs(5),
             stall: Duration::from_secs(5),
@@ -151,7 +151,7 @@ fn a_cancelled_download_stops_at_once_and_goes_on_later() {
     });
     let home = tempfile::tempdir().unwrap();
     let settings = Settings {
-        patience: Patience { stall: Duration::from_secs(60), ..Patience::default() },
+        patience: DownloadTimeouts { stall: Duration::from_secs(60), ..DownloadTimeouts::default() },
         ..settings(&home, &hub.url())
     };
     let engine = Engine::open(settings.clone(), mynah_models::registry()).unwrap();

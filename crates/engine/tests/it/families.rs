@@ -10,8 +10,9 @@ use mynah_core::{
     VadOptions, WhisperOptions,
 };
 use mynah_engine::{
-    AudioSource, CheckpointInfo, Engine, Error, Job, JobEvent, Launch, LaunchRequest, ModelRef, Recording,
-    Settings, SpeakRequest, SpeechEvent, SpeechJob, Spoken, TranscribeRequest,
+    AudioSource, CheckpointInfo, Engine, Error, Launch, LaunchRequest, ModelRef, ReferenceAudio, Settings,
+    SpeakRequest, SpeechEvent, SpeechJob, SpeechResult, TranscribeRequest, TranscriptionEvent,
+    TranscriptionJob,
 };
 use mynah_testkit::families::StandIn;
 use mynah_testkit::families::scripted::{
@@ -77,7 +78,7 @@ impl Test {
         }
     }
 
-    fn transcribe(&self, audio: Vec<u8>, options: TranscribeOptions) -> Job {
+    fn transcribe(&self, audio: Vec<u8>, options: TranscribeOptions) -> TranscriptionJob {
         let request = TranscribeRequest {
             model: ModelRef::Path(self.listens.clone()),
             audio: AudioSource::Bytes(audio),
@@ -98,23 +99,23 @@ fn ready(launch: Launch) -> Result<(), Error> {
 }
 
 /// The times that a job reports as done, and its transcript.
-fn progress_and_transcript(mut job: Job) -> Result<(Vec<f64>, Arc<Transcript>), Error> {
+fn progress_and_transcript(mut job: TranscriptionJob) -> Result<(Vec<f64>, Arc<Transcript>), Error> {
     let mut progress = Vec::new();
     loop {
         match job.next_blocking().expect("a last event") {
-            JobEvent::Progress(done_s) => progress.push(done_s),
-            JobEvent::Done(transcript) => return Ok((progress, transcript)),
-            JobEvent::Failed(error) => return Err(error),
+            TranscriptionEvent::Progress(done_s) => progress.push(done_s),
+            TranscriptionEvent::Done(transcript) => return Ok((progress, transcript)),
+            TranscriptionEvent::Failed(error) => return Err(error),
             _ => {}
         }
     }
 }
 
-fn finish(job: Job) -> Result<Arc<Transcript>, Error> {
+fn finish(job: TranscriptionJob) -> Result<Arc<Transcript>, Error> {
     progress_and_transcript(job).map(|(_, transcript)| transcript)
 }
 
-fn spoken(mut job: SpeechJob) -> Result<(Vec<u8>, Spoken), Error> {
+fn spoken(mut job: SpeechJob) -> Result<(Vec<u8>, SpeechResult), Error> {
     let mut audio = Vec::new();
     loop {
         match job.next_blocking().expect("a last event") {
@@ -340,8 +341,8 @@ fn the_voice_speaks_and_refuses_by_name() {
     let instructions = Some("cheerfully".to_owned());
     assert_eq!(refuse(SpeechOptions { instructions, ..Default::default() }), "instructions");
     assert_eq!(refuse(SpeechOptions { refine_text: true, ..Default::default() }), "refine_text");
-    let like = Recording { audio: AudioSource::Bytes(wav(1.0)), transcript: "One.".into() };
-    assert_eq!(refused(test.engine.speak_like(plain(), like).unwrap_err()), "prompt_speech");
+    let like = ReferenceAudio { audio: AudioSource::Bytes(wav(1.0)), transcript: "One.".into() };
+    assert_eq!(refused(test.engine.speak_with_reference(plain(), like).unwrap_err()), "prompt_speech");
     // The same at a path, which is known once it is loaded.
     let options = SpeechOptions { refine_text: true, ..SpeechOptions::default() };
     let at_path = SpeakRequest { model: ModelRef::Path(test.speaks.clone()), ..request(options, "One") };

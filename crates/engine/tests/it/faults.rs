@@ -13,7 +13,8 @@ use mynah_core::{
     TranscriptSink, TranscriptionCapabilities, VadOptions,
 };
 use mynah_engine::{
-    AudioSource, Engine, Error, Job, JobEvent, LaunchRequest, ModelRef, Settings, TranscribeRequest,
+    AudioSource, Engine, Error, LaunchRequest, ModelRef, Settings, TranscribeRequest, TranscriptionEvent,
+    TranscriptionJob,
 };
 use mynah_testkit::families::{StandIn, any_transcription};
 use mynah_testkit::hub::{Hub, Repository};
@@ -145,15 +146,15 @@ fn request(audio: Vec<u8>, options: TranscribeOptions) -> TranscribeRequest {
     }
 }
 
-fn start(engine: &Engine) -> Job {
+fn start(engine: &Engine) -> TranscriptionJob {
     engine.transcribe(request(wav(1.0), TranscribeOptions::default())).unwrap()
 }
 
-fn finish(mut job: Job) -> Result<(), Error> {
+fn finish(mut job: TranscriptionJob) -> Result<(), Error> {
     loop {
         match job.next_blocking().expect("a last event") {
-            JobEvent::Done(_) => return Ok(()),
-            JobEvent::Failed(error) => return Err(error),
+            TranscriptionEvent::Done(_) => return Ok(()),
+            TranscriptionEvent::Failed(error) => return Err(error),
             _ => {}
         }
     }
@@ -197,7 +198,7 @@ fn a_model_that_does_not_fit_into_the_machine_is_refused_with_figures() {
     };
     left(1000);
     let error = start().unwrap_err();
-    let Error::OutOfMemory { needed_bytes, available_bytes, .. } = error else { panic!("{error:?}") };
+    let Error::SystemMemory { needed_bytes, available_bytes, .. } = error else { panic!("{error:?}") };
     assert_eq!((needed_bytes, available_bytes), (2_000_000, 1_024_000));
     assert!(error.to_string().contains("needs about 2.0 MB, and 1.0 MB are left by the machine"), "{error}");
     assert_eq!(stage.loads.load(Ordering::Acquire), 0);
@@ -213,7 +214,7 @@ fn audio_that_finds_no_memory_is_refused_while_it_is_decoded() {
     // A minute is 3.84 MB of samples.
     memory.set_bound(2_000_000);
     let error = finish(engine.transcribe(request(wav(60.0), Default::default())).unwrap()).unwrap_err();
-    assert!(matches!(error, Error::RequestMemory { bound_bytes: 2_000_000, .. }), "{error:?}");
+    assert!(matches!(error, Error::RequestMemoryLimit { bound_bytes: 2_000_000, .. }), "{error:?}");
     assert!(error.to_string().contains("max_request_memory_bytes"), "{error}");
     until(|| memory.taken_bytes() == 0);
 
@@ -222,7 +223,7 @@ fn audio_that_finds_no_memory_is_refused_while_it_is_decoded() {
     // Speech that is cut out is a second copy.
     let vad = TranscribeOptions { vad: Some(VadOptions::default()), ..TranscribeOptions::default() };
     let error = finish(engine.transcribe(request(wav(60.0), vad)).unwrap()).unwrap_err();
-    assert!(matches!(error, Error::RequestMemory { .. }), "{error:?}");
+    assert!(matches!(error, Error::RequestMemoryLimit { .. }), "{error:?}");
     assert_eq!(stage.jobs.load(Ordering::Acquire), 1);
 
     // Two that fit one by one.
@@ -231,7 +232,7 @@ fn audio_that_finds_no_memory_is_refused_while_it_is_decoded() {
     until(|| stage.jobs.load(Ordering::Acquire) == 2);
     assert!(memory.taken_bytes() >= 3_840_000, "{}", memory.taken_bytes());
     let error = finish(engine.transcribe(request(wav(60.0), Default::default())).unwrap()).unwrap_err();
-    assert!(matches!(error, Error::RequestMemory { others_bytes: 3_840_000.., .. }), "{error:?}");
+    assert!(matches!(error, Error::RequestMemoryLimit { others_bytes: 3_840_000.., .. }), "{error:?}");
     stage.hold.store(false, Ordering::Release);
     finish(one).unwrap();
     until(|| memory.taken_bytes() == 0);

@@ -13,8 +13,8 @@ use mynah_core::{
     TranscribeOptions, Transcriber, Transcript, TranscriptEvent, TranscriptSink, TranscriptionCapabilities,
 };
 use mynah_engine::{
-    AudioSource, Engine, Error, Job, JobEvent, LoadProgress, ModelRef, PullProgress, Settings,
-    TranscribeRequest,
+    AudioSource, Engine, Error, LoadProgress, ModelRef, PullProgress, Settings, TranscribeRequest,
+    TranscriptionEvent, TranscriptionJob,
 };
 use mynah_testkit::families::{StandIn, any_transcription};
 use mynah_testkit::hub::{Hub, Repository};
@@ -152,11 +152,11 @@ fn request_named(name: &str, seconds: f64) -> TranscribeRequest {
     TranscribeRequest { options, ..request(seconds) }
 }
 
-fn finish(mut job: Job) -> Result<Arc<Transcript>, Error> {
+fn finish(mut job: TranscriptionJob) -> Result<Arc<Transcript>, Error> {
     loop {
         match job.next_blocking().expect("a last event") {
-            JobEvent::Done(transcript) => return Ok(transcript),
-            JobEvent::Failed(error) => return Err(error),
+            TranscriptionEvent::Done(transcript) => return Ok(transcript),
+            TranscriptionEvent::Failed(error) => return Err(error),
             _ => {}
         }
     }
@@ -178,14 +178,14 @@ fn a_job_tells_what_happens_in_order() {
     let mut told = Vec::new();
     while let Some(event) = runtime.block_on(job.next()) {
         told.push(match event {
-            JobEvent::Waiting(progress) => format!("{progress:?}"),
-            JobEvent::Started { duration_s } => format!("started {duration_s}"),
-            JobEvent::Turn { .. } => "turn".to_owned(),
-            JobEvent::Language(code, probability) => format!("language {code} {probability}"),
-            JobEvent::Progress(done_s) => format!("progress {done_s}"),
-            JobEvent::Segment(segment) => format!("segment {} {}", segment.id, segment.end_s),
-            JobEvent::Done(transcript) => format!("done {}", transcript.text()),
-            JobEvent::Failed(error) => format!("failed {error}"),
+            TranscriptionEvent::Waiting(progress) => format!("{progress:?}"),
+            TranscriptionEvent::Started { duration_s } => format!("started {duration_s}"),
+            TranscriptionEvent::Turn { .. } => "turn".to_owned(),
+            TranscriptionEvent::Language(code, probability) => format!("language {code} {probability}"),
+            TranscriptionEvent::Progress(done_s) => format!("progress {done_s}"),
+            TranscriptionEvent::Segment(segment) => format!("segment {} {}", segment.id, segment.end_s),
+            TranscriptionEvent::Done(transcript) => format!("done {}", transcript.text()),
+            TranscriptionEvent::Failed(error) => format!("failed {error}"),
         });
     }
     assert_eq!(
@@ -207,7 +207,7 @@ fn a_job_tells_what_happens_in_order() {
 #[test]
 fn a_model_is_loaded_once_for_all_and_windows_are_computed_one_at_a_time() {
     let (engine, stage) = engine();
-    let jobs: Vec<Job> = (0..8).map(|_| engine.transcribe(request(65.0)).unwrap()).collect();
+    let jobs: Vec<TranscriptionJob> = (0..8).map(|_| engine.transcribe(request(65.0)).unwrap()).collect();
     for job in jobs {
         assert_eq!(finish(job).unwrap().segments.len(), 3);
     }
@@ -262,7 +262,7 @@ fn a_full_house_says_so() {
     stage.hold(true);
     let jobs = [engine.transcribe(request(10.0)).unwrap(), engine.transcribe(request(10.0)).unwrap()];
     let refused = engine.transcribe(request(10.0));
-    assert!(matches!(refused, Err(Error::Busy { retry_after_s: 1..=60 })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::QueueFull { retry_after_s: 1..=60 })), "{refused:?}");
     stage.hold(false);
     for job in jobs {
         finish(job).unwrap();
@@ -284,8 +284,8 @@ fn who_would_wait_too_long_is_told_so() {
     let jobs = [engine.transcribe(request(10.0)).unwrap(), engine.transcribe(request(10.0)).unwrap()];
     assert_eq!(engine.expected_wait_s(), 2.0);
     let refused = engine.transcribe(request(10.0));
-    assert!(matches!(refused, Err(Error::Overloaded { retry_after_s: 2, .. })), "{refused:?}");
-    assert!(matches!(engine.has_room(None), Err(Error::Overloaded { .. })));
+    assert!(matches!(refused, Err(Error::QueueTimeExceeded { retry_after_s: 2, .. })), "{refused:?}");
+    assert!(matches!(engine.has_room(None), Err(Error::QueueTimeExceeded { .. })));
     stage.hold(false);
     for job in jobs {
         finish(job).unwrap();
@@ -325,7 +325,7 @@ fn a_panic_is_the_error_of_its_job_alone() {
 fn a_model_that_does_not_load_fails_for_all_who_wait_and_is_tried_anew_later() {
     let (engine, stage) = engine();
     let broken = || TranscribeRequest { model: ModelRef::Path("broken".into()), ..request(1.0) };
-    let jobs: Vec<Job> = (0..4).map(|_| engine.transcribe(broken()).unwrap()).collect();
+    let jobs: Vec<TranscriptionJob> = (0..4).map(|_| engine.transcribe(broken()).unwrap()).collect();
     for job in jobs {
         let error = finish(job).unwrap_err();
         assert_eq!(error.to_string(), "broken is damaged: it is cut short");
@@ -400,8 +400,11 @@ fn a_job_fetches_its_model_and_others_see_it_come() {
     for mut job in jobs {
         let (mut bytes, mut done) = (false, false);
         while let Some(event) = job.next_blocking() {
-            bytes |= matches!(event, JobEvent::Waiting(LoadProgress::Pulling(PullProgress::Bytes { .. })));
-            done |= matches!(event, JobEvent::Done(_));
+            bytes |= matches!(
+                event,
+                TranscriptionEvent::Waiting(LoadProgress::Pulling(PullProgress::Bytes { .. }))
+            );
+            done |= matches!(event, TranscriptionEvent::Done(_));
         }
         assert!(bytes && done);
     }

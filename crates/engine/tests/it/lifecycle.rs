@@ -12,8 +12,8 @@ use mynah_core::{
     TranscriptSink, TranscriptionCapabilities,
 };
 use mynah_engine::{
-    AudioSource, Engine, Error, Job, JobEvent, Launch, LaunchRequest, ModelRef, Phase, Running, Settings,
-    TranscribeRequest,
+    AudioSource, Engine, Error, Launch, LaunchRequest, ModelRef, Phase, Running, Settings, TranscribeRequest,
+    TranscriptionEvent, TranscriptionJob,
 };
 use mynah_testkit::families::{StandIn, any_transcription};
 
@@ -130,7 +130,7 @@ impl Test {
     }
 
     /// Starts a job on a running model, as a request does.
-    fn start(&self, uid: &str) -> Job {
+    fn start(&self, uid: &str) -> TranscriptionJob {
         let model = self.engine.select(uid).unwrap().model;
         let request = TranscribeRequest {
             model,
@@ -155,11 +155,11 @@ fn ready(launch: Launch) -> Result<(), Error> {
     runtime.block_on(launch.ready())
 }
 
-fn finish(mut job: Job) -> Result<(), Error> {
+fn finish(mut job: TranscriptionJob) -> Result<(), Error> {
     loop {
         match job.next_blocking().expect("a last event") {
-            JobEvent::Done(_) => return Ok(()),
-            JobEvent::Failed(error) => return Err(error),
+            TranscriptionEvent::Done(_) => return Ok(()),
+            TranscriptionEvent::Failed(error) => return Err(error),
             _ => {}
         }
     }
@@ -282,10 +282,10 @@ fn requests_are_limited_by_replica() {
     let (test, _home) = test();
     test.launch(LaunchRequest { request_limit: Some(1), ..test.request("a") });
     let first = test.engine.select("a").unwrap();
-    assert!(matches!(test.engine.select("a"), Err(Error::RequestLimit { limit: 1, .. })));
+    assert!(matches!(test.engine.select("a"), Err(Error::InstanceLimit { limit: 1, .. })));
     assert_eq!(test.engine.scale("a", |replicas| replicas + 1).unwrap(), 2);
     let second = test.engine.select("a").unwrap();
-    assert!(matches!(test.engine.select("a"), Err(Error::RequestLimit { limit: 2, .. })));
+    assert!(matches!(test.engine.select("a"), Err(Error::InstanceLimit { limit: 2, .. })));
     drop((first, second));
     assert!(test.engine.select("a").is_ok());
     assert_eq!(test.engine.scale("a", |replicas| replicas - 1).unwrap(), 1);
@@ -347,7 +347,9 @@ fn the_longest_unused_makes_room() {
     let (a, c) = (test.start("a"), test.start("c"));
     until(|| test.stage.jobs.load(Ordering::Acquire) == 3);
     let error = finish(test.start("b")).unwrap_err();
-    let Error::NoMemory { taken_bytes, needed_bytes, budget_bytes, .. } = error else { panic!("{error}") };
+    let Error::ModelMemoryBudget { taken_bytes, needed_bytes, budget_bytes, .. } = error else {
+        panic!("{error}")
+    };
     assert_eq!((taken_bytes, needed_bytes, budget_bytes), (200, 100, 250));
     assert!(test.in_memory("a") && test.in_memory("c"), "those in use stay");
     test.hold_jobs(false);
@@ -361,7 +363,7 @@ fn the_longest_unused_makes_room() {
     test.launch(LaunchRequest { pinned: true, ..test.request("d") });
     test.launch(LaunchRequest { pinned: true, ..test.request("e") });
     let full = ready(test.engine.launch(test.request("f")).unwrap()).unwrap_err();
-    assert!(matches!(full, Error::NoMemory { .. }), "{full}");
+    assert!(matches!(full, Error::ModelMemoryBudget { .. }), "{full}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use mynah_core::{
     AudioSink, CancelFlag, JobContext, LoadContext, ModelError, SpeechCapabilities, SpeechOptions,
     SpokenWord, Synthesizer, TokenCounts,
 };
-use mynah_engine::{Engine, Error, ModelRef, Settings, SpeakRequest, SpeechEvent, SpeechJob, Spoken};
+use mynah_engine::{Engine, Error, ModelRef, Settings, SpeakRequest, SpeechEvent, SpeechJob, SpeechResult};
 use mynah_testkit::families::{StandIn, any_speech};
 use tempfile::TempDir;
 
@@ -132,7 +132,7 @@ fn with_voice(voice: &str) -> SpeakRequest {
 }
 
 /// Voice, bytes and end of a job.
-fn finish(mut job: SpeechJob) -> Result<(Option<String>, Vec<u8>, Spoken), Error> {
+fn finish(mut job: SpeechJob) -> Result<(Option<String>, Vec<u8>, SpeechResult), Error> {
     let (mut speaks, mut bytes) = (None, Vec::new());
     loop {
         match job.next_blocking().expect("a last event") {
@@ -273,7 +273,7 @@ fn a_full_house_says_so() {
     let (engine, stage, _home) = engine_with(|settings| settings.queue_length = 1);
     stage.hold.store(true, Ordering::Release);
     let job = engine.speak(request("one")).unwrap();
-    assert!(matches!(engine.speak(request("two")), Err(Error::Busy { .. })));
+    assert!(matches!(engine.speak(request("two")), Err(Error::QueueFull { .. })));
     stage.hold.store(false, Ordering::Release);
     finish(job).unwrap();
     finish(engine.speak(request("two")).unwrap()).unwrap();

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::random;
-use super::rights::Rights;
+use super::rights::Scopes;
 use super::time::format_moment;
 
 /// Characters of a key's beginning that are kept in clear, so that people know which one it is.
@@ -81,7 +81,7 @@ pub struct StoredKey {
     /// What is kept of it.
     pub sha256: KeyHash,
     /// What it may do.
-    pub rights: Rights,
+    pub rights: Scopes,
     /// Unix seconds.
     pub created_at: u64,
     /// Unix seconds from which on it is refused.
@@ -116,7 +116,7 @@ pub struct NewKey {
     /// The key itself, where it is chosen by its maker.
     pub key: Option<String>,
     /// What it may do.
-    pub rights: Rights,
+    pub rights: Scopes,
     /// Unix seconds from which on it is refused.
     pub expires_at: Option<u64>,
     /// Requests a minute, at most.

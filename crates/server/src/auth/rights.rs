@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// One kind of thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Right {
+pub enum Scope {
     /// See models, voices and figures.
     List,
     /// Have audio transcribed and text spoken.
@@ -20,7 +20,7 @@ pub enum Right {
     Admin,
 }
 
-impl Right {
+impl Scope {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::List, Self::Use, Self::Launch, Self::Admin];
 
@@ -45,13 +45,13 @@ impl Right {
     }
 }
 
-impl fmt::Display for Right {
+impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl FromStr for Right {
+impl FromStr for Scope {
     type Err = String;
 
     /// Our names and Xinference's, of all its eras.
@@ -67,35 +67,35 @@ impl FromStr for Right {
     }
 }
 
-/// Rights together.
+/// Scopes together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Rights(Vec<Right>);
+pub struct Scopes(Vec<Scope>);
 
-impl Rights {
+impl Scopes {
     /// What a key has where nothing else is said: to see models and to use them.
-    pub fn of_a_client() -> Self {
-        Self(vec![Right::List, Right::Use])
+    pub fn default_client() -> Self {
+        Self(vec![Scope::List, Scope::Use])
     }
 
     /// Everything.
     pub fn all() -> Self {
-        Self(vec![Right::Admin])
+        Self(vec![Scope::Admin])
     }
 
     /// Whether `right` is among them; an administrator has all.
-    pub fn include(&self, right: Right) -> bool {
-        self.0.iter().any(|has| *has == right || *has == Right::Admin)
+    pub fn include(&self, right: Scope) -> bool {
+        self.0.iter().any(|has| *has == right || *has == Scope::Admin)
     }
 
     /// One after the other.
-    pub fn iter(&self) -> impl Iterator<Item = Right> {
+    pub fn iter(&self) -> impl Iterator<Item = Scope> {
         self.0.iter().copied()
     }
 }
 
-impl FromIterator<Right> for Rights {
-    fn from_iter<I: IntoIterator<Item = Right>>(rights: I) -> Self {
+impl FromIterator<Scope> for Scopes {
+    fn from_iter<I: IntoIterator<Item = Scope>>(rights: I) -> Self {
         let mut distinct = Vec::new();
         for right in rights {
             if !distinct.contains(&right) {
@@ -113,7 +113,7 @@ pub(crate) enum Needed {
     Open,
     /// Any valid key; the request will be told that there is no such path.
     Key,
-    Right(Right),
+    Scope(Scope),
 }
 
 /// Paths that answer without a key: probes, the question whether keys are wanted, and the exchange of other secrets for
@@ -133,19 +133,19 @@ pub(crate) fn needed(method: &Method, route: Option<&str>, path: &str) -> Needed
     let reads = [Method::GET, Method::HEAD].contains(method);
     let seen = ["/v1/models", "/v1/model_registrations", "/v1/cache"].into_iter().any(below);
     let right = if seen && *method == Method::POST && is_abort(path) {
-        Right::Use
+        Scope::Use
     } else if seen {
-        if reads { Right::List } else { Right::Launch }
+        if reads { Scope::List } else { Scope::Launch }
     } else if below("/v1/audio") || below("/v1/realtime") {
-        if reads && route != "/v1/realtime" { Right::List } else { Right::Use }
+        if reads && route != "/v1/realtime" { Scope::List } else { Scope::Use }
     } else if reads && is_for_reading(route) {
-        Right::List
+        Scope::List
     } else if route == "/v1/auth/logout" {
         return Needed::Key;
     } else {
-        Right::Admin
+        Scope::Admin
     };
-    Needed::Right(right)
+    Needed::Scope(right)
 }
 
 /// `POST /v1/models/{uid}/requests/{id}/abort` takes back what was asked for.
@@ -183,35 +183,35 @@ mod tests {
         }
         assert_eq!(needed(&Method::GET, None, "/nope"), Needed::Key);
         for route in ["/v1/models", "/v1/models/{uid}/progress", "/v1/cache/models", "/v1/engines/{name}"] {
-            assert_eq!(get(route), Needed::Right(Right::List), "{route}");
+            assert_eq!(get(route), Needed::Scope(Scope::List), "{route}");
         }
         for route in ["/v1/models", "/v1/models/{uid}/cancel", "/v1/model_registrations/{kind}"] {
-            assert_eq!(post(route), Needed::Right(Right::Launch), "{route}");
+            assert_eq!(post(route), Needed::Scope(Scope::Launch), "{route}");
         }
         assert_eq!(
             needed(&Method::DELETE, Some("/v1/models/{*path}"), "/v1/models/a/requests/b/abort"),
-            Needed::Right(Right::Launch)
+            Needed::Scope(Scope::Launch)
         );
         for route in ["/v1/audio/speech", "/v1/models/{uid}/requests/{rid}/abort"] {
-            assert_eq!(post(route), Needed::Right(Right::Use), "{route}");
+            assert_eq!(post(route), Needed::Scope(Scope::Use), "{route}");
         }
-        assert_eq!(get("/v1/audio/voices"), Needed::Right(Right::List));
+        assert_eq!(get("/v1/audio/voices"), Needed::Scope(Scope::List));
         for route in ["/v1/cluster/info", "/v1/workers", "/v1/admin/keys", "/v1/modelsandmore", "/new"] {
-            assert_eq!(get(route), Needed::Right(Right::Admin), "{route}");
+            assert_eq!(get(route), Needed::Scope(Scope::Admin), "{route}");
         }
         assert_eq!(
             needed(&Method::DELETE, Some("/v1/clusters"), "/v1/clusters"),
-            Needed::Right(Right::Admin)
+            Needed::Scope(Scope::Admin)
         );
     }
 
     #[test]
     fn names_of_all_eras_are_read() {
-        for (name, right) in [("use", Right::Use), ("models:start", Right::Launch), ("admin", Right::Admin)] {
+        for (name, right) in [("use", Scope::Use), ("models:start", Scope::Launch), ("admin", Scope::Admin)] {
             assert_eq!(name.parse(), Ok(right));
         }
-        assert!("models:eat".parse::<Right>().is_err());
-        for right in Right::ALL {
+        assert!("models:eat".parse::<Scope>().is_err());
+        for right in Scope::ALL {
             assert_eq!(right.as_str().parse(), Ok(right));
             assert_eq!(right.scope().parse(), Ok(right));
         }
@@ -219,8 +219,8 @@ mod tests {
 
     #[test]
     fn administrators_may_everything() {
-        assert!(Rights::all().include(Right::Launch));
-        assert!(!Rights::of_a_client().include(Right::Launch));
-        assert!(!Rights::default().include(Right::List));
+        assert!(Scopes::all().include(Scope::Launch));
+        assert!(!Scopes::default_client().include(Scope::Launch));
+        assert!(!Scopes::default().include(Scope::List));
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::key::{self, KeyHash, NewKey, StoredKey};
 use super::password::{self, MIN_PASSWORD_CHARS};
-use super::rights::Rights;
+use super::rights::Scopes;
 use super::time::unix_now;
 use super::{AuthError, random};
 
@@ -44,7 +44,7 @@ pub struct StoredUser {
     /// The password's PHC string.
     pub password: String,
     /// What they may do.
-    pub rights: Rights,
+    pub rights: Scopes,
     /// Unix seconds.
     pub created_at: u64,
 }
@@ -180,7 +180,7 @@ impl Store {
     ///
     /// # Errors
     /// Name or password will not do, or the file cannot be written.
-    pub fn set_user(&self, name: &str, password: &str, rights: Rights) -> Result<(), AuthError> {
+    pub fn set_user(&self, name: &str, password: &str, rights: Scopes) -> Result<(), AuthError> {
         check_name(name)?;
         if password.chars().count() < MIN_PASSWORD_CHARS {
             let message = format!("Password must be at least {MIN_PASSWORD_CHARS} characters");
@@ -275,7 +275,7 @@ mod tests {
         NewKey {
             name: name.to_owned(),
             key: None,
-            rights: Rights::of_a_client(),
+            rights: Scopes::default_client(),
             expires_at: None,
             requests_per_minute: None,
         }
@@ -331,7 +331,7 @@ mod tests {
         for name in ["", " ", "a\nb", &"x".repeat(101)] {
             assert!(matches!(store.add_key(new(name)), Err(AuthError::Refused(_))), "{name:?}");
         }
-        assert!(matches!(store.set_user("ann", "short", Rights::all()), Err(AuthError::Refused(_))));
+        assert!(matches!(store.set_user("ann", "short", Scopes::all()), Err(AuthError::Refused(_))));
         let own = || NewKey { key: Some("sk-72tkvudyGLPMi".to_owned()), ..new("own") };
         store.add_key(own()).unwrap();
         assert!(matches!(store.add_key(own()), Err(AuthError::Refused(_))), "the same key twice");

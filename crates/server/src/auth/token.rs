@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::rights::{Right, Rights};
+use super::rights::{Scope, Scopes};
 
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
@@ -21,8 +21,8 @@ struct Claims {
 }
 
 /// A token for this user until `expires_at` (Unix seconds).
-pub(super) fn sign(secret: &[u8], user: &str, rights: &Rights, now: u64, expires_at: u64) -> String {
-    let scopes = rights.iter().map(Right::scope).map(str::to_owned).collect();
+pub(super) fn sign(secret: &[u8], user: &str, rights: &Scopes, now: u64, expires_at: u64) -> String {
+    let scopes = rights.iter().map(Scope::scope).map(str::to_owned).collect();
     let claims = Claims { sub: user.to_owned(), scopes, iat: now, exp: expires_at };
     let claims = serde_json::to_vec(&claims).unwrap_or_default();
     let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(claims));
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn tokens_are_believed_until_they_expire() {
-        let token = sign(b"secret", "ann", &Rights::of_a_client(), 100, 200);
+        let token = sign(b"secret", "ann", &Scopes::default_client(), 100, 200);
         assert_eq!(verify(b"secret", &token, 199).as_deref(), Some("ann"));
         assert_eq!(verify(b"secret", &token, 200), None);
         assert_eq!(verify(b"other", &token, 150), None);
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn forged_tokens_are_refused() {
-        let token = sign(b"secret", "ann", &Rights::of_a_client(), 100, 200);
+        let token = sign(b"secret", "ann", &Scopes::default_client(), 100, 200);
         let parts: Vec<&str> = token.split('.').collect();
         let claims = URL_SAFE_NO_PAD.encode(r#"{"sub":"bob","scopes":["admin"],"iat":100,"exp":200}"#);
         let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);

@@ -15,7 +15,7 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// `bound` from now; it is the setting `request_time`.
+    /// `bound` from now; it is the setting `request_timeout_s`.
     pub(crate) fn after(bound: Duration) -> Self {
         Self { at: Instant::now() + bound, bound }
     }
@@ -33,7 +33,7 @@ impl Deadline {
             }
             Err(_) => {
                 let message =
-                    format!("The {what} took longer than request_time, {} s.", self.bound.as_secs());
+                    format!("The {what} took longer than request_timeout_s, {} s.", self.bound.as_secs());
                 Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, message).code("timeout"))
             }
         }

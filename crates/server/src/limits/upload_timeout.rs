@@ -50,13 +50,13 @@ impl UploadTimeout {
     pub(crate) fn new(body: Body, limits: &Limits) -> Self {
         let mut timed = Self {
             inner: body.into_data_stream(),
-            idle: limits.upload_idle,
-            total: limits.upload_time,
-            bytes_per_s: limits.upload_bytes_per_s,
+            idle: limits.upload_stall_timeout_s,
+            total: limits.upload_timeout_s,
+            bytes_per_s: limits.min_upload_bytes_per_s,
             begin: Instant::now(),
             received: 0,
-            end: Box::pin(sleep(limits.upload_idle)),
-            reason: TooSlow { name: "upload_idle", bound: 0.0 },
+            end: Box::pin(sleep(limits.upload_stall_timeout_s)),
+            reason: TooSlow { name: "upload_stall_timeout_s", bound: 0.0 },
         };
         timed.restart();
         timed
@@ -70,9 +70,9 @@ impl UploadTimeout {
             rate => (self.idle * 2).saturating_add(Duration::from_secs(self.received / u64::from(rate))),
         };
         let bounds = [
-            (Instant::now() + self.idle, "upload_idle", self.idle.as_secs_f64()),
-            (self.begin + lag, "upload_bytes_per_s", f64::from(self.bytes_per_s)),
-            (self.begin + self.total, "upload_time", self.total.as_secs_f64()),
+            (Instant::now() + self.idle, "upload_stall_timeout_s", self.idle.as_secs_f64()),
+            (self.begin + lag, "min_upload_bytes_per_s", f64::from(self.bytes_per_s)),
+            (self.begin + self.total, "upload_timeout_s", self.total.as_secs_f64()),
         ];
         let Some(&(at, name, bound)) = bounds.iter().min_by_key(|(at, ..)| *at) else { return };
         self.reason = TooSlow { name, bound };

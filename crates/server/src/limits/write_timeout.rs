@@ -28,7 +28,8 @@ impl<S> WriteTimeout<S> {
         }
         let end = self.end.get_or_insert_with(|| Box::pin(sleep(self.idle)));
         end.as_mut().poll(context).map(|()| {
-            let message = format!("the client took nothing for {} s (answer_idle)", self.idle.as_secs_f64());
+            let message =
+                format!("the client took nothing for {} s (write_timeout_s)", self.idle.as_secs_f64());
             Err(io::Error::new(io::ErrorKind::TimedOut, message))
         })
     }
@@ -99,6 +100,6 @@ mod tests {
         ours.write_all(&[0; 10]).await.unwrap();
         let _theirs = reading.await.unwrap();
         let error = ours.write_all(&[0; 10]).await.unwrap_err();
-        assert!(error.to_string().contains("answer_idle"), "{error}");
+        assert!(error.to_string().contains("write_timeout_s"), "{error}");
     }
 }

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use crate::auth::{Needed, Right, needed};
+use crate::auth::{Needed, Scope, needed};
 use crate::client_id::address;
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -49,8 +49,8 @@ fn allowed(
     address: Option<IpAddr>,
 ) -> Result<crate::auth::Caller, ApiError> {
     let right = match needed {
-        Needed::Right(right) => right,
-        Needed::Open | Needed::Key => Right::List,
+        Needed::Scope(right) => right,
+        Needed::Open | Needed::Key => Scope::List,
     };
     let refused = |why: &str| {
         let message =
@@ -67,7 +67,7 @@ fn allowed(
             Err(error) => error,
         }
     })?;
-    if matches!(needed, Needed::Right(right) if !caller.rights.include(right)) {
+    if matches!(needed, Needed::Scope(right) if !caller.rights.include(right)) {
         let message = format!("Not enough permissions: this key or user lacks the right \"{right}\".");
         return Err(ApiError::new(StatusCode::FORBIDDEN, message)
             .code("insufficient_permissions")

@@ -12,7 +12,7 @@ use crate::error::ApiError;
 use crate::state::AppState;
 
 /// Middleware: refuses requests that call the server by a name that is not its own.
-pub(crate) async fn refuse_foreign_names(
+pub(crate) async fn reject_unknown_host(
     State(state): State<Arc<AppState>>,
     request: Request,
     next: Next,
@@ -32,7 +32,7 @@ pub(crate) async fn refuse_foreign_names(
 
 /// Middleware. Browsers send forms and texts to other origins without asking first, and merely hide the answer; so what
 /// a foreign page sends is refused here, before it does anything.
-pub(crate) async fn refuse_foreign_pages(
+pub(crate) async fn reject_cross_origin(
     State(state): State<Arc<AppState>>,
     request: Request,
     next: Next,

@@ -8,6 +8,6 @@ mod security;
 
 pub(crate) use access::log_access;
 pub(crate) use auth::authorize;
-pub(crate) use foreign::{refuse_foreign_names, refuse_foreign_pages};
+pub(crate) use foreign::{reject_cross_origin, reject_unknown_host};
 pub(crate) use linger::linger;
 pub(crate) use security::secure;

@@ -87,7 +87,7 @@ pub(super) fn register(schemas: &mut SchemaGenerator) -> Value {
 
 /// A key to be made.
 pub(super) fn new_key(_: &mut SchemaGenerator) -> Value {
-    let rights = crate::auth::Right::ALL.map(crate::auth::Right::as_str);
+    let rights = crate::auth::Scope::ALL.map(crate::auth::Scope::as_str);
     let properties = json!({
         "name": {"type": "string", "maxLength": 100},
         "key": {"type": ["string", "null"], "minLength": 16, "description": "One of your own; else one is made"},

@@ -173,7 +173,7 @@ mod tests {
     #[tokio::test]
     async fn long_audio_is_put_together_from_its_pieces() {
         let audio_bytes: Vec<u8> = (0..200_000_u32).map(|n| (n * 7 % 251) as u8).collect();
-        let limits = Limits { spool_bytes: 1000, ..Limits::default() };
+        let limits = Limits { upload_memory_threshold_bytes: 1000, ..Limits::default() };
         let upload =
             audio(base64::prelude::BASE64_STANDARD.encode(&audio_bytes), "file", &limits, &mut memory())
                 .await

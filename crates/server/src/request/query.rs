@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mynah_api::Fault;
+use mynah_api::ValidationError;
 use serde_json::Value;
 
 use crate::error::ApiError;
@@ -39,5 +39,10 @@ impl Parameters {
 
 fn fault(name: &str, kind: &str, message: &str, input: Value) -> ApiError {
     let loc = vec!["query".to_owned(), name.to_owned()];
-    ApiError::faulty(vec![Fault { kind: kind.to_owned(), loc, msg: message.to_owned(), input }])
+    ApiError::unprocessable(vec![ValidationError {
+        kind: kind.to_owned(),
+        loc,
+        msg: message.to_owned(),
+        input,
+    }])
 }

@@ -58,7 +58,7 @@ impl<'a> Spool<'a> {
             return Err(too_large(self.name, self.limits));
         }
         if self.file.is_none() {
-            if self.memory.len() + piece.len() <= self.limits.spool_bytes {
+            if self.memory.len() + piece.len() <= self.limits.upload_memory_threshold_bytes {
                 self.reservation.grow(piece.len() as u64)?;
                 self.memory.extend_from_slice(piece);
                 return Ok(());

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use futures_util::{Stream, stream};
 use mynah_api::{SpeechStreamEvent, SpeechUsage};
 use mynah_audio::OutputFormat;
-use mynah_engine::{SpeechEvent, SpeechJob, Spoken};
+use mynah_engine::{SpeechEvent, SpeechJob, SpeechResult};
 
 use super::sse::{self, data, streaming_headers};
 use crate::error::ApiError;
@@ -43,7 +43,7 @@ pub(crate) async fn events(job: TimedJob<SpeechJob>, words: bool) -> Result<Resp
     Ok((voice, sse::response(speech.into_events(words))).into_response())
 }
 
-fn done(spoken: &Spoken, words: bool) -> SpeechStreamEvent {
+fn done(spoken: &SpeechResult, words: bool) -> SpeechStreamEvent {
     let (input_tokens, output_tokens) = (spoken.tokens.input, spoken.tokens.output);
     SpeechStreamEvent::Done {
         usage: SpeechUsage { input_tokens, output_tokens, total_tokens: input_tokens + output_tokens },
@@ -60,7 +60,7 @@ struct SpeechStream {
 
 enum Piece {
     Audio(Bytes),
-    End(Spoken),
+    End(SpeechResult),
 }
 
 impl SpeechStream {

@@ -4,7 +4,7 @@ use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
 use mynah_api::{Logprob, StreamEvent};
-use mynah_engine::{Job, JobEvent};
+use mynah_engine::{TranscriptionEvent, TranscriptionJob};
 use mynah_format::{detected_languages, usage};
 
 use super::sse::{self, data};
@@ -13,13 +13,13 @@ use crate::jobs::TimedJob;
 
 /// Answers with a stream. A job that fails before its work begins is answered with its error's own status.
 pub(crate) async fn answer(
-    mut job: TimedJob<Job>,
+    mut job: TimedJob<TranscriptionJob>,
     logprobs: bool,
     open_language: bool,
 ) -> Result<Response, ApiError> {
     let first = loop {
         match job.next().await? {
-            JobEvent::Waiting(_) => {}
+            TranscriptionEvent::Waiting(_) => {}
             event => break event,
         }
     };
@@ -35,8 +35,8 @@ pub(crate) async fn answer(
 }
 
 struct TranscriptionStream {
-    job: TimedJob<Job>,
-    next: Option<JobEvent>,
+    job: TimedJob<TranscriptionJob>,
+    next: Option<TranscriptionEvent>,
     text: Text,
     /// Tokens so far, if asked for.
     logprobs: Option<Vec<Logprob>>,
@@ -62,7 +62,7 @@ impl TranscriptionStream {
                 None => self.job.next().await,
             };
             match event {
-                Ok(JobEvent::Segment(segment)) => {
+                Ok(TranscriptionEvent::Segment(segment)) => {
                     let tokens: Vec<_> = mynah_format::logprobs(&segment.logprobs).collect();
                     let delta = self.text.add(&segment.text);
                     if let Some(all) = &mut self.logprobs {
@@ -73,7 +73,7 @@ impl TranscriptionStream {
                         return Some(data(&StreamEvent::Delta { delta, logprobs }));
                     }
                 }
-                Ok(JobEvent::Done(transcript)) => {
+                Ok(TranscriptionEvent::Done(transcript)) => {
                     self.ended = true;
                     return Some(data(&StreamEvent::Done {
                         text: std::mem::take(&mut self.text.sent),

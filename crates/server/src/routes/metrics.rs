@@ -45,7 +45,7 @@ pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
     page.sizes("mynah_windows_under_way", &[], &batches.sequences);
     let limits = state.limits();
     let help = "The longest that somebody is let wait.";
-    page.figure("mynah_expected_wait_seconds_bound", "gauge", help, &limits.queue_time.as_secs_f64());
+    page.figure("mynah_expected_wait_seconds_bound", "gauge", help, &limits.max_queue_wait_s.as_secs_f64());
     let uptime_s = state.started.elapsed().as_secs_f64();
     page.figure("mynah_audio_requests", "gauge", "Audio requests under way.", &state.permits.taken());
     page.figure("mynah_audio_requests_bound", "gauge", "Those that may be.", &limits.max_requests);

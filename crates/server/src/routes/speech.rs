@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use mynah_engine::{Recording, Selected, SpeakRequest};
+use mynah_engine::{ReferenceAudio, Selected, SpeakRequest};
 
 use crate::client_id::client_id;
 use crate::error::ApiError;
@@ -29,7 +29,7 @@ pub(super) async fn speech(
         SpeechParams::from_fields(fields)?;
     let recording = match (upload, transcript) {
         (None, None) => None,
-        (Some(upload), Some(transcript)) => Some(Recording { audio: upload.into(), transcript }),
+        (Some(upload), Some(transcript)) => Some(ReferenceAudio { audio: upload.into(), transcript }),
         (Some(_), None) => {
             let message = "Send what is said in prompt_speech in the parameter prompt_text.";
             return Err(ApiError::missing("prompt_text", message));
@@ -44,10 +44,10 @@ pub(super) async fn speech(
     let request = SpeakRequest { model, text, options, format, encoding, client };
     let stopwatch = Stopwatch::start(&state.metrics, "speech");
     let job = match recording {
-        Some(recording) => state.engine.speak_like(request, recording)?,
+        Some(recording) => state.engine.speak_with_reference(request, recording)?,
         None => state.engine.speak(request)?,
     };
-    let deadline = Deadline::after(limits.request_time);
+    let deadline = Deadline::after(limits.request_timeout_s);
     let job = TimedJob::new(job, stopwatch, deadline, lease, memory, permit);
     if sse { speech::events(job, words).await } else { speech::bytes(job, format).await }
 }

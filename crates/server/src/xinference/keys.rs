@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use mynah_api::{Key, NewKey as Made};
 use serde_json::{Value, json};
 
-use crate::auth::{AuthError, NewKey, Right, Rights, Store, StoredKey, parse_moment};
+use crate::auth::{AuthError, NewKey, Scope, Scopes, Store, StoredKey, parse_moment};
 use crate::error::ApiError;
 use crate::request::read_object;
 use crate::state::AppState;
@@ -81,7 +81,7 @@ fn new_key(body: &Value) -> Result<NewKey, ApiError> {
         return Err(ApiError::missing("name", "The key needs a name."));
     };
     let rights = match &body["rights"] {
-        Value::Null => Rights::of_a_client(),
+        Value::Null => Scopes::default_client(),
         Value::Array(names) => names.iter().map(right).collect::<Result<_, _>>()?,
         _ => {
             return Err(ApiError::invalid("rights", "rights must be a list of list, use, launch and admin."));
@@ -109,7 +109,7 @@ fn new_key(body: &Value) -> Result<NewKey, ApiError> {
     Ok(NewKey { name: name.to_owned(), key, rights, expires_at, requests_per_minute })
 }
 
-fn right(name: &Value) -> Result<Right, ApiError> {
+fn right(name: &Value) -> Result<Scope, ApiError> {
     let name = name.as_str().unwrap_or_default();
     name.parse().map_err(|error: String| ApiError::invalid("rights", format!("{error}.")))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
-use mynah_api::{Fault, ModelSpec, RegistrationDetail, RegistrationName, VirtualEnvironment};
+use mynah_api::{ModelSpec, RegistrationDetail, RegistrationName, ValidationError, VirtualEnvironment};
 use mynah_core::ModelTask;
 use mynah_engine::{Entry, ModelStatus, Registration, Source};
 use serde_json::{Map, Value};
@@ -70,12 +70,12 @@ pub(super) async fn register_model(
         Some(Value::String(text)) => text.clone(),
         // People send the definition itself, too.
         Some(object @ Value::Object(_)) => object.to_string(),
-        _ => return Err(ApiError::faulty(vec![missing("model")])),
+        _ => return Err(ApiError::unprocessable(vec![missing("model")])),
     };
     let persist = match body.get("persist") {
         None | Some(Value::Null) => false,
         Some(Value::Bool(persist)) => *persist,
-        Some(other) => return Err(ApiError::faulty(vec![not_boolean("persist", other)])),
+        Some(other) => return Err(ApiError::unprocessable(vec![not_boolean("persist", other)])),
     };
     state
         .blocking("The model cannot be registered", move |engine| engine.register(&definition, persist))
@@ -100,13 +100,13 @@ fn require_audio(kind: &str) -> Result<(), ApiError> {
     Err(ApiError::new(StatusCode::BAD_REQUEST, format!("Unsupported model type: {kind:.100}")))
 }
 
-fn missing(name: &str) -> Fault {
+fn missing(name: &str) -> ValidationError {
     let loc = vec!["body".to_owned(), name.to_owned()];
-    Fault { kind: "missing".to_owned(), loc, msg: "Field required".to_owned(), input: Value::Null }
+    ValidationError { kind: "missing".to_owned(), loc, msg: "Field required".to_owned(), input: Value::Null }
 }
 
-fn not_boolean(name: &str, input: &Value) -> Fault {
-    Fault {
+fn not_boolean(name: &str, input: &Value) -> ValidationError {
+    ValidationError {
         kind: "bool_type".to_owned(),
         loc: vec!["body".to_owned(), name.to_owned()],
         msg: "Input should be a valid boolean".to_owned(),

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Method, Request};
 use mynah_server::ServerConfig;
-use mynah_server::auth::{Auth, AuthConfig, ConfigUser, NewKey, Right, Rights, Store, unix_now};
+use mynah_server::auth::{Auth, AuthConfig, ConfigUser, NewKey, Scope, Scopes, Store, unix_now};
 use serde_json::{Value, json};
 
 use crate::access::get_with;
@@ -245,13 +245,13 @@ async fn guessing_is_bounded() {
 }
 
 fn users() -> Auth {
-    let user = |name: &str, rights: &[Right], api_keys: &[&str]| ConfigUser {
+    let user = |name: &str, rights: &[Scope], api_keys: &[&str]| ConfigUser {
         name: name.to_owned(),
         password: "right-password".to_owned(),
         rights: rights.iter().copied().collect(),
         api_keys: api_keys.iter().map(|key| (*key).to_owned()).collect(),
     };
-    let users = vec![user("ann", &[Right::Admin], &["sk-of-ann-1234567"]), user("bob", &[Right::List], &[])];
+    let users = vec![user("ann", &[Scope::Admin], &["sk-of-ann-1234567"]), user("bob", &[Scope::List], &[])];
     let token_secret = Some(b"secret".to_vec());
     Auth::new(AuthConfig { users, token_secret, ..AuthConfig::default() }, None).unwrap()
 }
@@ -313,7 +313,7 @@ async fn refresh_tokens_serve_once() {
 async fn users_of_the_store_come_and_go() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path().join("keys.json")).unwrap();
-    store.set_user("ann", "right-password", Rights::all()).unwrap();
+    store.set_user("ann", "right-password", Scopes::all()).unwrap();
     let file = std::fs::read_to_string(folder.path().join("keys.json")).unwrap();
     assert!(file.contains("$argon2id$") && !file.contains("right-password"));
 
@@ -337,7 +337,7 @@ async fn whoever_revokes_the_last_key_does_not_open_the_server() {
     let new = || NewKey {
         name: "only".to_owned(),
         key: None,
-        rights: Rights::of_a_client(),
+        rights: Scopes::default_client(),
         expires_at: None,
         requests_per_minute: None,
     };

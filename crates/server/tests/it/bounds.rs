@@ -39,8 +39,9 @@ async fn an_announced_length_is_refused_before_it_is_sent() {
 
 #[tokio::test]
 async fn uploads_on_disk_are_as_good_as_those_in_memory() {
-    for spool_bytes in [0, 1000, 1 << 20] {
-        let app = app_with(|config| config.limits.spool_bytes = spool_bytes);
+    for upload_memory_threshold_bytes in [0, 1000, 1 << 20] {
+        let app =
+            app_with(|config| config.limits.upload_memory_threshold_bytes = upload_memory_threshold_bytes);
         assert_eq!(app.transcribe(&[("language", "en")]).await.json()["usage"]["seconds"], 2);
     }
 }
@@ -76,23 +77,23 @@ async fn uploads_that_stall() {
         request.headers_mut().insert("expect", "100-continue".parse().unwrap());
         request
     };
-    let app = app_with(|config| config.limits.upload_idle = Duration::from_millis(50));
+    let app = app_with(|config| config.limits.upload_stall_timeout_s = Duration::from_millis(50));
     let error = app.send(stalled()).await.error(408);
-    assert!(error["message"].as_str().unwrap().contains("upload_idle"), "{error}");
-    let app = app_with(|config| config.limits.upload_time = Duration::from_millis(50));
+    assert!(error["message"].as_str().unwrap().contains("upload_stall_timeout_s"), "{error}");
+    let app = app_with(|config| config.limits.upload_timeout_s = Duration::from_millis(50));
     let error = app.send(stalled()).await.error(408);
-    assert!(error["message"].as_str().unwrap().contains("upload_time"), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("upload_timeout_s"), "{error}");
 }
 
 #[tokio::test]
 async fn jobs_that_take_too_long() {
-    let app = app_with(|config| config.limits.request_time = Duration::from_secs(2));
+    let app = app_with(|config| config.limits.request_timeout_s = Duration::from_secs(2));
     let answer = app.transcribe(&[("model", "slow")]).await;
     assert_eq!(answer.error(504)["code"], "timeout");
     assert_eq!(answer.header("x-should-retry"), "false");
     app.all_stopped().await;
     let events = app.transcribe(&[("model", "slow"), ("stream", "true")]).await.events();
-    assert!(events[1]["error"]["message"].as_str().unwrap().contains("request_time"), "{events:?}");
+    assert!(events[1]["error"]["message"].as_str().unwrap().contains("request_timeout_s"), "{events:?}");
 }
 
 #[tokio::test]
@@ -112,7 +113,7 @@ async fn more_requests_than_places() {
 
 #[tokio::test]
 async fn who_would_wait_too_long_is_told_when_to_come_again() {
-    let app = app_with(|config| config.limits.queue_time = Duration::ZERO);
+    let app = app_with(|config| config.limits.max_queue_wait_s = Duration::ZERO);
     let request = form(TRANSCRIPTIONS, &[("model", "slow"), ("stream", "true")], Some(&sound()));
     let streaming = app.router.clone().oneshot(request).await.unwrap();
     // Before, it waits for its model and keeps nobody waiting.
@@ -123,7 +124,7 @@ async fn who_would_wait_too_long_is_told_when_to_come_again() {
         let error = answer.error(503);
         let known = (&error["type"], &error["code"]);
         assert_eq!(known, (&"service_unavailable_error".into(), &"overloaded".into()));
-        assert!(error["message"].as_str().unwrap().contains("queue_time"), "{error}");
+        assert!(error["message"].as_str().unwrap().contains("max_queue_wait_s"), "{error}");
         assert_eq!(answer.header("retry-after"), "1");
     }
     // The bound is reloaded as the others are.

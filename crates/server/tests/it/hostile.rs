@@ -70,7 +70,7 @@ async fn files_that_claim_more_than_they_hold() {
 async fn audio_over_the_memory_of_all_requests() {
     let app = app_with(|config| {
         config.limits.max_request_memory_bytes = 100_000;
-        config.limits.spool_bytes = 0;
+        config.limits.upload_memory_threshold_bytes = 0;
     });
     // Two seconds are 128 kB of samples: more than this server ever has.
     let answer = app.transcribe(&[]).await;

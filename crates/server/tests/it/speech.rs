@@ -211,13 +211,13 @@ async fn audio_is_sent_while_it_is_made_and_who_leaves_stops_it() {
 
 #[tokio::test]
 async fn speech_that_takes_too_long() {
-    let app = app_with(|config| config.limits.request_time = Duration::from_secs(2));
+    let app = app_with(|config| config.limits.request_timeout_s = Duration::from_secs(2));
     let events = app
         .speak(&json!({"model": "slow-voice", "stream_format": "sse", "response_format": "wav"}))
         .await
         .events();
     let last: &Value = events.last().unwrap();
-    assert!(last["error"]["message"].as_str().unwrap().contains("request_time"), "{events:?}");
+    assert!(last["error"]["message"].as_str().unwrap().contains("request_timeout_s"), "{events:?}");
     app.all_stopped().await;
 }
 
