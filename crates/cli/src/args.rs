@@ -16,78 +16,78 @@ pub(crate) use client::*;
 pub(crate) use keys::*;
 pub(crate) use serve::ServeArgs;
 
-/// A speech server in one program: audio to text and text to audio, on this machine
+/// Speech server in one program: transcribe audio and synthesize speech on this machine
 #[derive(Debug, Parser)]
 #[command(
     version,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done, 1 something failed (with several files: at least one), 2 wrong usage, \
+    after_help = "Exit codes: 0 success, 1 failure (with several files: at least one), 2 usage error, \
                   3 model unavailable, 130 interrupted.\n\
                   Environment: MYNAH_HOME (models and settings, default ~/.mynah), MYNAH_LOG (log filter, e.g. debug), \
                   HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, XINFERENCE_HOME, XINFERENCE_ENDPOINT, XINFERENCE_MODEL_SRC.\n\
-                  Linked as `xinference` or `xinference-local`, the program answers as those do."
+                  Called as `xinference` or `xinference-local` (a link will do), it accepts their command lines."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// Log more; twice for everything
+    /// Log more; give twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 
-    /// Show no progress and log errors only
+    /// Hide progress and log errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write down what is said in audio files
+    /// Transcribe audio files
     #[command(after_help = "Examples:\n  mynah transcribe talk.mp3\n  \
         mynah transcribe --format srt --output-dir subtitles *.mp4\n  \
         ffmpeg -i talk.mkv -f wav - | mynah transcribe --language de -")]
     Transcribe(Box<TranscribeArgs>),
-    /// Write down in English what is said in audio files
+    /// Transcribe and translate to English
     #[command(
         after_help = "Example:\n  mynah translate --language ja --format vtt interview.m4a > interview.vtt"
     )]
     Translate(Box<TranscribeArgs>),
-    /// Say a text: write a recording of it
+    /// Synthesize speech from text
     #[command(after_help = "Examples:\n  mynah speak \"Hello there.\" -o hello.wav\n  \
         mynah speak --input-file chapter.txt --words srt -o chapter.mp3\n  \
         echo \"Dinner is ready.\" | mynah speak - -o - | aplay")]
     Speak(SpeakArgs),
-    /// Answer OpenAI's and Xinference's audio APIs over HTTP
+    /// Serve the audio APIs of OpenAI and Xinference over HTTP
     #[command(after_help = "Example:\n  mynah serve --port 9997 --api-key sk-secret\n  \
         curl -H 'Authorization: Bearer sk-secret' -F model=whisper-base -F file=@talk.mp3 \
         http://127.0.0.1:9997/v1/audio/transcriptions")]
     Serve(Box<ServeArgs>),
-    /// List the models and what of them is on this disk
+    /// List models and what is downloaded
     #[command(after_help = "Examples:\n  mynah models --json | jq -r '.[] | select(.on_disk) | .name'\n  \
         mynah models --check")]
     Models(ModelsArgs),
-    /// Fetch models and print where they are
+    /// Download models and print their paths
     #[command(after_help = "Example:\n  mynah pull whisper-base")]
     Pull(NamesArgs),
-    /// Delete models from this disk
+    /// Delete downloaded models
     #[command(after_help = "Example:\n  mynah rm whisper-base")]
     Rm(NamesArgs),
-    /// Make, list and revoke the keys that servers ask for
+    /// Manage API keys
     #[command(
         subcommand,
-        after_help = "Once there is a key, `mynah serve` answers nobody without one.\n\
+        after_help = "Once there is a key, `mynah serve` refuses requests without one.\n\
         Example:\n  mynah keys add dify --expires 90d"
     )]
     Keys(KeysCommand),
-    /// Add and remove users, who log in with a password
-    #[command(subcommand, after_help = "Example:\n  mynah users add ann --right admin")]
+    /// Manage users who log in with a password
+    #[command(subcommand, after_help = "Example:\n  mynah users add ann --scope admin")]
     Users(UsersCommand),
-    /// Print a script that completes commands and options in a shell
+    /// Print a shell completion script
     #[command(
         after_help = "Example:\n  mynah completions bash > ~/.local/share/bash-completion/completions/mynah"
     )]
     Completions(CompletionsArgs),
-    /// Print the manual page, or write one for each command
+    /// Print the manual page, or write one per command
     #[command(
         after_help = "Examples:\n  mynah man | man -l -\n  mynah man --output-dir ~/.local/share/man/man1"
     )]
@@ -96,7 +96,7 @@ pub(crate) enum Command {
     Client(ClientCommand),
 }
 
-/// How weights are computed with.
+/// Precision and threads.
 #[derive(Args, Debug)]
 pub(crate) struct ComputeArgs {
     /// Precision of the weights at run time
@@ -114,7 +114,7 @@ pub(crate) fn compute_type() -> impl TypedValueParser<Value = ComputeType> {
     PossibleValuesParser::new(names).try_map(|name| name.parse::<ComputeType>())
 }
 
-/// Parses the name of what is encoded of a window, and lists all of them in the help.
+/// Parses the name of an audio context, and lists all of them in the help.
 fn audio_context() -> impl TypedValueParser<Value = AudioContext> {
     let named = |name: String| AudioContext::ALL.into_iter().find(|known| known.as_str() == name);
     PossibleValuesParser::new(AudioContext::ALL.map(AudioContext::as_str))
@@ -127,42 +127,42 @@ pub(crate) struct TranscribeArgs {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Model of `mynah models`; fetched if it is not on this disk
+    /// Model listed by `mynah models`; downloaded if missing
     #[arg(short, long, default_value = "whisper-base", env = "MYNAH_MODEL")]
     pub(crate) model: String,
 
-    /// Checkpoint on disk instead: a CTranslate2 or Hugging Face folder, a ggml file, an OpenAI .pt file
+    /// Local checkpoint instead: a CTranslate2 or Hugging Face folder, a ggml file, an OpenAI .pt file
     #[arg(long, value_name = "PATH", conflicts_with = "model")]
     pub(crate) model_path: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
 
-    /// Spoken language as code or name; several, comma-separated, to choose among; `list` prints all [default: detect]
+    /// Spoken language, as code or name; several, comma-separated, restrict detection; `list` prints all [default: detect]
     #[arg(short, long, value_name = "LANG", value_delimiter = ',')]
     pub(crate) language: Vec<String>,
 
-    /// How the transcript is written
+    /// Format of the transcript
     #[arg(short, long, value_name = "FORMAT", default_value = "text", value_parser = response_format)]
     pub(crate) format: ResponseFormat,
 
-    /// Longest audio that is taken, seconds; a second takes 64 kB of memory [default: 14400]
+    /// Maximum audio length, seconds; each second takes 64 kB of memory [default: 14400]
     #[arg(long, value_name = "S", value_parser = positive_f64)]
     pub(crate) max_audio_s: Option<f64>,
 
-    /// Write each transcript to a file of this folder, named after its audio file
+    /// Write each transcript to a file in this folder, named after its audio file
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output_dir: Option<PathBuf>,
 
-    /// Times of every word in verbose_json; subtitles cut between words
+    /// Add times of words to verbose_json; break subtitles between words
     #[arg(long)]
     pub(crate) word_timestamps: bool,
 
-    /// Text before this audio, or a sample of its style and spelling
+    /// Text that precedes the audio, or an example of its style and spelling
     #[arg(long, visible_alias = "initial-prompt", value_name = "TEXT")]
     pub(crate) prompt: Option<String>,
 
-    /// Words and phrases to lean towards, comma-separated
+    /// Hint words or phrases (hotwords), comma-separated
     #[arg(long, visible_alias = "keywords", value_name = "WORDS", value_delimiter = ',')]
     pub(crate) hotwords: Vec<String>,
 
@@ -175,11 +175,11 @@ pub(crate) struct TranscribeArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct VadArgs {
-    /// Leave out what is not speech before decoding
+    /// Remove non-speech before decoding
     #[arg(long)]
     pub(crate) vad: bool,
 
-    /// Probability from which a moment counts as speech [default: 0.5]
+    /// Speech probability threshold [default: 0.5]
     #[arg(long, value_name = "P", requires = "vad", value_parser = probability)]
     pub(crate) vad_threshold: Option<f32>,
 
@@ -187,14 +187,14 @@ pub(crate) struct VadArgs {
     #[arg(long, value_name = "MS", requires = "vad", value_parser = clap::value_parser!(u32).range(0..=60_000))]
     pub(crate) vad_padding_ms: Option<u32>,
 
-    /// Silence that ends a stretch of speech, ms [default: 200]
+    /// Silence that ends a speech segment, ms [default: 200]
     #[arg(long, value_name = "MS", requires = "vad", value_parser = clap::value_parser!(u32).range(0..=60_000))]
     pub(crate) vad_silence_ms: Option<u32>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct DecodingArgs {
-    /// Hypotheses kept; 1 is greedy [default: 5]
+    /// Beam size; 1 is greedy search [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub(crate) beam_size: Option<u8>,
 
@@ -202,43 +202,43 @@ pub(crate) struct DecodingArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub(crate) best_of: Option<u8>,
 
-    /// Finished hypotheses to wait for, as a multiple of the beam size [default: 1]
+    /// Beam search patience: finished hypotheses to wait for, as a multiple of the beam size [default: 1]
     #[arg(long, value_name = "X", value_parser = positive)]
     pub(crate) patience: Option<f32>,
 
-    /// Exponent of the length penalty [default: the mean log probability ranks]
+    /// Exponent of the length penalty [default: rank by mean log probability]
     #[arg(long, value_name = "X", value_parser = not_negative)]
     pub(crate) length_penalty: Option<f32>,
 
-    /// Temperatures, comma-separated, tried in turn until a window is good [default: 0,0.2,0.4,0.6,0.8,1]
+    /// Temperatures, comma-separated, tried in turn until a window passes the thresholds [default: 0,0.2,0.4,0.6,0.8,1]
     #[arg(long, value_name = "T", value_delimiter = ',', value_parser = probability)]
     pub(crate) temperature: Vec<f32>,
 
-    /// A window whose text compresses better is tried again; none: never [default: 2.4]
+    /// Decode a window again if its compression ratio is higher; `none` disables [default: 2.4]
     #[arg(long, value_name = "X", value_parser = threshold, allow_negative_numbers = true)]
     pub(crate) compression_ratio_threshold: Option<Threshold>,
 
-    /// A window with a lower mean log probability is tried again; none: never [default: -1]
+    /// Decode a window again if its mean log probability is lower; `none` disables [default: -1]
     #[arg(long, value_name = "X", value_parser = threshold, allow_negative_numbers = true)]
     pub(crate) logprob_threshold: Option<Threshold>,
 
-    /// A doubtful window that is more probably silent is left out; none: never [default: 0.6]
+    /// Drop a low-confidence window if its no-speech probability is higher; `none` disables [default: 0.6]
     #[arg(long, value_name = "P", value_parser = threshold, allow_negative_numbers = true)]
     pub(crate) no_speech_threshold: Option<Threshold>,
 
-    /// Do not show the text so far to the next window; long recordings are cut in their pauses and the pieces heard side by side
+    /// Do not condition on previous text; long recordings are split at pauses and the chunks decoded in parallel
     #[arg(long, visible_alias = "no-condition-on-previous-text")]
     pub(crate) no_condition: bool,
 
-    /// Predict no timestamps; one segment a window
+    /// Predict no timestamps; one segment per window
     #[arg(long, visible_alias = "without-timestamps")]
     pub(crate) no_timestamps: bool,
 
-    /// Latest first timestamp of a window, seconds [default: 1]
+    /// Maximum first timestamp of a window, seconds [default: 1]
     #[arg(long, value_name = "S", value_parser = not_negative)]
     pub(crate) max_initial_timestamp: Option<f32>,
 
-    /// With word times, skip silence longer than this around text that looks hallucinated, seconds
+    /// With word times, skip silence longer than this around text that is probably hallucinated, seconds
     #[arg(long, value_name = "S", value_parser = not_negative)]
     pub(crate) hallucination_silence: Option<f32>,
 
@@ -248,46 +248,46 @@ pub(crate) struct DecodingArgs {
     #[arg(long, value_name = "CONTEXT", value_parser = audio_context(), default_value = "auto", hide_possible_values = true)]
     pub(crate) audio_context: AudioContext,
 
-    /// Token ids never to choose, comma-separated; -1 is the model's own list [default: -1]
+    /// Token ids to suppress, comma-separated; -1 is the model's own list [default: -1]
     #[arg(long, value_name = "IDS", value_delimiter = ',', allow_negative_numbers = true)]
     pub(crate) suppress_tokens: Vec<i32>,
 
-    /// Windows of 30 s that language detection looks at [default: 1]
+    /// Windows of 30 s used for language detection [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) language_windows: Option<u8>,
 
-    /// Seed of the sampling at temperatures above 0 [default: 0]
+    /// Random seed for temperatures above 0 [default: 0]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct SpeakArgs {
-    /// What to say; - reads standard input
+    /// Text to speak; - reads standard input
     #[arg(required_unless_present_any = ["input_file", "list_voices"], value_name = "TEXT")]
     pub(crate) text: Option<String>,
 
-    /// Say what is in this file instead
+    /// Read the text from this file
     #[arg(short, long, value_name = "FILE", conflicts_with = "text")]
     pub(crate) input_file: Option<PathBuf>,
 
-    /// Where the audio goes; - is standard output
+    /// Output file; - is standard output
     #[arg(short, long, required_unless_present = "list_voices", value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Model of `mynah models` that speaks; fetched if it is not on this disk
+    /// Text-to-speech model listed by `mynah models`; downloaded if missing
     #[arg(short, long, default_value = "hibari", env = "MYNAH_SPEECH_MODEL")]
     pub(crate) model: String,
 
-    /// Checkpoint on disk instead: a folder of hibari voices, or one voice's .onnx file beside its front end
+    /// Local checkpoint instead: a folder of hibari voices, or one voice's .onnx file beside its front end
     #[arg(long, value_name = "PATH", conflicts_with = "model")]
     pub(crate) model_path: Option<PathBuf>,
 
-    /// Voice of the model [default: the model's own]
+    /// Voice [default: the model's own]
     #[arg(short = 'V', long, value_name = "VOICE")]
     pub(crate) voice: Option<String>,
 
-    /// Print the voices of the model: name, language, gender, and whose names of other services mean them
+    /// List the voices of the model: name, language, gender and OpenAI alias
     #[arg(long)]
     pub(crate) list_voices: bool,
 
@@ -295,39 +295,39 @@ pub(crate) struct SpeakArgs {
     #[arg(short, long, value_name = "FORMAT", value_parser = output_format)]
     pub(crate) format: Option<OutputFormat>,
 
-    /// Pace, from 0.25 to 4
+    /// Speaking rate, 0.25 to 4
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = pace)]
     pub(crate) speed: f32,
 
-    /// Equal seeds give equal audio
+    /// Random seed; the same seed gives the same audio
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
 
-    /// Tone and manner in words, for models that follow them
+    /// Tone and style, for models that follow instructions
     #[arg(long, value_name = "TEXT")]
     pub(crate) instructions: Option<String>,
 
-    /// Recording of a voice to copy, at most a minute, for models that can (ChatTTS)
-    #[arg(long, value_name = "FILE", requires = "sample_text")]
-    pub(crate) sample: Option<PathBuf>,
+    /// Reference audio of a voice to clone, at most a minute (ChatTTS)
+    #[arg(long, value_name = "FILE", requires = "reference_text")]
+    pub(crate) reference_audio: Option<PathBuf>,
 
-    /// What is said in the recording
-    #[arg(long, value_name = "TEXT", requires = "sample")]
-    pub(crate) sample_text: Option<String>,
+    /// Transcript of the reference audio
+    #[arg(long, value_name = "TEXT", requires = "reference_audio")]
+    pub(crate) reference_text: Option<String>,
 
-    /// Have the model put pauses and laughter into the text, for models that can (ChatTTS)
+    /// Let the model add pauses and laughter to the text (ChatTTS)
     #[arg(long)]
     pub(crate) refine: bool,
 
-    /// Leave numbers, dates, money and units as they are written, for models that can (ChatTTS)
+    /// Do not normalize numbers, dates, money and units (ChatTTS)
     #[arg(long)]
-    pub(crate) no_read_out: bool,
+    pub(crate) no_text_normalization: bool,
 
-    /// Sample rate of the audio, 8000 to 48000 Hz [default: the model's]
+    /// Sample rate, 8000 to 48000 Hz [default: the model's]
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(8_000..=48_000))]
     pub(crate) sample_rate: Option<u32>,
 
-    /// Write the times of the words to a file beside the audio
+    /// Write the times of words to a file next to the audio
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) words: Option<WordsFormat>,
 
@@ -336,7 +336,7 @@ pub(crate) struct SpeakArgs {
     pub(crate) threads: Option<u16>,
 }
 
-/// How the times of words are written.
+/// Formats for the times of words.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub(crate) enum WordsFormat {
     Json,
@@ -346,7 +346,7 @@ pub(crate) enum WordsFormat {
 
 #[derive(Args, Debug)]
 pub(crate) struct ModelsArgs {
-    /// One JSON array
+    /// Print a JSON array
     #[arg(long)]
     pub(crate) json: bool,
 

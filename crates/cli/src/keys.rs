@@ -52,7 +52,7 @@ pub(crate) fn users(command: UsersCommand) -> Result<(), Failure> {
         }
         UsersCommand::Add(args) => {
             let password = client::line_of_input("Password: ")?;
-            Ok(store.set_user(&args.name, &password, args.rights.into_iter().collect())?)
+            Ok(store.set_user(&args.name, &password, args.scopes.into_iter().collect())?)
         }
         UsersCommand::Remove(args) => Ok(store.remove_user(&args.name)?),
     }
@@ -96,7 +96,7 @@ fn list(args: &ListKeysArgs) -> Result<(), Failure> {
 
 fn add(args: AddKeyArgs) -> Result<(), Failure> {
     let own = if args.own { Some(client::line_of_input("Key: ")?) } else { None };
-    let rights: Scopes = args.rights.into_iter().collect();
+    let rights: Scopes = args.scopes.into_iter().collect();
     let body = json!({
         "name": args.name,
         "key": own,

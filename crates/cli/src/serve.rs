@@ -183,13 +183,13 @@ fn read(args: &ServeArgs) -> Result<Settings, Failure> {
         }
     }
     let switches = [
-        ("no_load_on_request", args.no_load_on_request),
-        ("no_wait", args.no_wait),
-        ("restore", args.restore),
+        ("load_on_request", args.no_load_on_request, false),
+        ("wait_for_load", args.no_wait_for_load, false),
+        ("restore", args.restore, true),
     ];
-    for (name, on) in switches {
-        if on {
-            sources.put(name, true);
+    for (name, given, value) in switches {
+        if given {
+            sources.put(name, value);
         }
     }
     let path = |path: &PathBuf| path.display().to_string();
@@ -283,7 +283,7 @@ impl Plan {
         engine.speech_cache_bytes = settings.speech_cache_bytes;
         engine.queue_length = settings.queue_length;
         engine.decode_limits.max_duration_s = settings.limits.max_audio_s;
-        engine.load_on_request = !settings.no_load_on_request;
+        engine.load_on_request = settings.load_on_request;
         engine.restore_running = settings.restore;
         engine.memory_budget_bytes = settings.memory_budget_bytes;
         engine.unload_after = settings
@@ -324,7 +324,7 @@ impl Plan {
                 cors_origins,
                 allowed_hosts,
                 tls,
-                wait_for_models: !settings.no_wait,
+                wait_for_models: settings.wait_for_load,
                 local_models,
                 limits,
                 ..ServerConfig::default()

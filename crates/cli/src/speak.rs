@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use mynah_audio::{EncodeOptions, OutputFormat};
 use mynah_core::{ModelError, Registry, SpeechOptions};
 use mynah_engine::{
-    AudioSource, Engine, Error, ModelRef, ReferenceAudio, Settings, SpeakRequest, SpeechEvent, SpeechJob,
+    AudioSource, Engine, Error, ModelRef, ReferenceSource, Settings, SpeakRequest, SpeechEvent, SpeechJob,
     SpeechResult,
 };
 use mynah_format::subtitles;
@@ -49,15 +49,15 @@ pub(crate) fn run(args: SpeakArgs, registry: Registry, bars: &ProgressBars) -> R
             seed: args.seed,
             reference: None,
             refine_text: args.refine,
-            normalize_text: !args.no_read_out,
+            normalize_text: !args.no_text_normalization,
         },
         format,
         encoding: EncodeOptions { sample_rate_hz: args.sample_rate, bitrate_bps: None },
         client: None,
     };
-    let job = match (args.sample, args.sample_text) {
+    let job = match (args.reference_audio, args.reference_text) {
         (Some(path), Some(transcript)) => engine
-            .speak_with_reference(request, ReferenceAudio { audio: AudioSource::Path(path), transcript }),
+            .speak_with_reference(request, ReferenceSource { audio: AudioSource::Path(path), transcript }),
         _ => engine.speak(request),
     };
     let job = job.map_err(failure)?;

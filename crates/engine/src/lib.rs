@@ -29,7 +29,7 @@ pub use download::PullProgress;
 pub use engine::Engine;
 pub use error::Error;
 pub use jobs::request_memory::{RequestMemory, Reservation};
-pub use jobs::speech::{ReferenceAudio, SpeakRequest, SpeechEvent, SpeechJob, SpeechResult};
+pub use jobs::speech::{ReferenceSource, SpeakRequest, SpeechEvent, SpeechJob, SpeechResult};
 pub use jobs::transcription::{AudioSource, TranscribeRequest, TranscriptionEvent, TranscriptionJob};
 pub use lifecycle::event_log::{Event, Severity};
 pub use lifecycle::instances::{Launch, LaunchRequest, Lease, Phase, Running};

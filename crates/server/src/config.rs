@@ -82,27 +82,27 @@ pub struct Limits {
     /// Audio requests under way, uploads included; one more is answered 429.
     pub max_requests: usize,
     /// Longest time that a request is expected to wait for its first turn; who would wait longer is answered 503.
-    pub max_queue_wait_s: Duration,
+    pub max_queue_wait: Duration,
     /// Connections at once; further ones wait to be taken.
     pub max_connections: usize,
     /// Time in which a request's head must have come, counted from its connection's opening or the answer before.
-    pub header_timeout_s: Duration,
+    pub header_timeout: Duration,
     /// Longest pause between two pieces of an upload.
-    pub upload_stall_timeout_s: Duration,
+    pub upload_stall_timeout: Duration,
     /// Longest time for a whole upload.
-    pub upload_timeout_s: Duration,
-    /// Bytes a second that an upload must have on the whole, once twice `upload_stall_timeout_s` has passed; 0: as few as it likes.
+    pub upload_timeout: Duration,
+    /// Bytes a second that an upload must have on the whole, once twice `upload_stall_timeout` has passed; 0: as few as it likes.
     pub min_upload_bytes_per_s: u32,
     /// Longest time in which a client takes nothing of its answer.
-    pub write_timeout_s: Duration,
+    pub write_timeout: Duration,
     /// Longest time from the upload's end to that of the transcript or the speech, waiting included.
-    pub request_timeout_s: Duration,
+    pub request_timeout: Duration,
     /// Requests a minute from one address; `None`: as many as it likes.
     pub requests_per_minute_per_address: Option<u32>,
     /// Wrong keys and passwords a minute from one address, before it is refused; `None`: as many as it likes.
     pub failed_logins_per_minute: Option<u32>,
     /// Time that requests under way get to finish after the signal to stop.
-    pub shutdown_timeout_s: Duration,
+    pub shutdown_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -114,17 +114,17 @@ impl Default for Limits {
             max_text_bytes: 1 << 20,
             max_parts: 1000,
             max_requests: 256,
-            max_queue_wait_s: Duration::from_secs(30),
+            max_queue_wait: Duration::from_secs(30),
             max_connections: 1024,
-            header_timeout_s: Duration::from_secs(60),
-            upload_stall_timeout_s: Duration::from_secs(30),
-            upload_timeout_s: Duration::from_secs(600),
+            header_timeout: Duration::from_secs(60),
+            upload_stall_timeout: Duration::from_secs(30),
+            upload_timeout: Duration::from_secs(600),
             min_upload_bytes_per_s: 1024,
-            write_timeout_s: Duration::from_secs(60),
-            request_timeout_s: Duration::from_secs(3600),
+            write_timeout: Duration::from_secs(60),
+            request_timeout: Duration::from_secs(3600),
             requests_per_minute_per_address: None,
             failed_logins_per_minute: Some(30),
-            shutdown_timeout_s: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(30),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Figures for Prometheus: what was asked and how long it took. Labels are routes, methods and states of this program,
-//! never text of a request, so that nobody can make the figures grow.
+//! Metrics for Prometheus: requests and how long they took. Labels are routes, methods and states of this program, never text
+//! of a request, so that requests cannot add series.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use axum::http::Method;
 use mynah_engine::SizeHistogram;
 
-/// Upper ends of ranges of time, seconds.
+/// Upper bounds of the buckets of times, seconds.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
-/// Upper ends of ranges of seconds of work for a second of sound.
+/// Upper bounds of the buckets of real-time factors.
 const REAL_TIMES: [f64; 14] =
     [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.0, 5.0, 20.0];
 
-/// All that is counted.
+/// All counters.
 #[derive(Default)]
 pub(crate) struct Metrics(Mutex<Counts>);
 
@@ -30,7 +30,7 @@ struct Counts {
     tasks: BTreeMap<&'static str, Work>,
 }
 
-/// What the jobs of one task came to.
+/// Counters of the jobs of one task.
 struct Work {
     queued: Histogram,
     first_result: Histogram,
@@ -53,9 +53,9 @@ impl Default for Work {
 }
 
 struct Histogram {
-    /// Upper ends of the ranges.
+    /// Upper bounds of the buckets.
     ends: &'static [f64],
-    /// Values in each range, and in that above all.
+    /// Values in each bucket, and in the one above all.
     counts: Vec<u64>,
     sum: f64,
 }
@@ -82,10 +82,10 @@ pub(crate) struct Ended<'a> {
     /// Pattern of its route; `None`: no route has its path.
     pub(crate) route: Option<&'a str>,
     pub(crate) method: &'a Method,
-    /// 0 where the client left before there was an answer.
+    /// 0 where the client disconnected before there was a response.
     pub(crate) status: u16,
     pub(crate) bytes: u64,
-    /// Until the answer began.
+    /// Until the response began.
     pub(crate) first_byte: Option<Duration>,
     pub(crate) whole: Duration,
     pub(crate) complete: bool,
@@ -114,7 +114,7 @@ impl Metrics {
         page.head(
             "mynah_requests_total",
             "counter",
-            "Requests by route, method and status; 0: the client left before.",
+            "Requests by route, method and status; status 0: the client disconnected before the response.",
         );
         for ((route, method, status), count) in &counts.requests {
             page.line(
@@ -126,18 +126,18 @@ impl Metrics {
         page.head(
             "mynah_requests_abandoned_total",
             "counter",
-            "Requests whose client left before the answer's end.",
+            "Requests whose client disconnected before the end of the response.",
         );
         for (route, count) in &counts.left {
             page.line("mynah_requests_abandoned_total", &[("route", route)], count);
         }
-        page.head("mynah_response_bytes_total", "counter", "Bytes of answers.");
+        page.head("mynah_response_bytes_total", "counter", "Bytes of response bodies.");
         for (route, bytes) in &counts.bytes {
             page.line("mynah_response_bytes_total", &[("route", route)], bytes);
         }
         let by_route = [
-            ("mynah_first_byte_seconds", "Time until an answer began.", &counts.first_byte),
-            ("mynah_request_seconds", "Time until an answer was sent.", &counts.whole),
+            ("mynah_first_byte_seconds", "Time to the first byte of the response.", &counts.first_byte),
+            ("mynah_request_seconds", "Time to the last byte of the response.", &counts.whole),
         ];
         for (name, help, histograms) in by_route {
             page.head(name, "histogram", help);
@@ -147,19 +147,23 @@ impl Metrics {
         }
         page.by_task(
             "mynah_queue_seconds",
-            "Time that jobs stood in line before their first turn.",
+            "Time that jobs waited before they were first computed.",
             &counts,
             |work| &work.queued,
         );
-        let help = "Time from an upload's end to the first words or the first audio.";
+        let help = "Time from the end of the upload to the first text or audio.";
         page.by_task("mynah_first_result_seconds", help, &counts, |work| &work.first_result);
-        let help = "Seconds from a job's first turn to its end, for each second of its sound.";
+        let help = "Compute time of a job per second of its audio.";
         page.by_task("mynah_real_time_factor", help, &counts, |work| &work.real_time);
-        page.head("mynah_audio_seconds_total", "counter", "Sound that was heard or spoken.");
+        page.head(
+            "mynah_audio_seconds_total",
+            "counter",
+            "Audio that was transcribed or synthesized, seconds.",
+        );
         for (task, work) in &counts.tasks {
             page.line("mynah_audio_seconds_total", &[("task", task)], &work.audio_s);
         }
-        let help = "Tokens of transcripts; of speech, the steps of its model.";
+        let help = "Tokens of transcripts; for speech, decoder steps.";
         page.head("mynah_tokens_total", "counter", help);
         for (task, work) in &counts.tasks {
             page.line("mynah_tokens_total", &[("task", task)], &work.tokens);

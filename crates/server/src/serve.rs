@@ -20,7 +20,7 @@ use tower::ServiceExt;
 use crate::limits::{Permit, WriteTimeout};
 use crate::state::Control;
 
-/// Serves `router` until `stop` is ready, then lets requests under way finish for `shutdown_timeout_s` at most.
+/// Serves `router` until `stop` is ready, then lets requests under way finish for `shutdown_timeout` at most.
 ///
 /// # Errors
 /// The listener failed.
@@ -46,7 +46,7 @@ pub async fn serve(
     drop(listener);
     // Fails where no connection is left.
     let _ = stopping.send(());
-    let grace = control.0.limits().shutdown_timeout_s;
+    let grace = control.0.limits().shutdown_timeout;
     tokio::select! {
         () = stopping.closed() => {}
         () = tokio::time::sleep(grace) => {
@@ -88,14 +88,14 @@ fn handle_connection(
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let (limits, tls) = (control.0.limits(), control.0.config.tls.clone());
-    let socket = WriteTimeout::new(socket, limits.write_timeout_s);
+    let socket = WriteTimeout::new(socket, limits.write_timeout);
     tokio::spawn(async move {
         let ended = match tls {
-            None => serve_connection(socket, peer, router, limits.header_timeout_s, stopped).await,
+            None => serve_connection(socket, peer, router, limits.header_timeout, stopped).await,
             Some(tls) => {
-                match tokio::time::timeout(limits.header_timeout_s, tls.acceptor().accept(socket)).await {
+                match tokio::time::timeout(limits.header_timeout, tls.acceptor().accept(socket)).await {
                     Ok(Ok(socket)) => {
-                        serve_connection(socket, peer, router, limits.header_timeout_s, stopped).await
+                        serve_connection(socket, peer, router, limits.header_timeout, stopped).await
                     }
                     Ok(Err(error)) => Err(error.into()),
                     Err(_) => Err("no TLS within header_timeout_s".into()),

@@ -38,7 +38,7 @@ impl Control {
 /// Tells the engine what it has to keep to.
 fn bound(engine: &Engine, limits: &Limits) {
     engine.request_memory().set_bound(limits.max_request_memory_bytes);
-    engine.set_max_wait(limits.max_queue_wait_s);
+    engine.set_max_wait(limits.max_queue_wait);
 }
 
 /// Requests counted by who sent them.

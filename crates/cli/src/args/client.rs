@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientCommand {
-    /// Have a running server load a model, and wait until it is ready
+    /// Load a model on a running server and wait until it is ready
     #[command(
         after_help = "Any further `--key value` goes to the model. -en, -mp, -ak, -vp and -ev are short for \
         --model-engine, --model-path, --api-key, --virtual-env-package and --env.\n\
@@ -17,32 +17,32 @@ pub(crate) enum ClientCommand {
     /// List the models that a running server has loaded
     #[command(after_help = "Example:\n  mynah list --endpoint http://127.0.0.1:9997")]
     List(ConnectionArgs),
-    /// Have a running server unload a model
+    /// Unload a model on a running server
     #[command(after_help = "Example:\n  mynah terminate --model-uid whisper-1")]
     Terminate(TerminateArgs),
     /// List the models that a running server can launch
     #[command(after_help = "Example:\n  mynah registrations --model-type audio")]
     Registrations(RegistrationsArgs),
-    /// Tell a running server of a model of yours
+    /// Register a custom model
     #[command(
         after_help = "Example:\n  mynah register --model-type audio --file my-whisper.json --persist\n\
         where my-whisper.json is {\"model_name\": \"my-whisper\", \"model_family\": \"whisper\", \
         \"multilingual\": true, \"model_uri\": \"file:///srv/my-whisper\"}"
     )]
     Register(RegisterArgs),
-    /// Have a running server forget a model of yours
+    /// Unregister a custom model
     #[command(after_help = "Example:\n  mynah unregister --model-type audio --model-name my-whisper")]
     Unregister(UnregisterArgs),
-    /// List the models on a running server's disk
+    /// List the models that a running server has downloaded
     #[command(after_help = "Example:\n  mynah cached --model_name whisper-base")]
     Cached(CachedArgs),
-    /// Delete a model from a running server's disk
+    /// Delete a downloaded model on a running server
     #[command(after_help = "Example:\n  mynah remove-cache --model_version whisper-base --check")]
     RemoveCache(RemoveCacheArgs),
     /// List the engines that a model can be launched with
     #[command(after_help = "Example:\n  mynah engine --model-name whisper-base")]
     Engine(EngineArgs),
-    /// Log in at a running server and keep its token for the other commands
+    /// Log in to a running server and store its token
     #[command(after_help = "Example:\n  mynah login --username ann --password secret-pass")]
     Login(LoginArgs),
     /// Stop a running server
@@ -50,14 +50,14 @@ pub(crate) enum ClientCommand {
     StopCluster(StopClusterArgs),
 }
 
-/// Which server is asked, and as whom.
+/// Server and credentials.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ConnectionArgs {
     /// Address of the server [default: http://127.0.0.1:9997]
     #[arg(short, long, value_name = "URL", env = "XINFERENCE_ENDPOINT")]
     pub(crate) endpoint: Option<String>,
 
-    /// Key to bring [default: the token of `mynah login`]
+    /// API key [default: the token of `mynah login`]
     #[arg(long, value_name = "KEY", env = "MYNAH_API_KEY", hide_env_values = true)]
     pub(crate) api_key: Option<String>,
 }
@@ -67,11 +67,11 @@ pub(crate) struct LaunchArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
 
-    /// Name of `mynah registrations`
+    /// Model name, as listed by `mynah registrations`
     #[arg(short = 'n', long)]
     pub(crate) model_name: String,
 
-    /// Kind of the model
+    /// Model type
     #[arg(short = 't', long, default_value = "audio")]
     pub(crate) model_type: String,
 
@@ -79,15 +79,15 @@ pub(crate) struct LaunchArgs {
     #[arg(long)]
     pub(crate) model_engine: Option<String>,
 
-    /// Handle by which requests name it [default: the model's name]
+    /// Uid by which requests name it [default: the model's name]
     #[arg(short = 'u', long)]
     pub(crate) model_uid: Option<String>,
 
-    /// Checkpoint on the server's disk to use instead of a download
+    /// Checkpoint on the server's disk instead of a download
     #[arg(long, alias = "model_path", value_name = "PATH")]
     pub(crate) model_path: Option<String>,
 
-    /// Size of the model, of models that come in several
+    /// Model size, for models that come in several
     #[arg(short, long)]
     pub(crate) size_in_billions: Option<String>,
 
@@ -99,31 +99,31 @@ pub(crate) struct LaunchArgs {
     #[arg(short, long)]
     pub(crate) quantization: Option<String>,
 
-    /// Copies that answer requests
+    /// Number of replicas
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     pub(crate) replica: u32,
 
-    /// Where each copy goes, a JSON array
+    /// Placement of each replica, a JSON array
     #[arg(long, alias = "replica_config", value_name = "JSON")]
     pub(crate) replica_config: Option<String>,
 
-    /// Workers for the model
+    /// Number of workers
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) n_worker: u32,
 
-    /// Graphics cards for the model: auto, none or a number
+    /// GPUs for the model: auto, none or a number
     #[arg(long, value_name = "N", default_value = "auto")]
     pub(crate) n_gpu: String,
 
-    /// Graphics cards by number, comma-separated
+    /// GPU indices, comma-separated
     #[arg(long, value_delimiter = ',')]
     pub(crate) gpu_idx: Vec<u32>,
 
-    /// Worker by its address
+    /// Address of the worker
     #[arg(long)]
     pub(crate) worker_ip: Option<String>,
 
-    /// Whether code that comes with the model may run; Mynah runs none
+    /// Allow code that comes with the model; Mynah runs none
     #[arg(long, value_name = "BOOL", default_value = "true", value_parser = boolean)]
     pub(crate) trust_remote_code: bool,
 
@@ -131,11 +131,11 @@ pub(crate) struct LaunchArgs {
     #[arg(long)]
     pub(crate) enable_thinking: bool,
 
-    /// Python environment of its own for the model
+    /// Separate Python environment for the model; Mynah uses none
     #[arg(long, overrides_with = "disable_virtual_env")]
     pub(crate) enable_virtual_env: bool,
 
-    /// No Python environment of its own
+    /// No separate Python environment
     #[arg(long)]
     pub(crate) disable_virtual_env: bool,
 
@@ -156,7 +156,7 @@ pub(crate) struct LaunchArgs {
     pub(crate) extra: Vec<String>,
 }
 
-/// Name of the hidden option that carries what `launch` hands to the model.
+/// Name of the hidden option that carries further options of `launch` to the model.
 pub(crate) const EXTRA: &str = "model-option";
 
 #[derive(Args, Debug)]
@@ -164,7 +164,7 @@ pub(crate) struct TerminateArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
 
-    /// Handle of the model
+    /// Uid of the model
     #[arg(long)]
     pub(crate) model_uid: String,
 }
@@ -174,7 +174,7 @@ pub(crate) struct RegistrationsArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
 
-    /// Kind of the models
+    /// Model type
     #[arg(short = 't', long, default_value = "audio")]
     pub(crate) model_type: String,
 }
@@ -184,7 +184,7 @@ pub(crate) struct RegisterArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
 
-    /// Kind of the model
+    /// Model type
     #[arg(short = 't', long, default_value = "audio")]
     pub(crate) model_type: String,
 
@@ -192,11 +192,11 @@ pub(crate) struct RegisterArgs {
     #[arg(short, long)]
     pub(crate) file: std::path::PathBuf,
 
-    /// Worker by its address
+    /// Address of the worker
     #[arg(short, long)]
     pub(crate) worker_ip: Option<String>,
 
-    /// Remember it when the server is started anew
+    /// Keep it across restarts of the server
     #[arg(short, long)]
     pub(crate) persist: bool,
 }
@@ -206,7 +206,7 @@ pub(crate) struct UnregisterArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
 
-    /// Kind of the model
+    /// Model type
     #[arg(short = 't', long, default_value = "audio")]
     pub(crate) model_type: String,
 
@@ -224,7 +224,7 @@ pub(crate) struct CachedArgs {
     #[arg(short = 'n', long = "model_name", alias = "model-name")]
     pub(crate) model_name: Option<String>,
 
-    /// Worker by its address
+    /// Address of the worker
     #[arg(long)]
     pub(crate) worker_ip: Option<String>,
 }
@@ -238,11 +238,11 @@ pub(crate) struct RemoveCacheArgs {
     #[arg(short = 'n', long = "model_version", alias = "model-version")]
     pub(crate) model_version: String,
 
-    /// Worker by its address
+    /// Address of the worker
     #[arg(long)]
     pub(crate) worker_ip: Option<String>,
 
-    /// Do not ask back
+    /// Skip confirmation
     #[arg(long)]
     pub(crate) check: bool,
 }
@@ -271,11 +271,11 @@ pub(crate) struct LoginArgs {
     #[arg(short, long, value_name = "URL", env = "XINFERENCE_ENDPOINT")]
     pub(crate) endpoint: Option<String>,
 
-    /// Who logs in
+    /// User name
     #[arg(long)]
     pub(crate) username: String,
 
-    /// The password; others on this machine can see it in the list of processes [default: asked for on standard input]
+    /// Password; visible in the process list [default: read from standard input]
     #[arg(long)]
     pub(crate) password: Option<String>,
 }
@@ -285,7 +285,7 @@ pub(crate) struct StopClusterArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
 
-    /// Do not ask back
+    /// Skip confirmation
     #[arg(long)]
     pub(crate) check: bool,
 }

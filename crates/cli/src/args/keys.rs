@@ -5,18 +5,18 @@ use mynah_server::auth::{Scope, parse_moment, unix_now};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// List the keys; none is shown in clear
+    /// List the keys; the keys themselves are never shown
     #[command(after_help = "Example:\n  mynah keys list --json")]
     List(ListKeysArgs),
-    /// Make a key and print it, this one time
+    /// Create a key and print it once
     #[command(after_help = "Examples:\n  mynah keys add dify --expires 90d --requests-per-minute 60\n  \
-        mynah keys add operator --right admin\n  \
+        mynah keys add operator --scope admin\n  \
         mynah keys add ci -e http://127.0.0.1:9997 --api-key KEY")]
     Add(AddKeyArgs),
     /// Revoke a key; running servers refuse it within a second
     #[command(after_help = "Example:\n  mynah keys revoke 3")]
     Revoke(RevokeKeyArgs),
-    /// Read a key from standard input and print its hash, as api_keys of the settings file takes it
+    /// Read a key from standard input and print its hash for api_keys of the configuration
     #[command(after_help = "Example:\n  echo sk-my-own-long-secret-key | mynah keys hash")]
     Hash,
 }
@@ -26,22 +26,22 @@ pub(crate) enum UsersCommand {
     /// List the users
     #[command(after_help = "Example:\n  mynah users list")]
     List,
-    /// Add a user, or give one another password and other rights; the password is read from standard input
-    #[command(after_help = "Example:\n  mynah users add ann --right admin")]
+    /// Add or change a user; the password is read from standard input
+    #[command(after_help = "Example:\n  mynah users add ann --scope admin")]
     Add(AddUserArgs),
-    /// Take a user away
+    /// Remove a user
     #[command(after_help = "Example:\n  mynah users remove ann")]
     Remove(UserArgs),
 }
 
-/// A running server in place of the file of keys in MYNAH_HOME.
+/// A running server instead of the key file in MYNAH_HOME.
 #[derive(Args, Debug)]
 pub(crate) struct RemoteArgs {
-    /// Ask this running server instead of the file in MYNAH_HOME
+    /// Use this running server instead of the key file in MYNAH_HOME
     #[arg(short, long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
 
-    /// Key to bring to it [default: the token of `mynah login`]
+    /// API key for it [default: the token of `mynah login`]
     #[arg(long, value_name = "KEY", env = "MYNAH_API_KEY", hide_env_values = true)]
     pub(crate) api_key: Option<String>,
 }
@@ -58,32 +58,32 @@ pub(crate) struct ListKeysArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct AddKeyArgs {
-    /// What it is called
+    /// Name of the key
     pub(crate) name: String,
 
     #[command(flatten)]
     pub(crate) remote: RemoteArgs,
 
-    /// What it may do: list, use, launch, admin; several, comma-separated
-    #[arg(long = "right", value_name = "RIGHT", value_delimiter = ',', default_values = ["list", "use"])]
-    pub(crate) rights: Vec<Scope>,
+    /// Scopes: list, use, launch, admin; several, comma-separated
+    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', default_values = ["list", "use"])]
+    pub(crate) scopes: Vec<Scope>,
 
-    /// When it ends: after 12h or 30d, or at a date such as 2027-01-31
+    /// Expiry: after 12h or 30d, or on a date such as 2027-01-31
     #[arg(long, value_name = "WHEN", value_parser = end)]
     pub(crate) expires: Option<u64>,
 
-    /// Requests it may send in a minute
+    /// Maximum requests per minute
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) requests_per_minute: Option<u32>,
 
-    /// Read the key from standard input instead of making one; 16 characters at least
+    /// Read the key from standard input instead of creating one; at least 16 characters
     #[arg(long)]
     pub(crate) own: bool,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct RevokeKeyArgs {
-    /// Number of `mynah keys list`
+    /// Number, as listed by `mynah keys list`
     pub(crate) id: u64,
 
     #[command(flatten)]
@@ -92,17 +92,17 @@ pub(crate) struct RevokeKeyArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct AddUserArgs {
-    /// Name to log in by
+    /// User name
     pub(crate) name: String,
 
-    /// What they may do: list, use, launch, admin; several, comma-separated
-    #[arg(long = "right", value_name = "RIGHT", value_delimiter = ',', default_values = ["list", "use", "launch"])]
-    pub(crate) rights: Vec<Scope>,
+    /// Scopes: list, use, launch, admin; several, comma-separated
+    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', default_values = ["list", "use", "launch"])]
+    pub(crate) scopes: Vec<Scope>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct UserArgs {
-    /// Name of `mynah users list`
+    /// User name
     pub(crate) name: String,
 }
 

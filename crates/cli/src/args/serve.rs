@@ -18,48 +18,48 @@ pub(crate) struct ServeArgs {
     #[arg(short, long)]
     pub(crate) port: Option<u16>,
 
-    /// Key that requests must bring as bearer token, with all rights; may be given several times
+    /// API key required from clients, with all scopes; may be given several times
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     pub(crate) api_key: Vec<String>,
 
-    /// Whether keys are asked for: auto (as soon as there is a key or a user), on or off [default: auto]
+    /// Require keys: auto (once there is a key or a user), on or off [default: auto]
     #[arg(long, value_name = "WHEN", value_parser = ["auto", "on", "off"])]
     pub(crate) auth: Option<String>,
 
-    /// Users, passwords and keys in a JSON file of Xinference's form
+    /// Users, passwords and keys in Xinference's JSON format
     #[arg(long, value_name = "FILE")]
     pub(crate) auth_config: Option<PathBuf>,
 
-    /// Chain of certificates for HTTPS, PEM
+    /// Certificate chain for HTTPS, PEM
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_cert: Option<PathBuf>,
 
-    /// The certificate's private key, PEM
+    /// Private key of the certificate, PEM
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
 
-    /// Origin whose pages may call, such as https://example.com, or *; may be given several times [default: none]
+    /// Allowed CORS origin, such as https://example.com, or *; may be given several times [default: none]
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) cors_origin: Vec<String>,
 
-    /// Name that requests may call the server by, beside addresses and localhost, or *; may be given several times [default:
-    /// none on loopback while no key is asked for, otherwise every name]
+    /// Allowed host name besides IP addresses and localhost, or *; may be given several times [default: none on loopback
+    /// while no key is required, otherwise every name]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) allowed_host: Vec<String>,
 
-    /// Settings as TOML; --print-config shows them all
+    /// Configuration file, TOML; --print-config shows all settings
     #[arg(long, value_name = "FILE", env = "MYNAH_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Value of any setting of the file; may be given several times
+    /// Set any setting of the file; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
 
-    /// Print all settings, explained, with the values that they would have, and end
+    /// Print the effective configuration as commented TOML and exit
     #[arg(long)]
     pub(crate) print_config: bool,
 
-    /// Checkpoint on disk to serve under a name; may be given several times
+    /// Local checkpoint to serve under a name; may be given several times
     #[arg(long, value_name = "[NAME=]PATH")]
     pub(crate) model_path: Vec<String>,
 
@@ -71,63 +71,63 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 
-    /// Largest audio upload, bytes [default: 536870912]
+    /// Maximum upload size, bytes [default: 536870912]
     #[arg(long, value_name = "BYTES")]
     pub(crate) max_upload_bytes: Option<u64>,
 
-    /// Longest audio, seconds [default: 14400]
+    /// Maximum audio length, seconds [default: 14400]
     #[arg(long, value_name = "S", value_parser = positive_f64)]
     pub(crate) max_audio_s: Option<f64>,
 
-    /// Audio requests under way at once, uploads included [default: 256]
+    /// Maximum concurrent audio requests, including uploads [default: 256]
     #[arg(long, value_name = "N")]
     pub(crate) max_requests: Option<usize>,
 
-    /// Expected wait for a request's first turn, seconds, over which it is answered 503 [default: 30]
+    /// Maximum estimated wait before a request is computed, seconds; beyond it the answer is 503 [default: 30]
     #[arg(long, value_name = "S", value_parser = positive_f64)]
     pub(crate) max_queue_wait_s: Option<f64>,
 
-    /// Jobs at once in the engine, waiting ones included [default: 256]
+    /// Maximum jobs in the engine, including waiting ones [default: 256]
     #[arg(long, value_name = "N")]
     pub(crate) queue_length: Option<usize>,
 
-    /// Answer 404 for models that were not launched, in place of loading them
+    /// Answer 404 for models that were not launched, instead of loading them
     #[arg(long)]
     pub(crate) no_load_on_request: bool,
 
-    /// Answer 503 with Retry-After while a model is fetched and loaded, in place of letting the request wait
+    /// Answer 503 with Retry-After while a model is downloaded or loaded, instead of waiting
     #[arg(long)]
-    pub(crate) no_wait: bool,
+    pub(crate) no_wait_for_load: bool,
 
-    /// Launch again the models that were running when the server ended
+    /// Relaunch the models that were running when the server stopped
     #[arg(long)]
     pub(crate) restore: bool,
 
-    /// Unload models that were not used for this time, seconds; a launch can set its own [default: never]
+    /// Unload models after this idle time, seconds; a launch can set its own [default: never]
     #[arg(long, value_name = "S", value_parser = positive_f64)]
     pub(crate) unload_after_s: Option<f64>,
 
-    /// Weights in memory at once, bytes; models not in use make room, the longest unused first [default: no bound]
+    /// Memory for weights, bytes; idle models are evicted, least recently used first [default: no limit]
     #[arg(long, value_name = "BYTES")]
     pub(crate) memory_budget_bytes: Option<u64>,
 
-    /// Finished speech that is kept for those who ask for the same again, bytes; 0 keeps none [default: 16777216]
+    /// Cache of synthesized speech, bytes; 0 disables it [default: 16777216]
     #[arg(long, value_name = "BYTES")]
     pub(crate) speech_cache_bytes: Option<usize>,
 
-    /// error, warn, info, debug or trace [default: info]
+    /// Log level: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,
 
-    /// How log lines are written: text or json [default: text]
+    /// Log format: text or json [default: text]
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
     pub(crate) log_format: Option<String>,
 
-    /// Taken for Xinference's sake; metrics are at /metrics of the server's own address
+    /// Accepted for compatibility with Xinference; metrics are at /metrics of the server's own address
     #[arg(long, hide = true)]
     pub(crate) metrics_exporter_host: Option<String>,
 
-    /// Taken for Xinference's sake
+    /// Accepted for compatibility with Xinference
     #[arg(long, hide = true)]
     pub(crate) metrics_exporter_port: Option<u16>,
 }

@@ -1,10 +1,10 @@
-//! The table of settings: how each is called, what kind of value it has and what it means.
+//! The table of settings: name, kind of value and description.
 
 use toml::Value;
 
 use crate::exit::Failure;
 
-/// A setting as it is explained. Its variable is `MYNAH_` and the last part of its name in capitals.
+/// A setting and its description. Its variable is `MYNAH_` and the last part of its name in capitals.
 pub(super) struct Entry {
     pub(super) name: &'static str,
     kind: Kind,
@@ -29,135 +29,115 @@ const fn entry(name: &'static str, kind: Kind, what: &'static str) -> Entry {
 pub(super) const ENTRIES: [Entry; 39] = [
     entry("host", Kind::Text, "Address or name to listen on."),
     entry("port", Kind::Number, "Port to listen on; 0 takes a free one."),
-    entry(
-        "auth",
-        Kind::Text,
-        "Whether keys are asked for: auto (as soon as there is a key or a user), on or off.",
-    ),
+    entry("auth", Kind::Text, "Require keys: auto (once there is a key or a user), on or off."),
     entry(
         "api_keys",
         Kind::Texts,
-        "Keys with all rights, in clear or as `mynah keys hash` prints them. `mynah keys add` makes others. Reloaded.",
+        "Keys with all scopes, in clear or as hashes from `mynah keys hash`. See `mynah keys add` for limited ones. Reloaded.",
     ),
-    entry(
-        "auth_config",
-        Kind::Text,
-        "Users, passwords and keys in a JSON file of Xinference's --auth-config. Reloaded.",
-    ),
-    entry(
-        "login_token_minutes",
-        Kind::Number,
-        "How long a token of a login is good for. Default: 30. Reloaded.",
-    ),
+    entry("auth_config", Kind::Text, "Users, passwords and keys in Xinference's JSON format. Reloaded."),
+    entry("login_token_minutes", Kind::Number, "Lifetime of a login token, minutes. Default: 30. Reloaded."),
     entry(
         "cors_origins",
         Kind::Texts,
-        "Origins such as https://example.com whose pages may call; * is every origin. Default: none.",
+        "Allowed CORS origins, such as https://example.com; * allows all. Default: none.",
     ),
     entry(
         "allowed_hosts",
         Kind::Texts,
-        "Names that requests may call the server by (header Host), such as speech.example.com, beside addresses and localhost; \
-         * is every name. Default: none on loopback while no key is asked for, every name otherwise.",
+        "Allowed host names (Host header) besides IP addresses and localhost, such as speech.example.com; * allows all. \
+         Default: none on loopback while no key is required, otherwise all.",
     ),
-    entry("tls_cert", Kind::Text, "Chain of certificates for HTTPS, a PEM file. Its contents are reloaded."),
-    entry("tls_key", Kind::Text, "The certificate's private key, a PEM file. Its contents are reloaded."),
+    entry("tls_cert", Kind::Text, "Certificate chain for HTTPS, a PEM file. Its contents are reloaded."),
+    entry("tls_key", Kind::Text, "Private key of the certificate, a PEM file. Its contents are reloaded."),
     entry("compute", Kind::Text, "Precision of the weights at run time: auto, f32, f16 or int8."),
     entry("threads", Kind::Number, "Threads to compute with. Default: one per physical core."),
-    entry("queue_length", Kind::Number, "Jobs at once in the engine, waiting ones included."),
+    entry("queue_length", Kind::Number, "Maximum jobs in the engine, including waiting ones."),
     entry(
-        "no_load_on_request",
+        "load_on_request",
         Kind::Switch,
-        "Answer 404 for models that were not launched, in place of loading them.",
+        "Load models on the first request. Otherwise requests for models that were not launched get 404.",
     ),
     entry(
-        "no_wait",
+        "wait_for_load",
         Kind::Switch,
-        "Answer 503 with Retry-After while a model is fetched and loaded, in place of letting the request wait.",
+        "Let requests wait while a model is downloaded or loaded. Otherwise they get 503 with Retry-After.",
     ),
-    entry("restore", Kind::Switch, "Launch again the models that were running when the server ended."),
+    entry("restore", Kind::Switch, "Relaunch the models that were running when the server stopped."),
     entry(
         "unload_after_s",
         Kind::Number,
-        "Seconds after which a model that is not used is unloaded; a launch can set its own. Default: never.",
+        "Idle time after which a model is unloaded, seconds; a launch can set its own. Default: never.",
     ),
     entry(
         "memory_budget_bytes",
         Kind::Number,
-        "Weights in memory at once; models not in use make room, the longest unused first. Default: no bound.",
+        "Memory for weights, bytes; idle models are evicted, least recently used first. Default: no limit.",
     ),
-    entry(
-        "speech_cache_bytes",
-        Kind::Number,
-        "Finished speech that is kept for those who ask for the same again; 0 keeps none.",
-    ),
-    entry("log_level", Kind::Text, "error, warn, info, debug or trace. Reloaded."),
-    entry("log_format", Kind::Text, "text or json."),
+    entry("speech_cache_bytes", Kind::Number, "Cache of synthesized speech, bytes; 0 disables it."),
+    entry("log_level", Kind::Text, "Log level: error, warn, info, debug or trace. Reloaded."),
+    entry("log_format", Kind::Text, "Log format: text or json."),
     entry(
         "limits.max_upload_bytes",
         Kind::Number,
-        "Largest audio upload. Reloaded, as all that follows but max_audio_s.",
+        "Maximum upload size, bytes. Reloaded, as are all the limits below except max_audio_s.",
     ),
-    entry("limits.max_audio_s", Kind::Number, "Longest audio, seconds."),
+    entry("limits.max_audio_s", Kind::Number, "Maximum audio length, seconds."),
     entry(
         "limits.upload_memory_threshold_bytes",
         Kind::Number,
-        "Bytes of an upload that stay in memory; a larger one goes to a file.",
+        "Uploads up to this size stay in memory, bytes; larger ones go to a temporary file.",
     ),
     entry(
         "limits.max_request_memory_bytes",
         Kind::Number,
-        "Memory for uploads, decoded audio and texts of all requests together; what finds no room is answered 503.",
+        "Memory for uploads, decoded audio and texts of all requests together, bytes; requests beyond it get 503.",
     ),
-    entry(
-        "limits.max_text_bytes",
-        Kind::Number,
-        "Bytes of all text parts of a form, and of a text to speak.",
-    ),
-    entry("limits.max_parts", Kind::Number, "Parts of one form."),
-    entry("limits.max_requests", Kind::Number, "Audio requests under way, uploads included."),
+    entry("limits.max_text_bytes", Kind::Number, "Maximum text of a form or of a speech request, bytes."),
+    entry("limits.max_parts", Kind::Number, "Maximum parts of a form."),
+    entry("limits.max_requests", Kind::Number, "Maximum concurrent audio requests, including uploads."),
     entry(
         "limits.max_queue_wait_s",
         Kind::Number,
-        "Seconds that a request may have to wait for its first turn; who is expected to wait longer is answered 503.",
+        "Maximum estimated wait before a request is computed, seconds; requests beyond it get 503.",
     ),
-    entry("limits.max_connections", Kind::Number, "Connections at once; further ones wait to be taken."),
+    entry("limits.max_connections", Kind::Number, "Maximum connections; further ones wait to be accepted."),
     entry(
         "limits.header_timeout_s",
         Kind::Number,
-        "Seconds in which a request's head must have come, from its connection's opening or the answer before.",
+        "Time to receive the headers of a request, seconds, from when the connection opened or the previous response ended.",
     ),
-    entry("limits.upload_stall_timeout_s", Kind::Number, "Longest pause in an upload, seconds."),
-    entry("limits.upload_timeout_s", Kind::Number, "Longest time for an upload, seconds."),
+    entry("limits.upload_stall_timeout_s", Kind::Number, "Maximum pause in an upload, seconds."),
+    entry("limits.upload_timeout_s", Kind::Number, "Maximum time for an upload, seconds."),
     entry(
         "limits.min_upload_bytes_per_s",
         Kind::Number,
-        "Slowest upload, bytes a second on the whole once twice upload_stall_timeout_s has passed; 0: as slow as it likes.",
+        "Minimum mean upload rate, bytes per second, checked after twice upload_stall_timeout_s; 0 disables the check.",
     ),
     entry(
         "limits.write_timeout_s",
         Kind::Number,
-        "Longest time in which a client takes nothing of its answer, seconds.",
+        "Maximum time in which a client reads nothing of a response, seconds.",
     ),
     entry(
         "limits.request_timeout_s",
         Kind::Number,
-        "Longest time from the upload's end to that of the answer, seconds.",
+        "Maximum time from the end of the upload to the end of the response, seconds.",
     ),
     entry(
         "limits.requests_per_minute_per_address",
         Kind::Number,
-        "Requests a minute from one address; 0: as many as it likes.",
+        "Maximum requests per minute and client address; 0 disables the limit.",
     ),
     entry(
         "limits.failed_logins_per_minute",
         Kind::Number,
-        "Wrong keys and passwords a minute from one address before it is refused; 0: as many as it likes.",
+        "Maximum wrong keys and passwords per minute and client address; 0 disables the limit.",
     ),
     entry(
         "limits.shutdown_timeout_s",
         Kind::Number,
-        "Seconds that requests get to finish after the signal to stop.",
+        "Time that requests get to finish after a signal to stop, seconds.",
     ),
 ];
 
@@ -187,7 +167,7 @@ impl Entry {
                 _ => Err(Failure::Usage(format!("{}: {text:?} is neither true nor false", self.name))),
             },
             Kind::Number => {
-                number().ok_or_else(|| Failure::Usage(format!("{}: {text:?} is no number", self.name)))
+                number().ok_or_else(|| Failure::Usage(format!("{}: {text:?} is not a number", self.name)))
             }
         }
     }

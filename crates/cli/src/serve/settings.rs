@@ -32,8 +32,8 @@ pub(super) struct Settings {
     pub(super) compute: String,
     pub(super) threads: Option<u16>,
     pub(super) queue_length: usize,
-    pub(super) no_load_on_request: bool,
-    pub(super) no_wait: bool,
+    pub(super) load_on_request: bool,
+    pub(super) wait_for_load: bool,
     pub(super) restore: bool,
     pub(super) unload_after_s: Option<f64>,
     pub(super) memory_budget_bytes: Option<u64>,
@@ -94,8 +94,8 @@ impl Default for Settings {
             compute: "auto".to_owned(),
             threads: None,
             queue_length: engine.queue_length,
-            no_load_on_request: false,
-            no_wait: false,
+            load_on_request: true,
+            wait_for_load: true,
             restore: false,
             unload_after_s: None,
             memory_budget_bytes: None,
@@ -119,28 +119,28 @@ impl Default for LimitSettings {
             max_text_bytes: limits.max_text_bytes,
             max_parts: limits.max_parts,
             max_requests: limits.max_requests,
-            max_queue_wait_s: limits.max_queue_wait_s.as_secs_f64(),
+            max_queue_wait_s: limits.max_queue_wait.as_secs_f64(),
             max_connections: limits.max_connections,
-            header_timeout_s: limits.header_timeout_s.as_secs_f64(),
-            upload_stall_timeout_s: limits.upload_stall_timeout_s.as_secs_f64(),
-            upload_timeout_s: limits.upload_timeout_s.as_secs_f64(),
+            header_timeout_s: limits.header_timeout.as_secs_f64(),
+            upload_stall_timeout_s: limits.upload_stall_timeout.as_secs_f64(),
+            upload_timeout_s: limits.upload_timeout.as_secs_f64(),
             min_upload_bytes_per_s: limits.min_upload_bytes_per_s,
-            write_timeout_s: limits.write_timeout_s.as_secs_f64(),
-            request_timeout_s: limits.request_timeout_s.as_secs_f64(),
+            write_timeout_s: limits.write_timeout.as_secs_f64(),
+            request_timeout_s: limits.request_timeout.as_secs_f64(),
             requests_per_minute_per_address: limits.requests_per_minute_per_address,
             failed_logins_per_minute: limits.failed_logins_per_minute,
-            shutdown_timeout_s: limits.shutdown_timeout_s.as_secs_f64(),
+            shutdown_timeout_s: limits.shutdown_timeout.as_secs_f64(),
         }
     }
 }
 
 impl LimitSettings {
-    /// As the server takes them; 0 lifts the bounds on rates.
+    /// For the server; a rate limit of 0 is none.
     pub(super) fn limits(&self) -> Result<Limits, Failure> {
         let duration = |name: &str, seconds: f64| {
-            // Longer than a decade is for ever, and still a time that clocks can tell.
+            // Ten years stand for no limit; clocks still represent them.
             Duration::try_from_secs_f64(seconds.min(3600.0 * 24.0 * 3650.0))
-                .map_err(|_| Failure::Usage(format!("limits.{name}: {seconds} is no number of seconds")))
+                .map_err(|_| Failure::Usage(format!("limits.{name}: {seconds} is not a number of seconds")))
         };
         Ok(Limits {
             max_upload_bytes: self.max_upload_bytes,
@@ -149,22 +149,22 @@ impl LimitSettings {
             max_text_bytes: self.max_text_bytes,
             max_parts: self.max_parts,
             max_requests: self.max_requests,
-            max_queue_wait_s: duration("max_queue_wait_s", self.max_queue_wait_s)?,
+            max_queue_wait: duration("max_queue_wait_s", self.max_queue_wait_s)?,
             max_connections: self.max_connections,
-            header_timeout_s: duration("header_timeout_s", self.header_timeout_s)?,
-            upload_stall_timeout_s: duration("upload_stall_timeout_s", self.upload_stall_timeout_s)?,
-            upload_timeout_s: duration("upload_timeout_s", self.upload_timeout_s)?,
+            header_timeout: duration("header_timeout_s", self.header_timeout_s)?,
+            upload_stall_timeout: duration("upload_stall_timeout_s", self.upload_stall_timeout_s)?,
+            upload_timeout: duration("upload_timeout_s", self.upload_timeout_s)?,
             min_upload_bytes_per_s: self.min_upload_bytes_per_s,
-            write_timeout_s: duration("write_timeout_s", self.write_timeout_s)?,
-            request_timeout_s: duration("request_timeout_s", self.request_timeout_s)?,
+            write_timeout: duration("write_timeout_s", self.write_timeout_s)?,
+            request_timeout: duration("request_timeout_s", self.request_timeout_s)?,
             requests_per_minute_per_address: self.requests_per_minute_per_address.filter(|n| *n > 0),
             failed_logins_per_minute: self.failed_logins_per_minute.filter(|n| *n > 0),
-            shutdown_timeout_s: duration("shutdown_timeout_s", self.shutdown_timeout_s)?,
+            shutdown_timeout: duration("shutdown_timeout_s", self.shutdown_timeout_s)?,
         })
     }
 }
 
-/// Puts settings together.
+/// Merges settings from their sources.
 pub(super) struct Sources(Table);
 
 impl Sources {

@@ -14,7 +14,9 @@ use crate::Error;
 use crate::catalogue::{Entry, Voice};
 use crate::engine::{Engine, Inner};
 use crate::jobs::encoding_sink::EncodingSink;
-use crate::jobs::speech::{PIECES_AHEAD, ReferenceAudio, SpeakRequest, SpeechEvent, SpeechJob, SpeechResult};
+use crate::jobs::speech::{
+    PIECES_AHEAD, ReferenceSource, SpeakRequest, SpeechEvent, SpeechJob, SpeechResult,
+};
 use crate::jobs::speech_cache::{Kept, Key};
 use crate::jobs::{audio, wrong_task};
 use crate::lifecycle::model_cache::LoadProgress;
@@ -54,7 +56,7 @@ impl Engine {
     pub fn speak_with_reference(
         &self,
         request: SpeakRequest,
-        recording: ReferenceAudio,
+        recording: ReferenceSource,
     ) -> Result<SpeechJob, Error> {
         self.start_speaking(request, Some(recording))
     }
@@ -62,7 +64,7 @@ impl Engine {
     fn start_speaking(
         &self,
         request: SpeakRequest,
-        recording: Option<ReferenceAudio>,
+        recording: Option<ReferenceSource>,
     ) -> Result<SpeechJob, Error> {
         request.options.check()?;
         if let Some(entry) = self.inner.entry(&request.model)? {
@@ -100,7 +102,7 @@ impl Inner {
     fn speak(
         &self,
         mut request: SpeakRequest,
-        recording: Option<ReferenceAudio>,
+        recording: Option<ReferenceSource>,
         ticket: &JobTicket,
         cancel: &CancelFlag,
         events: &Sender<SpeechEvent>,
@@ -133,7 +135,7 @@ impl Inner {
         let copy_limit = if key.is_some() { lock(&self.speeches).largest() } else { 0 };
         let text_bytes = request.text.len().saturating_mul(COPIES_OF_TEXT);
         let mut memory = self.memory.reserve((text_bytes + copy_limit + AHEAD_BYTES) as u64)?;
-        if let Some(ReferenceAudio { audio, transcript }) = recording {
+        if let Some(ReferenceSource { audio, transcript }) = recording {
             let limits =
                 DecodeLimits { max_duration_s: LONGEST_RECORDING_S, ..self.settings.decode_limits.clone() };
             let samples = audio::decode(audio, rate_hz, &limits, &mut memory, cancel)?.samples.into();

@@ -33,7 +33,7 @@ pub struct SpeakRequest {
 
 /// A voice to copy; see [`Engine::speak_with_reference`](crate::Engine::speak_with_reference).
 #[derive(Debug)]
-pub struct Recording {
+pub struct ReferenceSource {
     /// In any format that `mynah_audio` decodes; of a minute at most.
     pub audio: AudioSource,
     /// What is said in it.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use mynah_audio::{EncodeOptions, OutputFormat};
 use mynah_core::{CancelFlag, ComputeType, SpeechOptions};
 use mynah_engine::{
-    AudioSource, Engine, Error, ModelRef, PullProgress, ReferenceAudio, Settings, SpeakRequest, SpeechEvent,
+    AudioSource, Engine, Error, ModelRef, PullProgress, ReferenceSource, Settings, SpeakRequest, SpeechEvent,
     SpeechJob,
 };
 use mynah_testkit::chattts::{TINY, write};
@@ -103,7 +103,7 @@ fn a_recording_gives_its_voice_and_is_bounded() {
         mynah_audio::encode(OutputFormat::Wav, &samples, 8_000, &EncodeOptions::default()).unwrap()
     };
     let like = |bytes: Vec<u8>| {
-        let recording = ReferenceAudio { audio: AudioSource::Bytes(bytes), transcript: "你好。".into() };
+        let recording = ReferenceSource { audio: AudioSource::Bytes(bytes), transcript: "你好。".into() };
         finish(engine.speak_with_reference(request(None, 1.0), recording).unwrap())
     };
     let first = like(wave(2, 2_654_435_761)).unwrap();

@@ -10,7 +10,7 @@ use mynah_core::{
     VadOptions, WhisperOptions,
 };
 use mynah_engine::{
-    AudioSource, CheckpointInfo, Engine, Error, Launch, LaunchRequest, ModelRef, ReferenceAudio, Settings,
+    AudioSource, CheckpointInfo, Engine, Error, Launch, LaunchRequest, ModelRef, ReferenceSource, Settings,
     SpeakRequest, SpeechEvent, SpeechJob, SpeechResult, TranscribeRequest, TranscriptionEvent,
     TranscriptionJob,
 };
@@ -341,7 +341,7 @@ fn the_voice_speaks_and_refuses_by_name() {
     let instructions = Some("cheerfully".to_owned());
     assert_eq!(refuse(SpeechOptions { instructions, ..Default::default() }), "instructions");
     assert_eq!(refuse(SpeechOptions { refine_text: true, ..Default::default() }), "refine_text");
-    let like = ReferenceAudio { audio: AudioSource::Bytes(wav(1.0)), transcript: "One.".into() };
+    let like = ReferenceSource { audio: AudioSource::Bytes(wav(1.0)), transcript: "One.".into() };
     assert_eq!(refused(test.engine.speak_with_reference(plain(), like).unwrap_err()), "prompt_speech");
     // The same at a path, which is known once it is loaded.
     let options = SpeechOptions { refine_text: true, ..SpeechOptions::default() };

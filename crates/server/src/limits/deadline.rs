@@ -15,7 +15,7 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// `bound` from now; it is the setting `request_timeout_s`.
+    /// `bound` from now; it is the setting `request_timeout`.
     pub(crate) fn after(bound: Duration) -> Self {
         Self { at: Instant::now() + bound, bound }
     }

@@ -50,12 +50,12 @@ impl UploadTimeout {
     pub(crate) fn new(body: Body, limits: &Limits) -> Self {
         let mut timed = Self {
             inner: body.into_data_stream(),
-            idle: limits.upload_stall_timeout_s,
-            total: limits.upload_timeout_s,
+            idle: limits.upload_stall_timeout,
+            total: limits.upload_timeout,
             bytes_per_s: limits.min_upload_bytes_per_s,
             begin: Instant::now(),
             received: 0,
-            end: Box::pin(sleep(limits.upload_stall_timeout_s)),
+            end: Box::pin(sleep(limits.upload_stall_timeout)),
             reason: TooSlow { name: "upload_stall_timeout_s", bound: 0.0 },
         };
         timed.restart();

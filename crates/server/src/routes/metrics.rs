@@ -14,7 +14,7 @@ use crate::state::AppState;
 
 /// All figures.
 pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
-    let running = state.blocking("The models cannot be listed", mynah_engine::Engine::running).await?;
+    let running = state.blocking("Cannot list the models", mynah_engine::Engine::running).await?;
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
     for model in running {
         *states.entry(name(&model.phase)).or_default() += 1;
@@ -24,40 +24,40 @@ pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
     for (name, count) in &states {
         page.line("mynah_models", &[("state", *name)], count);
     }
-    let weights = state.blocking("The weights cannot be counted", mynah_engine::Engine::weight_bytes).await?;
-    page.figure("mynah_weight_bytes", "gauge", "Weights in memory.", &weights);
-    page.figure(
-        "mynah_jobs",
-        "gauge",
-        "Jobs under way in the engine, waiting ones included.",
-        &state.engine.jobs(),
-    );
-    page.figure("mynah_jobs_bound", "gauge", "Those that may be.", &state.engine.queue_length());
-    let help = "Work that goes before a client with nothing under way, seconds.";
+    let weights = state.blocking("Cannot add up the weights", mynah_engine::Engine::weight_bytes).await?;
+    page.figure("mynah_weight_bytes", "gauge", "Bytes of weights in memory.", &weights);
+    page.figure("mynah_jobs", "gauge", "Jobs in the engine, including waiting ones.", &state.engine.jobs());
+    page.figure("mynah_jobs_limit", "gauge", "Limit of mynah_jobs.", &state.engine.queue_length());
+    let help = "Estimated wait of a new client's job, seconds.";
     page.figure("mynah_expected_wait_seconds", "gauge", help, &state.engine.expected_wait_s());
     let batches = state.engine.batch_stats();
-    let help = "Rows of each step of a decoder, of all requests that share it.";
+    let help = "Rows per decoder step, over all requests that share it.";
     page.head("mynah_step_rows", "histogram", help);
-    page.sizes("mynah_step_rows", &[("ability", "listen")], &batches.transcription_rows);
-    page.sizes("mynah_step_rows", &[("ability", "speak")], &batches.speech_rows);
-    let help = "Windows of audio under way whenever one begins, itself among them.";
-    page.head("mynah_windows_under_way", "histogram", help);
-    page.sizes("mynah_windows_under_way", &[], &batches.sequences);
+    page.sizes("mynah_step_rows", &[("task", "transcription")], &batches.transcription_rows);
+    page.sizes("mynah_step_rows", &[("task", "speech")], &batches.speech_rows);
+    let help = "Windows of audio in the batch when one is added, including it.";
+    page.head("mynah_batched_windows", "histogram", help);
+    page.sizes("mynah_batched_windows", &[], &batches.sequences);
     let limits = state.limits();
-    let help = "The longest that somebody is let wait.";
-    page.figure("mynah_expected_wait_seconds_bound", "gauge", help, &limits.max_queue_wait_s.as_secs_f64());
+    let help = "Limit of mynah_expected_wait_seconds; requests beyond it are refused.";
+    page.figure("mynah_expected_wait_seconds_limit", "gauge", help, &limits.max_queue_wait.as_secs_f64());
     let uptime_s = state.started.elapsed().as_secs_f64();
-    page.figure("mynah_audio_requests", "gauge", "Audio requests under way.", &state.permits.taken());
-    page.figure("mynah_audio_requests_bound", "gauge", "Those that may be.", &limits.max_requests);
+    page.figure("mynah_audio_requests", "gauge", "Audio requests in progress.", &state.permits.taken());
+    page.figure(
+        "mynah_audio_requests_limit",
+        "gauge",
+        "Limit of mynah_audio_requests.",
+        &limits.max_requests,
+    );
     let memory = state.engine.request_memory();
-    let help = "Memory of uploads, decoded audio and texts.";
+    let help = "Memory reserved for uploads, decoded audio and texts.";
     page.figure("mynah_request_memory_bytes", "gauge", help, &memory.taken_bytes());
-    let help = "That which there may be.";
-    page.figure("mynah_request_memory_bytes_bound", "gauge", help, &memory.bound_bytes());
-    page.figure("mynah_connections", "gauge", "Connections.", &state.connections.taken());
-    page.figure("mynah_uptime_seconds", "gauge", "Time since the server was started.", &uptime_s);
+    let help = "Limit of mynah_request_memory_bytes.";
+    page.figure("mynah_request_memory_bytes_limit", "gauge", help, &memory.bound_bytes());
+    page.figure("mynah_connections", "gauge", "Open connections.", &state.connections.taken());
+    page.figure("mynah_uptime_seconds", "gauge", "Time since the server started.", &uptime_s);
     if let Some(process) = Process::look() {
-        let help = "Memory of the process that is in use.";
+        let help = "Resident memory of the process.";
         page.figure("process_resident_memory_bytes", "gauge", help, &process.resident_bytes);
         page.figure("process_threads", "gauge", "Threads of the process.", &process.threads);
         page.figure("process_open_fds", "gauge", "Open files and sockets.", &process.open_files);
@@ -77,7 +77,7 @@ fn name(phase: &Phase) -> &'static str {
     }
 }
 
-/// What Linux tells of this process; see proc(5).
+/// What Linux reports of this process; see proc(5).
 struct Process {
     resident_bytes: u64,
     threads: u64,

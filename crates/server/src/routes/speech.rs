@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use mynah_engine::{ReferenceAudio, Selected, SpeakRequest};
+use mynah_engine::{ReferenceSource, Selected, SpeakRequest};
 
 use crate::client_id::client_id;
 use crate::error::ApiError;
@@ -29,7 +29,7 @@ pub(super) async fn speech(
         SpeechParams::from_fields(fields)?;
     let recording = match (upload, transcript) {
         (None, None) => None,
-        (Some(upload), Some(transcript)) => Some(ReferenceAudio { audio: upload.into(), transcript }),
+        (Some(upload), Some(transcript)) => Some(ReferenceSource { audio: upload.into(), transcript }),
         (Some(_), None) => {
             let message = "Send what is said in prompt_speech in the parameter prompt_text.";
             return Err(ApiError::missing("prompt_text", message));
@@ -47,7 +47,7 @@ pub(super) async fn speech(
         Some(recording) => state.engine.speak_with_reference(request, recording)?,
         None => state.engine.speak(request)?,
     };
-    let deadline = Deadline::after(limits.request_timeout_s);
+    let deadline = Deadline::after(limits.request_timeout);
     let job = TimedJob::new(job, stopwatch, deadline, lease, memory, permit);
     if sse { speech::events(job, words).await } else { speech::bytes(job, format).await }
 }

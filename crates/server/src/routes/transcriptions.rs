@@ -49,7 +49,7 @@ async fn answer(state: &AppState, task: Task, request: Request) -> Result<Respon
     };
     let stopwatch = Stopwatch::start(&state.metrics, name);
     let job = state.engine.transcribe(TranscribeRequest { model, audio, options, client })?;
-    let deadline = Deadline::after(limits.request_timeout_s);
+    let deadline = Deadline::after(limits.request_timeout);
     let mut job = TimedJob::new(job, stopwatch, deadline, lease, memory, permit);
     if response.stream {
         return transcription_sse::answer(job, response.logprobs, open_language).await;

@@ -77,17 +77,17 @@ async fn uploads_that_stall() {
         request.headers_mut().insert("expect", "100-continue".parse().unwrap());
         request
     };
-    let app = app_with(|config| config.limits.upload_stall_timeout_s = Duration::from_millis(50));
+    let app = app_with(|config| config.limits.upload_stall_timeout = Duration::from_millis(50));
     let error = app.send(stalled()).await.error(408);
     assert!(error["message"].as_str().unwrap().contains("upload_stall_timeout_s"), "{error}");
-    let app = app_with(|config| config.limits.upload_timeout_s = Duration::from_millis(50));
+    let app = app_with(|config| config.limits.upload_timeout = Duration::from_millis(50));
     let error = app.send(stalled()).await.error(408);
     assert!(error["message"].as_str().unwrap().contains("upload_timeout_s"), "{error}");
 }
 
 #[tokio::test]
 async fn jobs_that_take_too_long() {
-    let app = app_with(|config| config.limits.request_timeout_s = Duration::from_secs(2));
+    let app = app_with(|config| config.limits.request_timeout = Duration::from_secs(2));
     let answer = app.transcribe(&[("model", "slow")]).await;
     assert_eq!(answer.error(504)["code"], "timeout");
     assert_eq!(answer.header("x-should-retry"), "false");
@@ -113,7 +113,7 @@ async fn more_requests_than_places() {
 
 #[tokio::test]
 async fn who_would_wait_too_long_is_told_when_to_come_again() {
-    let app = app_with(|config| config.limits.max_queue_wait_s = Duration::ZERO);
+    let app = app_with(|config| config.limits.max_queue_wait = Duration::ZERO);
     let request = form(TRANSCRIPTIONS, &[("model", "slow"), ("stream", "true")], Some(&sound()));
     let streaming = app.router.clone().oneshot(request).await.unwrap();
     // Before, it waits for its model and keeps nobody waiting.

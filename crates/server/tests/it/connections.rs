@@ -23,7 +23,7 @@ struct Served {
 async fn serve(change: impl FnOnce(&mut mynah_server::Limits)) -> Served {
     let app = app_with(|config| {
         config.limits.max_requests = 1;
-        config.limits.shutdown_timeout_s = Duration::from_millis(300);
+        config.limits.shutdown_timeout = Duration::from_millis(300);
         change(&mut config.limits);
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -128,9 +128,9 @@ async fn clients_that_leave_at_every_stage() {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_send_a_byte_now_and_then() {
     let served = serve(|limits| {
-        limits.header_timeout_s = Duration::from_secs(3);
-        limits.upload_stall_timeout_s = Duration::from_secs(2);
-        limits.upload_timeout_s = Duration::from_secs(600);
+        limits.header_timeout = Duration::from_secs(3);
+        limits.upload_stall_timeout = Duration::from_secs(2);
+        limits.upload_timeout = Duration::from_secs(600);
         limits.min_upload_bytes_per_s = 1000;
     })
     .await;
@@ -142,7 +142,7 @@ async fn clients_that_send_a_byte_now_and_then() {
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    // In the body: a byte often enough for upload_stall_timeout_s, and far too few of them.
+    // In the body: a byte often enough for upload_stall_timeout, and far too few of them.
     let whole = transcription("scripted", false).await;
     let head = whole.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
     let (mut read, mut write) = served.connect().await.into_split();
@@ -166,7 +166,7 @@ async fn clients_that_send_a_byte_now_and_then() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_reads_its_answer() {
-    let served = serve(|limits| limits.write_timeout_s = Duration::from_secs(2)).await;
+    let served = serve(|limits| limits.write_timeout = Duration::from_secs(2)).await;
     // Far more sound than all buffers hold.
     let text = "word ".repeat(20_000);
     let members = serde_json::json!({"input": text, "response_format": "wav"});
@@ -199,7 +199,7 @@ async fn a_full_house_is_told_before_the_upload_is_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_asked_to_stop_finishes() {
-    let served = serve(|limits| limits.shutdown_timeout_s = Duration::from_secs(60)).await;
+    let served = serve(|limits| limits.shutdown_timeout = Duration::from_secs(60)).await;
     let members = serde_json::json!({"input": "word ".repeat(500), "response_format": "wav"});
     let mut stream = served.connect().await;
     stream.write_all(&bytes(json(SPEECH, speech_body(&members).to_string())).await).await.unwrap();

@@ -211,7 +211,7 @@ async fn audio_is_sent_while_it_is_made_and_who_leaves_stops_it() {
 
 #[tokio::test]
 async fn speech_that_takes_too_long() {
-    let app = app_with(|config| config.limits.request_timeout_s = Duration::from_secs(2));
+    let app = app_with(|config| config.limits.request_timeout = Duration::from_secs(2));
     let events = app
         .speak(&json!({"model": "slow-voice", "stream_format": "sse", "response_format": "wav"}))
         .await
