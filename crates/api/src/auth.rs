@@ -14,7 +14,7 @@ pub struct TokenPair {
     pub token_type: String,
 }
 
-/// Answer of `POST /v1/admin/keys`: the only time that a key is told in clear.
+/// Response of `POST /v1/admin/keys`: the only time that a key is shown in clear.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NewKey {
     /// Number by which it is revoked.
@@ -42,7 +42,7 @@ pub struct Key {
     pub enabled: bool,
     /// What it may do: `list`, `use`, `launch`, `admin`.
     pub rights: Vec<String>,
-    /// Requests a minute, at most.
+    /// Maximum requests per minute.
     pub requests_per_minute: Option<u32>,
     /// From when on it is refused, UTC, as `2026-11-25 04:05:06`.
     pub expires_at: Option<String>,

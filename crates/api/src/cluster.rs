@@ -89,7 +89,7 @@ pub struct ClusterNodeDetails {
 pub struct ClusterVersion {
     /// Version of the program.
     pub version: String,
-    /// The same: releases are told by their version.
+    /// The same: releases are identified by their version.
     #[serde(rename = "full-revisionid")]
     pub full_revision_id: String,
 }

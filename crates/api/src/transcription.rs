@@ -54,7 +54,7 @@ pub struct Transcription {
     /// Tokens with their log probabilities, if `include[]=logprobs` asked for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Vec<Logprob>>,
-    /// The language heard, where the request left it open.
+    /// The detected language, where the request left it open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub languages: Option<Vec<DetectedLanguage>>,
     /// What the request cost; absent in translations.
@@ -134,7 +134,7 @@ pub struct Logprob {
     pub bytes: Vec<u8>,
 }
 
-/// A language that was heard.
+/// A detected language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DetectedLanguage {
     /// Its code, e.g. `en`.

@@ -16,12 +16,12 @@ use reqwest::Method;
 use crate::args::ClientCommand;
 use crate::exit::Failure;
 use crate::interrupt;
-use crate::program::Name;
 use crate::progress::ProgressBars;
+use crate::xinference_compat::Name;
 
 pub(crate) use server::Server;
 
-/// Where a person is told things.
+/// Output for people.
 pub(crate) struct Out<'a> {
     name: Name,
     pub(crate) bars: &'a ProgressBars,
@@ -71,7 +71,7 @@ pub(crate) fn run(command: ClientCommand, name: Name, bars: &ProgressBars) -> Re
 
 /// A line of standard input, with its question and without echo where a person types it.
 pub(crate) fn line_of_input(question: &str) -> Result<String, Failure> {
-    let unread = |error: io::Error| Failure::Failed(Some(format!("standard input cannot be read: {error}")));
+    let unread = |error: io::Error| Failure::Failed(Some(format!("cannot read standard input: {error}")));
     if io::stdin().is_terminal() {
         return rpassword::prompt_password(question).map_err(unread);
     }
@@ -86,6 +86,6 @@ pub(crate) fn confirm(question: &str) -> Result<bool, Failure> {
     let mut answer = String::new();
     io::stdin()
         .read_line(&mut answer)
-        .map_err(|error| Failure::Failed(Some(format!("standard input cannot be read: {error}"))))?;
+        .map_err(|error| Failure::Failed(Some(format!("cannot read standard input: {error}"))))?;
     Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }

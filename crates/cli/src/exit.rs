@@ -18,12 +18,12 @@ pub(crate) enum Failure {
     ModelUnavailable(String),
     /// A signal asked to stop; its number.
     Interrupted(u8),
-    /// Nobody reads standard output any more.
+    /// Standard output was closed.
     BrokenPipe,
 }
 
 impl Failure {
-    /// Tells the person and gives the exit code.
+    /// Prints the error and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Failure::Failed(message) => {
@@ -47,7 +47,7 @@ impl Failure {
 }
 
 /// One message on standard error.
-#[expect(clippy::print_stderr, reason = "what went wrong is told to the person at the terminal")]
+#[expect(clippy::print_stderr, reason = "errors are printed to the terminal")]
 pub(crate) fn print_error(message: &str) {
     eprintln!("mynah: {message}");
 }
@@ -60,7 +60,7 @@ impl fmt::Display for Failure {
             }
             Self::Failed(None) => f.write_str("something failed"),
             Self::Interrupted(signal) => write!(f, "interrupted by signal {signal}"),
-            Self::BrokenPipe => f.write_str("nobody reads"),
+            Self::BrokenPipe => f.write_str("standard output was closed"),
         }
     }
 }

@@ -91,7 +91,7 @@ fn list(args: &ListKeysArgs) -> Result<(), Failure> {
             ]
         })
         .collect();
-    client::print(&table::simple(["ID", "NAME", "KEY", "RIGHTS", "A MINUTE", "EXPIRES", "SINCE"], &rows))
+    client::print(&table::simple(["ID", "NAME", "KEY", "SCOPES", "PER MINUTE", "EXPIRES", "CREATED"], &rows))
 }
 
 fn add(args: AddKeyArgs) -> Result<(), Failure> {
@@ -121,7 +121,7 @@ fn add(args: AddKeyArgs) -> Result<(), Failure> {
             store()?.add_key(new)?.1
         }
     };
-    tracing::warn!("keep this key: it cannot be shown again");
+    tracing::warn!("store this key now: it is not shown again");
     Ok(writeln!(io::stdout(), "{key}")?)
 }
 
@@ -139,7 +139,7 @@ fn ask<F: AsyncFnOnce(Server) -> Result<Value, Failure>>(
 
 fn understood<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
     serde_json::from_value(answer)
-        .map_err(|error| Failure::Failed(Some(format!("the server's answer is not understood: {error}"))))
+        .map_err(|error| Failure::Failed(Some(format!("unexpected response of the server: {error}"))))
 }
 
 fn store() -> Result<Store, Failure> {

@@ -8,13 +8,13 @@ mod keys;
 mod logging;
 mod models;
 mod output;
-mod program;
 mod progress;
 mod serve;
 mod speak;
 #[cfg(feature = "otel")]
 mod traces;
 mod transcribe;
+mod xinference_compat;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -27,7 +27,7 @@ use args::{Cli, Command};
 
 /// Runs the command that `arguments` say, the name of the program first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, registry: Registry) -> ExitCode {
-    let (name, arguments) = program::command_line(arguments);
+    let (name, arguments) = xinference_compat::command_line(arguments);
     let cli = Cli::parse_from(arguments);
     let bars = progress::ProgressBars::default();
     if cli.quiet {

@@ -25,7 +25,7 @@ impl Level {
     /// Logs from this level on. `MYNAH_LOG` goes before it still.
     pub(crate) fn set(&self, level: &str) {
         if let Err(error) = self.0.reload(filter(level)) {
-            tracing::error!(%error, "the log level cannot be changed");
+            tracing::error!(%error, "cannot change the log level");
         }
     }
 }
@@ -48,7 +48,7 @@ pub(crate) fn start(level: &str, format: LogFormat, bars: &ProgressBars, traces:
     tracing_subscriber::registry().with(filter).with(lines.and_then(traces)).try_init().unwrap_or_else(
         |error| {
             // A program that embeds this one has a log of its own.
-            tracing::debug!(%error, "logs go where they went before");
+            tracing::debug!(%error, "logging was already set up");
         },
     );
     Level(handle)

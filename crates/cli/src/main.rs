@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// musl's own allocator gives every large block back to the system at once, and each use of it anew costs page faults.
+/// musl's own allocator returns every large block to the system at once, so that each reuse costs page faults.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -27,7 +27,7 @@ impl ProgressBars {
         self.0.suspend(act)
     }
 
-    /// A bar, which shows once there is something to tell and goes when dropped. Of a path, it shows the last part.
+    /// A bar, shown once there is progress and removed when dropped. Of a path, it shows the last part.
     pub(crate) fn add(&self, name: &str) -> TaskProgress {
         let name = Path::new(name).file_name().map_or(name.into(), |name| name.to_string_lossy());
         let bar = ProgressBar::no_length().with_style(style(BUSY)).with_prefix(name.into_owned());
@@ -65,7 +65,7 @@ impl TaskProgress {
     pub(crate) fn pull(&mut self, progress: &PullProgress) {
         match progress {
             PullProgress::Notice(text) => tracing::warn!("{text}"),
-            PullProgress::Waiting => self.busy("waiting for another process that fetches it"),
+            PullProgress::Waiting => self.busy("waiting for another process that is downloading it"),
             PullProgress::Trying { source } => self.busy(&format!("asking {source}")),
             PullProgress::GaveUp { source, reason } => tracing::warn!("{source}: {reason}"),
             PullProgress::Bytes { done, total, .. } => {

@@ -46,7 +46,7 @@ pub(crate) fn run(
     let reload = Reload { args, level, level_is_fixed: own_level.is_some() };
     let plan = Plan::new(settings, &reload.args)?;
     if reload.args.metrics_exporter_host.is_some() || reload.args.metrics_exporter_port.is_some() {
-        tracing::warn!("metrics are at /metrics of the server's own address; there is no other one");
+        tracing::warn!("metrics are served at /metrics of the server's own address only");
     }
     let engine = Engine::open(plan.engine, registry)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -54,7 +54,7 @@ pub(crate) fn run(
         .build()
         .map_err(|error| Failure::Failed(Some(format!("cannot start: {error}"))))?;
     let outcome = runtime.block_on(serve(engine, plan.address, plan.server, reload));
-    // Jobs that were cut off stop at their next step; nobody waits for them.
+    // Jobs that were cancelled stop at their next step; nothing waits for them.
     runtime.shutdown_background();
     // Waits for the collector, hence outside of the runtime and last.
     #[cfg(feature = "otel")]
@@ -87,7 +87,7 @@ async fn serve(
     let stop = async move {
         tokio::select! {
             signal = signals.next() => tracing::info!(signal, "stopping"),
-            () = asked_to_stop.notified() => tracing::info!("stopping, as a client asked"),
+            () = asked_to_stop.notified() => tracing::info!("stopping at a client's request"),
         }
     };
     let outcome = mynah_server::serve(listener, router, control, stop).await;
@@ -98,11 +98,11 @@ async fn serve(
 fn warn_of_openness(address: SocketAddr, auth: &Auth) {
     if !auth.is_on() && !address.ip().is_loopback() {
         tracing::warn!(
-            "{address} can be reached from other machines and no key is asked for; `mynah keys add` makes one"
+            "{address} is reachable from other machines and no key is required; create one with `mynah keys add`"
         );
     }
     if auth.is_on() && !auth.has_anybody() {
-        tracing::warn!("keys are asked for and there is none; `mynah keys add` makes one");
+        tracing::warn!("a key is required but none exists; create one with `mynah keys add`");
     }
 }
 
@@ -113,7 +113,7 @@ fn ready(scheme: &str, address: SocketAddr) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-/// What a server that is told to reads its settings anew with.
+/// What a reload of the settings needs.
 struct Reload {
     args: ServeArgs,
     level: Level,
@@ -136,15 +136,19 @@ impl Reload {
                 Ok(Ok((limits, log_level))) => {
                     control.set_limits(limits);
                     if let Err(error) = control.reload_tls() {
-                        tracing::error!(%error, "the certificate stays as it was");
+                        tracing::error!(%error, "certificate reload failed; keeping the previous one");
                     }
                     if !self.level_is_fixed {
                         self.level.set(&log_level);
                     }
-                    tracing::warn!("keys, limits and log level were read anew");
+                    tracing::warn!("reloaded keys, limits and log level");
                 }
-                Ok(Err(failure)) => tracing::error!("everything stays as it was: {failure}"),
-                Err(error) => tracing::error!(%error, "everything stays as it was"),
+                Ok(Err(failure)) => {
+                    tracing::error!("configuration reload failed; keeping the previous one: {failure}")
+                }
+                Err(error) => {
+                    tracing::error!(%error, "configuration reload failed; keeping the previous one")
+                }
             }
         }
     }
@@ -290,7 +294,7 @@ impl Plan {
             .unload_after_s
             .map(Duration::try_from_secs_f64)
             .transpose()
-            .map_err(|_| Failure::Usage("unload_after_s is no number of seconds".to_owned()))?;
+            .map_err(|_| Failure::Usage("unload_after_s is not a number of seconds".to_owned()))?;
 
         let mut local_models: Vec<_> =
             args.model_path.iter().map(|text| local_model(text)).collect::<Result<_, _>>()?;
@@ -301,7 +305,7 @@ impl Plan {
         let address = (settings.host.as_str(), settings.port);
         let address = address.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
         let address = address.ok_or_else(|| {
-            Failure::Usage(format!("host: {:?} is no address of this machine", settings.host))
+            Failure::Usage(format!("host: {:?} is not an address of this machine", settings.host))
         })?;
         let tls = match (settings.tls_cert, settings.tls_key) {
             (None, None) => None,
@@ -346,7 +350,7 @@ fn local_model(text: &str) -> Result<LocalModel, Failure> {
         return Err(Failure::Usage(format!("--model-path {text}: write NAME=PATH")));
     }
     if !path.exists() {
-        return Err(Failure::ModelUnavailable(format!("--model-path: there is no {}", path.display())));
+        return Err(Failure::ModelUnavailable(format!("--model-path: {} does not exist", path.display())));
     }
     Ok(LocalModel { name, path })
 }

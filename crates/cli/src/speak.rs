@@ -36,7 +36,7 @@ pub(crate) fn run(args: SpeakArgs, registry: Registry, bars: &ProgressBars) -> R
     let format = format(args.format, &output)?;
     let words = args.words.map(|format| words_file(&output, format)).transpose()?;
     if to_stdout && io::stdout().is_terminal() {
-        return Err(Failure::Usage("a terminal cannot show audio; name a file with -o".to_owned()));
+        return Err(Failure::Usage("cannot write audio to a terminal; name a file with -o".to_owned()));
     }
     let text = text(&args)?;
     let request = SpeakRequest {
@@ -75,7 +75,7 @@ pub(crate) fn run(args: SpeakArgs, registry: Registry, bars: &ProgressBars) -> R
 
 fn list_voices(engine: &Engine, model: &ModelRef) -> Result<(), Failure> {
     let ModelRef::Named(model) = model else {
-        return Err(Failure::Usage("--list-voices is for models of the catalogue".to_owned()));
+        return Err(Failure::Usage("--list-voices needs a model of the catalogue".to_owned()));
     };
     let mut out = io::stdout().lock();
     for status in engine.voices().into_iter().filter(|status| status.model == *model) {
@@ -110,14 +110,16 @@ fn format(asked: Option<OutputFormat>, output: &Path) -> Result<OutputFormat, Fa
     name.parse().map_err(|_| {
         let names = OutputFormat::ALL.map(OutputFormat::name).join(", ");
         let name = output.display();
-        Failure::Usage(format!("the name {name} tells no format; use --format with one of {names}"))
+        Failure::Usage(format!("cannot infer the audio format from {name}; use --format with one of {names}"))
     })
 }
 
 /// The file for the times of the words.
 fn words_file(output: &Path, format: WordsFormat) -> Result<(PathBuf, WordsFormat), Failure> {
     if output.as_os_str() == "-" {
-        return Err(Failure::Usage("--words goes beside the audio, so -o must name a file".to_owned()));
+        return Err(Failure::Usage(
+            "--words writes a file next to the audio, so -o must name a file".to_owned(),
+        ));
     }
     let extension = match format {
         WordsFormat::Json => "json",
@@ -153,7 +155,7 @@ fn text(args: &SpeakArgs) -> Result<String, Failure> {
         }
         (Some(text), None) if text == "-" => read_stdin(),
         (Some(text), None) => Ok(text.clone()),
-        (None, None) => Err(Failure::Usage("there is no text to say".to_owned())),
+        (None, None) => Err(Failure::Usage("the text is empty".to_owned())),
     }
 }
 
@@ -210,7 +212,7 @@ async fn follow(
     }
 }
 
-/// What the command line asked for and cannot be had is wrong usage.
+/// What the model cannot do for the command line is a usage error.
 fn failure(error: Error) -> Failure {
     match &error {
         Error::UnknownVoice { .. } | Error::Encode(_) => Failure::Usage(error.to_string()),

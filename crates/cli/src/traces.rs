@@ -53,7 +53,7 @@ impl Exporter {
 impl Drop for Exporter {
     fn drop(&mut self) {
         if let Some(Err(error)) = self.0.take().map(|provider| provider.shutdown()) {
-            tracing::warn!(%error, "the last traces were not sent");
+            tracing::warn!(%error, "some traces were not exported");
         }
     }
 }

@@ -110,7 +110,7 @@ impl Plan {
         }
         if let Some(folder) = &args.output_dir {
             std::fs::create_dir_all(folder).map_err(|error| {
-                Failure::Failed(Some(format!("cannot make {}: {error}", folder.display())))
+                Failure::Failed(Some(format!("cannot create {}: {error}", folder.display())))
             })?;
         }
         Ok(Self { style, items, reads_stdin: args.files.iter().any(is_stdin) })
@@ -243,7 +243,7 @@ fn options(args: &TranscribeArgs, task: Task) -> Result<TranscribeOptions, Failu
     let mut codes = Vec::new();
     for name in &args.language {
         let language = languages::find(name).ok_or_else(|| {
-            Failure::Usage(format!("unknown language {name:?}; --language list prints those that are known"))
+            Failure::Usage(format!("unknown language {name:?}; `--language list` prints the known ones"))
         })?;
         codes.push(language.code.to_owned());
     }
@@ -272,7 +272,7 @@ fn vad(args: &VadArgs) -> Option<VadOptions> {
     })
 }
 
-/// Puts what was given in the place of the defaults.
+/// Replaces the defaults with what was given.
 fn decoding(args: &DecodingArgs, options: &mut TranscribeOptions) {
     fn set<T>(place: &mut T, value: Option<T>) {
         if let Some(value) = value {

@@ -23,7 +23,7 @@ use crate::settings::Settings;
 use crate::state_store::StateStore;
 use crate::store::Store;
 
-/// Handle to the engine; clones share it. Its methods may be called from any thread; those that say so block.
+/// Handle to the engine; clones share it. Methods may be called from any thread; some block, and say so.
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) inner: Arc<Inner>,
@@ -61,7 +61,7 @@ impl Engine {
         if let Some(threads) = settings.threads
             && !mynah_kernels::pool::set_threads(threads)
         {
-            tracing::warn!(threads, "the number of threads was settled before and stays");
+            tracing::warn!(threads, "the number of threads cannot be changed after the pool has started");
         }
         let state = settings.home.join("state");
         let registered = StateStore::new(state.join("registered"));
@@ -299,7 +299,7 @@ impl Inner {
         }
     }
 
-    /// Where a model that is about to be loaded lies, after it was fetched where necessary.
+    /// Path of a model that is about to be loaded, downloaded first where necessary.
     fn path(
         &self,
         model: &ModelRef,

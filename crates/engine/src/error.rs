@@ -113,7 +113,7 @@ pub enum Error {
     #[error("{0} is not on this disk")]
     NotOnDisk(String),
     /// The model's files belong to another program's cache and are left alone.
-    #[error("{name} lies in {path}, which belongs to another program's cache; delete it there")]
+    #[error("{name} is in {path}, which belongs to another program's cache; delete it there")]
     NotOurs {
         /// Catalogue name.
         name: String,
@@ -122,7 +122,7 @@ pub enum Error {
     },
     /// As many jobs as are allowed are under way.
     #[error(
-        "the server is busy: as many jobs are under way as queue_length allows; try again in {retry_after_s} s"
+        "the server is busy: the limit of jobs is reached (queue_length); try again in {retry_after_s} s"
     )]
     QueueFull {
         /// When a place is likely to be free, whole seconds.
@@ -130,7 +130,7 @@ pub enum Error {
     },
     /// So much work is under way that the answer would be long in coming.
     #[error(
-        "the server is busy: about {wait_s:.1} s of work come first, and max_queue_wait_s bounds that; \
+        "the server is busy: estimated wait {wait_s:.1} s exceeds the limit (max_queue_wait_s); \
          try again in {retry_after_s} s"
     )]
     QueueTimeExceeded {
@@ -162,7 +162,7 @@ pub enum Error {
     },
     /// Our copy of the model is not what was fetched.
     #[error(
-        "the weights of {model} are damaged: {reason}; `mynah rm {model}` and `mynah pull {model}` fetch them anew"
+        "the weights of {model} are damaged: {reason}; `mynah rm {model}` and `mynah pull {model}` download them again"
     )]
     Damaged {
         /// Catalogue name.
@@ -218,7 +218,7 @@ pub enum Error {
     /// A defect of ours; the details are in the log.
     #[error("internal error: {0}")]
     Internal(String),
-    /// Somebody asked to stop.
+    /// The job was cancelled.
     #[error("cancelled")]
     Cancelled,
 }
@@ -251,7 +251,7 @@ impl From<ModelError> for Error {
     }
 }
 
-/// A stranger's name, cut and without control characters.
+/// A name from a request, shortened and without control characters.
 fn shown(name: &str) -> String {
     name.chars().take(100).flat_map(char::escape_debug).collect()
 }

@@ -1,4 +1,4 @@
-//! What is known of models and voices, for those who list them.
+//! What is known of models and voices, for lists.
 
 use mynah_core::ModelTask;
 

@@ -71,8 +71,8 @@ pub struct Settings {
     /// Python that runs `-m pip`.
     pub python: PathBuf,
     /// How long sources may be silent.
-    pub patience: DownloadTimeouts,
-    /// Jobs under way at once, at most; the next one is told [`Error::QueueFull`](crate::Error::QueueFull).
+    pub download_timeouts: DownloadTimeouts,
+    /// Maximum jobs in progress; the next one gets [`Error::QueueFull`](crate::Error::QueueFull).
     pub queue_length: usize,
     /// Whether a model of the catalogue that was not launched is loaded by the first request that names it.
     pub load_on_request: bool,
@@ -81,7 +81,7 @@ pub struct Settings {
     /// Bytes of weights in memory at once; models that are not in use make room, the longest unused first. `None`: no
     /// bound.
     pub memory_budget_bytes: Option<u64>,
-    /// Where `proc` and `sys` tell how much memory is left; `/`, except for tests.
+    /// Root of `proc` and `sys`, which report the available memory; `/`, except in tests.
     pub system_root: PathBuf,
     /// Whether models that were running when the last process ended are launched again.
     pub restore_running: bool,
@@ -106,7 +106,7 @@ impl Settings {
             xinference_caches: Vec::new(),
             modelscope_endpoint: "https://modelscope.cn".to_owned(),
             python: PathBuf::from("python3"),
-            patience: DownloadTimeouts::default(),
+            download_timeouts: DownloadTimeouts::default(),
             queue_length: 256,
             load_on_request: true,
             unload_after: None,

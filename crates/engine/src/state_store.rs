@@ -18,7 +18,7 @@ use crate::Error;
 const SUFFIX: &str = ".json";
 /// Begins the names of files that are being written.
 const UNFINISHED: &str = ".tmp";
-/// A file that is still being written after this time is what a killed process left behind.
+/// A file that is still being written after this time was left by a killed process.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Records by name.
@@ -35,7 +35,7 @@ impl StateStore {
         records
     }
 
-    /// Writes a record, in the place of the one with the same name.
+    /// Writes a record; replaces one with the same name.
     pub(crate) fn put(&self, name: &str, record: &impl Serialize) -> Result<(), Error> {
         let path = self.path(name);
         let fail = |error| Error::io(&path, error);
@@ -74,7 +74,7 @@ impl StateStore {
         for path in paths {
             match read(&path) {
                 Ok(record) => records.push(record),
-                Err(error) => tracing::warn!(path = %path.display(), error, "a record is passed over"),
+                Err(error) => tracing::warn!(path = %path.display(), error, "ignored an unreadable record"),
             }
         }
         records

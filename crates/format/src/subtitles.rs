@@ -23,7 +23,7 @@ pub fn srt(cues: &[Cue]) -> String {
     out
 }
 
-/// The text with every arrow shortened to one dash: arrows are what readers look for to tell times from text.
+/// The text with every arrow shortened to one dash: arrows are what parsers recognise times by.
 fn without_arrows(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

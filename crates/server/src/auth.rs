@@ -1,4 +1,4 @@
-//! Who may do what: keys, users and their tokens. Off until there is a key or a user; whoever holds none then sees
+//! Who may do what: keys, users and their tokens. Off until there is a key or a user; a client without one then sees
 //! nothing but probes.
 //!
 //! Keys and users come from the configuration (flags, environment, settings file), which lasts as long as the process,
@@ -117,7 +117,7 @@ struct Refresh {
     expires_at: u64,
 }
 
-/// Whoever a credential belongs to.
+/// The owner of a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) id: CallerId,
@@ -125,7 +125,7 @@ pub(crate) struct Caller {
     pub(crate) requests_per_minute: Option<u32>,
 }
 
-/// Tells callers apart, also across requests.
+/// Identifies callers across requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CallerId {
     /// Key of the configuration, by its place.
@@ -182,7 +182,7 @@ impl Auth {
         on
     }
 
-    /// Whether there is a key or a user at all, so that somebody can get in.
+    /// Whether there is a key or a user at all, so that a login is possible.
     pub fn has_anybody(&self) -> bool {
         let fixed = self.fixed();
         let stored =
@@ -190,7 +190,7 @@ impl Auth {
         !fixed.keys.is_empty() || !fixed.users.is_empty() || stored
     }
 
-    /// The store, for those who may change it.
+    /// The store, for administrators.
     pub(crate) fn store(&self) -> Option<&Store> {
         self.0.store.as_ref()
     }
@@ -200,7 +200,7 @@ impl Auth {
         let hash = KeyHash::of(credential.as_bytes());
         let (fixed, stored) = (self.fixed(), self.stored());
         let stored = stored.as_deref();
-        // All are compared, each in constant time: how long it takes tells nothing.
+        // All are compared, each in constant time, so that the time reveals nothing.
         let mut found = None;
         for key in stored.into_iter().flat_map(Contents::keys) {
             if key.sha256.is(&hash) {
@@ -339,7 +339,7 @@ fn digest(key: &str) -> Result<KeyHash, AuthError> {
     }
 }
 
-/// Bytes that nobody can guess.
+/// Cryptographically random bytes.
 fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;

@@ -19,7 +19,7 @@ pub use origins::Origins;
 /// Settings of the HTTP side; [`Default`] suits one machine. Holds secrets, hence no `Debug`.
 #[derive(Clone)]
 pub struct ServerConfig {
-    /// Where the server can be reached, which Xinference's clients are told.
+    /// Address of the server, reported to Xinference's clients.
     pub address: SocketAddr,
     /// Notified where a client asks the server to stop.
     pub stop: Arc<Notify>,
@@ -27,7 +27,7 @@ pub struct ServerConfig {
     pub auth: Auth,
     /// Origins whose pages may call; by default none.
     pub cors_origins: Origins,
-    /// Names that requests may call the server by; by default this machine's own, where nobody else can reach it and no key
+    /// Host names that requests may use; by default this machine's own, where no other machine can reach it and no key
     /// is asked for, and any otherwise.
     pub allowed_hosts: Hosts,
     /// The certificate to show; `None`: plain HTTP.
@@ -91,15 +91,15 @@ pub struct Limits {
     pub upload_stall_timeout: Duration,
     /// Longest time for a whole upload.
     pub upload_timeout: Duration,
-    /// Bytes a second that an upload must have on the whole, once twice `upload_stall_timeout` has passed; 0: as few as it likes.
+    /// Minimum mean upload rate, bytes per second, checked after twice `upload_stall_timeout`; 0: no limit.
     pub min_upload_bytes_per_s: u32,
     /// Longest time in which a client takes nothing of its answer.
     pub write_timeout: Duration,
     /// Longest time from the upload's end to that of the transcript or the speech, waiting included.
     pub request_timeout: Duration,
-    /// Requests a minute from one address; `None`: as many as it likes.
+    /// Maximum requests per minute from one address; `None`: no limit.
     pub requests_per_minute_per_address: Option<u32>,
-    /// Wrong keys and passwords a minute from one address, before it is refused; `None`: as many as it likes.
+    /// Maximum wrong keys and passwords per minute from one address; `None`: no limit.
     pub failed_logins_per_minute: Option<u32>,
     /// Time that requests under way get to finish after the signal to stop.
     pub shutdown_timeout: Duration,

@@ -9,7 +9,7 @@ use mynah_api::{Detail, ErrorBody, ErrorObject, ValidationError};
 
 use crate::auth::Scope;
 
-/// Tells OpenAI's clients whether sending the request again can help.
+/// Tells OpenAI's clients whether a retry can help.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// An answer that is not a success.
@@ -77,11 +77,11 @@ impl ApiError {
                     Limit::Bytes(_) => ("larger", "max_upload_bytes (mynah serve --max-upload-bytes)"),
                     Limit::Channels(_) => ("wider", "max_channels"),
                 };
-                let message = format!("The audio is {what} than {limit}, the bound set by {setting}.");
+                let message = format!("The audio is {what} than {limit} (limit: {setting}).");
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, message).param("file")
             }
-            D::Io(_) => Self::internal(error, "The upload cannot be read"),
-            _ => Self::new(StatusCode::BAD_REQUEST, format!("The audio cannot be decoded: {error}."))
+            D::Io(_) => Self::internal(error, "Cannot read the upload"),
+            _ => Self::new(StatusCode::BAD_REQUEST, format!("Cannot decode the audio: {error}."))
                 .param("file")
                 .code(if matches!(error, D::Unsupported { .. }) {
                     "unsupported_format"
@@ -115,7 +115,7 @@ impl ApiError {
         self
     }
 
-    /// Which right was asked for, so that clients can tell what to bring.
+    /// The scope that is missing, so that clients can ask for it.
     pub(crate) fn challenge(mut self, right: Scope) -> Self {
         self.challenge = Some(right);
         self
@@ -149,7 +149,7 @@ impl ApiError {
 }
 
 impl From<mynah_engine::Error> for ApiError {
-    /// What the client is told; what it cannot help goes to the log instead.
+    /// The message for the client; what it cannot change goes to the log instead.
     fn from(error: mynah_engine::Error) -> Self {
         use mynah_core::ModelError as M;
         use mynah_engine::Error as E;
@@ -179,17 +179,17 @@ impl From<mynah_engine::Error> for ApiError {
                 .param("model")
                 .code("model_loading")
                 .retry_after(Duration::from_secs(*retry_after_s)),
-            E::RequestLimit { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+            E::InstanceLimit { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
                 .param("model")
                 .code("rate_limit_exceeded")
                 .retry_after(Duration::from_secs(1)),
-            E::NoMemory { .. } | E::OutOfMemory { .. } | E::Damaged { .. } => {
+            E::ModelMemoryBudget { .. } | E::SystemMemory { .. } | E::Damaged { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error}."))
                     .param("model")
                     .code("model_unavailable")
                     .retry_after(RETRY)
             }
-            E::RequestMemory { needed_bytes, bound_bytes, .. } => {
+            E::RequestMemoryLimit { needed_bytes, bound_bytes, .. } => {
                 let status = match needed_bytes > bound_bytes {
                     true => StatusCode::PAYLOAD_TOO_LARGE,
                     false => StatusCode::SERVICE_UNAVAILABLE,
@@ -197,10 +197,10 @@ impl From<mynah_engine::Error> for ApiError {
                 let error = Self::new(status, format!("No memory: {error}.")).code("out_of_memory");
                 if status == StatusCode::PAYLOAD_TOO_LARGE { error } else { error.retry_after(RETRY) }
             }
-            E::Busy { retry_after_s } => Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+            E::QueueFull { retry_after_s } => Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
                 .code("rate_limit_exceeded")
                 .retry_after(Duration::from_secs(*retry_after_s)),
-            E::Overloaded { retry_after_s, .. } => {
+            E::QueueTimeExceeded { retry_after_s, .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
                     .code("overloaded")
                     .retry_after(Duration::from_secs(*retry_after_s))
@@ -226,7 +226,7 @@ impl From<mynah_engine::Error> for ApiError {
                     Self::new(StatusCode::BAD_REQUEST, message.clone()).code("invalid_value")
                 }
                 M::Script { .. } => Self::unsupported("input", format!("{error}.")),
-                M::Weights(_) => Self::internal(&error, "The model's weights cannot be used"),
+                M::Weights(_) => Self::internal(&error, "Cannot use the weights of the model"),
                 M::Internal(_) | M::Cancelled => Self::internal(&error, "The server failed"),
             },
             E::UnknownVoice { .. } => Self::invalid("voice", format!("{error}.")),
@@ -235,12 +235,14 @@ impl From<mynah_engine::Error> for ApiError {
             E::Encode(mynah_audio::EncodeError::UnsupportedRate { .. }) => {
                 Self::invalid("sample_rate", format!("{error}."))
             }
-            E::Encode(_) => Self::internal(&error, "The speech cannot be encoded"),
+            E::Encode(_) => Self::internal(&error, "Cannot encode the speech"),
             E::Audio(audio) => Self::undecodable(audio),
             E::NoSpace { .. } => {
                 Self::internal(&error, "The server's disk is full").status(StatusCode::INSUFFICIENT_STORAGE)
             }
-            _ => Self::internal(&error, "The server failed"),
+            E::NotOnDisk(_) | E::NotOurs { .. } | E::Io { .. } | E::Settings(_) | E::Internal(_) => {
+                Self::internal(&error, "The server failed")
+            }
         }
     }
 }

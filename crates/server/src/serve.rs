@@ -20,7 +20,7 @@ use tower::ServiceExt;
 use crate::limits::{Permit, WriteTimeout};
 use crate::state::Control;
 
-/// Serves `router` until `stop` is ready, then lets requests under way finish for `shutdown_timeout` at most.
+/// Serves `router` until `stop` is ready, then waits up to `shutdown_timeout` for requests in progress.
 ///
 /// # Errors
 /// The listener failed.
@@ -50,7 +50,7 @@ pub async fn serve(
     tokio::select! {
         () = stopping.closed() => {}
         () = tokio::time::sleep(grace) => {
-            tracing::warn!("requests were still under way after {} s and are cut off", grace.as_secs());
+            tracing::warn!("aborting requests that were still in progress after {} s", grace.as_secs());
         }
     }
     Ok(())
@@ -66,7 +66,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                 | io::ErrorKind::ConnectionAborted
                 | io::ErrorKind::ConnectionReset => {}
                 _ => {
-                    tracing::error!(%error, "no connection can be taken");
+                    tracing::error!(%error, "accept failed");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             },
@@ -103,7 +103,7 @@ fn handle_connection(
             }
         };
         if let Err(error) = ended {
-            tracing::debug!(%peer, %error, "a connection ended");
+            tracing::debug!(%peer, %error, "connection closed with an error");
         }
         drop(permit);
     });

@@ -26,7 +26,7 @@ impl Control {
         *self.0.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 
-    /// Reads the certificate anew, if there is one, for the connections to come.
+    /// Reloads the certificate, if there is one, for new connections.
     ///
     /// # Errors
     /// Those of [`Tls::reload`].
@@ -35,7 +35,7 @@ impl Control {
     }
 }
 
-/// Tells the engine what it has to keep to.
+/// Passes the limits to the engine.
 fn bound(engine: &Engine, limits: &Limits) {
     engine.request_memory().set_bound(limits.max_request_memory_bytes);
     engine.set_max_wait(limits.max_queue_wait);
@@ -69,7 +69,7 @@ impl AppState {
     pub(crate) fn new(engine: Engine, config: ServerConfig) -> Self {
         for local in &config.local_models {
             if let Err(error) = engine.serve_path(&local.name, local.path.clone()) {
-                tracing::warn!(%error, path = %local.path.display(), "a checkpoint is not served");
+                tracing::warn!(%error, path = %local.path.display(), "checkpoint not served");
             }
         }
         bound(&engine, &config.limits);
@@ -148,7 +148,7 @@ impl AppState {
         }
     }
 
-    /// Does what looks at the disk or waits, off the async threads. `what` fails is told where it panics.
+    /// Runs blocking work off the async threads. `what` fails is the error if it panics.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         what: &str,

@@ -1,4 +1,4 @@
-//! Processors and memory of this machine, as Linux tells them; elsewhere the figures are 0.
+//! Processors and memory of this machine, as Linux reports them; 0 elsewhere.
 
 use std::fs;
 use std::sync::Mutex;

@@ -28,7 +28,7 @@ impl Tls {
         Ok(Self { certificate, key, config })
     }
 
-    /// Reads both files anew, for the connections to come.
+    /// Reloads both files, for new connections.
     ///
     /// # Errors
     /// As [`Tls::open`]; then the certificate of before stays.

@@ -1,6 +1,6 @@
 //! Options of the commands that ask a running server: those of Xinference's command line, so that scripts move by
 //! replacing the program's name. Its short options of several letters (`-en`, `-ak`) are rewritten in
-//! [`crate::program`].
+//! [`crate::xinference_compat`].
 
 use clap::{Args, Subcommand};
 
@@ -151,7 +151,7 @@ pub(crate) struct LaunchArgs {
     #[arg(long, num_args = 2, value_names = ["KEY", "VALUE"])]
     pub(crate) env: Vec<String>,
 
-    /// Further options of the model, as `key=value`; written by [`crate::program`]
+    /// Further options of the model, as `key=value`; written by [`crate::xinference_compat`]
     #[arg(long = EXTRA, hide = true)]
     pub(crate) extra: Vec<String>,
 }

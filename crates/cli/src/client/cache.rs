@@ -8,7 +8,7 @@ use super::{confirm, print, table};
 use crate::args::{CachedArgs, RemoveCacheArgs};
 use crate::exit::Failure;
 
-/// A table with every field that the server tells.
+/// A table with every field that the server reports.
 pub(super) async fn list(args: &CachedArgs) -> Result<(), Failure> {
     let server = session::open(&args.connection).await?;
     let query = pairs(&[("model_name", &args.model_name), ("worker_ip", &args.worker_ip)]);

@@ -73,7 +73,7 @@ fn outcome(uid: &str, instances: &[Value]) -> Result<(), Failure> {
 
 async fn interrupted(server: &Server, uid: &str, signal: u8) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
-        tracing::warn!("the launch of {uid} goes on; `mynah terminate --model-uid {uid}` ends it");
+        tracing::warn!("the launch of {uid} continues; cancel it with `mynah terminate --model-uid {uid}`");
         return Err(Failure::Interrupted(signal));
     }
     let answer = tokio::task::spawn_blocking(|| confirm("Do you want to cancel model launching? (y/[n]): "));

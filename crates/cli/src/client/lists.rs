@@ -49,7 +49,7 @@ pub(super) async fn engines(args: &EngineArgs, out: &Out<'_>) -> Result<(), Fail
     };
     let mut rows = Vec::new();
     for (engine, choices) in answer.as_object().into_iter().flatten() {
-        // A text tells why the engine cannot be used here.
+        // A text says why the engine cannot be used here.
         for choice in entries(choices).filter(|_| fits(&args.model_engine, engine)) {
             let format = python(&choice["model_format"]);
             if fits(&args.model_format, &format) {

@@ -22,7 +22,7 @@ impl Server {
     /// The server at this address, asked without a key until there is one.
     pub(crate) fn at(endpoint: &str) -> Result<Self, Failure> {
         let usage = |why: &str| Failure::Usage(format!("the endpoint {endpoint:?} {why}"));
-        let address = Url::parse(endpoint).map_err(|error| usage(&format!("is no address: {error}")))?;
+        let address = Url::parse(endpoint).map_err(|error| usage(&format!("is not an address: {error}")))?;
         if !["http", "https"].contains(&address.scheme()) || address.cannot_be_a_base() {
             return Err(usage("must begin with http:// or https://"));
         }
@@ -36,9 +36,9 @@ impl Server {
         if address.host_str().is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&host)) {
             builder = builder.no_proxy();
         }
-        let http = builder.build().map_err(|error| {
-            Failure::Failed(Some(format!("no connections can be made: {}", cause(&error))))
-        })?;
+        let http = builder
+            .build()
+            .map_err(|error| Failure::Failed(Some(format!("cannot set up HTTP: {}", cause(&error)))))?;
         Ok(Self { http, address, key: None })
     }
 
@@ -67,7 +67,7 @@ impl Server {
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
         Failure::Failed(Some(format!(
-            "no answer from {}: {}\nIs a server running there? `mynah serve` starts one; --endpoint names another.",
+            "cannot connect to {}: {}\nhint: start a server with `mynah serve`, or name another with --endpoint",
             self.address,
             cause(error)
         )))
@@ -100,7 +100,7 @@ impl Request<'_> {
         let (status, body) = self.answer().await?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| {
-                Failure::Failed(Some(format!("Failed to {what}: not understood: {error}")))
+                Failure::Failed(Some(format!("Failed to {what}: unexpected response: {error}")))
             });
         }
         let hint = match status {

@@ -1,4 +1,4 @@
-//! Who asks: keys, and tokens that a login leaves for later commands; and the end of a server.
+//! Credentials: keys, and tokens that a login stores for later commands; and stopping a server.
 
 use mynah_api::AuthProbe;
 use reqwest::{Method, StatusCode};
@@ -31,7 +31,7 @@ async fn asks_for_keys(server: &Server) -> Result<bool, Failure> {
         StatusCode::NOT_FOUND => Ok(false),
         StatusCode::OK => match serde_json::from_slice::<AuthProbe>(&body) {
             Ok(probe) => Ok(probe.auth),
-            Err(_) => Err(Failure::Failed(Some("this is no speech server: it answers otherwise".to_owned()))),
+            Err(_) => Err(Failure::Failed(Some("not a speech server: unexpected response".to_owned()))),
         },
         _ => Err(Failure::Failed(Some(format!("Failed to get cluster auth status, detail: {status}")))),
     }
@@ -52,7 +52,7 @@ pub(crate) async fn login(args: LoginArgs) -> Result<(), Failure> {
     let answer = server.request("login", Method::POST, &["token"]).json(&body).send().await?;
     match answer["access_token"].as_str() {
         Some(access) => token::write(endpoint, access),
-        None => Err(Failure::Failed(Some("Failed to login: the answer holds no token".to_owned()))),
+        None => Err(Failure::Failed(Some("Failed to login: the response has no token".to_owned()))),
     }
 }
 

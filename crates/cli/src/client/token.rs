@@ -27,7 +27,7 @@ pub(super) fn write(endpoint: &str, token: &str) -> Result<(), Failure> {
         return Err(Failure::Failed(Some(message.to_owned())));
     };
     DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
-        Failure::Failed(Some(format!("the folder {} cannot be made: {error}", folder.display())))
+        Failure::Failed(Some(format!("cannot create the folder {}: {error}", folder.display())))
     })?;
     write_secret(&folder.join(file_name(endpoint)), token)
 }

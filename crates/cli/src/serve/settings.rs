@@ -211,7 +211,7 @@ impl Sources {
             text.split_once('=').ok_or_else(|| Failure::Usage(format!("--set {text}: write NAME=VALUE")))?;
         let entry = ENTRIES.iter().find(|entry| entry.name == name.trim());
         let entry = entry.ok_or_else(|| {
-            Failure::Usage(format!("--set: there is no setting {name}; --print-config shows all"))
+            Failure::Usage(format!("--set: unknown setting `{name}`; --print-config lists all"))
         })?;
         self.put(entry.name, entry.value(value)?);
         Ok(())
@@ -230,7 +230,7 @@ pub(super) fn print(settings: &Settings) -> Result<String, Failure> {
     let table = Table::try_from(settings).map_err(|error| Failure::Failed(Some(error.to_string())))?;
     let mut text = "# Settings of `mynah serve`; give this file with --config.\n\
                     # A setting's variable goes before the file, --set NAME=VALUE before both.\n\
-                    # SIGHUP has a running server read what says \"Reloaded\" anew.\n"
+                    # On SIGHUP a running server reloads the settings marked \"Reloaded\".\n"
         .to_owned();
     let mut section = "";
     for entry in &ENTRIES {

@@ -61,5 +61,5 @@ pub(super) fn add(path: &Path, config: &mut AuthConfig) -> Result<(), Failure> {
 /// A duration of minutes.
 pub(super) fn minutes_long(minutes: f64) -> Result<Duration, Failure> {
     Duration::try_from_secs_f64(minutes * 60.0)
-        .map_err(|_| Failure::Usage(format!("login_token_minutes: {minutes} is no number of minutes")))
+        .map_err(|_| Failure::Usage(format!("login_token_minutes: {minutes} is not a number of minutes")))
 }

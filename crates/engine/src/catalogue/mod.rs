@@ -49,7 +49,7 @@ pub struct Voice {
     #[serde(default)]
     pub aliases: Vec<String>,
     /// Names of other services' voices that this one is the closest to. Where it cannot be fetched, the default voice
-    /// speaks for them; who asks for a voice by its own name gets it or an error.
+    /// speaks for them; a request for a voice by its own name gets it or an error.
     #[serde(default)]
     pub stands_for: Vec<String>,
     /// Language tag, such as `en-GB`.
@@ -115,7 +115,7 @@ pub enum Source {
         repo: String,
         /// Commit, branch or tag.
         revision: String,
-        /// The files; none: those that the model's family selects.
+        /// The files; none: the model's family selects them.
         #[serde(default, rename = "file", skip_serializing_if = "Vec::is_empty")]
         files: Vec<HubFile>,
     },
@@ -183,7 +183,7 @@ pub struct Entry {
     /// Where its weights come from, in order of preference.
     #[serde(rename = "source")]
     pub sources: Vec<Source>,
-    /// Voices, the default first; empty for models that listen and for those that take any name.
+    /// Voices, the default first; empty for speech-to-text models and for models that accept any name.
     #[serde(default, rename = "voice")]
     pub voices: Vec<Voice>,
 }
@@ -263,7 +263,7 @@ struct File {
     entries: Vec<Entry>,
 }
 
-/// All models known by name: those of the data file, and those that the user registered.
+/// All models known by name: the built-in catalogue and the user's registrations.
 pub(crate) struct Catalogue {
     aliases: Vec<Alias>,
     /// Those of the data file.
@@ -466,10 +466,10 @@ mod tests {
         ] {
             assert!(found(Some(name)).unwrap().1, "{name}");
         }
-        let error = hibari.voice(Some("nobody")).unwrap_err().to_string();
+        let error = hibari.voice(Some("unknown")).unwrap_err().to_string();
         assert!(error.contains("heart, emma, fenrir, fable, kore"), "{error}");
         assert_eq!(catalogue.find_voice("hibari/kore").unwrap().1.name, "kore");
-        assert!(catalogue.find_voice("hibari/nobody").is_none());
+        assert!(catalogue.find_voice("hibari/unknown").is_none());
         assert_eq!(catalogue.find("whisper-base").unwrap().voice(Some("x")).unwrap(), None);
         assert_eq!(catalogue.speakers_of(&["de", "en"]), ["hibari", "ChatTTS"]);
         assert_eq!(catalogue.speakers_of(&["zh"]), ["ChatTTS"]);

@@ -25,7 +25,7 @@ pub struct Registration {
     pub entry: Arc<Entry>,
 }
 
-/// The models that were registered; those that shall outlive the process have a record each.
+/// The models that were registered; each that persists has a record.
 #[derive(Debug, Default)]
 pub(crate) struct Registered {
     models: Mutex<Vec<Registration>>,
@@ -39,7 +39,7 @@ impl Registered {
         for definition in records.all::<Map<String, Value>>() {
             match Registration::new(definition, registry) {
                 Ok(registration) => models.push(registration),
-                Err(error) => tracing::warn!(%error, "a registered model is passed over"),
+                Err(error) => tracing::warn!(%error, "ignored an invalid registration"),
             }
         }
         Self { models: Mutex::new(models), records: Some(records) }

@@ -30,7 +30,7 @@ pub(super) struct RemoteFile {
     pub(super) name: String,
     pub(super) url: Url,
     pub(super) bytes: Option<u64>,
-    /// Lower-case hexadecimal, where the hub tells it.
+    /// Lower-case hexadecimal, where the hub reports it.
     pub(super) sha256: Option<String>,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Client<'a> {
     http: reqwest::Client,
     hub: Url,
     token: Option<String>,
-    patience: DownloadTimeouts,
+    timeouts: DownloadTimeouts,
     cancel: &'a CancelFlag,
 }
 
@@ -61,14 +61,14 @@ impl<'a> Client<'a> {
     pub(super) fn new(
         hub: &Url,
         token: Option<String>,
-        patience: DownloadTimeouts,
+        timeouts: DownloadTimeouts,
         cancel: &'a CancelFlag,
     ) -> Result<Self, Failure> {
         // Fails if the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("mynah/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(patience.connect)
+            .connect_timeout(timeouts.connect)
             .redirect(reqwest::redirect::Policy::none());
         if hub.host_str().is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&host)) {
             builder = builder.no_proxy();
@@ -83,7 +83,7 @@ impl<'a> Client<'a> {
             .enable_all()
             .build()
             .map_err(|error| Error::Internal(format!("no runtime for downloads: {error}")))?;
-        Ok(Self { runtime, http, hub: hub.clone(), token, patience, cancel })
+        Ok(Self { runtime, http, hub: hub.clone(), token, timeouts, cancel })
     }
 
     /// A short document.
@@ -208,7 +208,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Follows redirects itself: the token is for the hub alone, and the hub tells the checksum while redirecting.
+    /// Follows redirects itself: the token is for the hub alone, and the hub sends the checksum with the redirect.
     async fn get(&self, url: &Url, from_byte: u64) -> Result<(Response, Option<String>), Broken> {
         const REDIRECTS: usize = 10;
         let mut url = url.clone();
@@ -223,7 +223,7 @@ impl<'a> Client<'a> {
             {
                 request = request.header(AUTHORIZATION, format!("Bearer {token}"));
             }
-            let response = match timeout(self.patience.answer, request.send()).await {
+            let response = match timeout(self.timeouts.answer, request.send()).await {
                 Err(_) => {
                     return Err(Broken::Retry(Failure::Unreachable(format!(
                         "{} does not answer",
@@ -251,7 +251,7 @@ impl<'a> Client<'a> {
         let said = format!("{} answered {status}", host(response.url()));
         match status {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response),
-            // Hugging Face says 401 for what does not exist, too, as long as it does not know who asks.
+            // Hugging Face answers 401 to anonymous requests for what does not exist, too.
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.token.is_some() => {
                 Err(refused(format!("{said}; HF_TOKEN has no right to it, or it does not exist")))
             }
@@ -267,7 +267,7 @@ impl<'a> Client<'a> {
     }
 
     async fn next_piece(&self, response: &mut Response) -> Result<Option<Bytes>, Broken> {
-        let reason = match timeout(self.patience.stall, response.chunk()).await {
+        let reason = match timeout(self.timeouts.stall, response.chunk()).await {
             Ok(Ok(piece)) => return Ok(piece),
             Ok(Err(error)) => format!("{} broke off: {}", host(response.url()), cause(&error)),
             Err(_) => format!("{} stopped sending", host(response.url())),
@@ -304,7 +304,7 @@ struct Download {
     file: File,
     bytes: u64,
     sha256: Sha256,
-    /// Checksum that the hub told in its answer.
+    /// Checksum in the hub's response.
     linked_sha256: Option<String>,
 }
 
@@ -346,7 +346,7 @@ impl Download {
         Ok(())
     }
 
-    /// Whether the checksum is the one that the hub tells, in its list or its answer.
+    /// Whether the checksum is the hub's, from its list or its response.
     fn is_right(&mut self, file: &RemoteFile) -> bool {
         let expected = file.sha256.as_ref().or(self.linked_sha256.as_ref());
         expected.is_none_or(|expected| expected.eq_ignore_ascii_case(&self.hex()))
@@ -371,7 +371,7 @@ fn continues_at(response: &Response, byte: u64) -> bool {
             == Some(byte)
 }
 
-/// The checksum that Hugging Face tells of a large file: its entity tag, where that is a sha256.
+/// Hugging Face's checksum of a large file: its entity tag, where that is a sha256.
 fn linked_sha256(response: &Response) -> Option<String> {
     let tag = response.headers().get("x-linked-etag")?.to_str().ok()?;
     let tag = tag.trim_start_matches("W/").trim_matches('"');

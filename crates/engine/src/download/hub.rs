@@ -1,4 +1,4 @@
-//! Hugging Face and ModelScope: list a repository's files, choose those that make the model, fetch them.
+//! Hugging Face and ModelScope: list a repository's files, select the model's, download them.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(super) enum Kind {
 
 /// A repository's files.
 struct Listing {
-    /// Commit, where the hub tells it.
+    /// Commit, where the hub reports it.
     commit: Option<String>,
     files: Vec<RemoteFile>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Repository<'a> {
     pub(super) kind: Kind,
     pub(super) repo: &'a str,
     pub(super) revision: &'a str,
-    /// The files; none: those that the family selects.
+    /// The files; none: the family selects them.
     pub(super) files: &'a [HubFile],
     pub(super) family: &'a dyn ModelFamily,
 }
@@ -53,7 +53,7 @@ pub(super) fn fetch(
         Kind::Modelscope => (&settings.modelscope_endpoint, None),
     };
     let endpoint = parse(endpoint)?;
-    let client = Client::new(&endpoint, token, settings.patience, cancel)?;
+    let client = Client::new(&endpoint, token, settings.download_timeouts, cancel)?;
     let listing = match kind {
         Kind::Huggingface => list_huggingface(&client, &endpoint, repo, revision)?,
         Kind::Modelscope => list_modelscope(&client, &endpoint, repo, revision)?,
@@ -83,12 +83,12 @@ pub(super) fn fetch(
         match client.fetch(&file, &folder, meter) {
             Ok(file) => stored.push(file),
             Err(Failure::Unreachable(reason) | Failure::Refused(reason)) if optional => {
-                tracing::warn!("{} could not be fetched and is left out: {reason}", file.name);
+                tracing::warn!("skipped {}, which could not be downloaded: {reason}", file.name);
             }
             Err(failure) => return Err(failure),
         }
     }
-    meter.tell();
+    meter.report();
     Ok(Fetched { folder, revision: revision.to_owned(), files: stored })
 }
 
@@ -134,7 +134,7 @@ pub(super) fn fetch_file(
     cancel: &CancelFlag,
 ) -> Result<StoredFile, Failure> {
     let endpoint = parse(&settings.hf_endpoint)?;
-    let client = Client::new(&endpoint, settings.hf_token.clone(), settings.patience, cancel)?;
+    let client = Client::new(&endpoint, settings.hf_token.clone(), settings.download_timeouts, cancel)?;
     let remote = RemoteFile {
         name: file.name().to_owned(),
         url: huggingface_url(&endpoint, &file.repo, &file.revision, &file.path),
@@ -144,7 +144,7 @@ pub(super) fn fetch_file(
     require_space(folder, file.bytes)?;
     meter.begin(Some(file.bytes));
     let stored = client.fetch(&remote, folder, meter)?;
-    meter.tell();
+    meter.report();
     Ok(stored)
 }
 

@@ -17,7 +17,7 @@ mod pip;
 /// How far a download is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PullProgress {
-    /// What the licence of the weights does not allow; told before anything is fetched.
+    /// What the licence of the weights does not allow; reported before anything is downloaded.
     Notice(String),
     /// Another process fetches or deletes the same model; its end is awaited.
     Waiting,
@@ -48,7 +48,7 @@ pub enum PullProgress {
 enum Failure {
     /// No other source would help: cancelled, disk full.
     Stop(Error),
-    /// Nobody answered at its address.
+    /// No server answered at its address.
     Unreachable(String),
     /// It answered, but not with the model.
     Refused(String),
@@ -108,7 +108,7 @@ pub(crate) fn fetch(
                 reason
             }
         };
-        tracing::info!(source = label, reason, "gave up on a source of {}", entry.name);
+        tracing::info!(source = label, reason, "source of {} failed", entry.name);
         attempts.push(format!("{label}: {reason}"));
         on_progress(PullProgress::GaveUp { source: label, reason });
     }
@@ -170,11 +170,11 @@ fn preferred(preference: SourcePreference, source: &Source) -> bool {
     }
 }
 
-/// Counts bytes and tells of them a few times a second.
+/// Counts bytes and reports them a few times per second.
 struct Meter<'a> {
     on_progress: &'a mut dyn FnMut(PullProgress),
     started: Instant,
-    told: Option<Instant>,
+    reported: Option<Instant>,
     /// Bytes that were there before.
     kept: u64,
     /// Bytes that have arrived since.
@@ -184,14 +184,14 @@ struct Meter<'a> {
 
 impl<'a> Meter<'a> {
     fn new(on_progress: &'a mut dyn FnMut(PullProgress)) -> Self {
-        Self { on_progress, started: Instant::now(), told: None, kept: 0, arrived: 0, total: None }
+        Self { on_progress, started: Instant::now(), reported: None, kept: 0, arrived: 0, total: None }
     }
 
     /// The download begins.
     fn begin(&mut self, total: Option<u64>) {
         self.started = Instant::now();
         self.total = total;
-        self.tell();
+        self.report();
     }
 
     /// Bytes of an earlier attempt are of use.
@@ -214,13 +214,13 @@ impl<'a> Meter<'a> {
     }
 
     fn tell_now_and_then(&mut self) {
-        if self.told.is_none_or(|told| told.elapsed() > Duration::from_millis(100)) {
-            self.tell();
+        if self.reported.is_none_or(|reported| reported.elapsed() > Duration::from_millis(100)) {
+            self.report();
         }
     }
 
-    fn tell(&mut self) {
-        self.told = Some(Instant::now());
+    fn report(&mut self) {
+        self.reported = Some(Instant::now());
         let rate = self.arrived as f64 / self.started.elapsed().as_secs_f64().max(1e-3);
         (self.on_progress)(PullProgress::Bytes { done: self.kept + self.arrived, total: self.total, rate });
     }

@@ -87,7 +87,7 @@ fn download(
         ])
         // Wheels only: a source archive would run code to be unpacked.
         .args(["--no-deps", "--only-binary=:all:", "--retries", "1", "--timeout"])
-        .arg(settings.patience.connect.as_secs().max(1).to_string())
+        .arg(settings.download_timeouts.connect.as_secs().max(1).to_string())
         .arg("--dest")
         .arg(folder)
         .args(packages)
@@ -106,7 +106,7 @@ fn download(
     let mut arrived = 0;
     let mut last_sign_of_life = Instant::now();
     // pip is silent while it asks the index, so it gets longer than a server between two pieces of a file.
-    let longest_silence = 3 * settings.patience.stall;
+    let longest_silence = 3 * settings.download_timeouts.stall;
     let status = loop {
         if let Some(status) = child.0.try_wait().map_err(|e| Error::Internal(format!("pip: {e}")))? {
             break status;
@@ -126,7 +126,7 @@ fn download(
         arrived = arrived.max(now);
     };
     if status.success() {
-        meter.tell();
+        meter.report();
         return Ok(());
     }
     let said = fs::read(&errors).unwrap_or_default();
@@ -149,7 +149,7 @@ fn failure(said: &str, folder: &Path) -> Failure {
     Failure::Refused(reason)
 }
 
-/// A process that is killed when nobody waits for it any more.
+/// A process that is killed when dropped.
 struct Running(Child);
 
 impl Drop for Running {
@@ -250,7 +250,7 @@ mod tests {
         fn new(script: &str) -> Self {
             let home = tempfile::tempdir().unwrap();
             let python = home.path().join("python3");
-            // The folder that pip is told to write to is in `$dest`.
+            // `$dest` is pip's target folder.
             let find_dest = "while [ \"$1\" != --dest ]; do shift; done; dest=$2; shift 2";
             let text = format!("#!/bin/sh\ncd '{}'\n{find_dest}\n{script}\n", home.path().display());
             // Written by another process: a file that this process has just written cannot always be run at once,
@@ -265,9 +265,9 @@ mod tests {
             assert!(shell.wait().unwrap().success());
             fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
             fs::create_dir(home.path().join("partial")).unwrap();
-            let patience =
+            let download_timeouts =
                 DownloadTimeouts { stall: Duration::from_millis(500), ..DownloadTimeouts::default() };
-            let settings = Settings { python, patience, ..Settings::new(home.path()) };
+            let settings = Settings { python, download_timeouts, ..Settings::new(home.path()) };
             Self { home, settings }
         }
 

@@ -1,4 +1,4 @@
-//! From a model's samples to the bytes that a job hands over: encodes samples as they come, and lets others compute while
+//! From a model's samples to the bytes that a job returns: encodes samples as they come, and gives up the compute permit while
 //! the reader is slow.
 
 use mynah_audio::Encoder;
@@ -22,7 +22,7 @@ pub(crate) struct EncodingSink<'a> {
     /// A copy of the audio so far for the cache, until it is larger than `copy_limit` bytes.
     copy: Option<Vec<u8>>,
     copy_limit: usize,
-    /// Why the encoder gave up, which the model's error cannot tell.
+    /// Why the encoder failed, which the model's error does not say.
     failure: Option<Error>,
 }
 

@@ -43,11 +43,11 @@ impl Inner {
         Some(capabilities)
     }
 
-    /// Lets a model work. One that panics may be in any state, so the next job loads it anew; those that use it go on.
+    /// Runs a model. One that panics may be in any state, so the next job loads it again; jobs that already use it continue.
     fn using<T>(&self, model: &ModelRef, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
             let reason = panic_text(panic.as_ref());
-            tracing::error!(%model, reason, "a model panicked and is loaded anew");
+            tracing::error!(%model, reason, "a model panicked and will be loaded again");
             self.forget(model);
             Err(Error::Internal(reason.to_owned()))
         })
@@ -57,8 +57,10 @@ impl Inner {
 /// A model does something else than what is asked of it.
 fn wrong_task(model: &ModelRef, task: ModelTask) -> Error {
     let (does, instead) = match task {
-        ModelTask::Transcription => ("turns speech into text", "use a model that speaks, such as hibari"),
-        ModelTask::Speech => ("turns text into speech", "use a model that listens, such as whisper-base"),
+        ModelTask::Transcription => {
+            ("is a speech-to-text model", "use a text-to-speech model such as hibari")
+        }
+        ModelTask::Speech => ("is a text-to-speech model", "use a speech-to-text model such as whisper-base"),
     };
     Error::WrongAbility { model: model.to_string(), does, instead }
 }

@@ -29,7 +29,7 @@ pub(crate) struct DecodedAudio {
     pub(crate) duration_s: f64,
 }
 
-/// Where somebody speaks, in samples, in order and disjoint.
+/// Speech segments, in samples, in order and disjoint.
 pub(crate) struct SpeechSegments(Vec<Range<usize>>);
 
 /// Decodes the audio, taking the memory of its samples from `memory`.

@@ -109,7 +109,7 @@ impl Inner {
     ) -> Result<SpeechResult, Error> {
         let mut tell_wait = |progress| {
             ticket.wait_for_model();
-            // Whoever reads slowly can do without; whoever left has cancelled the job.
+            // A slow reader can do without it; a client that disconnected has cancelled the job.
             let _ = events.try_send(SpeechEvent::Waiting(progress));
         };
         let lease = self.load(&request.model, &mut tell_wait, cancel)?;
@@ -120,14 +120,14 @@ impl Inner {
         // Of a checkpoint at a path, this is known only now.
         capabilities.check(&request.options, recording.is_some())?;
         let voice = self.ready_voice(&request, &mut tell_wait, cancel)?;
-        let tell = |event| -> Result<(), Error> { events.blocking_send(event).map_err(|_| Error::Cancelled) };
+        let send = |event| -> Result<(), Error> { events.blocking_send(event).map_err(|_| Error::Cancelled) };
 
         let rate_hz = synthesizer.sample_rate_hz();
         let key = recording.is_none().then(|| Key::new(&request, voice.clone()));
         let kept = key.as_ref().and_then(|key| lock(&self.speeches).get(key));
         if let Some(Kept { voice, audio, spoken }) = kept {
-            tell(SpeechEvent::Started { voice })?;
-            tell(SpeechEvent::Audio(audio))?;
+            send(SpeechEvent::Started { voice })?;
+            send(SpeechEvent::Audio(audio))?;
             return Ok(spoken);
         }
 
@@ -142,7 +142,7 @@ impl Inner {
             request.options.reference = Some(ReferenceAudio { samples, transcript });
         }
         let encoder = encoder(request.format, rate_hz, &request.encoding)?;
-        tell(SpeechEvent::Started { voice: voice.clone() })?;
+        send(SpeechEvent::Started { voice: voice.clone() })?;
         let SpeakRequest { model, text, mut options, .. } = request;
         options.voice.clone_from(&voice);
         let size = JobSize::text(text.chars().count(), capabilities.first_result_chars);
@@ -198,7 +198,7 @@ impl Inner {
         Ok(speaks.map(|voice| voice.name.clone()))
     }
 
-    /// Fetches a voice that speaks in the place of another service's; `false` where it cannot be had.
+    /// Downloads a voice that stands for one of another service; `false` where it is not available.
     fn pull_stand_in(
         &self,
         entry: &Entry,
@@ -222,7 +222,7 @@ impl Inner {
         }
     }
 
-    /// Where a model cannot read the text, names those that can.
+    /// Where a model cannot read the text, names the models that can.
     fn with_alternative(&self, error: Error, asked: &ModelRef) -> Error {
         let Error::Model(ModelError::Script { script, sample }) = &error else { return error };
         let model = asked.to_string();

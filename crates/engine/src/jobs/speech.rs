@@ -11,7 +11,7 @@ use crate::lifecycle::model_cache::LoadProgress;
 use crate::model_ref::ModelRef;
 use crate::scheduler::client_id::ClientId;
 
-/// Pieces of audio that wait for their reader; a job that has more waits, and lets others compute.
+/// Audio chunks buffered for the reader; beyond that the job waits and other jobs compute.
 pub(crate) const PIECES_AHEAD: usize = 16;
 
 /// What is asked of [`Engine::speak`](crate::Engine::speak).
@@ -27,7 +27,7 @@ pub struct SpeakRequest {
     pub format: OutputFormat,
     /// Sample rate and bitrate of the audio.
     pub encoding: EncodeOptions,
-    /// Who asks; `None` is a client of its own.
+    /// The client; `None` counts as a separate client.
     pub client: Option<ClientId>,
 }
 
@@ -40,7 +40,7 @@ pub struct ReferenceSource {
     pub transcript: String,
 }
 
-/// What a job tells, in this order; [`SpeechEvent::Done`] or [`SpeechEvent::Failed`] is the last.
+/// Events of a job, in this order; [`SpeechEvent::Done`] or [`SpeechEvent::Failed`] is the last.
 #[derive(Clone, Debug)]
 pub enum SpeechEvent {
     /// The model or the voice is not ready yet.
@@ -68,7 +68,7 @@ pub enum SpeechEvent {
 /// The end of a speech.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SpeechResult {
-    /// The file's first bytes with its length in them, for who can go back and write them anew; empty where nothing
+    /// The file's header with the final length, for writers that can seek back and replace it; empty where nothing
     /// changes.
     pub head: Vec<u8>,
     /// Length of the audio, seconds.

@@ -1,4 +1,4 @@
-//! Speech that was made lately, for who asks for the same again: menus, greetings, prompts.
+//! Cache of recent speech, for requests that repeat it: menus, greetings, prompts.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ impl Key {
     pub(crate) fn new(request: &SpeakRequest, voice: Option<String>) -> Self {
         let mut request = request.clone();
         request.options.voice = voice;
-        // Whoever asks.
+        // Independent of the client.
         request.client = None;
         Self(request)
     }

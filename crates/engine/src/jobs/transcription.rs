@@ -32,13 +32,13 @@ pub struct TranscribeRequest {
     pub model: ModelRef,
     /// The recording, in any format that `mynah_audio` decodes.
     pub audio: AudioSource,
-    /// What to make of it.
+    /// The transcription options.
     pub options: TranscribeOptions,
-    /// Who asks; `None` is a client of its own.
+    /// The client; `None` counts as a separate client.
     pub client: Option<ClientId>,
 }
 
-/// What a job tells, in this order; [`TranscriptionEvent::Done`] or [`TranscriptionEvent::Failed`] is the last.
+/// Events of a job, in this order; [`TranscriptionEvent::Done`] or [`TranscriptionEvent::Failed`] is the last.
 #[derive(Clone, Debug)]
 pub enum TranscriptionEvent {
     /// The audio is decoded, but the model is not ready yet.

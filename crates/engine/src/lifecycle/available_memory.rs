@@ -10,7 +10,7 @@ pub(crate) struct Available {
     pub(crate) bound: &'static str,
 }
 
-/// The least that anybody leaves; `None` where nobody tells. `root` is `/`, or a folder with other `proc` and `sys`.
+/// The smallest of the limits; `None` where none is known. `root` is `/`, or a folder with other `proc` and `sys`.
 pub(crate) fn available(root: &Path) -> Option<Available> {
     let machine =
         machine(root).map(|bytes| Available { bytes, bound: "the machine (MemAvailable of /proc/meminfo)" });
@@ -54,7 +54,7 @@ fn left_of_v1(folder: &Path) -> Option<u64> {
     left(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file ")
 }
 
-/// Pages of files that nobody looks at count as used, though the system gives them away first.
+/// Inactive file pages count as used, though the system reclaims them first.
 fn left(folder: &Path, limit: &str, used: &str, given_away: &str) -> Option<u64> {
     let number = |name: &str| fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
     let statistics = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What happened to the models that run, for those who ask later.
+//! Events of running models, kept for later requests.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -73,7 +73,7 @@ mod tests {
         for n in 0..UIDS + 5 {
             event_log.note(&format!("uid-{n}"), Severity::Error, "x");
         }
-        assert!(event_log.of("a").is_empty() && event_log.of("nobody").is_empty());
+        assert!(event_log.of("a").is_empty() && event_log.of("unknown").is_empty());
         assert_eq!(lock(&event_log.events).len(), UIDS);
     }
 }

@@ -1,4 +1,4 @@
-//! Which models stay in memory: those in use and those that are pinned; the others while there is room, and no longer
+//! Which models stay in memory: models in use and pinned ones; the others while there is room, and no longer
 //! idle than they may be.
 
 use std::path::Path;
@@ -20,7 +20,7 @@ impl Inner {
     /// is dropped, no other load takes the room.
     ///
     /// # Errors
-    /// [`Error::ModelMemoryBudget`] where those that stay leave too little, [`Error::SystemMemory`] where the machine has too little.
+    /// [`Error::ModelMemoryBudget`] where the models that stay leave too little, [`Error::SystemMemory`] where the machine has too little.
     pub(crate) fn make_room(
         &self,
         model: &ModelRef,
@@ -89,7 +89,7 @@ impl Inner {
             }
         };
         if let Err(error) = thread::Builder::new().name("mynah-unload".to_owned()).spawn(unload) {
-            tracing::warn!(%error, "idle models stay in memory");
+            tracing::warn!(%error, "idle models will not be unloaded");
             self.unloads_idle.store(false, Ordering::Release);
         }
     }

@@ -46,7 +46,7 @@ pub struct LaunchRequest {
     /// Requests at once on each replica; `None`: no bound.
     #[serde(default)]
     pub request_limit: Option<u32>,
-    /// Name of the engine that the client asked for, which it is told again.
+    /// Name of the engine that the client asked for, reported back to it.
     #[serde(default)]
     pub engine_name: Option<String>,
     /// How long it stays in memory unused, seconds; `None`: as the settings say.
@@ -55,10 +55,10 @@ pub struct LaunchRequest {
     /// Never unloaded to make room or for being unused.
     #[serde(default)]
     pub pinned: bool,
-    /// Options that mean something to other servers only; kept, so that who asks sees them.
+    /// Options that mean something to other servers only; kept and reported.
     #[serde(default)]
     pub others: Map<String, Value>,
-    /// The client waits for the outcome and so need not be told it later.
+    /// The client waits for the outcome, so it need not be kept for later.
     #[serde(skip)]
     pub waits: bool,
     /// It ran when the last process ended; where it cannot be launched now, the next process tries again.
@@ -118,7 +118,7 @@ impl Phase {
         matches!(self, Phase::Starting | Phase::Downloading(_) | Phase::Loading)
     }
 
-    /// What a request under `uid` is told while the model is being launched.
+    /// The error of a request under `uid` while the model is being launched.
     pub fn loading(&self, uid: &str) -> Option<Error> {
         const LOADING_S: u64 = 2;
         const UNKNOWN_S: u64 = 30;
@@ -177,7 +177,7 @@ impl Launch {
     /// Waits until the model is ready.
     ///
     /// # Errors
-    /// Why it cannot be; [`Error::Cancelled`] where somebody stopped the launch.
+    /// Why it failed; [`Error::Cancelled`] where the launch was cancelled.
     pub async fn ready(mut self) -> Result<(), Error> {
         let settled = self.phase.wait_for(|phase| !phase.is_launching()).await;
         match settled.as_deref() {
@@ -267,7 +267,7 @@ impl Instances {
         lock(&self.table).values().cloned().collect()
     }
 
-    /// Puts an instance in under its uid, in the place of one that failed or is on its way out. Where `uid` was not
+    /// Inserts an instance under its uid; replaces one that failed or is unloading. Where `uid` was not
     /// chosen by the client and is taken, `rename` gives another.
     pub(crate) fn add(
         &self,
@@ -320,7 +320,7 @@ impl Instances {
         Ok(Some((instance.model.clone(), lease)))
     }
 
-    /// Marks an instance as on its way out; it goes at once if it answers nobody.
+    /// Marks an instance as unloading; it goes at once if no request uses it.
     pub(crate) fn unload(&self, instance: &Arc<Instance>) {
         instance.phase.send_replace(Phase::Unloading);
         if instance.leases.load(Ordering::Acquire) == 0 {

@@ -83,7 +83,7 @@ impl Inner {
         });
         let loaded = outcome.is_ok();
         if !self.settle(instance, outcome) && loaded {
-            // Somebody stopped the launch while the last byte was read.
+            // The launch was cancelled while the last byte was read.
             self.drop_weights(&instance.model);
         }
     }
@@ -108,13 +108,13 @@ impl Inner {
             return false;
         }
         if let Err(error) = &outcome {
-            tracing::warn!(%error, uid = instance.uid, "a launch failed");
+            tracing::warn!(%error, uid = instance.uid, "launch failed");
             self.instances.event_log.note(&instance.uid, Severity::Error, error.to_string());
             let stays = instance.request.restored && !matches!(error, Error::Cancelled);
             if !stays && let Err(error) = self.launches.remove(&instance.uid) {
-                tracing::warn!(%error, uid = instance.uid, "a failed launch cannot be forgotten");
+                tracing::warn!(%error, uid = instance.uid, "cannot delete the record of a failed launch");
             }
-            // Who waits is told; for the others the failure stays to be seen.
+            // A client that waits gets the error; for the others the failure stays in the list.
             if instance.request.waits {
                 self.instances.remove(instance);
             }

@@ -38,7 +38,7 @@ impl MemoryBudget {
     /// no other load takes the room.
     ///
     /// # Errors
-    /// [`Error::ModelMemoryBudget`] where those that stay leave too little, [`Error::SystemMemory`] where the machine has too little.
+    /// [`Error::ModelMemoryBudget`] where the models that stay leave too little, [`Error::SystemMemory`] where the machine has too little.
     pub(crate) fn make_room(
         &self,
         needed: &Needed,

@@ -43,7 +43,7 @@ pub(crate) struct ModelCache {
     activity: Arc<Activity>,
 }
 
-/// Tells who unloads idle models that one has become idle.
+/// Notifies the task that unloads idle models that one has become idle.
 #[derive(Default)]
 struct Activity {
     count: Mutex<u64>,
@@ -71,7 +71,7 @@ struct State {
     since: SystemTime,
     /// A job is loading it.
     loading: bool,
-    /// Counts the attempts to load, so that those that waited for one can tell its failure from an older one.
+    /// Counts the attempts to load, so that jobs that waited for one can tell its failure from an older one.
     attempt: u64,
     failure: Option<Error>,
     /// Counts the steps of progress of this attempt.
@@ -158,7 +158,7 @@ impl ModelCache {
     pub(crate) fn evict(&self, model: &ModelRef) -> bool {
         let Some(entry) = lock(&self.entries).get(model).cloned() else { return false };
         let mut state = lock(&entry.0);
-        // A job that comes now waits for this lock and loads the model anew.
+        // A job that comes now waits for this lock and loads the model again.
         state.leases == 0 && state.model.take().is_some()
     }
 
@@ -214,7 +214,7 @@ impl ModelCache {
         ActivityWatch(Arc::clone(&self.activity))
     }
 
-    /// Makes whoever waits for activity look again.
+    /// Wakes the tasks that wait for activity.
     pub(crate) fn notify(&self) {
         self.activity.notify();
     }

@@ -45,7 +45,7 @@ impl Engine {
         })?;
         if let Err(error) = inner.launches.put(&instance.uid, &instance.request) {
             // A home that cannot be written to, in a container say, is no reason not to run.
-            tracing::warn!(%error, uid = instance.uid, "a launch is not recorded; --restore will not know of it");
+            tracing::warn!(%error, uid = instance.uid, "cannot record the launch; --restore will not repeat it");
         }
         inner.instances.event_log.note(&instance.uid, Severity::Info, "Launch model");
         if instance.request.unload_after_s.is_some() {
@@ -79,15 +79,15 @@ impl Engine {
             let uid = request.uid.clone().unwrap_or_default();
             if !self.inner.settings.restore_running {
                 if let Err(error) = self.inner.launches.remove(&uid) {
-                    tracing::warn!(%error, uid, "a model that ran before cannot be forgotten");
+                    tracing::warn!(%error, uid, "cannot delete the record of a previous launch");
                 }
             } else if let Err(error) = self.launch(LaunchRequest { restored: true, ..request }) {
-                tracing::warn!(%error, uid, "a model that ran before is not launched again");
+                tracing::warn!(%error, uid, "model of a previous run was not relaunched");
             }
         }
     }
 
-    /// All running models by uid, those that a request loaded among them.
+    /// All running models by uid, including models that a request loaded.
     pub fn running(&self) -> Vec<Running> {
         let inner = &self.inner;
         let mut running: Vec<Running> =
@@ -189,7 +189,7 @@ impl Engine {
             _ => {}
         }
         if let Err(error) = inner.launches.remove(uid) {
-            tracing::warn!(%error, uid, "a launch that was recorded cannot be forgotten; --restore will repeat it");
+            tracing::warn!(%error, uid, "cannot delete the record of the launch; --restore will repeat it");
         }
         inner.instances.event_log.note(uid, Severity::Info, "Terminate model");
         inner.instances.unload(&instance);

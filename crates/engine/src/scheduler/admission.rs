@@ -215,7 +215,7 @@ pub(crate) struct JobTicket {
     number: u64,
     model: ModelRef,
     pub(crate) client: ClientId,
-    /// Seconds that it held the compute permit so far, for itself and for those that shared its steps.
+    /// Seconds that it held the compute permit so far, for itself and for the jobs that shared its steps.
     computed_s: Mutex<f64>,
 }
 
@@ -261,7 +261,7 @@ mod tests {
         ModelRef::Named("whisper".to_owned())
     }
 
-    /// A queue of jobs of a second each, with a limit.
+    /// A queue of jobs that take one second each, with a limit.
     fn queue(max_wait_s: f64) -> Jobs {
         Jobs { max_wait_s, ..Jobs::new(1000) }
     }
@@ -308,7 +308,7 @@ mod tests {
         let mut now = Instant::now();
         let mut jobs = queue(10.0);
         while take(&mut jobs, 1, now).is_ok() {}
-        // Ten times as many as can be done, for a minute: a job a second ends.
+        // Ten times the capacity for a minute: one job ends per second.
         let mut longest_wait_s: f64 = 0.0;
         for second in 0..60 {
             for _ in 0..10 {

@@ -1,4 +1,4 @@
-//! Who asks, as far as fairness is concerned.
+//! Identity of a client, for fair scheduling.
 
 /// A client: jobs with equal numbers share what one client gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

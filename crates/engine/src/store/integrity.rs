@@ -1,5 +1,5 @@
 //! Whether a model's files are what was fetched. Sizes are looked at whenever a model is loaded. Reading gigabytes to
-//! compare checksums is left to files whose time of change says that somebody wrote to them, and to `mynah models --check`.
+//! compare checksums is left to files that were modified since, and to `mynah models --check`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -24,7 +24,7 @@ pub(super) fn missing_bytes(folder: &Path, manifest: &Manifest) -> Option<String
     })
 }
 
-/// A file whose checksum is not that of the download. Those that were not changed since they were sound are taken as they
+/// A file whose checksum is not that of the download. Files that were not modified since the last check are accepted as they
 /// are unless all is to be read; the manifest is told what is sound.
 pub(super) fn wrong_bytes(
     folder: &Path,

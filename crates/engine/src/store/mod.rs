@@ -3,8 +3,8 @@
 //! ```text
 //! HOME/models/NAME/               a finished model: its files and mynah.json, the manifest
 //! HOME/models/NAME/voices/        voices fetched later, each a file
-//! HOME/models/.partial/NAME/KEY/  one that is being fetched; KEY tells source and revision
-//! HOME/models/.locks/NAME         locked by whoever fetches or deletes NAME
+//! HOME/models/.partial/NAME/KEY/  one that is being downloaded; KEY is source and revision
+//! HOME/models/.locks/NAME         held while NAME is downloaded or deleted
 //! HOME/models/.trash/             folders being deleted
 //! ```
 //! A model appears and disappears by the rename of its folder, so a process that is killed leaves no half of one.
@@ -35,7 +35,7 @@ const MANIFEST: &str = "mynah.json";
 /// How often a lock that another process holds is tried: file locks cannot be waited for and cancelled.
 const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Whose folder a model lies in.
+/// Whose folder a model is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// Ours.
@@ -82,7 +82,7 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new(settings: &Settings, registry: Registry) -> Self {
         let models = settings.home.join("models");
-        // What a killed process had begun to delete. Nobody else needs it, so failing is no matter.
+        // What a killed process had begun to delete. Nothing needs it, so a failure does not matter.
         let _ = fs::remove_dir_all(models.join(".trash"));
         Self {
             models,
@@ -132,7 +132,7 @@ impl Store {
     fn locate_own(&self, entry: &Entry) -> Option<OnDisk> {
         let (path, manifest) = self.manifest(entry)?;
         if let Some(damage) = integrity::missing_bytes(&path, &manifest) {
-            tracing::warn!(model = entry.name, damage, "a file is damaged; the model counts as absent");
+            tracing::warn!(model = entry.name, damage, "file damaged; treating the model as not downloaded");
             return None;
         }
         let bytes = manifest.files.iter().map(|file| file.bytes).sum();
@@ -157,7 +157,7 @@ impl Store {
         if manifest.sound != before
             && let Err(error) = save(&path, &manifest)
         {
-            tracing::info!(%error, "checksums will be looked at again next time");
+            tracing::info!(%error, "cannot save checksums; they will be verified again");
         }
         Ok(damage)
     }
@@ -226,7 +226,7 @@ impl Store {
             return Ok(found.path);
         }
         let Some(reason) = damage else { return self.fetch(entry, settings, on_progress, cancel) };
-        tracing::warn!(model = entry.name, reason, "a model is damaged and is fetched again");
+        tracing::warn!(model = entry.name, reason, "model damaged; downloading it again");
         self.fetch(entry, settings, on_progress, cancel).map_err(|error| match error {
             Error::Offline(_) => Error::Damaged { model: entry.name.clone(), reason },
             Error::NoNetwork { .. } | Error::Download { .. } => {
@@ -267,7 +267,7 @@ impl Store {
             Manifest { model: entry.name.clone(), source, revision, files, sound: BTreeMap::new() };
         manifest.sound = integrity::times(&folder, &manifest);
         let path = self.finish(entry, &folder, &manifest)?;
-        // What other sources left behind; it is of no use any more.
+        // Partial downloads from other sources are of no use any more.
         let _ = fs::remove_dir_all(&partial);
         Ok(path)
     }
@@ -348,7 +348,7 @@ impl Store {
         place.close().map_err(|e| Error::io(&trash, e))
     }
 
-    /// Waits until nobody else fetches or deletes this model; holds as long as the file is open.
+    /// Waits until no other process downloads or deletes this model; the lock is held while the file is open.
     fn lock(
         &self,
         entry: &Entry,
@@ -362,16 +362,16 @@ impl Store {
             .truncate(false)
             .open(&path)
             .map_err(|e| Error::io(&path, e))?;
-        let mut told = false;
+        let mut reported = false;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
                 Err(TryLockError::Error(error)) => return Err(Error::io(&path, error)),
                 Err(TryLockError::WouldBlock) => {}
             }
-            if !told {
+            if !reported {
                 on_progress(PullProgress::Waiting);
-                told = true;
+                reported = true;
             }
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
@@ -419,7 +419,7 @@ mod tests {
 
     const VOICE: &[u8] = b"a voice";
 
-    /// A hub that gives [`VOICE`] to whoever asks, and the first line of each request.
+    /// A hub that serves [`VOICE`], and the first line of each request.
     fn hub() -> (String, std::sync::mpsc::Receiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -431,7 +431,7 @@ mod tests {
                 let read = stream.read(&mut head).unwrap();
                 let line =
                     String::from_utf8_lossy(&head[..read]).lines().next().unwrap_or_default().to_owned();
-                // Told before it is answered: who has the answer finds the request told.
+                // Sent before the response, so that a client with the response finds the request recorded.
                 if asked.send(line).is_err() {
                     return;
                 }

@@ -22,7 +22,7 @@ pub(crate) fn settings(home: &TempDir, hub: &str) -> Settings {
         hf_endpoint: hub.to_owned(),
         modelscope_endpoint: nobody(),
         python: home.path().join("no-python"),
-        patience: DownloadTimeouts {
+        download_timeouts: DownloadTimeouts {
             connect: Duration::from_secs(5),
             answer: Duration::from_secs(5),
             stall: Duration::from_secs(5),
@@ -151,7 +151,7 @@ fn a_cancelled_download_stops_at_once_and_goes_on_later() {
     });
     let home = tempfile::tempdir().unwrap();
     let settings = Settings {
-        patience: DownloadTimeouts { stall: Duration::from_secs(60), ..DownloadTimeouts::default() },
+        download_timeouts: DownloadTimeouts { stall: Duration::from_secs(60), ..DownloadTimeouts::default() },
         ..settings(&home, &hub.url())
     };
     let engine = Engine::open(settings.clone(), mynah_models::registry()).unwrap();
@@ -303,7 +303,7 @@ fn a_hub_that_says_nothing_is_given_up_soon() {
     let hub = Hub::start(|_| Reply::silence());
     let home = tempfile::tempdir().unwrap();
     let mut settings = settings(&home, &hub.url());
-    settings.patience.answer = Duration::from_millis(500);
+    settings.download_timeouts.answer = Duration::from_millis(500);
     let start = Instant::now();
     let error = pull(&settings).0.unwrap_err();
     assert!(start.elapsed() < Duration::from_secs(30));

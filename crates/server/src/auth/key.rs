@@ -16,7 +16,7 @@ use super::time::format_moment;
 /// Characters of a key's beginning that are kept in clear, so that people know which one it is.
 const SHOWN_CHARS: usize = 7;
 
-/// Shortest key of somebody's own that is kept; its hash must not be guessable from a file that got out.
+/// Minimum length of a key that a user chooses; its hash must not be guessable from a leaked file.
 pub const MIN_KEY_CHARS: usize = 16;
 
 /// The SHA-256 of a key.
@@ -87,7 +87,7 @@ pub struct StoredKey {
     /// Unix seconds from which on it is refused.
     #[serde(default)]
     pub expires_at: Option<u64>,
-    /// Requests a minute, at most.
+    /// Maximum requests per minute.
     #[serde(default)]
     pub requests_per_minute: Option<u32>,
 }
@@ -119,7 +119,7 @@ pub struct NewKey {
     pub rights: Scopes,
     /// Unix seconds from which on it is refused.
     pub expires_at: Option<u64>,
-    /// Requests a minute, at most.
+    /// Maximum requests per minute.
     pub requests_per_minute: Option<u32>,
 }
 

@@ -19,16 +19,16 @@ pub(super) fn hash(password: &str) -> Result<String, String> {
     hash.map(|hash| hash.to_string()).map_err(|error| format!("the password cannot be hashed: {error}"))
 }
 
-/// Whether it is the password; takes the same time where there is none to compare with, so that an answer's time tells
-/// nobody which names exist.
+/// Whether it is the password; takes the same time where there is none to compare with, so that the response time does
+/// not reveal which names exist.
 pub(super) fn verify(password: &str, hash: Option<&str>) -> bool {
-    /// A password that nobody knows, with the same parameters.
-    const NOBODY: &str =
+    /// A hash of an unknown password, with the same parameters.
+    const DUMMY_HASH: &str =
         "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5LWlzLWhlcmU$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     if password.len() > MAX_PASSWORD_BYTES {
         return false;
     }
-    let Ok(parsed) = PasswordHash::new(hash.unwrap_or(NOBODY)) else { return false };
+    let Ok(parsed) = PasswordHash::new(hash.unwrap_or(DUMMY_HASH)) else { return false };
     Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok() && hash.is_some()
 }
 

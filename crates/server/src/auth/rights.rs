@@ -111,7 +111,7 @@ impl FromIterator<Scope> for Scopes {
 pub(crate) enum Needed {
     /// Nothing.
     Open,
-    /// Any valid key; the request will be told that there is no such path.
+    /// Any valid key; the response will be that there is no such path.
     Key,
     Scope(Scope),
 }
@@ -154,7 +154,7 @@ fn is_abort(path: &str) -> bool {
     parts.next() == Some("abort") && parts.nth(1) == Some("requests")
 }
 
-/// Other paths that tell what there is and nothing about the machine or its users.
+/// Other paths, which list models and say nothing about the machine or its users.
 fn is_for_reading(route: &str) -> bool {
     const ROOTS: [&str; 2] = ["/v1/engines/", "/v1/requests/"];
     const PATHS: [&str; 8] = [

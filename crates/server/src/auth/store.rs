@@ -1,5 +1,5 @@
-//! The file of keys and users, shared by the server and the command line. Who changes it holds a lock, reads it anew and
-//! replaces it as a whole; who reads it looks for a new one once a second, so that a revoked key is refused without a
+//! The file of keys and users, shared by the server and the command line. A writer holds a lock, reads it again and
+//! replaces it as a whole; a reader checks for a new one once per second, so that a revoked key is refused without a
 //! restart.
 
 use std::fs::{self, DirBuilder, File};
@@ -73,7 +73,7 @@ pub struct Store {
 
 struct Seen {
     contents: Option<Arc<Contents>>,
-    /// What tells one file from the next: time of change in seconds and nanoseconds, size, number.
+    /// What identifies a version of the file: modification time in seconds and nanoseconds, size, inode.
     stamp: Option<(i64, i64, u64, u64)>,
     looked: Instant,
 }
@@ -104,7 +104,7 @@ impl Store {
         self.look(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// A file that cannot be read, or is gone, leaves everything as it was: nobody gets in by it.
+    /// A file that cannot be read, or is gone, changes nothing: it lets no one in.
     fn look(&self, seen: &mut Seen) {
         seen.looked = Instant::now();
         let stamp = fs::metadata(&self.path).ok().map(|found| stamp(&found));
@@ -114,18 +114,18 @@ impl Store {
         match read(&self.path) {
             Ok((Some(contents), stamp)) => {
                 (seen.contents, seen.stamp) = (Some(Arc::new(contents)), stamp);
-                tracing::info!("keys were read anew from {}", self.path.display());
+                tracing::info!("reloaded keys from {}", self.path.display());
             }
             Ok((None, _)) => {
                 seen.stamp = None;
                 tracing::error!(
-                    "{} is gone; its keys stay valid until the server is stopped",
+                    "{} was deleted; its keys stay valid until the server stops",
                     self.path.display()
                 );
             }
             Err(error) => {
                 seen.stamp = stamp;
-                tracing::error!("{error}; the keys of before stay valid");
+                tracing::error!("{error}; keeping the previous keys");
             }
         }
     }

@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn moments_are_written_and_read() {
-        // As `date -u -d @N` tells.
+        // As `date -u -d @N` prints.
         for (unix_s, text) in [
             (0, "1970-01-01 00:00:00"),
             (951_782_400, "2000-02-29 00:00:00"),

@@ -1,4 +1,4 @@
-//! Under which names the server answers. A page whose name somebody makes resolve to 127.0.0.1 has the same origin as a
+//! Host names that the server accepts. A page whose name is made to resolve to 127.0.0.1 (DNS rebinding) has the same origin as a
 //! server there (DNS rebinding), so neither the browser nor the check of origins keeps it out; its name does.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -11,7 +11,7 @@ pub struct Hosts {
     any: bool,
     /// In small letters.
     listed: Vec<String>,
-    /// Whether names were listed by somebody, so that they count wherever the server listens.
+    /// Whether names were configured, so that they count wherever the server listens.
     pub(crate) chosen: bool,
 }
 
@@ -34,7 +34,7 @@ impl Hosts {
         Ok(all)
     }
 
-    /// Whether a server may be called by this name. Addresses and this machine's own names are nobody's to give away.
+    /// Whether a server may be called by this name. Addresses and this machine's own names cannot be taken over by DNS.
     pub(crate) fn include(&self, host: &str) -> bool {
         let Some(name) = name(host) else { return self.any };
         let address = name.trim_start_matches('[').trim_end_matches(']');

@@ -1,4 +1,4 @@
-//! What bounds requests and connections: how many at once, how many a minute, how long.
+//! Limits of requests and connections: how many at once, how many per minute, how long.
 
 mod deadline;
 mod permits;

@@ -1,4 +1,4 @@
-//! Bounds on requests a minute, by the generic cell rate algorithm (ITU-T I.371): a whole minute's requests may come at
+//! Limits of requests per minute, by the generic cell rate algorithm (ITU-T I.371): a whole minute's requests may come at
 //! once, and further ones as time goes by.
 
 use std::collections::HashMap;

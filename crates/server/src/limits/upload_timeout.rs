@@ -15,7 +15,7 @@ use crate::error::ApiError;
 
 /// The error of an upload that came too slowly.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("The upload came too slowly: {name} is {bound}.")]
+#[error("The upload is too slow: {name} is {bound}.")]
 struct TooSlow {
     name: &'static str,
     bound: f64,

@@ -1,4 +1,4 @@
-//! Who asks, whether they may, and whether they ask too often.
+//! Authentication, authorization and rate limits of requests.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -61,14 +61,14 @@ fn allowed(
         return Err(refused("Could not validate credentials"));
     };
     let caller = state.auth.caller(credential).map_err(|why| {
-        // Guessing is bounded; who holds a key is not kept out by those who guess beside them.
+        // Guessing is limited; clients with a valid key are not affected by others that guess from the same address.
         match state.count_failure(address) {
             Ok(()) => refused(why),
             Err(error) => error,
         }
     })?;
     if matches!(needed, Needed::Scope(right) if !caller.rights.include(right)) {
-        let message = format!("Not enough permissions: this key or user lacks the right \"{right}\".");
+        let message = format!("Not enough permissions: this key or user lacks the scope \"{right}\".");
         return Err(ApiError::new(StatusCode::FORBIDDEN, message)
             .code("insufficient_permissions")
             .challenge(right));
@@ -81,7 +81,7 @@ fn allowed(
 }
 
 fn too_many(who: &str, setting: &str, per_minute: u32, wait: Duration) -> ApiError {
-    let message = format!("Rate limit reached: {who} may send {per_minute} requests a minute ({setting}).");
+    let message = format!("Rate limit reached: {who} may send {per_minute} requests per minute ({setting}).");
     ApiError::new(StatusCode::TOO_MANY_REQUESTS, message).code("rate_limit_exceeded").retry_after(wait)
 }
 

@@ -1,4 +1,4 @@
-//! Refuses requests that name another host, and those that pages of other origins send.
+//! Refuses requests with an unknown host name, and requests from pages of other origins.
 
 use std::sync::Arc;
 
@@ -22,8 +22,7 @@ pub(crate) async fn reject_unknown_host(
     let named = request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default());
     let mut named = named.chain(request.uri().authority().map(Authority::as_str));
     if looks && !named.all(|host| hosts.include(host)) {
-        let message =
-            "This server is not called by this name; the setting allowed_hosts names those that it has.";
+        let message = "Unknown host name; add it to the setting allowed_hosts.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, message).code("foreign_host"));
     }
     drop(named);
@@ -43,8 +42,7 @@ pub(crate) async fn reject_cross_origin(
         && !state.config.cors_origins.include(origin)
         && !is_own(origin, headers.get(header::HOST))
     {
-        let message =
-            "Pages of other origins may not call this server; the setting cors_origins names those that may.";
+        let message = "Origin not allowed; add it to the setting cors_origins.";
         return Err(ApiError::new(StatusCode::FORBIDDEN, message).code("foreign_origin"));
     }
     Ok(next.run(request).await)

@@ -1,4 +1,4 @@
-//! Lets a client read why it was refused. Most clients look at the answer only when they have sent the whole request; a
+//! Lets a client read why it was refused. Most clients read the response only when they have sent the whole request; a
 //! connection that is closed before shows them a broken pipe instead. So after a refusal, what still comes in is read
 //! and thrown away for a moment.
 

@@ -41,7 +41,7 @@ pub(super) fn speak(_: &mut SchemaGenerator) -> Value {
         "speed": {"type": "number", "minimum": 0.25, "maximum": 4, "default": 1},
         "stream_format": {"enum": ["audio", "sse"], "default": "audio"},
         "instructions": {"type": "string", "description": "Tone and manner, for models that follow them"},
-        "prompt_speech": {"type": "string", "format": "binary", "description": "Recording of a voice to copy, at most a minute, for models that can; as a part of a form, or as base64"},
+        "prompt_speech": {"type": "string", "format": "binary", "description": "Reference audio of a voice to clone, at most a minute (ChatTTS); as a form part, or as base64"},
         "prompt_text": {"type": "string", "description": "What is said in prompt_speech"},
         "refine_text": {"type": "boolean", "default": false, "description": "Have the model put pauses and laughter into the text, for models that can"},
         "read_out": {"type": "boolean", "default": true, "description": "Read out numbers, dates, money and units"},
@@ -115,7 +115,7 @@ fn object(description: &str, required: &[&str], properties: &Value) -> Value {
 }
 
 /// A transcript as JSON.
-pub(super) fn heard(schemas: &mut SchemaGenerator) -> Schema {
+pub(super) fn transcript(schemas: &mut SchemaGenerator) -> Schema {
     let plain = schemas.subschema_for::<api::Transcription>();
     let verbose = schemas.subschema_for::<api::VerboseTranscription>();
     json_schema!({"anyOf": [plain, verbose]})

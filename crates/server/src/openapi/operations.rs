@@ -25,7 +25,7 @@ pub(super) struct Operation {
 pub(super) enum Answer {
     /// JSON of a type.
     Of(MakeSchema),
-    /// JSON that is told in words.
+    /// JSON described in prose.
     Json(&'static str),
     /// JSON of a type, with status 201.
     Made(MakeSchema),
@@ -68,8 +68,8 @@ impl Operation {
     }
 }
 
-const HEARD: Answer = Answer::Kinds(&[
-    ("application/json", bodies::heard),
+const TRANSCRIPT: Answer = Answer::Kinds(&[
+    ("application/json", bodies::transcript),
     ("text/plain", of::<String>),
     ("text/vtt", of::<String>),
     ("text/event-stream", of::<api::StreamEvent>),
@@ -85,9 +85,15 @@ const SPOKEN: Answer = Answer::Kinds(&[
 ]);
 
 pub(super) const OPERATIONS: &[Operation] = &[
-    operation("post", "/v1/audio/transcriptions", "Audio", "Speech to text in the spoken language", HEARD)
-        .body(bodies::listen),
-    operation("post", "/v1/audio/translations", "Audio", "Speech to English text", HEARD)
+    operation(
+        "post",
+        "/v1/audio/transcriptions",
+        "Audio",
+        "Speech to text in the spoken language",
+        TRANSCRIPT,
+    )
+    .body(bodies::listen),
+    operation("post", "/v1/audio/translations", "Audio", "Speech to English text", TRANSCRIPT)
         .body(bodies::listen),
     operation("post", "/v1/audio/speech", "Audio", "Text to speech", SPOKEN).body(bodies::speak),
     operation("post", "/v1/audio/embeddings", "Audio", "Always refused: no model makes them", Answer::Null),
@@ -110,7 +116,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "get",
         "/v1/models/instances",
         "Models",
-        "All launches, those that failed among them",
+        "All launches, including failed ones",
         Answer::Of(of::<Vec<api::Instance>>),
     )
     .query(&[("model_uid", "string", "Only this one"), ("model_name", "string", "Only those of this model")]),
@@ -263,7 +269,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "post",
         "/v1/admin/keys",
         "Keys",
-        "Make a key, which only this answer tells",
+        "Create a key; only this response contains it",
         Answer::Made(of::<api::NewKey>),
     )
     .body(bodies::new_key),

@@ -25,7 +25,7 @@ pub(crate) async fn read_speech(
     let kind = media_type(request.headers());
     let too_long = || {
         let message =
-            format!("The request is larger than {} bytes, the bound max_text_bytes.", limits.max_text_bytes);
+            format!("The request is larger than {} bytes (limit: max_text_bytes).", limits.max_text_bytes);
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message).param("input")
     };
     let slack = 64 << 10;
@@ -56,7 +56,7 @@ pub(crate) async fn read_object(request: Request, state: &AppState) -> Result<Ma
     let memory = &mut state.memory()?;
     let largest = limits.max_text_bytes as u64;
     let too_long = || {
-        let message = format!("The request is larger than {largest} bytes, the bound max_text_bytes.");
+        let message = format!("The request is larger than {largest} bytes (limit: max_text_bytes).");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     };
     let request = request.map(|body| Body::from_stream(UploadTimeout::new(body, limits)));
@@ -119,7 +119,7 @@ fn announced_length(headers: &HeaderMap) -> Option<u64> {
 const COPIES_OF_BODY: u64 = 3;
 
 /// Reads a whole body. One whose announced length finds no memory is refused before any of it is read; but memory is taken
-/// as bytes come, so that nobody keeps others out by mere announcements.
+/// as bytes come, so that announced sizes alone cannot block other clients.
 async fn collect(
     request: Request,
     largest: u64,

@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 pub(crate) enum Dialect {
     /// OpenAI's: the list of models has all that can be asked for, and an unknown one is 404.
     OpenAi,
-    /// Xinference's: the list of models has those that run, and an unknown one is 400.
+    /// Xinference's: the list has the running models, and an unknown model is 400.
     Xinference,
 }
 
@@ -28,7 +28,7 @@ impl Dialect {
 impl<S: Sync> FromRequestParts<S> for Dialect {
     type Rejection = Infallible;
 
-    /// OpenAI's clients name their language in a header of their own; nobody else sends it.
+    /// OpenAI's clients name their language in a header that no other client sends.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let known = parts.headers.contains_key("x-stainless-lang");
         Ok(if known { Dialect::OpenAi } else { Dialect::Xinference })

@@ -61,7 +61,7 @@ pub(crate) async fn read(
     }
     Err(ApiError::new(
         StatusCode::BAD_REQUEST,
-        format!("The form has more than {} parts, the bound max_parts.", limits.max_parts),
+        format!("The form has more than {} parts (limit: max_parts).", limits.max_parts),
     ))
 }
 
@@ -95,7 +95,7 @@ async fn text(mut field: Field<'_>, left: &mut usize, limits: &Limits) -> Result
     while let Some(piece) = field.chunk().await.map_err(|error| broken(&error))? {
         *left = left.checked_sub(piece.len()).ok_or_else(|| {
             let message = format!(
-                "The parts beside file are larger than {} bytes, the bound max_text_bytes.",
+                "The parts other than file are larger than {} bytes (limit: max_text_bytes).",
                 limits.max_text_bytes
             );
             ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
@@ -113,7 +113,10 @@ async fn text(mut field: Field<'_>, left: &mut usize, limits: &Limits) -> Result
 
 fn broken(error: &MultipartError) -> ApiError {
     interrupted(error).unwrap_or_else(|| {
-        ApiError::new(StatusCode::BAD_REQUEST, format!("The multipart form is broken: {}", error.body_text()))
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            format!("The multipart form is malformed: {}", error.body_text()),
+        )
     })
 }
 

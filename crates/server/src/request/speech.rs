@@ -29,7 +29,7 @@ pub(crate) struct SpeechParams {
     pub(crate) model: String,
     /// What to say.
     pub(crate) text: String,
-    /// What the model is told.
+    /// Options of the model.
     pub(crate) options: SpeechOptions,
     /// How the audio is written.
     pub(crate) format: OutputFormat,

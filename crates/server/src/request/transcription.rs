@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::fields::{Fields, ObjectOrWord, number_within};
 use crate::error::ApiError;
 
-/// Longest pause or padding that voice activity detection can be told.
+/// Maximum pause or padding of voice activity detection.
 const MAX_VAD_MS: u64 = 60_000;
 
 /// What `kwargs` may hold: model options under the names that Python libraries use.
@@ -46,7 +46,7 @@ const KWARGS: [&str; 23] = [
 pub(crate) struct TranscriptionParams {
     /// Model or alias as the client wrote it.
     pub(crate) model: String,
-    /// What the model is told.
+    /// Options of the model.
     pub(crate) options: TranscribeOptions,
     /// How the answer is written.
     pub(crate) response: ResponseOptions,
@@ -112,7 +112,7 @@ fn refuse_speakers(fields: &Fields) -> Result<(), ApiError> {
         if fields.has(name) {
             return Err(ApiError::unsupported(
                 name,
-                format!("{name}: speakers are not told apart. Leave it out."),
+                format!("{name}: speaker diarization is not supported. Leave the field out."),
             ));
         }
     }
@@ -135,8 +135,7 @@ fn response(fields: &Fields) -> Result<ResponseOptions, ApiError> {
     let format = match fields.text("response_format")?.as_deref() {
         None => ResponseFormat::default(),
         Some("diarized_json") => {
-            let message =
-                "response_format diarized_json: speakers are not told apart. verbose_json has segments.";
+            let message = "response_format diarized_json: speaker diarization is not supported. verbose_json has segments.";
             return Err(ApiError::unsupported("response_format", message));
         }
         Some(name) => {
@@ -261,7 +260,7 @@ fn vad_options(
     Ok(options)
 }
 
-/// Everything else that the decoder is told.
+/// All other options of the decoder.
 fn decoding(fields: &Fields) -> Result<TranscribeOptions, ApiError> {
     let prompt = match fields.text("prompt")? {
         Some(prompt) => Some(prompt),

@@ -90,7 +90,7 @@ impl<'a> Spool<'a> {
 /// The answer to an upload over the bound.
 pub(crate) fn too_large(name: &'static str, limits: &Limits) -> ApiError {
     let message = format!(
-        "The upload is larger than {} bytes, the bound set by max_upload_bytes (mynah serve --max-upload-bytes).",
+        "The upload is larger than {} bytes (limit: max_upload_bytes, mynah serve --max-upload-bytes).",
         limits.max_upload_bytes
     );
     ApiError::new(axum::http::StatusCode::PAYLOAD_TOO_LARGE, message).param(name)

@@ -27,7 +27,7 @@ pub(crate) async fn bytes(job: TimedJob<SpeechJob>, format: OutputFormat) -> Res
             Ok(Piece::Audio(bytes)) => Ok(bytes),
             Ok(Piece::End(_)) => return None,
             Err(error) => {
-                tracing::warn!("a speech was cut off: {}", error.message());
+                tracing::warn!("speech response aborted: {}", error.message());
                 Err(std::io::Error::other(error.message().to_owned()))
             }
         };

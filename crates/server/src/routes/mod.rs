@@ -1,4 +1,4 @@
-//! Routes of OpenAI's clients and those that belong to no API. One file for each family.
+//! Routes of OpenAI's API and general ones. One file per family.
 
 mod embeddings;
 mod metrics;

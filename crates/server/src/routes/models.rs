@@ -21,7 +21,7 @@ pub(super) async fn list_models(
 ) -> Result<Json<ModelList>, ApiError> {
     let all = query.boolean("all", dialect == Dialect::OpenAi)?;
     let address = state.config.address.to_string();
-    let data = state.blocking("The models cannot be listed", move |engine| {
+    let data = state.blocking("Cannot list the models", move |engine| {
         let running = engine.running();
         let ready = running.iter().filter(|running| matches!(running.phase, Phase::Ready));
         let mut data: Vec<Model> =
@@ -43,7 +43,7 @@ pub(crate) async fn describe(
     uid: String,
 ) -> Result<Json<Model>, ApiError> {
     let address = state.config.address.to_string();
-    let found = state.blocking("The model cannot be described", move |engine| {
+    let found = state.blocking("Cannot describe the model", move |engine| {
         if let Ok(running) = engine.find_running(&uid) {
             if let Some(loading) = running.phase.loading(&uid) {
                 return Err(ApiError::from(loading));

@@ -31,7 +31,7 @@ pub(super) async fn speech(
         (None, None) => None,
         (Some(upload), Some(transcript)) => Some(ReferenceSource { audio: upload.into(), transcript }),
         (Some(_), None) => {
-            let message = "Send what is said in prompt_speech in the parameter prompt_text.";
+            let message = "Send the transcript of prompt_speech in the parameter prompt_text.";
             return Err(ApiError::missing("prompt_text", message));
         }
         (None, Some(_)) => {

@@ -17,7 +17,7 @@ pub(super) async fn list_voices(State(state): State<Arc<AppState>>) -> Result<Js
     let engine = state.engine.clone();
     // Looks at the disk, hence off the async threads.
     let statuses = tokio::task::spawn_blocking(move || engine.voices()).await;
-    let statuses = statuses.map_err(|error| ApiError::internal(&error, "The voices cannot be listed"))?;
+    let statuses = statuses.map_err(|error| ApiError::internal(&error, "Cannot list the voices"))?;
     let mut voices: Vec<Voice> = Vec::new();
     for status in statuses {
         let default = voices.last().is_none_or(|last| last.model != status.model);
@@ -44,7 +44,7 @@ fn voice(status: VoiceStatus, default: bool) -> Voice {
 pub(super) async fn list_speech_models(State(state): State<Arc<AppState>>) -> Result<Json<Value>, ApiError> {
     let engine = state.engine.clone();
     let statuses = tokio::task::spawn_blocking(move || engine.models()).await;
-    let statuses = statuses.map_err(|error| ApiError::internal(&error, "The models cannot be listed"))?;
+    let statuses = statuses.map_err(|error| ApiError::internal(&error, "Cannot list the models"))?;
     let speaking = statuses.iter().filter(|status| status.entry.ability == ModelTask::Speech);
     let models: Vec<Value> = speaking.map(|status| json!({"id": status.entry.name})).collect();
     Ok(Json(json!({"models": models})))

@@ -17,7 +17,7 @@ pub(super) async fn list_cached(
     State(state): State<Arc<AppState>>,
     Query(query): Query<Parameters>,
 ) -> Result<Json<CachedModels>, ApiError> {
-    let statuses = state.blocking("The cache cannot be listed", Engine::models).await?;
+    let statuses = state.blocking("Cannot list the cache", Engine::models).await?;
     let wanted =
         |status: &&ModelStatus| query.text("model_name").is_none_or(|name| name == status.entry.name);
     let address = state.config.address.to_string();
@@ -47,7 +47,7 @@ pub(super) async fn list_cached_files(
     Query(query): Query<Parameters>,
 ) -> Result<Json<CachedFiles>, ApiError> {
     let name = query.required("model_version")?.to_owned();
-    let statuses = state.blocking("The cache cannot be listed", Engine::models).await?;
+    let statuses = state.blocking("Cannot list the cache", Engine::models).await?;
     let found = statuses.into_iter().find(|status| status.entry.name == name);
     // What other programs keep is left alone.
     let ours = found.and_then(|status| status.on_disk).filter(|found| found.origin == Origin::Store);
@@ -64,7 +64,7 @@ pub(super) async fn remove_cached(
     Query(query): Query<Parameters>,
 ) -> Result<Json<Done>, ApiError> {
     let name = query.required("model_version")?.to_owned();
-    let removed = state.blocking("The model cannot be deleted", move |engine| {
+    let removed = state.blocking("Cannot delete the model", move |engine| {
         let uses = |uid: &&mynah_engine::Running| {
             uid.request.model_name == name
                 && uid.request.path.is_none()

@@ -22,7 +22,7 @@ pub(super) async fn versions(
     if kind != "audio" {
         return Ok(Json(Vec::new()));
     }
-    let statuses = state.blocking("The versions cannot be listed", Engine::models).await?;
+    let statuses = state.blocking("Cannot list the versions", Engine::models).await?;
     let address = state.config.address.to_string();
     let version = statuses.into_iter().find(|status| status.entry.name == name).map(|status| {
         let at = |path: String| BTreeMap::from([(address, path)]);
@@ -41,7 +41,7 @@ pub(super) async fn engines(
     State(state): State<Arc<AppState>>,
     Path((kind, name)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
-    let statuses = state.blocking("The engines cannot be listed", Engine::models).await?;
+    let statuses = state.blocking("Cannot list the engines", Engine::models).await?;
     let known = statuses
         .iter()
         .find(|status| status.entry.name == name && status.entry.ability == ModelTask::Transcription);
@@ -49,7 +49,7 @@ pub(super) async fn engines(
         // The names that Xinference's clients choose among. Whatever they choose, the same code runs.
         Some(_) if kind == "audio" => json!({
             "transformers": [{"model_name": name, "model_format": "pytorch"}],
-            "MLX": "Models run on the CPU here, whatever engine is asked for",
+            "MLX": "Models run on the CPU here, whatever the engine",
         }),
         _ => Value::Null,
     }))

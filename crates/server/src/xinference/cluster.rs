@@ -20,7 +20,7 @@ use crate::responses::model;
 use crate::state::AppState;
 use crate::system_info;
 
-/// `GET /v1/cluster/auth`: Xinference's clients send their key only if told to.
+/// `GET /v1/cluster/auth`: Xinference's clients send their key only if this says so.
 pub(super) async fn auth_probe(State(state): State<Arc<AppState>>) -> Json<AuthProbe> {
     Json(AuthProbe { auth: state.auth.is_on() })
 }
@@ -48,7 +48,7 @@ pub(super) async fn supervisor(State(state): State<Arc<AppState>>) -> Json<Super
 
 /// `GET /v1/workers`.
 pub(super) async fn workers(State(state): State<Arc<AppState>>) -> Result<Json<Vec<Worker>>, ApiError> {
-    let running = state.blocking("The models cannot be listed", Engine::running).await?;
+    let running = state.blocking("Cannot list the models", Engine::running).await?;
     let work_ip = address(&state);
     let models = by_replica(&running, &work_ip).into_iter().collect();
     Ok(Json(vec![Worker { work_ip, models }]))

@@ -19,7 +19,7 @@ pub(super) async fn list_instances(
     State(state): State<Arc<AppState>>,
     Query(query): Query<Parameters>,
 ) -> Result<Json<Vec<Instance>>, ApiError> {
-    let running = state.blocking("The instances cannot be listed", Engine::running).await?;
+    let running = state.blocking("Cannot list the instances", Engine::running).await?;
     let address = state.config.address.to_string();
     let instances = running.iter().map(|running| model_views::instance(running, &address));
     let wanted = |instance: &Instance| match (query.text("model_uid"), query.text("model_name")) {
@@ -37,7 +37,7 @@ pub(super) fn progress(state: &AppState, uid: &str) -> Json<LaunchProgress> {
 
 /// `POST /v1/models/{uid}/cancel`: stops a launch; a model that is ready is terminated.
 pub(super) async fn cancel(state: &AppState, uid: String) -> Result<Json<()>, ApiError> {
-    state.blocking("The launch cannot be stopped", move |engine| engine.cancel_launch(&uid)).await??;
+    state.blocking("Cannot cancel the launch", move |engine| engine.cancel_launch(&uid)).await??;
     Ok(Json(()))
 }
 

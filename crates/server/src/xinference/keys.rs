@@ -21,7 +21,7 @@ pub(super) async fn list_keys(State(state): State<Arc<AppState>>) -> Result<Json
     Ok(Json(keys.iter().map(StoredKey::shown).collect()))
 }
 
-/// Makes a key, which only this answer tells in clear.
+/// Creates a key; only this response contains it.
 pub(super) async fn make_key(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -29,7 +29,7 @@ pub(super) async fn make_key(
     store(&state)?;
     let new = new_key(&Value::Object(read_object(request, &state).await?))?;
     let (kept, key) = changed(&state, move |store| store.add_key(new)).await?;
-    tracing::info!(id = kept.id, name = kept.name, "a key was made");
+    tracing::info!(id = kept.id, name = kept.name, "key created");
     Ok((StatusCode::CREATED, Json(Made { id: kept.id, key, prefix: kept.prefix, name: kept.name })))
 }
 
@@ -41,14 +41,14 @@ pub(super) async fn revoke_key(
     store(&state)?;
     let Path(id) = id.map_err(|error| ApiError::invalid("id", error.body_text()))?;
     let key = changed(&state, move |store| store.revoke_key(id)).await?;
-    tracing::info!(id = key.id, name = key.name, "a key was revoked");
+    tracing::info!(id = key.id, name = key.name, "key revoked");
     Ok(Json(json!({"ok": true})))
 }
 
 /// The store, where keys are asked for at all: otherwise anybody could lock everybody out.
 fn store(state: &AppState) -> Result<&Store, ApiError> {
     state.auth.store().filter(|_| state.auth.is_on()).ok_or_else(|| {
-        let message = "Not Found: this server asks for no keys. `mynah keys add` makes the first one.";
+        let message = "Not Found: this server requires no keys. Create the first one with `mynah keys add`.";
         ApiError::new(StatusCode::NOT_FOUND, message).code("not_found")
     })
 }
@@ -60,7 +60,7 @@ async fn changed<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     let state = Arc::clone(state);
     let outcome = tokio::task::spawn_blocking(move || change(store(&state)?).map_err(refusal)).await;
-    outcome.map_err(|error| ApiError::internal(&error, "The keys cannot be changed"))?
+    outcome.map_err(|error| ApiError::internal(&error, "Cannot change the keys"))?
 }
 
 fn refusal(error: AuthError) -> ApiError {
@@ -71,7 +71,7 @@ fn refusal(error: AuthError) -> ApiError {
         AuthError::Refused(why) => {
             ApiError::new(StatusCode::BAD_REQUEST, format!("{why}.")).code("invalid_value")
         }
-        error => ApiError::internal(&error, "The keys cannot be changed"),
+        error => ApiError::internal(&error, "Cannot change the keys"),
     }
 }
 

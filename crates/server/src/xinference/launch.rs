@@ -22,7 +22,7 @@ pub(super) async fn launch_model(
     let waits = query.boolean("wait_ready", true)?;
     let body = read_object(request, &state).await?;
     let request = LaunchRequest { waits, ..launch_request::read(body)? };
-    let launch = state.blocking("The launch failed", move |engine| engine.launch(request)).await?;
+    let launch = state.blocking("Launch failed", move |engine| engine.launch(request)).await?;
     let launch = launch.map_err(launch_error)?;
     let model_uid = launch.uid.clone();
     if waits {
@@ -45,7 +45,7 @@ fn launch_error(error: Error) -> ApiError {
             ApiError::new(status, "Launch cancelled").code("launch_cancelled")
         }
         Error::Model(_) => {
-            let message = format!("The model's weights cannot be used: {error}.");
+            let message = format!("Cannot use the weights of the model: {error}.");
             ApiError::new(StatusCode::BAD_REQUEST, message).param("model_path").code("invalid_value")
         }
         error => error.into(),
@@ -60,8 +60,7 @@ pub(super) async fn launch_by_version() -> ApiError {
 
 /// `DELETE /v1/models/{uid}`: terminates a model that runs.
 pub(super) async fn terminate(state: &AppState, dialect: Dialect, uid: String) -> Result<Json<()>, ApiError> {
-    let ended =
-        state.blocking("The model cannot be terminated", move |engine| engine.terminate(&uid)).await?;
+    let ended = state.blocking("Cannot terminate the model", move |engine| engine.terminate(&uid)).await?;
     ended.map_err(|error| match error {
         Error::NotRunning(_) => ApiError::from(error).status(dialect.no_such_model()),
         error => error.into(),

@@ -21,7 +21,7 @@ pub(super) async fn log_in(
     request: Request,
 ) -> Result<Json<TokenPair>, ApiError> {
     if !state.auth.is_on() {
-        let message = "Not Found: this server asks for no keys, so there are no tokens.";
+        let message = "Not Found: this server requires no keys, so there are no tokens.";
         return Err(ApiError::new(StatusCode::NOT_FOUND, message).code("not_found"));
     }
     let address = address(&request);
@@ -33,8 +33,8 @@ pub(super) async fn log_in(
     let auth = state.auth.clone();
     let outcome = tokio::task::spawn_blocking(move || auth.log_in(&name, &password)).await;
     drop(turn);
-    let tokens = outcome.map_err(|error| ApiError::internal(&error, "The login failed"))?;
-    match tokens.map_err(|error| ApiError::internal(&error, "The login failed"))? {
+    let tokens = outcome.map_err(|error| ApiError::internal(&error, "Login failed"))?;
+    match tokens.map_err(|error| ApiError::internal(&error, "Login failed"))? {
         Some(tokens) => Ok(Json(pair(tokens))),
         None => {
             state.count_failure(address)?;
@@ -56,7 +56,7 @@ pub(super) async fn refresh(
         return Err(ApiError::missing("refresh_token", "refresh_token required"));
     };
     let tokens = state.auth.refresh(token);
-    match tokens.map_err(|error| ApiError::internal(&error, "The tokens cannot be made"))? {
+    match tokens.map_err(|error| ApiError::internal(&error, "Cannot create tokens"))? {
         Some(tokens) => Ok(Json(pair(tokens))),
         None => {
             state.count_failure(address)?;

@@ -83,7 +83,7 @@ fn model_state(running: &Running) -> &'static str {
     }
 }
 
-/// Null where somebody stopped the launch.
+/// Null where the launch was cancelled.
 fn failure(phase: &Phase) -> Option<String> {
     match phase {
         Phase::Failed(error) if !matches!(error, Error::Cancelled) => Some(error.to_string()),

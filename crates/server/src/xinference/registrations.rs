@@ -40,7 +40,7 @@ pub(super) async fn list_registrations(
             }
         })
         .collect::<Result<_, _>>()
-        .map_err(|error| ApiError::internal(&error, "The registrations cannot be listed"))?;
+        .map_err(|error| ApiError::internal(&error, "Cannot list the registrations"))?;
     Ok(Json(Value::Array(list)))
 }
 
@@ -78,7 +78,7 @@ pub(super) async fn register_model(
         Some(other) => return Err(ApiError::unprocessable(vec![not_boolean("persist", other)])),
     };
     state
-        .blocking("The model cannot be registered", move |engine| engine.register(&definition, persist))
+        .blocking("Cannot register the model", move |engine| engine.register(&definition, persist))
         .await??;
     Ok(Json(()))
 }
@@ -89,7 +89,7 @@ pub(super) async fn unregister_model(
     Path((kind, name)): Path<(String, String)>,
 ) -> Result<Json<()>, ApiError> {
     require_audio(&kind)?;
-    state.blocking("The model cannot be unregistered", move |engine| engine.unregister(&name)).await??;
+    state.blocking("Cannot unregister the model", move |engine| engine.unregister(&name)).await??;
     Ok(Json(()))
 }
 
@@ -115,9 +115,7 @@ fn not_boolean(name: &str, input: &Value) -> ValidationError {
 }
 
 async fn catalogue(state: &AppState) -> Result<(Vec<ModelStatus>, Vec<Registration>), ApiError> {
-    state
-        .blocking("The registrations cannot be listed", |engine| (engine.models(), engine.registrations()))
-        .await
+    state.blocking("Cannot list the registrations", |engine| (engine.models(), engine.registrations())).await
 }
 
 fn detail(entry: &Entry, registration: Option<&Registration>) -> RegistrationDetail {

@@ -132,7 +132,7 @@ fn with_model_options(arguments: Vec<OsString>) -> Vec<OsString> {
                         rewritten.push(format!("--{EXTRA}").into());
                         rewritten.push(format!("{}={value}", &option[2..]).into());
                     }
-                    // Clap tells that it does not know this one.
+                    // Clap reports it as unknown.
                     None => rewritten.push(argument),
                 }
             }
