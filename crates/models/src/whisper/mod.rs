@@ -3,9 +3,9 @@
 //! `config` and `weights` load, `encoder` and `decoder` compute one window, `step` is what the search sees of them,
 //! `decode` chooses tokens, `transcribe` walks through a recording window by window and finds word times.
 
+pub mod backend;
 pub mod checkpoint;
 pub mod config;
-mod decode;
 mod decoder;
 mod encoder;
 mod files;
@@ -14,8 +14,8 @@ mod padding;
 mod padding_file;
 #[cfg(test)]
 mod reference_tests;
+mod search;
 mod session;
-pub mod step;
 mod transcribe;
 mod weights;
 
@@ -30,9 +30,9 @@ use mynah_core::{
 };
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
+pub use backend::{Alignment, EncoderContext, Network, WindowDecoder};
 pub use checkpoint::Checkpoint;
 pub use config::Config;
-pub use step::{Alignment, EncoderContext, Network, WindowDecoder};
 
 use padding_file::PaddingFile;
 use transcribe::{WhisperModel, transcribe};

@@ -6,11 +6,11 @@ use mynah_core::{JobContext, ModelError};
 use mynah_kernels::attention::Queries;
 use mynah_kernels::elementwise;
 
+use super::backend::{Alignment, EncoderContext, Network, WindowDecoder};
 use super::decoder::{self, Cache, Cross, Group};
 use super::key_values::AudioKeyValues;
 use super::padding::{self, PADDING, Padding};
 use super::padding_file::PaddingFile;
-use super::step::{Alignment, EncoderContext, Network, WindowDecoder};
 use super::weights::Weights;
 use super::{Config, encoder};
 use crate::batching::{BatchState, Participant, StepBatcher};

@@ -4,7 +4,7 @@ use mynah_core::ModelError;
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
 use crate::whisper::WindowDecoder;
-use crate::whisper::decode::probability_among;
+use crate::whisper::search::probability_among;
 
 /// A language that is more probable than this needs no further window.
 const SURE: f32 = 0.5;

@@ -2,18 +2,18 @@
 //! that the text is finished, and given that text; or, where it is not, pieces of the recording side by side.
 
 mod alignment;
-mod attempt;
-mod doubt;
 mod dtw;
+mod fallback;
 mod hallucination;
 mod language;
 mod prompt;
+mod quality;
 mod recording;
 mod request;
 mod segments;
+mod sequential;
 #[cfg(test)]
 mod tests;
-mod walk;
 mod words;
 
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::whisper::{Config, EncoderContext, Network, WindowDecoder};
 use language::Detection;
 use recording::Recording;
 use request::Spoken;
-use walk::Walk;
+use sequential::Walk;
 
 /// The parts of a model that a transcription needs.
 #[derive(Clone, Copy)]

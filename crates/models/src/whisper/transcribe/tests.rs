@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mynah_core::{BatchShare, CancelFlag, DecodingStats, StepScheduler, WhisperOptions};
 
 use super::*;
-use crate::whisper::decode::scripted::{ScriptedNetwork, Window};
+use crate::whisper::search::scripted::{ScriptedNetwork, Window};
 
 mod encoder_context;
 mod fallback;

@@ -10,7 +10,7 @@ use mynah_text::whisper_tokenizer::WhisperTokenizer;
 use super::prompt::Prompt;
 use super::segments::FRAMES_PER_TIMESTAMP;
 use crate::whisper::WindowDecoder;
-use crate::whisper::decode::{BeamOptions, Hypothesis, Rules, SamplingOptions, Search, probability};
+use crate::whisper::search::{BeamOptions, Hypothesis, Rules, SamplingOptions, Search, probability};
 
 /// A window's text and how good it is.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,8 +6,8 @@
 
 mod beam;
 mod distribution;
+mod logits_rules;
 mod random;
-mod rules;
 mod sampling;
 #[cfg(test)]
 pub(super) mod scripted;
@@ -18,7 +18,7 @@ use mynah_core::{CancelFlag, ModelError};
 
 pub(super) use beam::BeamOptions;
 pub(super) use distribution::{probability, probability_among};
-pub(super) use rules::{RuleOptions, Rules};
+pub(super) use logits_rules::{RuleOptions, Rules};
 pub(super) use sampling::SamplingOptions;
 
 use crate::whisper::WindowDecoder;

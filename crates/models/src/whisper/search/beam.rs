@@ -3,7 +3,7 @@
 use mynah_kernels::pool;
 
 use super::distribution::Distribution;
-use super::rules::Rules;
+use super::logits_rules::Rules;
 use super::{Hypothesis, Next, normalised};
 
 /// How wide and how long to search.

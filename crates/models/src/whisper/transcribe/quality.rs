@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
-use super::attempt::{Attempt, MAX_CHARACTERS_PER_S};
+use super::fallback::{Attempt, MAX_CHARACTERS_PER_S};
 use super::segments::Draft;
 
 /// A window is doubtful from this no-speech probability on; that of speech is mostly below 0.05.

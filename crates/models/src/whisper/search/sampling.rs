@@ -3,8 +3,8 @@
 use mynah_kernels::pool;
 
 use super::distribution::Distribution;
+use super::logits_rules::Rules;
 use super::random::Random;
-use super::rules::Rules;
 use super::{Hypothesis, Next, normalised};
 
 /// How to draw, and how much.

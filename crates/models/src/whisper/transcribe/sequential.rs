@@ -9,14 +9,14 @@ use mynah_core::{
 };
 use mynah_text::whisper_tokenizer::{TIMESTAMPS, WhisperTask, WhisperTokenizer};
 
-use super::attempt::{Attempt, Attempts};
+use super::fallback::{Attempt, Attempts};
 use super::hallucination::{Surroundings, drop_hallucinations};
 use super::prompt::{Prompt, hotword_tokens, prompt};
 use super::recording::Recording;
 use super::segments::{self, Draft};
 use super::words::{WordContext, add_words};
-use super::{WINDOW_FRAMES, doubt, encoder_context};
-use crate::whisper::decode::{RuleOptions, Rules};
+use super::{WINDOW_FRAMES, encoder_context, quality};
+use crate::whisper::search::{RuleOptions, Rules};
 use crate::whisper::{Config, EncoderContext, WindowDecoder};
 
 /// Windows in a row that may advance by less than [`CRAWL_FRAMES`]; the next one is left as a whole. A model that
@@ -160,7 +160,7 @@ impl<'a> Walk<'a> {
             attempt = attempts.best(&mut **decoder, &self.prompt(&[]), seed)?;
             self.previous.clear();
         }
-        if self.is_silence(&attempt) || (doubt::is_doubtful(&attempt) && !(attempts.is_spoken)()) {
+        if self.is_silence(&attempt) || (quality::is_doubtful(&attempt) && !(attempts.is_spoken)()) {
             return Ok(Outcome { segments: Vec::new(), resume_frame: frame + window_frames });
         }
 
@@ -176,11 +176,11 @@ impl<'a> Walk<'a> {
         // Nobody said what begins behind the audio.
         let audio_end_s = (frame + window_frames) as f64 / 100.0;
         drafts.retain(|draft| draft.start_s < audio_end_s);
-        drafts.dedup_by(|draft, before| doubt::is_echo(before, draft, audio_end_s, self.tokenizer));
+        drafts.dedup_by(|draft, before| quality::is_echo(before, draft, audio_end_s, self.tokenizer));
         if options.whisper.no_speech_threshold.is_some() {
             let eot = self.tokenizer.eot();
             drafts.retain(|draft| {
-                !doubt::is_doubtful_segment(draft, eot) || doubt::is_spoken(draft, speech_s())
+                !quality::is_doubtful_segment(draft, eot) || quality::is_spoken(draft, speech_s())
             });
         }
         let mut resume_frame = frame + cut.advance_frames;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use mynah_kernels::elementwise::max;
 use mynah_kernels::functions::sum_exp;
 
-use super::rules::Allowed;
+use super::logits_rules::Allowed;
 
 /// The next token's distribution: a softmax over the allowed ids.
 #[derive(Clone, Debug)]
