@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rounded = Whisper::load(Path::new(checkpoint), compute)?;
     let (cancel, n_mels) = (CancelFlag::new(), exact.config().n_mels);
     let context = JobContext::unscheduled(&cancel);
-    let (mut tokens, mut divergence, mut alike) = (0, 0.0, 0);
+    let (mut tokens, mut divergence, mut pool) = (0, 0.0, 0);
     for file in files {
         let decoded = mynah_audio::decode_file(Path::new(file), &DecodeLimits::default(), &|| false)?;
         let samples = &decoded.samples[..decoded.samples.len().min(30 * 16_000)];
@@ -53,13 +53,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mel = LogMel::new(n_mels);
         let mel = mel.window(samples, 0, samples.len() / 160, mel.peak(samples));
         let logits = |model: &Whisper| -> Result<Vec<f32>, ModelError> {
-            model.network().encode(&mel, EncoderContext::Full, context)?.prefill(&text, &at)
+            model.backend().encode(&mel, EncoderContext::Full, context)?.prefill(&text, &at)
         };
         let vocab_size = exact.config().vocab_size;
         for (exact, rounded) in logits(&exact)?.chunks(vocab_size).zip(logits(&rounded)?.chunks(vocab_size)) {
             let (p, q) = (log_softmax(exact), log_softmax(rounded));
             divergence += p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum::<f64>();
-            alike += usize::from(likeliest(&p) == likeliest(&q));
+            same_best += usize::from(likeliest(&p) == likeliest(&q));
             tokens += 1;
         }
     }
@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!(
         "{tokens} tokens: divergence from float32 {:.5} nats a token, the same likeliest token at {:.2} %",
         divergence / count,
-        100.0 * alike as f64 / count
+        100.0 * same_best as f64 / count
     );
     Ok(())
 }

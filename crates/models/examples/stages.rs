@@ -31,12 +31,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let model = Whisper::load(Path::new(&checkpoint.ok_or("no checkpoint named")?), compute)?;
-    let (network, n_mels, cancel) = (model.network(), model.config().n_mels, CancelFlag::new());
+    let (backend, n_mels, cancel) = (model.backend(), model.config().n_mels, CancelFlag::new());
     let context = JobContext::unscheduled(&cancel);
     let mel = |frames: usize| -> Vec<f32> {
         (0..frames * n_mels).map(|i| ((i * 7919) % 101) as f32 * 0.02 - 1.0).collect()
     };
-    drop(network.encode(&mel(100), EncoderContext::Trimmed, context)?);
+    drop(backend.encode(&mel(100), EncoderContext::Trimmed, context)?);
     for frames in lengths {
         let mel = mel(frames);
         // Shorter windows are computed with a stored padding behind them.
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for _ in 0..7 {
             let before = operations.map(|o| least_seconds(o, compute));
             let start = Instant::now();
-            network.encode(&mel, EncoderContext::Trimmed, context)?;
+            backend.encode(&mel, EncoderContext::Trimmed, context)?;
             seconds.push(start.elapsed().as_secs_f64());
             let after = operations.map(|o| least_seconds(o, compute));
             let least = before.zip(after).map(|(before, after)| (before + after) / 2.0);
@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!();
     }
     let mel = mel(700);
-    let mut window = network.encode(&mel, EncoderContext::Trimmed, context)?;
+    let mut window = backend.encode(&mel, EncoderContext::Trimmed, context)?;
     let prompt = [50258, 50259, 50359];
     let seconds = median_time(9, || window.prefill(&prompt, &[0, 2]).map(drop))?;
     println!("prompt of 3 tokens: {:.2} ms", 1e3 * seconds);

@@ -1,4 +1,5 @@
-//! Decoding one window: at temperature 0 first, warmer while the text is repetitive or improbable.
+//! Decodes one window with temperature fallback: at temperature 0 first, at higher ones while the text is repetitive or
+//! improbable.
 
 use std::io::Write;
 
@@ -9,12 +10,12 @@ use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
 use super::prompt::Prompt;
 use super::segments::FRAMES_PER_TIMESTAMP;
-use crate::whisper::WindowDecoder;
-use crate::whisper::search::{BeamOptions, Hypothesis, Rules, SamplingOptions, Search, probability};
+use crate::whisper::DecoderState;
+use crate::whisper::search::{BeamOptions, Hypothesis, LogitsRules, SamplingOptions, Search, probability};
 
-/// A window's text and how good it is.
+/// A window's text with its quality measures.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Attempt {
+pub(super) struct DecodingResult {
     pub(super) hypothesis: Hypothesis,
     pub(super) text: String,
     pub(super) avg_logprob: f32,
@@ -23,110 +24,107 @@ pub(super) struct Attempt {
     pub(super) temperature: f32,
 }
 
-/// What all attempts have in common.
-pub(super) struct Attempts<'a> {
+/// Decodes a window until a result passes the thresholds.
+pub(super) struct FallbackDecoder<'a> {
     pub(super) tokenizer: &'a WhisperTokenizer,
-    pub(super) rules: &'a Rules,
+    pub(super) rules: &'a LogitsRules,
     pub(super) options: &'a TranscribeOptions,
     pub(super) cancel: &'a CancelFlag,
     /// Frames of audio in the window.
     pub(super) window_frames: usize,
-    /// Whether somebody speaks in the window; asked only after an attempt that failed.
-    pub(super) is_spoken: &'a dyn Fn() -> bool,
+    /// Whether the window has speech; evaluated only after a result was rejected.
+    pub(super) has_speech: &'a dyn Fn() -> bool,
 }
 
-/// Fast speech has 25 characters a second in alphabets, less in other scripts.
+/// Fast speech has 25 characters per second in alphabetic scripts and fewer in others.
 pub(super) const MAX_CHARACTERS_PER_S: f64 = 35.0;
 
-impl Attempts<'_> {
-    /// The attempt at the first temperature on a trimmed window; `None` if a wider window should be heard, as its mean log
-    /// probability is below `believed_from` or its text not what somebody says.
-    pub(super) fn on_trimmed(
+impl FallbackDecoder<'_> {
+    /// Decodes a trimmed window at the first temperature. Returns `None` if a wider window should be decoded, as the mean log
+    /// probability is below `min_avg_logprob` or the text is implausible.
+    pub(super) fn decode_trimmed(
         &self,
-        decoder: &mut dyn WindowDecoder,
+        decoder: &mut dyn DecoderState,
         prompt: &Prompt,
-        believed_from: f32,
+        min_avg_logprob: f32,
         seed: u64,
-    ) -> Result<Option<Attempt>, ModelError> {
+    ) -> Result<Option<DecodingResult>, ModelError> {
         let temperature = self.options.whisper.temperatures.first().copied().unwrap_or_default();
-        let attempt = self.at(decoder, prompt, temperature, seed)?;
-        let limit = self.options.whisper.logprob_threshold.unwrap_or(believed_from).max(believed_from);
-        let believed = attempt.avg_logprob >= limit
-            && !self.is_repetitive(&attempt)
-            && !self.is_hurried(&attempt)
-            && !self.writes_behind_audio(&attempt.hypothesis.tokens);
-        Ok((believed || !(self.is_spoken)()).then_some(attempt))
+        let result = self.decode_at(decoder, prompt, temperature, seed)?;
+        let limit = self.options.whisper.logprob_threshold.unwrap_or(min_avg_logprob).max(min_avg_logprob);
+        let accepted = result.avg_logprob >= limit
+            && !self.is_repetitive(&result)
+            && !self.exceeds_speech_rate(&result)
+            && !self.writes_past_audio(&result.hypothesis.tokens);
+        Ok((accepted || !(self.has_speech)()).then_some(result))
     }
 
-    /// Whether a segment of text begins where there is no audio any more.
-    fn writes_behind_audio(&self, tokens: &[u32]) -> bool {
+    /// Whether a segment of text starts after the end of the audio.
+    fn writes_past_audio(&self, tokens: &[u32]) -> bool {
         let end = self.tokenizer.timestamp_begin() + (self.window_frames / FRAMES_PER_TIMESTAMP) as u32;
         tokens.windows(2).any(|pair| pair[0] >= end && pair[1] < self.tokenizer.eot())
     }
 
-    fn is_repetitive(&self, attempt: &Attempt) -> bool {
-        self.options
-            .whisper
-            .compression_ratio_threshold
-            .is_some_and(|limit| attempt.compression_ratio > limit)
+    fn is_repetitive(&self, result: &DecodingResult) -> bool {
+        self.options.whisper.compression_ratio_threshold.is_some_and(|limit| result.compression_ratio > limit)
     }
 
-    /// Whether nobody could say so much in so short a time.
-    pub(super) fn is_hurried(&self, attempt: &Attempt) -> bool {
+    /// Whether the text is longer than anyone could say in the window.
+    pub(super) fn exceeds_speech_rate(&self, result: &DecodingResult) -> bool {
         let seconds = (self.window_frames as f64 / 100.0).max(1.0);
-        attempt.text.chars().count() as f64 > MAX_CHARACTERS_PER_S * seconds
+        result.text.chars().count() as f64 > MAX_CHARACTERS_PER_S * seconds
     }
 
-    /// The first attempt that passes the thresholds; if none does, the most probable one, of those that are neither
-    /// repetitive nor hurried if there are any, under the last temperature. Where nobody speaks there is no second
-    /// attempt, and none at hurried text that came of a prompt, which the caller leaves out first. `seed` should differ
-    /// between windows.
-    pub(super) fn best(
+    /// The first result that passes the thresholds. If none does, the most probable one is returned with the last temperature;
+    /// repetitive results and those that exceed the speech rate are used only if there is no other. A window without speech is
+    /// decoded once. With a prompt, exceeding the speech rate does not raise the temperature: the caller drops the prompt first.
+    /// `seed` should differ between windows.
+    pub(super) fn decode_with_fallback(
         &self,
-        decoder: &mut dyn WindowDecoder,
+        decoder: &mut dyn DecoderState,
         prompt: &Prompt,
         seed: u64,
-    ) -> Result<Attempt, ModelError> {
-        let mut failed: Vec<(bool, Attempt)> = Vec::new();
+    ) -> Result<DecodingResult, ModelError> {
+        let mut rejected: Vec<(bool, DecodingResult)> = Vec::new();
         for (&temperature, number) in self.options.whisper.temperatures.iter().zip(0..) {
-            let attempt = self.at(decoder, prompt, temperature, seed.wrapping_add(number))?;
-            let made_up = self.is_repetitive(&attempt)
-                || (prompt.start_of_transcript == 0 && self.is_hurried(&attempt));
-            // A mean that is no number fails, too.
+            let result = self.decode_at(decoder, prompt, temperature, seed.wrapping_add(number))?;
+            let suspect = self.is_repetitive(&result)
+                || (prompt.start_of_transcript == 0 && self.exceeds_speech_rate(&result));
+            // NaN is rejected, too.
             let improbable = self
                 .options
                 .whisper
                 .logprob_threshold
-                .is_some_and(|limit| attempt.avg_logprob.is_nan() || attempt.avg_logprob < limit);
+                .is_some_and(|limit| result.avg_logprob.is_nan() || result.avg_logprob < limit);
             let silent =
-                self.options.whisper.no_speech_threshold.is_some_and(|limit| attempt.no_speech_prob > limit);
-            let passed = !made_up && !improbable;
-            if passed || (improbable && silent) || (failed.is_empty() && !(self.is_spoken)()) {
-                return Ok(attempt);
+                self.options.whisper.no_speech_threshold.is_some_and(|limit| result.no_speech_prob > limit);
+            let passed = !suspect && !improbable;
+            if passed || (improbable && silent) || (rejected.is_empty() && !(self.has_speech)()) {
+                return Ok(result);
             }
-            failed.push((made_up, attempt));
+            rejected.push((suspect, result));
         }
-        let any_real = failed.iter().any(|(made_up, _)| !made_up);
-        let last_temperature = failed.last().map(|(_, attempt)| attempt.temperature);
-        let rank = |attempt: &Attempt| {
-            if attempt.avg_logprob.is_nan() { f32::NEG_INFINITY } else { attempt.avg_logprob }
+        let any_plausible = rejected.iter().any(|(suspect, _)| !suspect);
+        let last_temperature = rejected.last().map(|(_, result)| result.temperature);
+        let rank = |result: &DecodingResult| {
+            if result.avg_logprob.is_nan() { f32::NEG_INFINITY } else { result.avg_logprob }
         };
-        failed
+        rejected
             .into_iter()
-            .filter(|(made_up, _)| !(any_real && *made_up))
-            .map(|(_, attempt)| attempt)
+            .filter(|(suspect, _)| !(any_plausible && *suspect))
+            .map(|(_, result)| result)
             .reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
-            .map(|best| Attempt { temperature: last_temperature.unwrap_or(best.temperature), ..best })
-            .ok_or_else(|| ModelError::InvalidInput("give at least one temperature to decode at".to_owned()))
+            .map(|best| DecodingResult { temperature: last_temperature.unwrap_or(best.temperature), ..best })
+            .ok_or_else(|| ModelError::InvalidInput("at least one temperature is required".to_owned()))
     }
 
-    fn at(
+    fn decode_at(
         &self,
-        decoder: &mut dyn WindowDecoder,
+        decoder: &mut dyn DecoderState,
         prompt: &Prompt,
         temperature: f32,
         seed: u64,
-    ) -> Result<Attempt, ModelError> {
+    ) -> Result<DecodingResult, ModelError> {
         self.cancel.check()?;
         let Prompt { tokens, start_of_transcript } = prompt;
         let vocab_size = decoder.vocab_size();
@@ -143,14 +141,14 @@ impl Attempts<'_> {
         } else {
             Search::beam(self.rules, BeamOptions { beam_size, patience, length_penalty, max_tokens })
         };
-        // Once all of it repeats itself more text will not make it better.
-        let lead_nowhere = |tokens: &[u32]| {
+        // Once the text is repetitive it stays so.
+        let should_abandon = |tokens: &[u32]| {
             let limit = self.options.whisper.compression_ratio_threshold;
             limit.is_some_and(|limit| compression_ratio(self.tokenizer.decode(tokens).trim()) > limit)
         };
-        let hypothesis = search.run(decoder, at_end, self.cancel, &lead_nowhere)?;
+        let hypothesis = search.run(decoder, at_end, self.cancel, &should_abandon)?;
         let text = self.tokenizer.decode(&hypothesis.tokens);
-        Ok(Attempt {
+        Ok(DecodingResult {
             avg_logprob: hypothesis.avg_logprob(),
             compression_ratio: compression_ratio(text.trim()),
             hypothesis,
@@ -161,7 +159,7 @@ impl Attempts<'_> {
     }
 }
 
-/// Bytes of a text over bytes after zlib: high where it repeats itself.
+/// Bytes of a text divided by its bytes after zlib: high if it is repetitive.
 fn compression_ratio(text: &str) -> f32 {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     // Writing to memory does not fail.
