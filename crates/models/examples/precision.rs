@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rounded = Whisper::load(Path::new(checkpoint), compute)?;
     let (cancel, n_mels) = (CancelFlag::new(), exact.config().n_mels);
     let context = JobContext::unscheduled(&cancel);
-    let (mut tokens, mut divergence, mut pool) = (0, 0.0, 0);
+    let (mut tokens, mut divergence, mut same_best) = (0, 0.0, 0);
     for file in files {
         let decoded = mynah_audio::decode_file(Path::new(file), &DecodeLimits::default(), &|| false)?;
         let samples = &decoded.samples[..decoded.samples.len().min(30 * 16_000)];
