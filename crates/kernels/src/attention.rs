@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use half::f16;
 
-use crate::arch::rows::{add_weighted, products};
+use crate::arch::row_ops::{add_weighted, products};
 use crate::arch::{self, SCORES_ROW, TILE_ROWS, Target, Tile, panel_count};
 use crate::cpu::Isa;
 use crate::elementwise;
@@ -366,14 +366,14 @@ fn attend_cache_with(
     let dim = width / heads;
     assert!(queries.len() == past.len() * width && out.len() == queries.len() && dim * heads == width);
     let work: usize = past.iter().map(|p| p.len() * width).sum();
-    let heads_a_task = if work < 16 * 1024 { heads } else { heads.div_ceil(2 * pool::threads()) };
+    let heads_per_task = if work < 16 * 1024 { heads } else { heads.div_ceil(2 * pool::threads()) };
     let longest = past.iter().map(|past| past.len()).max().unwrap_or(0);
     let starts: Vec<usize> =
         past.iter().scan(0, |end, past| Some(std::mem::replace(end, *end + past.len()))).collect();
     let out = SharedMut::new(out);
-    pool::run(heads.div_ceil(heads_a_task.max(1)), |task| {
+    pool::run(heads.div_ceil(heads_per_task.max(1)), |task| {
         let mut weights = vec![0.0; past.iter().map(|past| past.len()).sum()];
-        for head in task * heads_a_task..((task + 1) * heads_a_task).min(heads) {
+        for head in task * heads_per_task..((task + 1) * heads_per_task).min(heads) {
             let columns = |row: usize| row * width + head * dim;
             // What rows have in common is read while it is in the first-level cache: a block for all of them, then the next.
             let blocks = || {

@@ -12,9 +12,9 @@ const SHARE: usize = 16 * 1024;
 pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
     let width = weight.len();
     assert!(x.len() == out.len() && bias.len() == width && width > 0 && x.len().is_multiple_of(width));
-    let rows_a_task = (SHARE / width).max(1);
-    pool::for_each_chunk(out, rows_a_task * width, |task, out| {
-        let x = &x[task * rows_a_task * width..];
+    let rows_per_task = (SHARE / width).max(1);
+    pool::for_each_chunk(out, rows_per_task * width, |task, out| {
+        let x = &x[task * rows_per_task * width..];
         for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
             // Sums in eight lanes, which the compiler keeps in registers.
             let mean = sum_lanes(x, |v| v) / width as f32;

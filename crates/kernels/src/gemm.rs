@@ -37,14 +37,14 @@ const FEW_ROWS: usize = 64;
 /// The left operand: `rows` rows of `depth` numbers, `stride` numbers apart (less than `depth` where rows overlap, as
 /// in a convolution).
 #[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
+pub(crate) struct MatRef<'a> {
     pub(crate) data: &'a [f32],
     pub(crate) rows: usize,
     pub(crate) depth: usize,
     pub(crate) stride: usize,
 }
 
-impl Rows<'_> {
+impl MatRef<'_> {
     pub(crate) fn check(&self) {
         let needed = if self.rows == 0 { 0 } else { (self.rows - 1) * self.stride + self.depth };
         assert!(self.data.len() >= needed, "left operand has {} of {needed} numbers", self.data.len());
@@ -59,7 +59,7 @@ impl Float for f16 {}
 
 pub(crate) mod sealed {
     #[cfg(target_arch = "x86_64")]
-    use crate::arch::amx::{Line, floats};
+    use crate::arch::amx::{TileRow, floats};
     use crate::arch::{self, Tile};
     use crate::cpu::Isa;
     use crate::panels::Element;
@@ -76,7 +76,7 @@ pub(crate) mod sealed {
         /// # Safety
         /// `Isa::Amx` is there.
         #[cfg(target_arch = "x86_64")]
-        unsafe fn split_panel(panel: &[Self], which: usize, lines: &mut [Line]);
+        unsafe fn split_panel(panel: &[Self], which: usize, lines: &mut [TileRow]);
 
         /// The panels in f32: themselves, or widened into `scratch`.
         fn widened<'a>(isa: Isa, panels: Panels<'a, Self>, scratch: &'a mut Vec<f32>) -> Panels<'a, f32>;
@@ -98,7 +98,7 @@ pub(crate) mod sealed {
         }
 
         #[cfg(target_arch = "x86_64")]
-        unsafe fn split_panel(panel: &[f32], which: usize, lines: &mut [Line]) {
+        unsafe fn split_panel(panel: &[f32], which: usize, lines: &mut [TileRow]) {
             // SAFETY: passed on.
             unsafe { floats::split_panel(panel, which, lines) }
         }
@@ -115,7 +115,7 @@ pub(crate) mod sealed {
         }
 
         #[cfg(target_arch = "x86_64")]
-        unsafe fn split_panel(panel: &[f16], which: usize, lines: &mut [Line]) {
+        unsafe fn split_panel(panel: &[f16], which: usize, lines: &mut [TileRow]) {
             // SAFETY: passed on.
             unsafe { floats::split_panel(panel, which, lines) }
         }
@@ -132,13 +132,13 @@ pub(crate) mod sealed {
 }
 
 /// Where the product goes: rows of `columns` numbers, `stride` numbers apart.
-pub(crate) struct Out<'a> {
+pub(crate) struct MatMut<'a> {
     pub(crate) data: &'a mut [f32],
     pub(crate) columns: usize,
     pub(crate) stride: usize,
 }
 
-impl Out<'_> {
+impl MatMut<'_> {
     pub(crate) fn check(&self, rows: usize) {
         assert!(self.columns <= self.stride || rows <= 1, "rows of the product overlap");
         let needed = if rows == 0 { 0 } else { (rows - 1) * self.stride + self.columns };
@@ -147,7 +147,13 @@ impl Out<'_> {
 }
 
 /// `out = epilogue(a b)`; `panels` are b's, as many as `out` has columns for.
-pub(crate) fn gemm<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogue: &Epilogue<'_>) {
+pub(crate) fn gemm<T: Float>(
+    isa: Isa,
+    a: MatRef<'_>,
+    panels: &[T],
+    out: MatMut<'_>,
+    epilogue: &Epilogue<'_>,
+) {
     a.check();
     out.check(a.rows);
     epilogue.check(out.columns);
@@ -165,13 +171,13 @@ pub(crate) fn gemm<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, 
 }
 
 /// Panels a task, so that each thread gets several tasks to even out their speeds.
-pub(crate) fn panels_a_task(panels: usize) -> usize {
+pub(crate) fn panels_per_task(panels: usize) -> usize {
     panels.div_ceil(4 * pool::threads()).max(1)
 }
 
-fn few_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogue: &Epilogue<'_>) {
+fn few_rows<T: Float>(isa: Isa, a: MatRef<'_>, panels: &[T], out: MatMut<'_>, epilogue: &Epilogue<'_>) {
     let count = panel_count(out.columns);
-    let share = panels_a_task(count);
+    let share = panels_per_task(count);
     let (columns, stride) = (out.columns, out.stride);
     let c = SharedMut::new(out.data);
     pool::run(count.div_ceil(share), |task| {
@@ -198,7 +204,7 @@ fn few_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogu
     });
 }
 
-fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogue: &Epilogue<'_>) {
+fn many_rows<T: Float>(isa: Isa, a: MatRef<'_>, panels: &[T], out: MatMut<'_>, epilogue: &Epilogue<'_>) {
     thread_local! {
         static SCRATCH: RefCell<(Vec<f32>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
     }
@@ -265,7 +271,7 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
 }
 
 /// Rows `first..first + rows` as strips of `tile_rows` rows, each `[depth][tile_rows]`.
-fn pack_strips(a: &Rows<'_>, first: usize, rows: usize, tile_rows: usize, strips: &mut Vec<f32>) {
+fn pack_strips(a: &MatRef<'_>, first: usize, rows: usize, tile_rows: usize, strips: &mut Vec<f32>) {
     strips.resize(rows.div_ceil(tile_rows) * tile_rows * a.depth, 0.0);
     for (s, strip) in strips.chunks_exact_mut(tile_rows * a.depth).enumerate() {
         let row = |r: usize| &a.data[(first + s * tile_rows + r) * a.stride..][..a.depth];

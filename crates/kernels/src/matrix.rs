@@ -5,10 +5,10 @@ use half::f16;
 use crate::arch::panel_count;
 use crate::cpu::Isa;
 use crate::epilogue::Epilogue;
-use crate::gemm::{self, Out, Rows};
-use crate::integers::Integers;
+use crate::gemm::{self, MatMut, MatRef};
 use crate::panels::{self, PANEL};
 use crate::pool;
+use crate::quantized_panels::QuantizedPanels;
 
 /// From so many rows on it pays to arrange weights as tiles of bytes, anew each time.
 #[cfg(target_arch = "x86_64")]
@@ -40,8 +40,8 @@ pub struct Matrix {
 enum Storage {
     F32(Vec<f32>),
     F16(Vec<f16>),
-    Int8(Integers<i8>),
-    Int16(Integers<i16>),
+    Int8(QuantizedPanels<i8>),
+    Int16(QuantizedPanels<i16>),
 }
 
 impl Matrix {
@@ -56,8 +56,8 @@ impl Matrix {
         let storage = match precision {
             Precision::F32 => Storage::F32(pack_floats(outputs, inputs, fill)),
             Precision::F16 => Storage::F16(pack_floats(outputs, inputs, fill)),
-            Precision::Int8 => Storage::Int8(Integers::pack(outputs, inputs, fill)),
-            Precision::Int16 => Storage::Int16(Integers::pack(outputs, inputs, fill)),
+            Precision::Int8 => Storage::Int8(QuantizedPanels::pack(outputs, inputs, fill)),
+            Precision::Int16 => Storage::Int16(QuantizedPanels::pack(outputs, inputs, fill)),
         };
         Self { inputs, outputs, storage }
     }
@@ -112,8 +112,8 @@ impl Matrix {
         out_stride: usize,
         epilogue: &Epilogue<'_>,
     ) {
-        let a = Rows { data: x, rows, depth: self.inputs, stride: x_stride };
-        let out = Out { data: out, columns: self.outputs, stride: out_stride };
+        let a = MatRef { data: x, rows, depth: self.inputs, stride: x_stride };
+        let out = MatMut { data: out, columns: self.outputs, stride: out_stride };
         match &self.storage {
             Storage::F32(panels) => gemm::gemm(isa, a, panels, out, epilogue),
             Storage::F16(panels) => gemm::gemm(isa, a, panels, out, epilogue),

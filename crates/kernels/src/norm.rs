@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::cpu::Isa;
 use crate::pool;
-use crate::quantized::{Range, range_of};
+use crate::quantized::{ValueRange, value_range};
 use crate::vectorize::vectorized;
 
 /// Numbers a task gets, at least.
@@ -38,7 +38,7 @@ impl LayerNorm {
     }
 
     /// Normalises each row of `x` into `out`; both are `[rows, channels]`. Returns the range of `out`.
-    pub fn apply(&self, x: &[f32], out: &mut [f32]) -> Range {
+    pub fn apply(&self, x: &[f32], out: &mut [f32]) -> ValueRange {
         let channels = self.weight.len();
         assert!(x.len() == out.len() && x.len().is_multiple_of(channels), "rows of {channels} expected");
         each_row(
@@ -130,8 +130,8 @@ fn for_each_row(out: &mut [f32], width: usize, task: impl Fn(usize, &mut [f32]) 
 
 /// [`for_each_row`] that returns the range of what was written.
 #[inline(always)]
-fn each_row(out: &mut [f32], width: usize, task: impl Fn(usize, &mut [f32]) + Sync) -> Range {
-    let total = Mutex::new(Range::EMPTY);
+fn each_row(out: &mut [f32], width: usize, task: impl Fn(usize, &mut [f32]) + Sync) -> ValueRange {
+    let total = Mutex::new(ValueRange::EMPTY);
     let share = (SHARE / width).max(1);
     pool::for_each_chunk(out, share * width, |chunk, rows| {
         let range = vectorized(
@@ -142,7 +142,7 @@ fn each_row(out: &mut [f32], width: usize, task: impl Fn(usize, &mut [f32]) + Sy
                 for (i, row) in rows.chunks_exact_mut(width).enumerate() {
                     task(chunk * share + i, row);
                 }
-                range_of(rows)
+                value_range(rows)
             },
         );
         let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
@@ -173,13 +173,19 @@ impl DepthwiseConv {
 
     /// Convolves `x`, normalises each row and writes it to `out`; both are `[rows, channels]`. Returns the range of
     /// `out`.
-    pub fn apply_normalised(&self, norm: &LayerNorm, x: &[f32], out: &mut [f32]) -> Range {
+    pub fn apply_normalised(&self, norm: &LayerNorm, x: &[f32], out: &mut [f32]) -> ValueRange {
         assert_eq!(x.len(), out.len(), "as many rows out as in expected");
         self.apply_normalised_from(0, norm, x, out)
     }
 
     /// [`DepthwiseConv::apply_normalised`] for as many rows as `out` has, from row `first` of `x` on.
-    pub fn apply_normalised_from(&self, first: usize, norm: &LayerNorm, x: &[f32], out: &mut [f32]) -> Range {
+    pub fn apply_normalised_from(
+        &self,
+        first: usize,
+        norm: &LayerNorm,
+        x: &[f32],
+        out: &mut [f32],
+    ) -> ValueRange {
         let channels = self.bias.len();
         assert!(x.len().is_multiple_of(channels), "rows of {channels} expected");
         assert!(
@@ -253,7 +259,7 @@ mod tests {
             let spread = (row.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 200.0).sqrt();
             assert!((mean - 0.5).abs() < 1e-5 && (spread - 2.0).abs() < 1e-3, "{mean} {spread}");
         }
-        assert_eq!(range, Range::of(&out));
+        assert_eq!(range, ValueRange::of(&out));
     }
 
     #[test]

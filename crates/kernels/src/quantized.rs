@@ -8,10 +8,10 @@
 use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
 
-use crate::arch::quads::{self, GROUP, QUAD, TILE_ROWS};
+use crate::arch::u8i8_gemm::{self, GROUP, QUAD, TILE_ROWS};
 use crate::cpu::Isa;
-use crate::functions::{TO_INTEGER, gelu_of};
 use crate::pool::{self, SharedMut};
+use crate::vecmath::{TO_INTEGER, gelu_of};
 use crate::vectorize::vectorized;
 
 /// Rows a task takes at most: 48 x 768 inputs and their sums stay in the second-level cache.
@@ -19,34 +19,34 @@ const BLOCK_ROWS: usize = 8 * TILE_ROWS;
 
 /// The smallest and the largest of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Range {
+pub struct ValueRange {
     /// The smallest; infinity for no numbers.
     pub min: f32,
     /// The largest; minus infinity for no numbers.
     pub max: f32,
 }
 
-impl Range {
+impl ValueRange {
     /// The range of no numbers.
-    pub const EMPTY: Range = Range { min: f32::INFINITY, max: f32::NEG_INFINITY };
+    pub const EMPTY: ValueRange = ValueRange { min: f32::INFINITY, max: f32::NEG_INFINITY };
 
     /// The range of `values`.
     pub fn of(values: &[f32]) -> Self {
         vectorized(
             Isa::current(),
             #[inline(always)]
-            || range_of(values),
+            || value_range(values),
         )
     }
 
     /// The range of what either covers.
-    pub fn union(self, other: Range) -> Self {
+    pub fn union(self, other: ValueRange) -> Self {
         Self { min: self.min.min(other.min), max: self.max.max(other.max) }
     }
 }
 
 #[inline(always)]
-pub(crate) fn range_of(values: &[f32]) -> Range {
+pub(crate) fn value_range(values: &[f32]) -> ValueRange {
     let mut lanes = Lanes::EMPTY;
     lanes.take_in(values);
     lanes.range()
@@ -77,25 +77,25 @@ impl Lanes {
         }
     }
 
-    fn range(&self) -> Range {
+    fn range(&self) -> ValueRange {
         let min = self.min.iter().fold(f32::INFINITY, |m, &v| m.min(v));
         let max = self.max.iter().fold(f32::NEG_INFINITY, |m, &v| m.max(v));
-        Range { min, max }
+        ValueRange { min, max }
     }
 }
 
 /// 256 evenly spaced numbers, zero among them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Grid {
+pub struct QuantParams {
     /// Distance of neighbours.
     pub scale: f32,
     /// Which of the 256 is zero.
     pub zero: u8,
 }
 
-impl Grid {
+impl QuantParams {
     /// The finest grid that covers `range` and zero.
-    pub fn covering(range: Range) -> Self {
+    pub fn covering(range: ValueRange) -> Self {
         let (min, max) = (range.min.min(0.0), range.max.max(0.0));
         let scale = (max - min) / 255.0;
         if scale > 0.0 && scale.is_finite() {
@@ -116,7 +116,7 @@ impl Grid {
 }
 
 #[inline(always)]
-fn round_to(grid: Grid, from: &[f32], to: &mut [u8]) {
+fn round_to(grid: QuantParams, from: &[f32], to: &mut [u8]) {
     let zero = i32::from(grid.zero);
     for (to, &from) in to.iter_mut().zip(from) {
         let steps = (from / grid.scale).clamp(-256.0, 256.0) + TO_INTEGER;
@@ -126,7 +126,7 @@ fn round_to(grid: Grid, from: &[f32], to: &mut [u8]) {
 
 /// What happens to a product before it is written.
 #[derive(Clone, Copy, Debug)]
-pub enum Finish<'a> {
+pub enum QuantEpilogue<'a> {
     /// Nothing beside the bias.
     Plain,
     /// GELU, by the error function.
@@ -187,12 +187,19 @@ impl QuantizedMatrix {
         self.groups.len() + size_of_val(self.column_sums.as_slice()) + size_of_val(self.bias.as_slice())
     }
 
-    /// `out = finish(x W + bias)` with `x`, `[rows, inputs]`, rounded to `grid`; `out` is `[rows, outputs]`. Spread over
+    /// `out = finish(x W + bias)` with `x`, `[rows, inputs]`, rounded to `grid`; `out` is `[rows, outputs]`. Interleaver over
     /// the pool. Returns the range of `out`.
-    pub fn apply(&self, x: &[f32], grid: Grid, rows: usize, out: &mut [f32], finish: Finish<'_>) -> Range {
+    pub fn apply(
+        &self,
+        x: &[f32],
+        grid: QuantParams,
+        rows: usize,
+        out: &mut [f32],
+        finish: QuantEpilogue<'_>,
+    ) -> ValueRange {
         assert_eq!(x.len(), rows * self.inputs, "input does not fit {rows} rows");
         assert_eq!(out.len(), rows * self.outputs, "output does not fit {rows} rows");
-        let total = Mutex::new(Range::EMPTY);
+        let total = Mutex::new(ValueRange::EMPTY);
         // Whole tiles, and as many blocks for each thread: two, or more if blocks would be too large.
         let rounds = rows.div_ceil(BLOCK_ROWS * pool::threads()).max(2);
         let block = rows.div_ceil(rounds * pool::threads()).next_multiple_of(TILE_ROWS).max(TILE_ROWS);
@@ -213,16 +220,16 @@ impl QuantizedMatrix {
     pub fn apply_block(
         &self,
         x: &[f32],
-        grid: Grid,
+        grid: QuantParams,
         rows: usize,
         out: &mut [f32],
-        finish: Finish<'_>,
-    ) -> Range {
+        finish: QuantEpilogue<'_>,
+    ) -> ValueRange {
         thread_local! {
             static ROUNDED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
         assert!(x.len() >= rows * self.inputs && out.len() >= rows * self.outputs, "{rows} rows do not fit");
-        if let Finish::ScaleAdd(factors) = finish {
+        if let QuantEpilogue::ScaleAdd(factors) = finish {
             assert_eq!(factors.len(), self.outputs, "one factor an output is needed");
         }
         let (isa, depth) = (Isa::current(), self.inputs.next_multiple_of(QUAD));
@@ -238,7 +245,7 @@ impl QuantizedMatrix {
             for (g, group) in self.groups.chunks_exact(depth.max(1) * GROUP).enumerate() {
                 // What the grid's zero, less what the kernel takes off itself, adds to each column is taken off
                 // beforehand.
-                let offset = quads::taken_off(isa) - i32::from(grid.zero);
+                let offset = u8i8_gemm::taken_off(isa) - i32::from(grid.zero);
                 let mut start = [0_i32; GROUP];
                 for (start, sum) in start.iter_mut().zip(&self.column_sums[g * GROUP..]) {
                     *start = offset * sum;
@@ -246,7 +253,7 @@ impl QuantizedMatrix {
                 for first in (0..rows).step_by(TILE_ROWS) {
                     let tile_rows = TILE_ROWS.min(rows - first);
                     let a = &rounded[first * depth..(first + tile_rows) * depth];
-                    quads::multiply(isa, a, depth, group, &start, &mut sums);
+                    u8i8_gemm::multiply(isa, a, depth, group, &start, &mut sums);
                     let out = &mut out[first * self.outputs..(first + tile_rows) * self.outputs];
                     vectorized(
                         isa,
@@ -267,7 +274,7 @@ impl QuantizedMatrix {
         scale: f32,
         first: usize,
         out: &mut [f32],
-        finish: Finish<'_>,
+        finish: QuantEpilogue<'_>,
         lanes: &mut Lanes,
     ) {
         let columns = GROUP.min(self.outputs - first);
@@ -276,22 +283,22 @@ impl QuantizedMatrix {
         for (sums, out) in sums.chunks_exact(GROUP).zip(out.chunks_exact_mut(self.outputs)) {
             let (sums, out) = (&sums[..columns], &mut out[first..][..columns]);
             match finish {
-                Finish::Plain => {
+                QuantEpilogue::Plain => {
                     for ((out, &sum), bias) in out.iter_mut().zip(sums).zip(bias) {
                         *out = sum as f32 * scale + bias;
                     }
                 }
-                Finish::Gelu => {
+                QuantEpilogue::Gelu => {
                     for ((out, &sum), bias) in out.iter_mut().zip(sums).zip(bias) {
                         *out = gelu_of(sum as f32 * scale + bias);
                     }
                 }
-                Finish::Add => {
+                QuantEpilogue::Add => {
                     for ((out, &sum), bias) in out.iter_mut().zip(sums).zip(bias) {
                         *out += sum as f32 * scale + bias;
                     }
                 }
-                Finish::ScaleAdd(factors) => {
+                QuantEpilogue::ScaleAdd(factors) => {
                     let factors = &factors[first..][..columns];
                     for (((out, &sum), bias), factor) in out.iter_mut().zip(sums).zip(bias).zip(factors) {
                         *out += factor * (sum as f32 * scale + bias);
@@ -316,10 +323,10 @@ mod tests {
             let weights: Vec<i8> = words(inputs * outputs, 4).map(|v| v as i8).collect();
             let bias: Vec<f32> = (0..outputs).map(|o| o as f32 * 0.1).collect();
             let factors: Vec<f32> = (0..outputs).map(|o| 1.0 - o as f32 * 0.01).collect();
-            let grid = Grid::covering(Range::of(&x));
+            let grid = QuantParams::covering(ValueRange::of(&x));
             let matrix = QuantizedMatrix::pack(inputs, outputs, &weights, 0.01, &bias);
             let mut got = vec![2.0; rows * outputs];
-            let range = matrix.apply(&x, grid, rows, &mut got, Finish::ScaleAdd(&factors));
+            let range = matrix.apply(&x, grid, rows, &mut got, QuantEpilogue::ScaleAdd(&factors));
             for r in 0..rows {
                 for o in 0..outputs {
                     let sum: f64 = (0..inputs)
@@ -336,20 +343,20 @@ mod tests {
                     assert!((got - want).abs() < 1e-4 * want.abs().max(1.0), "{r}, {o}: {got}, {want}");
                 }
             }
-            assert_eq!(range, Range::of(&got));
+            assert_eq!(range, ValueRange::of(&got));
         }
     }
 
     #[test]
     fn grids_hold_zero_and_both_ends() {
-        let grid = Grid::covering(Range { min: -1.0, max: 3.0 });
+        let grid = QuantParams::covering(ValueRange { min: -1.0, max: 3.0 });
         let mut rounded = [0; 5];
         grid.round(&[-1.0, 0.0, 3.0, 100.0, -100.0], &mut rounded);
         assert_eq!(rounded, [0, grid.zero, 255, 255, 0]);
         // Numbers on one side of zero, none, and no finite ones.
-        assert_eq!(Grid::covering(Range { min: 1.0, max: 2.0 }).zero, 0);
-        assert_eq!(Grid::covering(Range { min: -2.0, max: -1.0 }).zero, 255);
-        assert_eq!(Grid::covering(Range::EMPTY), Grid { scale: 1.0, zero: 0 });
-        assert_eq!(Grid::covering(Range { min: 0.0, max: f32::INFINITY }).scale, 1.0);
+        assert_eq!(QuantParams::covering(ValueRange { min: 1.0, max: 2.0 }).zero, 0);
+        assert_eq!(QuantParams::covering(ValueRange { min: -2.0, max: -1.0 }).zero, 255);
+        assert_eq!(QuantParams::covering(ValueRange::EMPTY), QuantParams { scale: 1.0, zero: 0 });
+        assert_eq!(QuantParams::covering(ValueRange { min: 0.0, max: f32::INFINITY }).scale, 1.0);
     }
 }

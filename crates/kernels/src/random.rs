@@ -5,7 +5,7 @@
 //! was asked for before and on which thread.
 
 use crate::cpu::Isa;
-use crate::functions::{ln_of, sin_cos_of};
+use crate::vecmath::{ln_of, sin_cos_of};
 use crate::vectorize::vectorized;
 
 const MULTIPLIER: u32 = 0xd256_d193;

@@ -10,12 +10,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use mynah_core::{CancelFlag, ComputeType, JobContext};
-use mynah_kernels::roof;
+use mynah_kernels::roofline;
 use mynah_models::whisper::{Config, EncoderContext, Whisper};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // As the program has it.
-    mynah_kernels::heap::share();
+    mynah_kernels::malloc::tune();
     let (mut checkpoint, mut compute) = (None, ComputeType::Auto);
     let mut lengths = vec![300, 700, 1000, 2000, 3000];
     let mut batches = vec![1, 5, 6, 10, 12, 15, 20, 30, 40];
@@ -95,13 +95,13 @@ fn encoder_operations(config: &Config) -> [f64; 2] {
 }
 
 /// What these operations take at least: attention is in f32, products in what `compute` comes down to. Measured anew each
-/// time, as other programs on the machine slow the roof as well, and for a tenth of a second or more, as bursts are faster.
+/// time, as other programs on the machine slow the roofline as well, and for a tenth of a second or more, as bursts are faster.
 fn least_seconds([products, attention]: [f64; 2], compute: ComputeType) -> f64 {
-    let sustained = |roof: fn() -> f64| 40.0 / (0..40).map(|_| 1.0 / roof()).sum::<f64>();
-    let floats = sustained(roof::f32_gops);
+    let sustained = |roofline: fn() -> f64| 40.0 / (0..40).map(|_| 1.0 / roofline()).sum::<f64>();
+    let floats = sustained(roofline::f32_gops);
     let of_products = match compute {
         ComputeType::F32 | ComputeType::F16 => floats,
-        _ => sustained(roof::int_gops),
+        _ => sustained(roofline::int_gops),
     };
     1e-9 * (products / of_products + attention / floats)
 }

@@ -30,9 +30,9 @@ pub(crate) mod amx;
 pub(crate) mod avx512;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
-pub(crate) mod quads;
-pub(crate) mod rows;
+pub(crate) mod row_ops;
 pub(crate) mod scalar;
+pub(crate) mod u8i8_gemm;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;
 

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use crate::arch::rows::{Number, add_weighted, products};
+use crate::arch::row_ops::{Number, add_weighted, products};
 use crate::cpu::Isa;
 use crate::{elementwise, pool};
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::{AnyKeyValues, KeyValues, Queries, SCORES_ROW, Span};
-use crate::arch::amx::{Line, Spread, Tiles, floats};
+use crate::arch::amx::{Interleaver, TileRow, Tiles, floats};
 use crate::gemm::Float;
 use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
@@ -30,11 +30,11 @@ struct Block {
 #[derive(Default)]
 struct Scratch {
     /// Rows of queries, whole strips.
-    queries: Vec<Line>,
+    queries: Vec<TileRow>,
     /// Pairs of panels of the block's keys.
-    keys: Vec<Line>,
+    keys: Vec<TileRow>,
     /// Pairs of panels of the block's values.
-    values: Vec<Line>,
+    values: Vec<TileRow>,
     /// Of even strips and of odd ones.
     strips: [Strip; 2],
     /// Of each row: sums of values by weights, of whole pairs of panels.
@@ -51,7 +51,7 @@ struct Strip {
     /// Rows [`SCORES_ROW`] apart.
     scores: Vec<f32>,
     /// Their exponentials.
-    weights: Vec<Line>,
+    weights: Vec<TileRow>,
 }
 
 /// [`super::attend_spans`] of queries and an output that fit, where `Isa::Amx` is; `shape` is heads and numbers a head.
@@ -99,7 +99,7 @@ impl Scratch {
     fn begin(&mut self, q: &Queries<'_>, rows: Range<usize>, part: Range<usize>, scale: f32) {
         let row_lines = floats::row_lines(part.len());
         let padded = rows.len().next_multiple_of(floats::STRIP);
-        self.queries.resize(padded * row_lines, Line::ZERO);
+        self.queries.resize(padded * row_lines, TileRow::ZERO);
         for (row, lines) in rows.zip(self.queries.chunks_exact_mut(row_lines)) {
             let row = &q.data[row * q.stride..][part.clone()];
             for (numbers, lines) in row.chunks(floats::DEPTH).zip(lines.as_chunks_mut().0) {
@@ -138,12 +138,12 @@ impl Scratch {
     /// Splits the keys and values at `first..first + keys` of a head.
     fn split_block<T: Float>(&mut self, kv: &KeyValues<T>, head: usize, first: usize, keys: usize) {
         let dim = kv.head_dim;
-        let split = |lines: &mut Vec<Line>,
+        let split = |lines: &mut Vec<TileRow>,
                      [columns, depth]: [usize; 2],
                      panel: &dyn Fn(usize) -> usize,
                      from: &[T]| {
             let pair_lines = floats::pair_lines(depth);
-            lines.resize(columns.div_ceil(floats::COLUMNS) * pair_lines, Line::ZERO);
+            lines.resize(columns.div_ceil(floats::COLUMNS) * pair_lines, TileRow::ZERO);
             for p in 0..columns.div_ceil(PANEL) {
                 let lines = &mut lines[p / floats::PANELS * pair_lines..][..pair_lines];
                 // SAFETY: `Isa::Amx` is there.
@@ -163,7 +163,7 @@ impl Scratch {
         let (query_lines, weight_lines) = (floats::row_lines(dim), floats::row_lines(keys));
         let width = dim.next_multiple_of(floats::COLUMNS);
         for strip in &mut self.strips {
-            strip.weights.resize(floats::STRIP * weight_lines, Line::ZERO);
+            strip.weights.resize(floats::STRIP * weight_lines, TileRow::ZERO);
         }
         let strips = rows.div_ceil(floats::STRIP);
         for stage in 0..strips + 2 {
@@ -185,7 +185,7 @@ impl Scratch {
                 total: [0.0; floats::DEPTH],
                 row: 0,
                 turn: 0,
-                spread: Spread::new(
+                spread: Interleaver::new(
                     weighed.len() * (1 + floats::steps(keys)),
                     products / floats::STEP_LINES * floats::PRODUCTS,
                 ),
@@ -222,7 +222,7 @@ struct Weighing<'a> {
     row: usize,
     /// What is next of the row: its largest score, or a step of its keys, counted from one.
     turn: usize,
-    spread: Spread,
+    spread: Interleaver,
 }
 
 impl Weighing<'_> {

@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 
-use super::{Float, Out, Rows};
+use super::{Float, MatMut, MatRef};
 use crate::arch::amx::floats;
-use crate::arch::amx::{Line, Spread, Tiles};
+use crate::arch::amx::{Interleaver, TileRow, Tiles};
 use crate::arch::{Target, avx512, panel_count};
 use crate::epilogue::Epilogue;
 use crate::panels::PANEL;
@@ -15,14 +15,14 @@ const BLOCK_DEPTH: usize = 512;
 /// Bytes of split panels that a task takes at most: they stay in the second-level cache while all its strips pass.
 const SHARE_BYTES: usize = 768 << 10;
 /// Rows of a product that are finished at a time: little enough for vectors not to keep tiles waiting.
-const ROWS_A_TURN: usize = 2;
+const ROWS_PER_TURN: usize = 2;
 
 #[derive(Default)]
 struct Scratch {
     /// Of each pair of a task's panels.
-    panels: Vec<Line>,
+    panels: Vec<TileRow>,
     /// The strip that is multiplied, and the next one.
-    strips: [Vec<Line>; 2],
+    strips: [Vec<TileRow>; 2],
 }
 
 /// The product of a strip with two panels.
@@ -31,14 +31,14 @@ struct Scratch {
 struct Sums([[f32; floats::COLUMNS]; floats::STRIP]);
 
 /// [`super::gemm`] of operands that fit, where `Isa::Amx` is.
-pub(super) fn multiply<T: Float>(a: &Rows<'_>, panels: &[T], out: Out<'_>, epilogue: &Epilogue<'_>) {
+pub(super) fn multiply<T: Float>(a: &MatRef<'_>, panels: &[T], out: MatMut<'_>, epilogue: &Epilogue<'_>) {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
     }
     let count = panel_count(out.columns);
     let (groups, strips) = (count.div_ceil(floats::PANELS), a.rows.div_ceil(floats::STRIP));
     // As many panels as fit, and several tasks for each thread.
-    let group_bytes = floats::pair_lines(a.depth.min(BLOCK_DEPTH)) * size_of::<Line>();
+    let group_bytes = floats::pair_lines(a.depth.min(BLOCK_DEPTH)) * size_of::<TileRow>();
     let shares = groups.div_ceil((SHARE_BYTES / group_bytes).max(1));
     let shares = if strips < 16 { shares.max(4 * pool::threads()).min(groups) } else { shares };
     let share = groups.div_ceil(shares);
@@ -57,7 +57,7 @@ pub(super) fn multiply<T: Float>(a: &Rows<'_>, panels: &[T], out: Out<'_>, epilo
                 let depth = BLOCK_DEPTH.min(a.depth - first_k);
                 let block_epilogue = epilogue.of_block(first_k == 0, first_k + depth == a.depth);
                 let group_lines = floats::pair_lines(depth);
-                scratch.panels.resize(my_groups.len() * group_lines, Line::ZERO);
+                scratch.panels.resize(my_groups.len() * group_lines, TileRow::ZERO);
                 for p in my_groups.start * floats::PANELS..(my_groups.end * floats::PANELS).min(count) {
                     let lines = &mut scratch.panels[(p / floats::PANELS - my_groups.start) * group_lines..]
                         [..group_lines];
@@ -81,7 +81,7 @@ pub(super) fn multiply<T: Float>(a: &Rows<'_>, panels: &[T], out: Out<'_>, epilo
 
 /// Rows of the left operand, and a part of their depth.
 struct Block<'a> {
-    a: &'a Rows<'a>,
+    a: &'a MatRef<'a>,
     first_k: usize,
     depth: usize,
     rows: std::ops::Range<usize>,
@@ -105,7 +105,7 @@ impl Block<'_> {
         let products = floats::steps(self.depth) * floats::PRODUCTS;
         let Scratch { panels, strips: [strip, next] } = scratch;
         for lines in [&mut *strip, &mut *next] {
-            lines.resize(floats::STRIP * row_lines, Line::ZERO);
+            lines.resize(floats::STRIP * row_lines, TileRow::ZERO);
         }
         let mut sums = [Sums([[0.0; floats::COLUMNS]; floats::STRIP]); 2];
         let (mut strip, mut next) = (strip, next);
@@ -152,12 +152,12 @@ struct Finishing {
     columns: usize,
     /// Rows that are done.
     done: usize,
-    spread: Spread,
+    spread: Interleaver,
 }
 
 impl Finishing {
     fn new((to, columns): (Target, usize), rows: usize, products: usize) -> Self {
-        Self { to, rows, columns, done: 0, spread: Spread::new(rows.div_ceil(ROWS_A_TURN), products) }
+        Self { to, rows, columns, done: 0, spread: Interleaver::new(rows.div_ceil(ROWS_PER_TURN), products) }
     }
 
     /// Does what is to be done beside one product.
@@ -188,10 +188,10 @@ impl Finishing {
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw")]
     unsafe fn take_turn(&mut self, sums: &Sums) {
-        let rows = &sums.0[self.done..self.rows.min(self.done + ROWS_A_TURN)];
+        let rows = &sums.0[self.done..self.rows.min(self.done + ROWS_PER_TURN)];
         // SAFETY: these are rows of the product, which the caller grants.
         unsafe { avx512::finish_rows(&self.to.at_row(self.done), self.columns, rows) };
-        self.done += ROWS_A_TURN;
+        self.done += ROWS_PER_TURN;
     }
 }
 
@@ -199,18 +199,18 @@ impl Finishing {
 struct Splitting<'a> {
     block: &'a Block<'a>,
     first_row: usize,
-    lines: &'a mut [Line],
+    lines: &'a mut [TileRow],
     /// What is next: a step of a row, of so many.
     row: usize,
     step: usize,
     rows: usize,
-    spread: Spread,
+    spread: Interleaver,
 }
 
 impl<'a> Splitting<'a> {
-    fn new(block: &'a Block<'a>, first_row: usize, lines: &'a mut [Line], products: usize) -> Self {
+    fn new(block: &'a Block<'a>, first_row: usize, lines: &'a mut [TileRow], products: usize) -> Self {
         let rows = block.rows.end.saturating_sub(first_row).min(floats::STRIP);
-        let spread = Spread::new(rows * floats::steps(block.depth), products);
+        let spread = Interleaver::new(rows * floats::steps(block.depth), products);
         Self { block, first_row, lines, row: 0, step: 0, rows, spread }
     }
 
@@ -256,7 +256,7 @@ impl<'a> Splitting<'a> {
 mod tests {
     use crate::cpu::Isa;
     use crate::epilogue::Epilogue;
-    use crate::gemm::{Out, Rows, gemm};
+    use crate::gemm::{MatMut, MatRef, gemm};
     use crate::noise::floats;
     use crate::panels::{self, PANEL};
 
@@ -273,8 +273,8 @@ mod tests {
                 .for_each(|c| panels::set_column(&mut data, depth, c, &w[c * depth..(c + 1) * depth]));
             let error = |isa: Isa| {
                 let mut c = vec![0.0; rows * columns];
-                let a = Rows { data: &x, rows, depth, stride: depth };
-                gemm(isa, a, &data, Out { data: &mut c, columns, stride: columns }, &Epilogue::default());
+                let a = MatRef { data: &x, rows, depth, stride: depth };
+                gemm(isa, a, &data, MatMut { data: &mut c, columns, stride: columns }, &Epilogue::default());
                 let squares = c.iter().enumerate().map(|(i, got)| {
                     let (x, w) = (&x[i / columns * depth..][..depth], &w[i % columns * depth..][..depth]);
                     let want: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();

@@ -2,7 +2,7 @@
 
 use mynah_core::{CancelFlag, ModelError};
 use mynah_kernels::attention::{GrowingKeyValues, Past, attend_growing};
-use mynah_kernels::{Epilogue, Matrix, Precision, RmsNorm, Rotary, functions};
+use mynah_kernels::{Epilogue, Matrix, Precision, RmsNorm, Rotary, vecmath};
 
 use super::Config;
 use super::weights::Reader;
@@ -162,7 +162,7 @@ impl Gpt {
 
             layer.ffn_norm.apply(x, &mut normed);
             layer.gate_up.apply(&normed, rows, &mut gate_up, &plain);
-            functions::swiglu(&gate_up, ffn_width, &mut gated);
+            vecmath::swiglu(&gate_up, ffn_width, &mut gated);
             layer.down.apply(&gated, rows, x, &add);
             on_layer(l, x);
         }

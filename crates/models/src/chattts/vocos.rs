@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mynah_core::ModelError;
-use mynah_kernels::{Epilogue, LayerNorm, Matrix, functions, pool};
+use mynah_kernels::{Epilogue, LayerNorm, Matrix, pool, vecmath};
 use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner};
 
@@ -133,10 +133,10 @@ impl Vocos {
         let (mut sin, mut cos) = (vec![0.0; BINS], vec![0.0; BINS]);
         for (spectra, frame) in spectra.chunks_exact(2 * BINS).zip(frames.chunks_exact_mut(WINDOW_LENGTH)) {
             magnitude.copy_from_slice(&spectra[..BINS]);
-            functions::exp(&mut magnitude);
+            vecmath::exp(&mut magnitude);
             let angles = spectra[BINS..].iter();
             turns.iter_mut().zip(angles).for_each(|(turns, a)| *turns = a / std::f32::consts::TAU);
-            functions::sin_cos_turns(&turns, &mut sin, &mut cos);
+            vecmath::sin_cos_turns(&turns, &mut sin, &mut cos);
             for (i, value) in spectrum.iter_mut().enumerate() {
                 let magnitude = magnitude[i].min(LARGEST_MAGNITUDE);
                 *value = Complex::new(magnitude * cos[i], magnitude * sin[i]);

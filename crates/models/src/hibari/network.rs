@@ -10,7 +10,9 @@ use std::path::Path;
 
 use mynah_core::{CancelFlag, ModelError};
 use mynah_kernels::attention::{KeyValues, Queries, attend};
-use mynah_kernels::{DepthwiseConv, Epilogue, Finish, Grid, LayerNorm, Matrix, QuantizedMatrix, Range};
+use mynah_kernels::{
+    DepthwiseConv, Epilogue, LayerNorm, Matrix, QuantEpilogue, QuantParams, QuantizedMatrix, ValueRange,
+};
 
 use super::tokens::TOKENS;
 use super::weights::Weights;
@@ -21,7 +23,7 @@ pub(super) const BINS: usize = 601;
 /// Numbers a frame: magnitude and turn of the pulses, magnitude of the noise, magnitude and angle of the rest, a bin each.
 pub(super) const PARTS: usize = 5 * BINS;
 /// Frames of the spectrum a frame of the durations.
-const FRAMES_A_STEP: usize = 2;
+const FRAMES_PER_STEP: usize = 2;
 /// Steps of 25 ms that an utterance can have: ten minutes, far beyond what 400 phonemes take at the slowest pace.
 const MAX_STEPS: usize = 24_000;
 
@@ -64,7 +66,7 @@ pub(super) struct Decoded {
     input: Vec<f32>,
     /// What the last layer reads: `[frames so far, DECODER]`.
     states: Vec<f32>,
-    grid: Grid,
+    grid: QuantParams,
 }
 
 impl Network {
@@ -84,7 +86,7 @@ impl Network {
             duration_out: weights.convolution("pn.dur.2", PROSODY, 1, 1)?,
             prosody_in: weights.convolution("pn.pro_in", PROSODY, PROSODY, 1)?,
             prosody: blocks("pn.pro", 6, PROSODY, 2 * PROSODY)?,
-            prosody_out: weights.convolution("pn.pro_out", PROSODY, 2 * FRAMES_A_STEP, 1)?,
+            prosody_out: weights.convolution("pn.pro_out", PROSODY, 2 * FRAMES_PER_STEP, 1)?,
             decoder_in: weights.convolution("m.dec_in", DECODER_INPUTS, DECODER, DECODER_REACH)?,
             decoder: blocks("m.dec", DECODER_BLOCKS, DECODER, 3 * DECODER)?,
             decoder_norm: weights.norm("m.dec_norm", DECODER)?,
@@ -111,8 +113,14 @@ impl Network {
         let decoder_text = self.decoder_text.run(ids, &mut scratch, cancel)?;
         let input = self.decoder_input(&decoder_text, &token_of_step, &f0_hz, &energy);
         SCRATCH.set(scratch);
-        let durations = steps.iter().map(|count| count * FRAMES_A_STEP).collect();
-        Ok(Decoded { durations, f0_hz, input, states: vec![], grid: Grid::covering(Range::EMPTY) })
+        let durations = steps.iter().map(|count| count * FRAMES_PER_STEP).collect();
+        Ok(Decoded {
+            durations,
+            f0_hz,
+            input,
+            states: vec![],
+            grid: QuantParams::covering(ValueRange::EMPTY),
+        })
     }
 
     /// Runs the decoder's blocks over all frames, or over no more than the first `frames` hang on. Those then have inputs
@@ -139,7 +147,7 @@ impl Network {
         }
         SCRATCH.set(scratch);
         decoded.states.resize(x.len(), 0.0);
-        decoded.grid = Grid::covering(self.decoder_norm.apply(&x, &mut decoded.states));
+        decoded.grid = QuantParams::covering(self.decoder_norm.apply(&x, &mut decoded.states));
         Ok(())
     }
 
@@ -180,12 +188,13 @@ impl Network {
             block.run(&mut x, scratch);
         }
         let (weights, bias) = &self.prosody_out;
-        let mut out = vec![0.0; steps * 2 * FRAMES_A_STEP];
+        let mut out = vec![0.0; steps * 2 * FRAMES_PER_STEP];
         weights.apply(&x, steps, &mut out, &Epilogue::bias(bias));
         // A step: pitch in units of 100 Hz of its two frames, then their energies.
-        let steps = out.chunks_exact(2 * FRAMES_A_STEP);
-        let f0_hz = steps.clone().flat_map(|step| step[..FRAMES_A_STEP].iter().map(|v| v * 100.0)).collect();
-        let energy = steps.flat_map(|step| &step[FRAMES_A_STEP..]).copied().collect();
+        let steps = out.chunks_exact(2 * FRAMES_PER_STEP);
+        let f0_hz =
+            steps.clone().flat_map(|step| step[..FRAMES_PER_STEP].iter().map(|v| v * 100.0)).collect();
+        let energy = steps.flat_map(|step| &step[FRAMES_PER_STEP..]).copied().collect();
         Ok((f0_hz, energy))
     }
 
@@ -201,7 +210,7 @@ impl Network {
         let mut padded = vec![0.0; (frames + DECODER_REACH - 1) * DECODER_INPUTS];
         let rows = padded[DECODER_REACH / 2 * DECODER_INPUTS..].chunks_exact_mut(DECODER_INPUTS);
         for (frame, row) in rows.take(frames).enumerate() {
-            let token = token_of_step[frame / FRAMES_A_STEP];
+            let token = token_of_step[frame / FRAMES_PER_STEP];
             row[..DECODER_TEXT].copy_from_slice(&text[token * DECODER_TEXT..][..DECODER_TEXT]);
             row[DECODER_TEXT] = f0_hz[frame].max(0.0).ln_1p() / 5.0;
             row[DECODER_TEXT + 1] = energy[frame];
@@ -215,7 +224,7 @@ impl Network {
     /// The last layer for frames `first..first + out.len() / PARTS`, on the calling thread.
     pub(super) fn parts(&self, decoded: &Decoded, first: usize, out: &mut [f32]) {
         let states = &decoded.states[first * DECODER..];
-        self.head.apply_block(states, decoded.grid, out.len() / PARTS, out, Finish::Plain);
+        self.head.apply_block(states, decoded.grid, out.len() / PARTS, out, QuantEpilogue::Plain);
     }
 
     /// Bytes of weights held.
@@ -273,7 +282,7 @@ impl Block {
     fn run(&self, x: &mut [f32], scratch: &mut Scratch) {
         scratch.normed.resize(x.len(), 0.0);
         let range = self.conv.apply_normalised(&self.norm, x, &mut scratch.normed);
-        two_layers(&self.widen, &self.narrow, range, scratch, x, Finish::ScaleAdd(&self.gamma));
+        two_layers(&self.widen, &self.narrow, range, scratch, x, QuantEpilogue::ScaleAdd(&self.gamma));
     }
 
     fn bytes(&self) -> usize {
@@ -285,16 +294,16 @@ impl Block {
 fn two_layers(
     widen: &QuantizedMatrix,
     narrow: &QuantizedMatrix,
-    range: Range,
+    range: ValueRange,
     scratch: &mut Scratch,
     x: &mut [f32],
-    finish: Finish<'_>,
+    finish: QuantEpilogue<'_>,
 ) {
     let rows = x.len() / narrow.outputs();
     scratch.hidden.resize(rows * widen.outputs(), 0.0);
-    let grid = Grid::covering(range);
-    let range = widen.apply(&scratch.normed, grid, rows, &mut scratch.hidden, Finish::Gelu);
-    narrow.apply(&scratch.hidden, Grid::covering(range), rows, x, finish);
+    let grid = QuantParams::covering(range);
+    let range = widen.apply(&scratch.normed, grid, rows, &mut scratch.hidden, QuantEpilogue::Gelu);
+    narrow.apply(&scratch.hidden, QuantParams::covering(range), rows, x, finish);
 }
 
 /// Reads phonemes: embedding, two convolution blocks, and one attention layer run several times over.
@@ -374,18 +383,18 @@ impl AttentionLayer {
         scratch.normed.resize(x.len(), 0.0);
         let range = self.norm1.apply(x, &mut scratch.normed);
         scratch.hidden.resize(3 * x.len(), 0.0);
-        let grid = Grid::covering(range);
-        self.project_in.apply(&scratch.normed, grid, rows, &mut scratch.hidden, Finish::Plain);
+        let grid = QuantParams::covering(range);
+        self.project_in.apply(&scratch.normed, grid, rows, &mut scratch.hidden, QuantEpilogue::Plain);
         let (head, stride) = (width / Self::HEADS, 3 * width);
         let (keys, values) = (&scratch.hidden[width..], &scratch.hidden[2 * width..]);
         let kv = KeyValues::<f32>::pack(Self::HEADS, head, rows, keys, values, stride);
         scratch.attended.resize(x.len(), 0.0);
         let queries = Queries { data: &scratch.hidden, rows, stride };
         attend(queries, 1.0 / (head as f32).sqrt(), &kv, &mut scratch.attended);
-        let grid = Grid::covering(Range::of(&scratch.attended));
-        self.project_out.apply(&scratch.attended, grid, rows, x, Finish::Add);
+        let grid = QuantParams::covering(ValueRange::of(&scratch.attended));
+        self.project_out.apply(&scratch.attended, grid, rows, x, QuantEpilogue::Add);
         let range = self.norm2.apply(x, &mut scratch.normed);
-        two_layers(&self.widen, &self.narrow, range, scratch, x, Finish::Add);
+        two_layers(&self.widen, &self.narrow, range, scratch, x, QuantEpilogue::Add);
     }
 
     fn bytes(&self) -> usize {

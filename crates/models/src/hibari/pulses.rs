@@ -1,6 +1,6 @@
 //! The voice's source: a train of pulses at the pitch.
 
-use mynah_kernels::functions::sin_cos_turns;
+use mynah_kernels::vecmath::sin_cos_turns;
 
 /// Samples per second.
 pub const SAMPLE_RATE: u32 = 24_000;

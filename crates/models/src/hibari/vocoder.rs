@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use mynah_kernels::{functions, pool, random};
+use mynah_kernels::{pool, random, vecmath};
 use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
@@ -150,11 +150,11 @@ impl Stream {
         let ((pulse, pulse_turns), (free, free_angle)) = (pulse.split_at_mut(BINS), free.split_at_mut(BINS));
         for magnitude in [&mut *pulse, &mut *noise, &mut *free] {
             magnitude.iter_mut().for_each(|v| *v = v.min(LARGEST_LOG));
-            functions::exp(magnitude);
+            vecmath::exp(magnitude);
         }
 
         free_angle.iter_mut().for_each(|v| *v *= std::f32::consts::FRAC_1_PI * 0.5);
-        functions::sin_cos_turns(free_angle, &mut s.im, &mut s.re);
+        vecmath::sin_cos_turns(free_angle, &mut s.im, &mut s.re);
         for (to, ((magnitude, re), im)) in s.spectrum.iter_mut().zip(free.iter().zip(&s.re).zip(&s.im)) {
             *to = Complex::new(magnitude * re, magnitude * im);
         }
@@ -167,9 +167,9 @@ impl Stream {
         }
 
         if self.source_spectrum(vocoder, length, frame, s) {
-            functions::tanh(pulse_turns);
+            vecmath::tanh(pulse_turns);
             pulse_turns.iter_mut().for_each(|v| *v *= 0.5);
-            functions::sin_cos_turns(pulse_turns, &mut s.im, &mut s.re);
+            vecmath::sin_cos_turns(pulse_turns, &mut s.im, &mut s.re);
             let turns = pulse.iter().zip(&s.re).zip(&s.im);
             for ((to, source), ((magnitude, re), im)) in s.spectrum.iter_mut().zip(&s.source).zip(turns) {
                 *to += source * Complex::new(magnitude * re, magnitude * im);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use mynah_core::{ComputeType, ModelError};
-use mynah_kernels::{Epilogue, Matrix, Precision, Vocabulary};
+use mynah_kernels::{Epilogue, LogitsMatrix, Matrix, Precision};
 use mynah_weights::{Dtype, Tensors};
 
 use super::Config;
@@ -89,8 +89,8 @@ pub(super) struct Encoder {
 
 pub(super) struct Decoder {
     /// `[vocab_size, width]`: the input embedding, and the output layer too unless `output` is set.
-    pub(super) embedding: Vocabulary,
-    pub(super) output: Option<Vocabulary>,
+    pub(super) embedding: LogitsMatrix,
+    pub(super) output: Option<LogitsMatrix>,
     /// `[text_positions, width]`.
     pub(super) positions: Vec<f32>,
     pub(super) layers: Vec<DecoderLayer>,
@@ -99,7 +99,7 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// The output layer, which maps normalised states to the next token's logits.
-    pub(super) fn output(&self) -> &Vocabulary {
+    pub(super) fn output(&self) -> &LogitsMatrix {
         self.output.as_ref().unwrap_or(&self.embedding)
     }
 
@@ -139,7 +139,7 @@ impl Weights {
         encoder.conv1.weight.bytes()
             + encoder.conv2.weight.bytes()
             + decoder.embedding.bytes()
-            + decoder.output.as_ref().map_or(0, Vocabulary::bytes)
+            + decoder.output.as_ref().map_or(0, LogitsMatrix::bytes)
             + encoder_bytes.chain(decoder_bytes).sum::<usize>()
     }
 }
@@ -293,10 +293,10 @@ impl Reader<'_> {
         precision: Precision,
         tokens: usize,
         width: usize,
-    ) -> Result<Vocabulary, ModelError> {
+    ) -> Result<LogitsMatrix, ModelError> {
         self.check(name, &[tokens, width])?;
         let rows = TensorRows::open(self.tensors, name, width)?;
-        Ok(Vocabulary::pack(precision, tokens, width, |token, row| rows.read(token, row)))
+        Ok(LogitsMatrix::pack(precision, tokens, width, |token, row| rows.read(token, row)))
     }
 
     /// Biases one after the other; a missing one is zero (Whisper's keys have none).

@@ -6,7 +6,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::{Line, ROWS, Tiles};
+use super::{ROWS, TileRow, Tiles};
 use crate::arch::{Integer, Scales, Target, avx512};
 use crate::cpu::Isa;
 use crate::panels::PANEL;
@@ -34,7 +34,7 @@ macro_rules! store_tiles {
         asm!(
             $(concat!("tilestored [{sums} + {line} + 1024 * ", $tile, "], tmm", $tile),)*
             sums = in(reg) std::ptr::from_mut($sums),
-            line = in(reg) size_of::<Line>(),
+            line = in(reg) size_of::<TileRow>(),
             options(nostack, preserves_flags),
         )
     };
@@ -64,7 +64,7 @@ pub(crate) trait Bytes: Integer {
     ///
     /// # Safety
     /// As above; `inputs` are readable at [`INPUT_LINES`], `weights` at [`weight_lines`].
-    unsafe fn add_step(inputs: *const Line, weights: *const Line);
+    unsafe fn add_step(inputs: *const TileRow, weights: *const TileRow);
 
     /// Writes the sums.
     ///
@@ -103,7 +103,7 @@ impl Bytes for i8 {
     }
 
     #[inline]
-    unsafe fn add_step(inputs: *const Line, weights: *const Line) {
+    unsafe fn add_step(inputs: *const TileRow, weights: *const TileRow) {
         // SAFETY: reads what the caller grants, and changes tiles.
         unsafe {
             asm!(
@@ -117,7 +117,7 @@ impl Bytes for i8 {
                 "tdpbusd tmm3, tmm5, tmm7",
                 inputs = in(reg) inputs,
                 weights = in(reg) weights,
-                line = in(reg) size_of::<Line>(),
+                line = in(reg) size_of::<TileRow>(),
                 options(nostack, preserves_flags, readonly),
             );
         }
@@ -167,7 +167,7 @@ impl Bytes for i16 {
     }
 
     #[inline]
-    unsafe fn add_step(inputs: *const Line, weights: *const Line) {
+    unsafe fn add_step(inputs: *const TileRow, weights: *const TileRow) {
         // SAFETY: reads what the caller grants, and changes tiles.
         unsafe {
             asm!(
@@ -191,7 +191,7 @@ impl Bytes for i16 {
                 "tdpbusd tmm1, tmm6, tmm7",
                 inputs = in(reg) inputs,
                 weights = in(reg) weights,
-                line = in(reg) size_of::<Line>(),
+                line = in(reg) size_of::<TileRow>(),
                 options(nostack, preserves_flags, readonly),
             );
         }
@@ -212,7 +212,7 @@ impl Bytes for i16 {
 }
 
 /// Splits a row's inputs, a multiple of [`DEPTH`], into bytes: row `r` of its tile's lines, `[steps of DEPTH][INPUT_LINES]`.
-pub(crate) fn split_row(row: &[i16], r: usize, lines: &mut [Line]) {
+pub(crate) fn split_row(row: &[i16], r: usize, lines: &mut [TileRow]) {
     vectorized(
         Isa::Amx,
         #[inline(always)]
@@ -231,13 +231,13 @@ pub(crate) fn split_row(row: &[i16], r: usize, lines: &mut [Line]) {
 /// # Safety
 /// The CPU has AVX-512 F and BW.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(crate) unsafe fn pack_weights<T: Bytes>(panels: &[T], depth: usize, lines: &mut Vec<Line>) {
+pub(crate) unsafe fn pack_weights<T: Bytes>(panels: &[T], depth: usize, lines: &mut Vec<TileRow>) {
     // Words of two rows of sixteen pairs, `[2][PANEL]`, in the order of sixteen columns, `[PANEL][2]`; two a lane of 32 bits.
     let column = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     let second = _mm512_slli_epi32::<16>(_mm512_add_epi32(column, _mm512_set1_epi32(PANEL as i32)));
     let order = _mm512_or_si512(column, second);
     lines.clear();
-    lines.resize(depth.div_ceil(DEPTH) * weight_lines::<T>(), Line::ZERO);
+    lines.resize(depth.div_ceil(DEPTH) * weight_lines::<T>(), TileRow::ZERO);
     for (p, panel) in panels.chunks_exact(depth * PANEL).enumerate() {
         for (q, quad) in panel.chunks(QUAD * PANEL).enumerate() {
             // SAFETY: the CPU has what it takes.
@@ -254,7 +254,7 @@ pub(crate) unsafe fn pack_weights<T: Bytes>(panels: &[T], depth: usize, lines: &
 }
 
 /// Rows of a tile that are finished between two steps: little enough for vectors not to keep tiles waiting.
-const ROWS_A_STEP: usize = 2;
+const ROWS_PER_STEP: usize = 2;
 
 /// `c = epilogue(a b scaled)` of all rows that `inputs` has, `[tiles][steps of DEPTH][INPUT_LINES]`, and the panels that
 /// [`pack_weights`] made `weights` of; `size` is rows and columns of the product.
@@ -264,8 +264,8 @@ const ROWS_A_STEP: usize = 2;
 /// columns. No sum may exceed i32; `Isa::Amx` is there.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 pub(crate) unsafe fn multiply<T: Bytes>(
-    inputs: &[Line],
-    weights: &[Line],
+    inputs: &[TileRow],
+    weights: &[TileRow],
     [rows, columns]: [usize; 2],
     to: Target,
     scales: Scales,
@@ -287,10 +287,10 @@ pub(crate) unsafe fn multiply<T: Bytes>(
         let mut finished = 0;
         let mut finish_some = |end: usize| {
             while finished < unfinished.min(end) {
-                let (row, count) = (first + finished, ROWS_A_STEP.min(unfinished - finished));
+                let (row, count) = (first + finished, ROWS_PER_STEP.min(unfinished - finished));
                 // SAFETY: these are rows of the product.
                 unsafe {
-                    with_rows!(count, [1], ROWS_A_STEP, COUNT => {
+                    with_rows!(count, [1], ROWS_PER_STEP, COUNT => {
                         finish_rows::<T, COUNT>(last, finished, columns, &to.at_row(row), scales.at_row(row));
                     });
                 }
@@ -304,7 +304,7 @@ pub(crate) unsafe fn multiply<T: Bytes>(
                 let steps = inputs.chunks_exact(INPUT_LINES).zip(weights.chunks_exact(weight_lines::<T>()));
                 for (step, (inputs, weights)) in steps.enumerate() {
                     T::add_step(inputs.as_ptr(), weights.as_ptr());
-                    finish_some((step + 1) * ROWS_A_STEP);
+                    finish_some((step + 1) * ROWS_PER_STEP);
                 }
                 T::end(sums);
             }

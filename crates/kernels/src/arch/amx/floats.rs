@@ -9,7 +9,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::{Line, ROWS, Tiles};
+use super::{ROWS, TileRow, Tiles};
 use crate::arch::x86::LoadPanel;
 use crate::panels::PANEL;
 
@@ -76,7 +76,7 @@ fn upper(bits: __m512i) -> __m512i {
 /// Writes two times sixteen numbers as a step of a row.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn write_step(lines: &mut [Line; PARTS], first: __m512, second: __m512) {
+fn write_step(lines: &mut [TileRow; PARTS], first: __m512, second: __m512) {
     // Odd words of one and of the other.
     let order: [u16; DEPTH] = std::array::from_fn(|i| 2 * i as u16 + 1);
     // SAFETY: reads the 64 bytes of `order`.
@@ -91,7 +91,7 @@ fn write_step(lines: &mut [Line; PARTS], first: __m512, second: __m512) {
 /// Writes up to [`DEPTH`] numbers times `scale` as a step of a row; what is left of the step is nought.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(crate) fn split_step(numbers: &[f32], scale: f32, lines: &mut [Line; PARTS]) {
+pub(crate) fn split_step(numbers: &[f32], scale: f32, lines: &mut [TileRow; PARTS]) {
     let mask = u32::MAX >> (DEPTH - numbers.len());
     let (scale, at) = (_mm512_set1_ps(scale), numbers.as_ptr());
     // SAFETY: the masks leave out what is not there.
@@ -133,7 +133,7 @@ pub(crate) fn exp(x: f32) -> f32 {
 pub(crate) fn split_exp(
     numbers: &[f32; DEPTH],
     largest: f32,
-    lines: &mut [Line; PARTS],
+    lines: &mut [TileRow; PARTS],
     sums: &mut [f32; DEPTH],
 ) {
     let factor = _mm512_set1_ps(std::f32::consts::LOG2_E);
@@ -179,7 +179,7 @@ pub(crate) fn largest(steps: &[[f32; DEPTH]]) -> f32 {
 /// # Safety
 /// The CPU has AVX2, FMA, F16C, and AVX-512 F and BW.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw")]
-pub(crate) unsafe fn split_panel<T: LoadPanel>(panel: &[T], which: usize, lines: &mut [Line]) {
+pub(crate) unsafe fn split_panel<T: LoadPanel>(panel: &[T], which: usize, lines: &mut [TileRow]) {
     let steps = panel.chunks(DEPTH * PANEL).zip(lines.as_chunks_mut::<STEP_LINES>().0);
     for (rows, lines) in steps {
         let line = |part: usize, pair: usize| (part * PANELS + which) * (DEPTH / 2) + pair;
@@ -198,7 +198,7 @@ pub(crate) unsafe fn split_panel<T: LoadPanel>(panel: &[T], which: usize, lines:
         }
         for pair in rows.len().div_ceil(2 * PANEL)..DEPTH / 2 {
             for part in 0..PARTS {
-                lines[line(part, pair)] = Line::ZERO;
+                lines[line(part, pair)] = TileRow::ZERO;
             }
         }
     }
@@ -243,8 +243,8 @@ macro_rules! load_panels {
 #[inline(always)]
 pub(crate) fn multiply(
     _: &mut Tiles,
-    (strip, row_lines): (&[Line], usize),
-    pair: &[Line],
+    (strip, row_lines): (&[TileRow], usize),
+    pair: &[TileRow],
     (c, c_row): (&mut [f32], usize),
     add: bool,
     mut meanwhile: impl FnMut(),
@@ -287,9 +287,9 @@ pub(crate) fn multiply(
                         "tdpbf16ps tmm3, tmm5, tmm7",
                         upper = in(reg) strip.as_ptr(),
                         lower = in(reg) strip[ROWS * row_lines..].as_ptr(),
-                        row = in(reg) row_lines * size_of::<Line>(),
+                        row = in(reg) row_lines * size_of::<TileRow>(),
                         pair = in(reg) step.as_ptr(),
-                        line = in(reg) size_of::<Line>(),
+                        line = in(reg) size_of::<TileRow>(),
                         options(nostack, preserves_flags, readonly),
                     );
                 }

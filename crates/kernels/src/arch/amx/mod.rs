@@ -22,10 +22,10 @@ pub(crate) const ROWS: usize = 16;
 /// A row of a tile.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub struct Line([u8; 64]);
+pub struct TileRow([u8; 64]);
 
-impl Line {
-    pub(crate) const ZERO: Line = Line([0; 64]);
+impl TileRow {
+    pub(crate) const ZERO: TileRow = TileRow([0; 64]);
 }
 
 /// The shape of all eight tiles, as LDTILECFG reads it.
@@ -70,13 +70,13 @@ impl Drop for Tiles {
 
 /// Work in vectors that is spread evenly over what tiles do meanwhile.
 #[derive(Clone, Copy)]
-pub(crate) struct Spread {
+pub(crate) struct Interleaver {
     items: usize,
     turns: usize,
     sum: usize,
 }
 
-impl Spread {
+impl Interleaver {
     /// So many items over so many turns.
     pub(crate) fn new(items: usize, turns: usize) -> Self {
         Self { items, turns, sum: 0 }

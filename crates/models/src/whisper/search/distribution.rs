@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use mynah_kernels::elementwise::max;
-use mynah_kernels::functions::sum_exp;
+use mynah_kernels::vecmath::sum_exp;
 
 use super::logits_rules::Allowed;
 

@@ -9,7 +9,7 @@ const KEPT_BYTES: i32 = 32 << 20;
 /// be called before threads are started; does nothing where the C library is not GNU's.
 ///
 /// And keep what windows free for the next ones: it would go back to the system, which hands it out page by page again.
-pub fn share() {
+pub fn tune() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt may be called at any time; a setting it does not know is no error.
     unsafe {

@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 #[cfg(target_arch = "x86_64")]
-use crate::arch::amx::{self, Line, bytes};
+use crate::arch::amx::{self, TileRow, bytes};
 use crate::arch::{self, Integer, Scales, Tile, panel_count};
 use crate::cpu::Isa;
 use crate::epilogue::Epilogue;
-use crate::gemm::{self, Out, Rows};
+use crate::gemm::{self, MatMut, MatRef};
 use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
 
 /// Rounded weights.
 #[derive(Clone, Debug)]
-pub(crate) struct Integers<T> {
+pub(crate) struct QuantizedPanels<T> {
     /// `[inputs / 2][PANEL][2]` each, inputs rounded up to even.
     panels: Vec<T>,
     /// What a step of each output is worth, rounded up to whole panels.
@@ -31,7 +31,7 @@ fn even(n: usize) -> usize {
 /// Rows whose rounded inputs of depth 512 take 96 KB of the second-level cache.
 const BLOCK_ROWS: usize = 96;
 
-impl<T: Integer> Integers<T> {
+impl<T: Integer> QuantizedPanels<T> {
     /// See [`Matrix::pack`](crate::Matrix::pack).
     pub(crate) fn pack(outputs: usize, inputs: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
         let mut panels = vec![T::default(); panel_count(outputs) * even(inputs) * PANEL];
@@ -75,7 +75,7 @@ impl<T: Integer> Integers<T> {
         }
     }
 
-    fn check(&self, a: &Rows<'_>, out: &Out<'_>, epilogue: &Epilogue<'_>) {
+    fn check(&self, a: &MatRef<'_>, out: &MatMut<'_>, epilogue: &Epilogue<'_>) {
         a.check();
         out.check(a.rows);
         epilogue.check(out.columns);
@@ -87,16 +87,16 @@ impl<T: Integer> Integers<T> {
     }
 
     /// `out = epilogue(a W^T)`; sums of products are exact, so every instruction set gives the same numbers.
-    pub(crate) fn apply(&self, isa: Isa, a: Rows<'_>, out: Out<'_>, epilogue: &Epilogue<'_>) {
+    pub(crate) fn apply(&self, isa: Isa, a: MatRef<'_>, out: MatMut<'_>, epilogue: &Epilogue<'_>) {
         self.check(&a, &out, epilogue);
         let depth = even(a.depth);
         let count = panel_count(out.columns);
         let mut rounded = vec![0_i16; a.rows * depth];
         let mut row_scales = vec![0.0_f32; a.rows];
         let shared_scales = SharedMut::new(&mut row_scales);
-        let rows_a_task = (16 * 1024 / depth).max(1);
-        pool::for_each_chunk(&mut rounded, rows_a_task * depth, |task, rounded| {
-            let first = task * rows_a_task;
+        let rows_per_task = (16 * 1024 / depth).max(1);
+        pool::for_each_chunk(&mut rounded, rows_per_task * depth, |task, rounded| {
+            let first = task * rows_per_task;
             // SAFETY: these rows' scales are this task's alone.
             let scales = unsafe { shared_scales.slice(first, rounded.len() / depth) };
             for (i, (rounded, scale)) in rounded.chunks_exact_mut(depth).zip(scales).enumerate() {
@@ -106,7 +106,7 @@ impl<T: Integer> Integers<T> {
         });
         let row_blocks = a.rows.div_ceil(BLOCK_ROWS);
         // Few rows are shared out by panels alone; many by blocks of rows that stay in the second-level cache.
-        let share = if row_blocks >= 4 * pool::threads() { count } else { gemm::panels_a_task(count) };
+        let share = if row_blocks >= 4 * pool::threads() { count } else { gemm::panels_per_task(count) };
         let shares = count.div_ceil(share);
         let (columns, stride) = (out.columns, out.stride);
         let c = SharedMut::new(out.data);
@@ -149,26 +149,26 @@ const BLOCK_BYTES: usize = 768 << 10;
 
 /// Split inputs of the product before: several megabytes, which splinter the heap if each product has its own.
 #[cfg(target_arch = "x86_64")]
-static SPARE: Mutex<Vec<Line>> = Mutex::new(Vec::new());
+static SPARE: Mutex<Vec<TileRow>> = Mutex::new(Vec::new());
 
 #[cfg(target_arch = "x86_64")]
-impl<T: bytes::Bytes> Integers<T> {
-    /// [`Integers::apply`] by tiles of bytes, which are there where `Isa::Amx` is.
-    pub(crate) fn apply_tiles(&self, a: Rows<'_>, out: Out<'_>, epilogue: &Epilogue<'_>) {
+impl<T: bytes::Bytes> QuantizedPanels<T> {
+    /// [`QuantizedPanels::apply`] by tiles of bytes, which are there where `Isa::Amx` is.
+    pub(crate) fn apply_tiles(&self, a: MatRef<'_>, out: MatMut<'_>, epilogue: &Epilogue<'_>) {
         thread_local! {
-            static WEIGHTS: std::cell::RefCell<Vec<Line>> = const { std::cell::RefCell::new(Vec::new()) };
+            static WEIGHTS: std::cell::RefCell<Vec<TileRow>> = const { std::cell::RefCell::new(Vec::new()) };
         }
         self.check(&a, &out, epilogue);
         let (depth, steps) = (even(a.depth), a.depth.div_ceil(bytes::DEPTH));
         let count = panel_count(out.columns);
         let tiles = a.rows.div_ceil(amx::ROWS);
-        let lines_a_tile = steps * bytes::INPUT_LINES;
+        let lines_per_tile = steps * bytes::INPUT_LINES;
         // What is there from before is overwritten, or lies in rows that the last tile does not have.
         let mut inputs = std::mem::take(&mut *SPARE.lock().unwrap_or_else(PoisonError::into_inner));
-        inputs.resize(tiles * lines_a_tile, Line::ZERO);
+        inputs.resize(tiles * lines_per_tile, TileRow::ZERO);
         let mut row_scales = vec![0.0_f32; tiles * amx::ROWS];
         let shared_scales = SharedMut::new(&mut row_scales);
-        pool::for_each_chunk(&mut inputs, lines_a_tile, |tile, lines| {
+        pool::for_each_chunk(&mut inputs, lines_per_tile, |tile, lines| {
             // SAFETY: this tile's scales are this task's alone.
             let scales = unsafe { shared_scales.slice(tile * amx::ROWS, amx::ROWS) };
             let mut rounded = vec![0; steps * bytes::DEPTH];
@@ -180,7 +180,7 @@ impl<T: bytes::Bytes> Integers<T> {
             }
         });
         // As few blocks as fit, of equal size, and shares of panels to give each thread several tasks.
-        let blocks = tiles.div_ceil((BLOCK_BYTES / size_of::<Line>() / lines_a_tile).max(1));
+        let blocks = tiles.div_ceil((BLOCK_BYTES / size_of::<TileRow>() / lines_per_tile).max(1));
         let block_tiles = tiles.div_ceil(blocks);
         let groups = count.div_ceil(bytes::PANELS);
         let share = groups.div_ceil((4 * pool::threads()).div_ceil(blocks));
@@ -207,7 +207,7 @@ impl<T: bytes::Bytes> Integers<T> {
                         rows: row_scales[first_row..].as_ptr(),
                         columns: self.scales[column..].as_ptr(),
                     };
-                    let inputs = &inputs[first_tile * lines_a_tile..end_tile * lines_a_tile];
+                    let inputs = &inputs[first_tile * lines_per_tile..end_tile * lines_per_tile];
                     // SAFETY: everything was sized by the caller and above; sums fit i32 by `largest_input`; these columns of
                     // these rows of c are this task's alone.
                     unsafe {
@@ -245,7 +245,7 @@ mod tests {
     fn inputs_are_rounded_as_finely_as_the_weights_allow() {
         let inputs = 2048;
         let input_limit = |small: f32| {
-            let weights = Integers::<i16>::pack(1, inputs, |_, row| {
+            let weights = QuantizedPanels::<i16>::pack(1, inputs, |_, row| {
                 row.fill(small);
                 row[7] = 1.0;
             });
@@ -273,15 +273,15 @@ mod tests {
         {
             let (x, w) = (floats(rows * inputs, 1), floats(outputs * inputs, 2));
             let (bias, before) = (floats(outputs, 3), floats(rows * outputs, 4));
-            let weights = Integers::<T>::pack(outputs, inputs, |o, row| {
+            let weights = QuantizedPanels::<T>::pack(outputs, inputs, |o, row| {
                 row.copy_from_slice(&w[o * inputs..(o + 1) * inputs]);
             });
             for epilogue in [Epilogue::bias_gelu(&bias), Epilogue::bias_add(&bias), Epilogue::default()] {
-                let a = Rows { data: &x, rows, depth: inputs, stride: inputs };
+                let a = MatRef { data: &x, rows, depth: inputs, stride: inputs };
                 let (mut want, mut got) = (before.clone(), before.clone());
-                let out = Out { data: &mut want, columns: outputs, stride: outputs };
+                let out = MatMut { data: &mut want, columns: outputs, stride: outputs };
                 weights.apply(Isa::Avx512Vnni, a, out, &epilogue);
-                let out = Out { data: &mut got, columns: outputs, stride: outputs };
+                let out = MatMut { data: &mut got, columns: outputs, stride: outputs };
                 weights.apply_tiles(a, out, &epilogue);
                 assert_eq!(got, want, "{rows}x{inputs}x{outputs}");
             }

@@ -7,10 +7,10 @@
 use crate::cpu::Isa;
 use crate::elementwise::max_of;
 use crate::epilogue::Epilogue;
-use crate::functions::TO_INTEGER;
-use crate::integers::{nearest, step_of};
 use crate::matrix::{Matrix, Precision};
 use crate::pool::{self, SharedMut};
+use crate::quantized_panels::{nearest, step_of};
+use crate::vecmath::TO_INTEGER;
 use crate::vectorize::vectorized;
 
 /// At least as many of a row's best scores are put right: several times what a search looks at.
@@ -30,7 +30,7 @@ const MIDDLE: i32 = 8;
 
 /// An embedding, `[tokens, width]`.
 #[derive(Clone, Debug)]
-pub struct Vocabulary {
+pub struct LogitsMatrix {
     weights: Matrix,
     fine: Option<Fine>,
 }
@@ -46,7 +46,7 @@ struct Fine {
     scales: Vec<f32>,
 }
 
-impl Vocabulary {
+impl LogitsMatrix {
     /// Packs `tokens` rows of `width` numbers; `fill(token, row)` writes one. Rows are asked for once each, from several
     /// threads.
     pub fn pack(
@@ -232,8 +232,8 @@ mod tests {
     const TOKENS: usize = 64 * GROUP + 37;
     const WIDTH: usize = 71;
 
-    fn pack(precision: Precision, weights: &[f32]) -> Vocabulary {
-        Vocabulary::pack(precision, TOKENS, WIDTH, |token, row| {
+    fn pack(precision: Precision, weights: &[f32]) -> LogitsMatrix {
+        LogitsMatrix::pack(precision, TOKENS, WIDTH, |token, row| {
             row.copy_from_slice(&weights[token * WIDTH..][..WIDTH]);
         })
     }
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_few_tokens_and_states_of_nothing() {
-        let vocabulary = Vocabulary::pack(Precision::Int8, 3, 5, |token, row| {
+        let vocabulary = LogitsMatrix::pack(Precision::Int8, 3, 5, |token, row| {
             row.iter_mut().enumerate().for_each(|(i, v)| *v = token as f32 * (i as f32 + 0.31));
         });
         let mut scores = [1.0; 6];
