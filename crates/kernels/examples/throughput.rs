@@ -1,5 +1,5 @@
-//! What this machine can do, and how much of it the kernels reach: arithmetic on whisper-base's shapes, and layers that no
-//! cache holds.
+//! This machine's peak performance and the share of it that the kernels reach: arithmetic on whisper-base's shapes, and layers that no
+//! cache can hold.
 //!
 //!     cargo run --release -p mynah-kernels --example throughput [-- THREADS]
 
@@ -21,13 +21,13 @@ fn best(mut run: impl FnMut()) -> f64 {
         .fold(f64::INFINITY, f64::min)
 }
 
-/// What the processor does at most.
+/// Peak performance of the processor.
 struct Roofline {
-    /// Multiplications and additions of f32, 10^9 a second.
+    /// Multiplications and additions of f32, 10^9 per second.
     f32_gops: f64,
-    /// Multiplications and additions of integers of 16 bits, 10^9 a second.
+    /// Multiplications and additions of integers of 16 bits, 10^9 per second.
     int_gops: f64,
-    /// Reading of memory, GB a second.
+    /// Reading of memory, GB per second.
     gbps: f64,
 }
 
@@ -41,7 +41,7 @@ impl Roofline {
         }
     }
 
-    /// The arithmetic that a product of `precision` comes down to.
+    /// Peak speed of the arithmetic that `precision` uses.
     fn gops(&self, precision: Precision) -> f64 {
         if matches!(precision, Precision::Int8 | Precision::Int16) { self.int_gops } else { self.f32_gops }
     }
@@ -118,7 +118,7 @@ fn layers(roofline: &Roofline) {
             });
             let gbps = 1e-9 * bytes as f64 / seconds;
             println!(
-                "layers, {rows} rows       {precision:?}: {:6.2} ms a step, {gbps:5.1} GB/s of weights ({:.0} %)",
+                "layers, {rows} rows       {precision:?}: {:6.2} ms per step, {gbps:5.1} GB/s of weights ({:.0} %)",
                 1e3 * seconds,
                 100.0 * gbps / roofline.gbps
             );

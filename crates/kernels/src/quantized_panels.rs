@@ -1,4 +1,4 @@
-//! Weights rounded to integers, and the product with inputs that are rounded as well.
+//! Quantized weights, and their product with inputs that are rounded as well.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 #[cfg(target_arch = "x86_64")]
@@ -13,14 +13,14 @@ use crate::gemm::{self, MatMut, MatRef};
 use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
 
-/// Rounded weights.
+/// Quantized weights in panels.
 #[derive(Clone, Debug)]
 pub(crate) struct QuantizedPanels<T> {
     /// `[inputs / 2][PANEL][2]` each, inputs rounded up to even.
     panels: Vec<T>,
-    /// What a step of each output is worth, rounded up to whole panels.
+    /// Scale of each output; the number of outputs is rounded up to whole panels.
     scales: Vec<f32>,
-    /// Largest input after rounding: as fine as i16 allows while no sum of products can leave i32.
+    /// Largest magnitude of a rounded input: as large as i16 allows without any sum of products exceeding i32.
     largest_input: f32,
 }
 
@@ -54,13 +54,13 @@ impl<T: Integer> QuantizedPanels<T> {
                 largest_sum.fetch_max(sum, Ordering::Relaxed);
             }
         });
-        // Of the weights as they are: were each the largest there is, inputs would lose two bits.
+        // Computed from the actual weights: assuming the largest possible ones would cost the inputs two bits.
         let largest_input = i64::from(i32::MAX) / largest_sum.into_inner();
         let largest_input = largest_input.min(i64::from(arch::LARGEST_INPUT)) as f32;
         Self { panels, scales, largest_input }
     }
 
-    /// Bytes held.
+    /// Bytes in memory.
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(self.panels.as_slice()) + size_of_val(self.scales.as_slice())
     }
@@ -105,7 +105,7 @@ impl<T: Integer> QuantizedPanels<T> {
             }
         });
         let row_blocks = a.rows.div_ceil(BLOCK_ROWS);
-        // Few rows are shared out by panels alone; many by blocks of rows that stay in the second-level cache.
+        // Few rows are divided by panels alone, many also by blocks of rows that stay in the second-level cache.
         let share = if row_blocks >= 4 * pool::threads() { count } else { gemm::panels_per_task(count) };
         let shares = count.div_ceil(share);
         let (columns, stride) = (out.columns, out.stride);
@@ -113,7 +113,7 @@ impl<T: Integer> QuantizedPanels<T> {
         pool::run(shares * row_blocks, |task| {
             let rows = (task / shares * BLOCK_ROWS)..((task / shares + 1) * BLOCK_ROWS).min(a.rows);
             let my_panels = (task % shares * share)..((task % shares + 1) * share).min(count);
-            // Equal tiles: a small one at the end would wait for the panel more than it counts.
+            // Tiles of equal size: a small one at the end would mostly wait for the panel.
             let tiles = rows.len().div_ceil(arch::tall_tile_rows(isa));
             let tile_rows = rows.len().div_ceil(tiles);
             for p in my_panels {
@@ -143,17 +143,17 @@ impl<T: Integer> QuantizedPanels<T> {
     }
 }
 
-/// Bytes of split inputs that a task takes at most: they stay in the second-level cache while all its panels pass.
+/// Maximum bytes of split inputs per task: they stay in the second-level cache while all its panels are multiplied.
 #[cfg(target_arch = "x86_64")]
 const BLOCK_BYTES: usize = 768 << 10;
 
-/// Split inputs of the product before: several megabytes, which splinter the heap if each product has its own.
+/// Buffer of split inputs, reused by the next product: several megabytes, which would fragment the heap if allocated each time.
 #[cfg(target_arch = "x86_64")]
 static SPARE: Mutex<Vec<TileRow>> = Mutex::new(Vec::new());
 
 #[cfg(target_arch = "x86_64")]
 impl<T: bytes::Bytes> QuantizedPanels<T> {
-    /// [`QuantizedPanels::apply`] by tiles of bytes, which are there where `Isa::Amx` is.
+    /// [`QuantizedPanels::apply`] by AMX tiles of bytes, for `Isa::Amx`.
     pub(crate) fn apply_tiles(&self, a: MatRef<'_>, out: MatMut<'_>, epilogue: &Epilogue<'_>) {
         thread_local! {
             static WEIGHTS: std::cell::RefCell<Vec<TileRow>> = const { std::cell::RefCell::new(Vec::new()) };
@@ -163,7 +163,7 @@ impl<T: bytes::Bytes> QuantizedPanels<T> {
         let count = panel_count(out.columns);
         let tiles = a.rows.div_ceil(amx::ROWS);
         let lines_per_tile = steps * bytes::INPUT_LINES;
-        // What is there from before is overwritten, or lies in rows that the last tile does not have.
+        // Old contents are overwritten, or belong to rows that the last tile does not have.
         let mut inputs = std::mem::take(&mut *SPARE.lock().unwrap_or_else(PoisonError::into_inner));
         inputs.resize(tiles * lines_per_tile, TileRow::ZERO);
         let mut row_scales = vec![0.0_f32; tiles * amx::ROWS];
@@ -179,7 +179,7 @@ impl<T: bytes::Bytes> QuantizedPanels<T> {
                 bytes::split_row(&rounded, r, lines);
             }
         });
-        // As few blocks as fit, of equal size, and shares of panels to give each thread several tasks.
+        // As few blocks as possible, of equal size, and few enough panels per task that each thread gets several tasks.
         let blocks = tiles.div_ceil((BLOCK_BYTES / size_of::<TileRow>() / lines_per_tile).max(1));
         let block_tiles = tiles.div_ceil(blocks);
         let groups = count.div_ceil(bytes::PANELS);
@@ -221,7 +221,7 @@ impl<T: bytes::Bytes> QuantizedPanels<T> {
     }
 }
 
-/// What a step of a row's rounded weights is worth, and how many make 1; no steps make a row of (next to) zeros.
+/// The scale of a row's rounded weights, and its inverse; both are 0 for a row of (almost) only zeros.
 #[inline(always)]
 pub(crate) fn step_of<T: Integer>(row: &[f32]) -> (f32, f32) {
     let end = f32::from(T::LARGEST);
@@ -230,10 +230,10 @@ pub(crate) fn step_of<T: Integer>(row: &[f32]) -> (f32, f32) {
     (largest / end, if steps_in_one.is_finite() { steps_in_one } else { 0.0 })
 }
 
-/// The nearest whole number, halves away from zero.
+/// The nearest integer, halves away from zero.
 #[inline(always)]
 pub(crate) fn nearest(steps: f32) -> f32 {
-    // Unlike `round` this is one instruction, or no call at least, for each of millions.
+    // Unlike `round` this is inlined, mostly as one instruction, which matters for millions of numbers.
     (steps + 0.5_f32.copysign(steps)) as i32 as f32
 }
 

@@ -1,8 +1,8 @@
-//! Repeatable random numbers that can be had from any place of their sequence.
+//! Reproducible random numbers with random access to their sequence.
 //!
 //! Counter-based: number n of a key is Philox 2x32 with seven rounds (Salmon, Moraes, Dror and Shaw, "Parallel Random
-//! Numbers: As Easy as 1, 2, 3", SC11) of n. Whoever asks for a part of the sequence gets the same numbers, whatever
-//! was asked for before and on which thread.
+//! Numbers: As Easy as 1, 2, 3", SC11) of n. A part of the sequence has the same numbers in whatever order and on whatever
+//! thread the parts are computed.
 
 use crate::cpu::Isa;
 use crate::vecmath::{ln_of, sin_cos_of};

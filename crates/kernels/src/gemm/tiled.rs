@@ -1,4 +1,5 @@
-//! Many rows by tiles of brain floats: a task splits its panels once and passes all of its rows by them, a strip at a time.
+//! The product of many rows by AMX tiles of bfloat16 numbers: a task splits its panels once and multiplies all of its rows with
+//! them, one strip at a time.
 
 use std::cell::RefCell;
 
@@ -12,16 +13,16 @@ use crate::pool::{self, SharedMut};
 
 /// Depth of a block: the product is read and written once for each.
 const BLOCK_DEPTH: usize = 512;
-/// Bytes of split panels that a task takes at most: they stay in the second-level cache while all its strips pass.
+/// Maximum bytes of split panels per task: they stay in the second-level cache while all its strips are multiplied.
 const SHARE_BYTES: usize = 768 << 10;
-/// Rows of a product that are finished at a time: little enough for vectors not to keep tiles waiting.
-const ROWS_PER_TURN: usize = 2;
+/// Rows of a product that are finished at a time: few enough that vector instructions do not delay the tiles.
+const ROWS_PER_ITEM: usize = 2;
 
 #[derive(Default)]
 struct Scratch {
-    /// Of each pair of a task's panels.
+    /// Split panels, by pairs.
     panels: Vec<TileRow>,
-    /// The strip that is multiplied, and the next one.
+    /// The current strip and the next one.
     strips: [Vec<TileRow>; 2],
 }
 
@@ -30,7 +31,7 @@ struct Scratch {
 #[repr(C, align(64))]
 struct Sums([[f32; floats::COLUMNS]; floats::STRIP]);
 
-/// [`super::gemm`] of operands that fit, where `Isa::Amx` is.
+/// [`super::gemm`] for `Isa::Amx`; the sizes were checked.
 pub(super) fn multiply<T: Float>(a: &MatRef<'_>, panels: &[T], out: MatMut<'_>, epilogue: &Epilogue<'_>) {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
@@ -62,7 +63,7 @@ pub(super) fn multiply<T: Float>(a: &MatRef<'_>, panels: &[T], out: MatMut<'_>, 
                     let lines = &mut scratch.panels[(p / floats::PANELS - my_groups.start) * group_lines..]
                         [..group_lines];
                     let panel = &panels[(p * a.depth + first_k) * PANEL..][..depth * PANEL];
-                    // SAFETY: `Isa::Amx` is there.
+                    // SAFETY: `Isa::Amx` is available.
                     unsafe { T::split_panel(panel, p % floats::PANELS, lines) };
                 }
                 let block = Block { a, first_k, depth, rows: rows.clone() };
@@ -71,8 +72,8 @@ pub(super) fn multiply<T: Float>(a: &MatRef<'_>, panels: &[T], out: MatMut<'_>, 
                     let columns = floats::COLUMNS.min(columns - column);
                     (block_epilogue.target(c.as_mut_ptr(), stride, row, column), columns)
                 };
-                // SAFETY: `Isa::Amx` is there, and targets are as `Target` wants them: out, bias and columns were checked, and
-                // these columns of these rows are this task's alone.
+                // SAFETY: `Isa::Amx` is available, and targets meet the contract of `Target`: out, bias and columns were checked,
+                // and no other task has these columns of these rows.
                 unsafe { block.multiply(scratch, my_groups.clone(), target) };
             }
         });
@@ -88,12 +89,12 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// Multiplies all rows with all panels of the scratch. While tiles multiply, vectors finish the product before and split the
-    /// strip behind.
+    /// Multiplies all rows with all panels of the scratch. Meanwhile vector instructions finish the previous product and split the
+    /// next strip.
     ///
     /// # Safety
-    /// `target` gives where the product of a strip from a row on with a pair of panels goes and how many columns it has; see
-    /// [`Target`]. `Isa::Amx` is there.
+    /// `target` returns the destination and the number of columns of the product of a strip, by its first row, and a pair of
+    /// panels; see [`Target`]. `Isa::Amx` is available.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     unsafe fn multiply(
         &self,
@@ -110,7 +111,7 @@ impl Block<'_> {
         let mut sums = [Sums([[0.0; floats::COLUMNS]; floats::STRIP]); 2];
         let (mut strip, mut next) = (strip, next);
         Splitting::new(self, self.rows.start, next, products).finish();
-        // SAFETY: the contract; nothing that is called from here has tiles of its own.
+        // SAFETY: the contract; no function called here uses tiles of its own.
         let mut tiles = unsafe { Tiles::begin() };
         let mut finishing = Finishing::new(target(self.rows.start, groups.start), 0, products);
         let mut which = 0;
@@ -129,8 +130,8 @@ impl Block<'_> {
                     false,
                     || {
                         // SAFETY: the contract.
-                        unsafe { finishing.go_on(before) };
-                        splitting.go_on();
+                        unsafe { finishing.advance(before) };
+                        splitting.advance();
                     },
                 );
                 // SAFETY: the contract.
@@ -145,95 +146,101 @@ impl Block<'_> {
     }
 }
 
-/// A product on its way to where it goes.
+/// A product that is being finished and written.
 struct Finishing {
     to: Target,
     rows: usize,
     columns: usize,
-    /// Rows that are done.
+    /// Rows finished so far.
     done: usize,
-    spread: Interleaver,
+    interleaver: Interleaver,
 }
 
 impl Finishing {
     fn new((to, columns): (Target, usize), rows: usize, products: usize) -> Self {
-        Self { to, rows, columns, done: 0, spread: Interleaver::new(rows.div_ceil(ROWS_PER_TURN), products) }
+        Self {
+            to,
+            rows,
+            columns,
+            done: 0,
+            interleaver: Interleaver::new(rows.div_ceil(ROWS_PER_ITEM), products),
+        }
     }
 
-    /// Does what is to be done beside one product.
+    /// Does the work that is due during one product.
     ///
     /// # Safety
     /// See [`Target`]; the CPU has AVX-512 F.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    unsafe fn go_on(&mut self, sums: &Sums) {
-        for _ in 0..self.spread.due() {
-            // SAFETY: passed on.
-            unsafe { self.take_turn(sums) };
+    unsafe fn advance(&mut self, sums: &Sums) {
+        for _ in 0..self.interleaver.due() {
+            // SAFETY: by the caller's contract.
+            unsafe { self.run_item(sums) };
         }
     }
 
-    /// Does what is left.
+    /// Does the remaining work.
     ///
     /// # Safety
     /// As above.
     #[target_feature(enable = "avx512f,avx512bw")]
     unsafe fn finish(&mut self, sums: &Sums) {
         while self.done < self.rows {
-            // SAFETY: passed on.
-            unsafe { self.take_turn(sums) };
+            // SAFETY: by the caller's contract.
+            unsafe { self.run_item(sums) };
         }
     }
 
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw")]
-    unsafe fn take_turn(&mut self, sums: &Sums) {
-        let rows = &sums.0[self.done..self.rows.min(self.done + ROWS_PER_TURN)];
+    unsafe fn run_item(&mut self, sums: &Sums) {
+        let rows = &sums.0[self.done..self.rows.min(self.done + ROWS_PER_ITEM)];
         // SAFETY: these are rows of the product, which the caller grants.
         unsafe { avx512::finish_rows(&self.to.at_row(self.done), self.columns, rows) };
-        self.done += ROWS_PER_TURN;
+        self.done += ROWS_PER_ITEM;
     }
 }
 
-/// A strip on its way to parts.
+/// A strip that is being split into bfloat16 parts.
 struct Splitting<'a> {
     block: &'a Block<'a>,
     first_row: usize,
     lines: &'a mut [TileRow],
-    /// What is next: a step of a row, of so many.
+    /// The next item: a step of a row. `rows` is the number of rows.
     row: usize,
     step: usize,
     rows: usize,
-    spread: Interleaver,
+    interleaver: Interleaver,
 }
 
 impl<'a> Splitting<'a> {
     fn new(block: &'a Block<'a>, first_row: usize, lines: &'a mut [TileRow], products: usize) -> Self {
         let rows = block.rows.end.saturating_sub(first_row).min(floats::STRIP);
-        let spread = Interleaver::new(rows * floats::steps(block.depth), products);
-        Self { block, first_row, lines, row: 0, step: 0, rows, spread }
+        let interleaver = Interleaver::new(rows * floats::steps(block.depth), products);
+        Self { block, first_row, lines, row: 0, step: 0, rows, interleaver }
     }
 
-    /// Does what is to be done beside one product.
+    /// Does the work that is due during one product.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn go_on(&mut self) {
-        for _ in 0..self.spread.due() {
-            self.take_turn();
+    fn advance(&mut self) {
+        for _ in 0..self.interleaver.due() {
+            self.run_item();
         }
     }
 
-    /// Does what is left.
+    /// Does the remaining work.
     #[target_feature(enable = "avx512f,avx512bw")]
     fn finish(mut self) {
         while self.row < self.rows {
-            self.take_turn();
+            self.run_item();
         }
     }
 
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn take_turn(&mut self) {
+    fn run_item(&mut self) {
         if self.row == self.rows {
             return;
         }

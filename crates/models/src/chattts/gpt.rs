@@ -142,8 +142,8 @@ impl Gpt {
                 for (qkv, query) in projected.by_ref().take(count) {
                     let (q, kv) = qkv.split_at_mut(width);
                     let (k, v) = kv.split_at_mut(width);
-                    self.rotary.turn(past.positions(), q);
-                    self.rotary.turn(past.positions(), k);
+                    self.rotary.rotate(past.positions(), q);
+                    self.rotary.rotate(past.positions(), k);
                     query.copy_from_slice(q);
                     past.push(k, v);
                 }

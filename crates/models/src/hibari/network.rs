@@ -66,7 +66,7 @@ pub(super) struct Decoded {
     input: Vec<f32>,
     /// What the last layer reads: `[frames so far, DECODER]`.
     states: Vec<f32>,
-    grid: QuantParams,
+    params: QuantParams,
 }
 
 impl Network {
@@ -119,12 +119,12 @@ impl Network {
             f0_hz,
             input,
             states: vec![],
-            grid: QuantParams::covering(ValueRange::EMPTY),
+            params: QuantParams::covering(ValueRange::EMPTY),
         })
     }
 
     /// Runs the decoder's blocks over all frames, or over no more than the first `frames` hang on. Those then have inputs
-    /// rounded to a finer grid than the whole has, which nobody hears.
+    /// rounded to a finer params than the whole has, which nobody hears.
     pub(super) fn decode(
         &self,
         decoded: &mut Decoded,
@@ -147,7 +147,7 @@ impl Network {
         }
         SCRATCH.set(scratch);
         decoded.states.resize(x.len(), 0.0);
-        decoded.grid = QuantParams::covering(self.decoder_norm.apply(&x, &mut decoded.states));
+        decoded.params = QuantParams::covering(self.decoder_norm.apply(&x, &mut decoded.states));
         Ok(())
     }
 
@@ -224,7 +224,7 @@ impl Network {
     /// The last layer for frames `first..first + out.len() / PARTS`, on the calling thread.
     pub(super) fn parts(&self, decoded: &Decoded, first: usize, out: &mut [f32]) {
         let states = &decoded.states[first * DECODER..];
-        self.head.apply_block(states, decoded.grid, out.len() / PARTS, out, QuantEpilogue::Plain);
+        self.head.apply_block(states, decoded.params, out.len() / PARTS, out, QuantEpilogue::Plain);
     }
 
     /// Bytes of weights held.
@@ -290,20 +290,20 @@ impl Block {
     }
 }
 
-/// `x = finish(narrow(gelu(widen(normed))))`.
+/// `x = epilogue(narrow(gelu(widen(normed))))`.
 fn two_layers(
     widen: &QuantizedMatrix,
     narrow: &QuantizedMatrix,
     range: ValueRange,
     scratch: &mut Scratch,
     x: &mut [f32],
-    finish: QuantEpilogue<'_>,
+    epilogue: QuantEpilogue<'_>,
 ) {
     let rows = x.len() / narrow.outputs();
     scratch.hidden.resize(rows * widen.outputs(), 0.0);
-    let grid = QuantParams::covering(range);
-    let range = widen.apply(&scratch.normed, grid, rows, &mut scratch.hidden, QuantEpilogue::Gelu);
-    narrow.apply(&scratch.hidden, QuantParams::covering(range), rows, x, finish);
+    let params = QuantParams::covering(range);
+    let range = widen.apply(&scratch.normed, params, rows, &mut scratch.hidden, QuantEpilogue::Gelu);
+    narrow.apply(&scratch.hidden, QuantParams::covering(range), rows, x, epilogue);
 }
 
 /// Reads phonemes: embedding, two convolution blocks, and one attention layer run several times over.
@@ -383,16 +383,16 @@ impl AttentionLayer {
         scratch.normed.resize(x.len(), 0.0);
         let range = self.norm1.apply(x, &mut scratch.normed);
         scratch.hidden.resize(3 * x.len(), 0.0);
-        let grid = QuantParams::covering(range);
-        self.project_in.apply(&scratch.normed, grid, rows, &mut scratch.hidden, QuantEpilogue::Plain);
+        let params = QuantParams::covering(range);
+        self.project_in.apply(&scratch.normed, params, rows, &mut scratch.hidden, QuantEpilogue::Plain);
         let (head, stride) = (width / Self::HEADS, 3 * width);
         let (keys, values) = (&scratch.hidden[width..], &scratch.hidden[2 * width..]);
         let kv = KeyValues::<f32>::pack(Self::HEADS, head, rows, keys, values, stride);
         scratch.attended.resize(x.len(), 0.0);
         let queries = Queries { data: &scratch.hidden, rows, stride };
         attend(queries, 1.0 / (head as f32).sqrt(), &kv, &mut scratch.attended);
-        let grid = QuantParams::covering(ValueRange::of(&scratch.attended));
-        self.project_out.apply(&scratch.attended, grid, rows, x, QuantEpilogue::Add);
+        let params = QuantParams::covering(ValueRange::of(&scratch.attended));
+        self.project_out.apply(&scratch.attended, params, rows, x, QuantEpilogue::Add);
         let range = self.norm2.apply(x, &mut scratch.normed);
         two_layers(&self.widen, &self.narrow, range, scratch, x, QuantEpilogue::Add);
     }
