@@ -181,7 +181,7 @@ fn correlation(a: &[f32], b: &[f32]) -> f64 {
 fn speak_options(model: &ChatTts, arguments: &Arguments) -> Result<SpeakOptions, Box<dyn Error>> {
     let mut options = SpeakOptions { refine: arguments.refine, ..SpeakOptions::default() };
     options.voice = match &arguments.sample {
-        Some(path) => model.voice_of_sample(&read_sample(path)?, &arguments.sample_text)?,
+        Some(path) => model.voice_from_reference(&read_sample(path)?, &arguments.sample_text)?,
         None => model.voice(&arguments.voice)?,
     };
     options.style.speed = arguments.speed.or(options.style.speed);

@@ -1,9 +1,9 @@
-//! The acoustic network: phonemes in, spectra and pitch out.
+//! The acoustic network: from phonemes to pitch and spectral parameters.
 //!
-//! Two text encoders read the phonemes. The prosody half turns its own into durations, and, stretched to frames of 25 ms,
-//! into pitch and energy at 12.5 ms; the decoder half turns its own, stretched alike, together with those into the
-//! spectrum's parts. Both encoders run one attention layer several times over; all else is ConvNeXt blocks. Matrix
-//! products are 8-bit with inputs rounded on the fly, as the voices were exported, so durations come out alike.
+//! Two text encoders read the phonemes. The prosody network turns the output of the first into durations, and, expanded to steps
+//! of 25 ms, into pitch and energy at 12.5 ms. The decoder turns the output of the second, expanded likewise, pitch and energy
+//! into spectral parameters. Both encoders apply one attention layer several times; everything else is ConvNeXt blocks. Matrix
+//! products are 8-bit with dynamically quantized inputs, as in the exported voices, so durations are the same as theirs.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -20,11 +20,12 @@ use crate::error;
 
 /// Frequency bins of a spectrum.
 pub(super) const BINS: usize = 601;
-/// Numbers a frame: magnitude and turn of the pulses, magnitude of the noise, magnitude and angle of the rest, a bin each.
+/// Numbers per frame, one per bin each: gain and phase shift of the excitation, magnitude of the noise, magnitude and phase of the
+/// free part.
 pub(super) const PARTS: usize = 5 * BINS;
-/// Frames of the spectrum a frame of the durations.
+/// Frames of the spectrum per step of the durations.
 const FRAMES_PER_STEP: usize = 2;
-/// Steps of 25 ms that an utterance can have: ten minutes, far beyond what 400 phonemes take at the slowest pace.
+/// Maximum number of steps of 25 ms per utterance: ten minutes, far more than 400 phonemes take at the lowest speed.
 const MAX_STEPS: usize = 24_000;
 
 /// Decoder's width, and its text encoder's.
@@ -32,13 +33,13 @@ const DECODER: usize = 256;
 const DECODER_TEXT: usize = 128;
 /// Text features, pitch and energy.
 const DECODER_INPUTS: usize = DECODER_TEXT + 2;
-const DECODER_REACH: usize = 7;
+const DECODER_KERNEL: usize = 7;
 const DECODER_BLOCKS: usize = 8;
-const BLOCK_REACH: usize = 7;
-/// Frames to either side that a frame behind the decoder's blocks hangs on.
-const DECODER_CONTEXT: usize = DECODER_BLOCKS * (BLOCK_REACH / 2);
+const BLOCK_KERNEL: usize = 7;
+/// Frames to either side that an output frame of the decoder's blocks depends on.
+const DECODER_CONTEXT: usize = DECODER_BLOCKS * (BLOCK_KERNEL / 2);
 const PROSODY: usize = 192;
-const DURATION_REACH: usize = 3;
+const DURATION_KERNEL: usize = 3;
 
 /// Weights of one voice.
 pub(super) struct Network {
@@ -55,46 +56,46 @@ pub(super) struct Network {
     head: QuantizedMatrix,
 }
 
-/// An utterance up to the last layer, whose output is the bulk and is made when it is wanted.
+/// An utterance up to the last layer, whose large output is computed on demand.
 #[derive(Clone, Debug)]
 pub(super) struct Decoded {
     /// Length of each token in frames of 12.5 ms.
     pub(super) durations: Vec<usize>,
-    /// Pitch of each frame; below 40 where there is none.
+    /// Pitch of each frame; below 40 if unvoiced.
     pub(super) f0_hz: Vec<f32>,
-    /// What the decoder's blocks read, `[frames, DECODER]`, until they have read all.
+    /// Input of the decoder's blocks, `[frames, DECODER]`; empty once they have processed all of it.
     input: Vec<f32>,
-    /// What the last layer reads: `[frames so far, DECODER]`.
+    /// Input of the last layer: `[frames so far, DECODER]`.
     states: Vec<f32>,
     params: QuantParams,
 }
 
 impl Network {
-    /// Reads a voice's file.
+    /// Loads a voice file.
     pub(super) fn load(path: &Path) -> Result<Self, ModelError> {
         let file = std::fs::read(path).map_err(|source| error::io(path, source))?;
         let weights = Weights::open(path, &file)?;
         let blocks = |name: &str, count, width, hidden| -> Result<Vec<Block>, ModelError> {
             (0..count)
-                .map(|i| Block::load(&weights, &format!("{name}.{i}"), width, hidden, BLOCK_REACH))
+                .map(|i| Block::load(&weights, &format!("{name}.{i}"), width, hidden, BLOCK_KERNEL))
                 .collect()
         };
         Ok(Self {
             decoder_text: TextEncoder::load(&weights, "m.text", DECODER_TEXT, 4)?,
             prosody_text: TextEncoder::load(&weights, "pn.text", PROSODY, 6)?,
-            duration_in: weights.convolution("pn.dur.0", PROSODY, PROSODY, DURATION_REACH)?,
+            duration_in: weights.convolution("pn.dur.0", PROSODY, PROSODY, DURATION_KERNEL)?,
             duration_out: weights.convolution("pn.dur.2", PROSODY, 1, 1)?,
             prosody_in: weights.convolution("pn.pro_in", PROSODY, PROSODY, 1)?,
             prosody: blocks("pn.pro", 6, PROSODY, 2 * PROSODY)?,
             prosody_out: weights.convolution("pn.pro_out", PROSODY, 2 * FRAMES_PER_STEP, 1)?,
-            decoder_in: weights.convolution("m.dec_in", DECODER_INPUTS, DECODER, DECODER_REACH)?,
+            decoder_in: weights.convolution("m.dec_in", DECODER_INPUTS, DECODER, DECODER_KERNEL)?,
             decoder: blocks("m.dec", DECODER_BLOCKS, DECODER, 3 * DECODER)?,
             decoder_norm: weights.norm("m.dec_norm", DECODER)?,
             head: weights.linear("m.head.bias", DECODER, PARTS)?,
         })
     }
 
-    /// Runs what comes before the decoder's blocks; [`Network::decode`] goes on. `ids` are below [`TOKENS`].
+    /// Runs everything before the decoder's blocks; [`Network::decode`] runs those. `ids` are below [`TOKENS`].
     pub(super) fn plan(&self, ids: &[usize], speed: f32, cancel: &CancelFlag) -> Result<Decoded, ModelError> {
         let mut scratch = SCRATCH.take();
         let prosody_text = self.prosody_text.run(ids, &mut scratch, cancel)?;
@@ -102,7 +103,7 @@ impl Network {
         let total: usize = steps.iter().sum();
         if total > MAX_STEPS {
             return Err(ModelError::Unsupported(format!(
-                "the voice wants to speak for {} s without a pause: cut the text into shorter sentences",
+                "the utterance would take {} s without a pause: cut the text into shorter sentences",
                 total / 40
             )));
         }
@@ -123,8 +124,8 @@ impl Network {
         })
     }
 
-    /// Runs the decoder's blocks over all frames, or over no more than the first `frames` hang on. Those then have inputs
-    /// rounded to a finer params than the whole has, which nobody hears.
+    /// Runs the decoder's blocks over all frames, or only over those that the first `frames` depend on. The quantization
+    /// parameters then cover a smaller range than those of all frames; the difference is inaudible.
     pub(super) fn decode(
         &self,
         decoded: &mut Decoded,
@@ -154,16 +155,16 @@ impl Network {
     /// Length of each token in steps of 25 ms, at least one.
     fn durations(&self, text: &[f32], speed: f32) -> Vec<usize> {
         let tokens = text.len() / PROSODY;
-        // A row of zeros at both ends.
-        let mut padded = vec![0.0; (tokens + DURATION_REACH - 1) * PROSODY];
-        padded[DURATION_REACH / 2 * PROSODY..][..text.len()].copy_from_slice(text);
+        // Padded with a row of zeros at both ends.
+        let mut padded = vec![0.0; (tokens + DURATION_KERNEL - 1) * PROSODY];
+        padded[DURATION_KERNEL / 2 * PROSODY..][..text.len()].copy_from_slice(text);
         let (weights, bias) = &self.duration_in;
         let mut hidden = vec![0.0; text.len()];
         weights.apply_strided(&padded, tokens, PROSODY, &mut hidden, PROSODY, &Epilogue::bias_gelu(bias));
         let (weights, bias) = &self.duration_out;
         let mut logs = vec![0.0; tokens];
         weights.apply(&hidden, tokens, &mut logs, &Epilogue::bias(bias));
-        // Number to integer conversion saturates, so nothing overflows whatever the network says.
+        // The float-to-integer conversion saturates, so no output can overflow.
         logs.iter().map(|v| ((v.exp() - 1.0) / speed).round_ties_even().clamp(1.0, 1e6) as usize).collect()
     }
 
@@ -176,7 +177,7 @@ impl Network {
         cancel: &CancelFlag,
     ) -> Result<(Vec<f32>, Vec<f32>), ModelError> {
         let steps = token_of_step.len();
-        // The input layer looks at one token at a time: applied before stretching, it does less.
+        // The input layer processes each token alone, so it is applied before the expansion, which is less work.
         let (weights, bias) = &self.prosody_in;
         let tokens = text.len() / PROSODY;
         let mut projected = vec![0.0; text.len()];
@@ -190,7 +191,7 @@ impl Network {
         let (weights, bias) = &self.prosody_out;
         let mut out = vec![0.0; steps * 2 * FRAMES_PER_STEP];
         weights.apply(&x, steps, &mut out, &Epilogue::bias(bias));
-        // A step: pitch in units of 100 Hz of its two frames, then their energies.
+        // Per step: the pitch of its two frames in units of 100 Hz, then their energies.
         let steps = out.chunks_exact(2 * FRAMES_PER_STEP);
         let f0_hz =
             steps.clone().flat_map(|step| step[..FRAMES_PER_STEP].iter().map(|v| v * 100.0)).collect();
@@ -207,8 +208,8 @@ impl Network {
         energy: &[f32],
     ) -> Vec<f32> {
         let frames = f0_hz.len();
-        let mut padded = vec![0.0; (frames + DECODER_REACH - 1) * DECODER_INPUTS];
-        let rows = padded[DECODER_REACH / 2 * DECODER_INPUTS..].chunks_exact_mut(DECODER_INPUTS);
+        let mut padded = vec![0.0; (frames + DECODER_KERNEL - 1) * DECODER_INPUTS];
+        let rows = padded[DECODER_KERNEL / 2 * DECODER_INPUTS..].chunks_exact_mut(DECODER_INPUTS);
         for (frame, row) in rows.take(frames).enumerate() {
             let token = token_of_step[frame / FRAMES_PER_STEP];
             row[..DECODER_TEXT].copy_from_slice(&text[token * DECODER_TEXT..][..DECODER_TEXT]);
@@ -227,7 +228,7 @@ impl Network {
         self.head.apply_block(states, decoded.params, out.len() / PARTS, out, QuantEpilogue::Plain);
     }
 
-    /// Bytes of weights held.
+    /// Bytes of weights in memory.
     pub(super) fn bytes(&self) -> usize {
         let blocks = self.prosody.iter().chain(&self.decoder).map(Block::bytes).sum::<usize>();
         self.decoder_text.bytes()
@@ -239,7 +240,7 @@ impl Network {
 }
 
 thread_local! {
-    /// What a sentence needed, the next one needs again.
+    /// Reused by the next sentence.
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
 }
 
@@ -251,8 +252,8 @@ struct Scratch {
     attended: Vec<f32>,
 }
 
-/// A ConvNeXt block (arXiv:2201.03545): depthwise convolution, norm, two layers with GELU between, a factor a channel,
-/// added to its input.
+/// A ConvNeXt block (arXiv:2201.03545): depthwise convolution, norm, two layers with GELU between them, scaled by one factor per
+/// channel and added to its input.
 struct Block {
     conv: DepthwiseConv,
     norm: LayerNorm,
@@ -306,7 +307,7 @@ fn two_layers(
     narrow.apply(&scratch.hidden, QuantParams::covering(range), rows, x, epilogue);
 }
 
-/// Reads phonemes: embedding, two convolution blocks, and one attention layer run several times over.
+/// The text encoder: embedding, two convolution blocks, and one attention layer applied several times.
 struct TextEncoder {
     width: usize,
     /// `[TOKENS, width]`.
@@ -350,7 +351,7 @@ impl TextEncoder {
     }
 }
 
-/// A transformer layer with its norms in front (arXiv:2002.04745).
+/// A pre-norm transformer layer (arXiv:2002.04745).
 struct AttentionLayer {
     norm1: LayerNorm,
     /// Queries, keys and values side by side.
