@@ -114,7 +114,7 @@ fn state_dict(
         None if matches!(heap.node(outermost), Some(Node::Tensor(_))) => (Root::Tensor, Some(&lone[..])),
         None => (Root::StateDict, heap.map(outermost)),
     };
-    let entries = entries.ok_or_else(|| file.malformed("it holds no dictionary of tensors"))?;
+    let entries = entries.ok_or_else(|| file.malformed("it has no dictionary of tensors"))?;
     let mut tensors = Tensors::default();
     for &(name, value) in entries {
         let (Value::Text(name), Some(Node::Tensor(tensor))) = (name, heap.node(value)) else { continue };

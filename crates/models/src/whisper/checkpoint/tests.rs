@@ -130,7 +130,7 @@ fn what_pytorch_saved_of_another_kind_is_refused() {
     let names = ["model.decoder.embed_tokens.weight", "model.encoder.layers.0.self_attn.q_proj.bias"];
     assert!(contents.tensors.names().eq(names));
     let error = formats::read(sample("lone.pt").unwrap()).err().unwrap().to_string();
-    assert!(error.ends_with("lone.pt is damaged: it holds no dictionary of tensors"), "{error}");
+    assert!(error.ends_with("lone.pt is damaged: it has no dictionary of tensors"), "{error}");
 }
 
 #[test]

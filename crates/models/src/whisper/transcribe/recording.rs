@@ -33,7 +33,8 @@ impl<'a> Recording<'a> {
         let AudioInput { samples, speech } = audio;
         let duration_s = samples.len() as f64 / SAMPLE_RATE_HZ;
         let timeline = speech.map(|speech| Arc::new(Timeline::new(speech.iter().cloned(), samples.len())));
-        let samples = timeline.as_ref().map_or(Cow::Borrowed(samples), |t| Cow::Owned(t.cut(samples)));
+        let samples =
+            timeline.as_ref().map_or(Cow::Borrowed(samples), |t| Cow::Owned(t.concatenate(samples)));
         let peak = mel.peak(&samples);
         Self { backend, mel, samples, peak, timeline, duration_s }
     }
