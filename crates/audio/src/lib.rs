@@ -12,7 +12,7 @@ mod resample;
 pub mod vad;
 
 pub use decode::{
-    AudioInfo, DecodeError, DecodeLimits, Decoded, Limit, SUPPORTED_FORMATS, Watch, decode, decode_at,
+    AudioInfo, DecodeError, DecodeHooks, DecodeLimits, Decoded, Limit, SUPPORTED_FORMATS, decode, decode_at,
     decode_bytes, decode_file,
 };
 pub use encode::{EncodeError, EncodeOptions, Encoder, OutputFormat, encode};

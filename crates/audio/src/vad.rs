@@ -46,10 +46,10 @@ impl Default for VadOptions {
 /// Speech goes on until the score falls this far below the threshold, and must once rise this far above it.
 const HYSTERESIS: f32 = 0.15;
 /// What clear speech reaches; asking for more would lose it at high thresholds.
-const CERTAIN_MOST: f32 = 0.9;
+const MAX_CERTAIN_SCORE: f32 = 0.9;
 
 /// The stretches of 16 kHz mono `samples` in which somebody speaks: sample ranges, in order, without overlap.
-pub fn speech_stretches(samples: &[f32], options: &VadOptions) -> Vec<Range<usize>> {
+pub fn speech_segments(samples: &[f32], options: &VadOptions) -> Vec<Range<usize>> {
     let scores = scores(samples);
     let frames = |ms: u32| (ms as usize * SAMPLE_RATE as usize / 1000).div_ceil(FRAME);
     let spoken = spoken(
@@ -79,14 +79,14 @@ pub fn speech_stretches(samples: &[f32], options: &VadOptions) -> Vec<Range<usiz
 /// as far speech. The network takes steady noise and music for speech at one loudness or another, speech at all.
 const LEVELS: [f32; 2] = [0.1, 0.006];
 /// Most that quiet recordings are raised by: beyond that it is the noise of the recorder.
-const MOST_GAIN: f32 = 300.0;
+const MAX_GAIN: f32 = 300.0;
 
 /// Speech score of each frame, the mean over [`LEVELS`]; the last frame is filled up with zeros.
 fn scores(samples: &[f32]) -> Vec<f32> {
     let level = level(samples);
     let mut scores = vec![0.0; samples.len().div_ceil(FRAME)];
     for wanted in LEVELS {
-        let gain = if level > 0.0 { (wanted / level).min(MOST_GAIN) } else { 1.0 };
+        let gain = if level > 0.0 { (wanted / level).min(MAX_GAIN) } else { 1.0 };
         let mut detector = Detector::default();
         let mut frame = [0.0; FRAME];
         for (score, chunk) in scores.iter_mut().zip(samples.chunks(FRAME)) {
@@ -131,7 +131,7 @@ fn spoken(scores: &[f32], threshold: f32, silence: usize, min_speech: usize) -> 
             _ => {}
         }
     }
-    let certain = (threshold + HYSTERESIS).min(CERTAIN_MOST);
+    let certain = (threshold + HYSTERESIS).min(MAX_CERTAIN_SCORE);
     runs.retain(|run| run.len() >= min_speech && scores[run.clone()].iter().any(|&score| score >= certain));
     runs
 }
@@ -217,7 +217,7 @@ mod tests {
         for (name, samples) in cases {
             for gain in [1.0, 0.01] {
                 let samples: Vec<f32> = samples.iter().map(|x| x * gain).collect();
-                assert_eq!(speech_stretches(&samples, &VadOptions::default()), [], "{name} at {gain}");
+                assert_eq!(speech_segments(&samples, &VadOptions::default()), [], "{name} at {gain}");
             }
         }
     }
@@ -231,7 +231,7 @@ mod tests {
         for gain in [1.0, 0.01] {
             let samples: Vec<f32> = samples.iter().map(|x| x * gain).collect();
             let options = VadOptions { prefix_padding_ms: 0, suffix_padding_ms: 0, ..Default::default() };
-            let found = speech_stretches(&samples, &options);
+            let found = speech_segments(&samples, &options);
             let ([first, ..], [.., last]) = (&found[..], &found[..]) else {
                 panic!("nothing found at {gain}")
             };

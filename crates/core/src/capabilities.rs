@@ -61,11 +61,11 @@ impl TranscriptionCapabilities {
             (
                 "word_timestamps",
                 options.word_timestamps && self.timestamps < Timestamps::Word,
-                "give times of words",
+                "return word timestamps",
             ),
-            ("prompt", options.initial_prompt.is_some() && !self.initial_prompt, "take a prompt"),
-            ("hotwords", !options.hotwords.is_empty() && !self.hotwords, "take hotwords"),
-            ("logprobs", options.logprobs && !self.logprobs, "give log probabilities of tokens"),
+            ("prompt", options.initial_prompt.is_some() && !self.initial_prompt, "use a prompt"),
+            ("hotwords", !options.hotwords.is_empty() && !self.hotwords, "use hotwords"),
+            ("logprobs", options.logprobs && !self.logprobs, "return log probabilities of tokens"),
         ];
         if let Some((name, _, what)) = cannot.into_iter().find(|(_, asked, _)| *asked) {
             return refuse(name, format!("the model cannot {what}; leave the option out"));
@@ -118,9 +118,9 @@ impl SpeechCapabilities {
         options.check()?;
         let cannot = [
             ("instructions", options.instructions.is_some() && !self.instructions, "follow instructions"),
-            ("prompt_speech", with_reference && !self.reference_audio, "copy another voice"),
+            ("prompt_speech", with_reference && !self.reference_audio, "clone another voice"),
             ("refine_text", options.refine_text && !self.refine_text, "refine a text"),
-            ("read_out", !options.normalize_text && !self.raw_text, "leave numbers as they are written"),
+            ("normalize_text", !options.normalize_text && !self.raw_text, "switch off text normalization"),
         ];
         match cannot.into_iter().find(|(_, asked, _)| *asked) {
             None => Ok(()),
@@ -202,7 +202,7 @@ mod tests {
         };
         assert!(capabilities.check(&SpeechOptions::default(), false).is_ok());
         assert_eq!(name(SpeechOptions { refine_text: true, ..SpeechOptions::default() }), "refine_text");
-        assert_eq!(name(SpeechOptions { normalize_text: false, ..SpeechOptions::default() }), "read_out");
+        assert_eq!(name(SpeechOptions { normalize_text: false, ..SpeechOptions::default() }), "normalize_text");
         assert_eq!(name(SpeechOptions { speed: 9.0, ..SpeechOptions::default() }), "speed");
     }
 }

@@ -79,5 +79,5 @@ fn speech(samples: &[f32], options: &VadOptions) -> Vec<Range<usize>> {
     let VadOptions { threshold, prefix_padding_ms, silence_duration_ms } = *options;
     let options =
         vad::VadOptions { threshold, prefix_padding_ms, silence_duration_ms, ..vad::VadOptions::default() };
-    vad::speech_stretches(samples, &options)
+    vad::speech_segments(samples, &options)
 }

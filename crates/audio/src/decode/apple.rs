@@ -47,7 +47,7 @@ pub(super) fn aiff(source: &Section) -> Result<Content, DecodeError> {
         _ if bytes == 0 || bytes > 8 => {
             return Err(DecodeError::malformed(name, format!("{bits} bits a sample")));
         }
-        _ => return Ok(Content::Foreign(format!("aifc with codec '{}'", codec.escape_ascii()))),
+        _ => return Ok(Content::Unsupported(format!("aifc with codec '{}'", codec.escape_ascii()))),
     };
     let rate = extended(&common.bytes, 8)
         .ok_or_else(|| DecodeError::malformed(name, "its sample rate is no number"))?;
@@ -88,7 +88,7 @@ pub(super) fn au(source: &Section) -> Result<Content, DecodeError> {
         6 => Encoding::Float32 { big_endian },
         7 => Encoding::Float64 { big_endian },
         27 => Encoding::ALaw,
-        code => return Ok(Content::Foreign(format!("au with codec {code}"))),
+        code => return Ok(Content::Unsupported(format!("au with codec {code}"))),
     };
     let claimed = fields.u32(8);
     Ok(Content::Samples(Layout {

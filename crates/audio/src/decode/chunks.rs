@@ -13,7 +13,7 @@ pub(super) enum Content {
     /// Packets of a codec in a caf file.
     Packets,
     /// Something else, named.
-    Foreign(String),
+    Unsupported(String),
 }
 
 /// Chunks looked at before a file counts as broken.

@@ -23,7 +23,7 @@ use super::packet::{Trim, Undecodable};
 use super::sink::{Shape, Sink};
 use super::sniff;
 use super::source::Section;
-use super::{DecodeError, Heard};
+use super::{DecodeError, DetectedFormat};
 
 /// A decoder of one track's packets.
 trait PacketDecoder {
@@ -123,14 +123,18 @@ impl PacketDecoder for Aac {
 }
 
 /// Decodes the first sound track that can be, from begin to end.
-pub(super) fn decode(source: Section, format: Format, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {
+pub(super) fn decode(
+    source: Section,
+    format: Format,
+    sink: &mut Sink<'_>,
+) -> Result<DetectedFormat, DecodeError> {
     let (edits, delay) = match format {
         Format::Mp4 => (mp4::edits(&source)?, mp4::itunes_delay(&source)?),
         _ => (Vec::new(), None),
     };
     let source = match format {
-        Format::Mp4 => mp4::mended(source)?,
-        Format::Matroska => matroska::mended(source)?,
+        Format::Mp4 => mp4::repaired(source)?,
+        Format::Matroska => matroska::repaired(source)?,
         _ => source,
     };
     let mut reader = format.open(source).map_err(|error| format.error(error))?;
@@ -146,7 +150,7 @@ pub(super) fn decode(source: Section, format: Format, sink: &mut Sink<'_>) -> Re
             End::Reset => {}
         }
     }
-    Ok(Heard { container: format.name(), codec: codec.unwrap_or("unknown") })
+    Ok(DetectedFormat { container: format.name(), codec: codec.unwrap_or("unknown") })
 }
 
 enum End {
@@ -156,12 +160,12 @@ enum End {
 }
 
 /// Packets that may fail before, and without, a first good one.
-const HOPELESS: usize = 2_000;
+const MAX_LEADING_FAILURES: usize = 2_000;
 /// Longest silence put in for a damaged packet, in seconds.
-const LONGEST_PATCH: f64 = 1.0;
+const MAX_PATCH_S: f64 = 1.0;
 /// Gaps between pages of Ogg that are filled, in seconds: shorter ones are rounding, longer ones a clock that jumped.
-const SHORTEST_GAP: f64 = 0.05;
-const LONGEST_GAP: f64 = 60.0;
+const MIN_GAP_S: f64 = 0.05;
+const MAX_GAP_S: f64 = 60.0;
 
 fn play(
     reader: &mut dyn FormatReader,
@@ -195,7 +199,7 @@ fn play(
         // A damaged page of Ogg goes missing whole. Silence in its place keeps the times of what follows.
         let (pts, base) = (packet.pts.get(), track.time_base);
         let lost = due.map_or(0.0, |due| seconds(pts.saturating_sub(due).max(0) as u64, base));
-        if margins.format == Format::Ogg && (SHORTEST_GAP..LONGEST_GAP).contains(&lost) {
+        if margins.format == Format::Ogg && (MIN_GAP_S..MAX_GAP_S).contains(&lost) {
             let shape = decoder.shape();
             let frames = (lost * f64::from(shape.rate)) as usize;
             sink.push(&vec![0.0; frames * shape.channels.count()], &shape)?;
@@ -206,7 +210,7 @@ fn play(
             good += 1;
         } else {
             bad += 1;
-            if good == 0 && bad > HOPELESS {
+            if good == 0 && bad > MAX_LEADING_FAILURES {
                 break End::Stream;
             }
             if good == 0 {
@@ -215,7 +219,7 @@ fn play(
             // Silence for this too.
             block.clear();
             let shape = decoder.shape();
-            let lasting = seconds(packet.dur.get(), base).min(LONGEST_PATCH);
+            let lasting = seconds(packet.dur.get(), base).min(MAX_PATCH_S);
             block.resize((lasting * f64::from(shape.rate)) as usize * shape.channels.count(), 0.0);
         }
         let shape = decoder.shape();

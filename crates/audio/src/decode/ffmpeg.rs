@@ -13,10 +13,10 @@ use super::format::Format;
 use super::sink::{Shape, Sink};
 use super::sniff::{self, Container};
 use super::source::Section;
-use super::{DecodeError, DecodeLimits, Heard, Watch};
+use super::{DecodeError, DecodeHooks, DecodeLimits, DetectedFormat};
 
 /// No new samples for this long means that it hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the caller's wish to stop is asked for.
 const TICK: Duration = Duration::from_millis(50);
 const BLOCK: usize = 1 << 16;
@@ -26,9 +26,9 @@ pub(super) fn decode(
     source: &Section,
     what: &str,
     limits: &DecodeLimits,
-    watch: &dyn Watch,
+    hooks: &dyn DecodeHooks,
     sink: &mut Sink<'_>,
-) -> Result<Heard, DecodeError> {
+) -> Result<DetectedFormat, DecodeError> {
     let (container, start) = sniff::sniff(source)?;
     let Some((name, demuxer)) = known(&container) else { return Err(DecodeError::unsupported(what)) };
     if !installed() {
@@ -52,8 +52,8 @@ pub(super) fn decode(
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
-    receive(Killed(child), watch, sink)
-        .map(|()| Heard { container: name, codec: "decoded by ffmpeg" })
+    receive(Killed(child), hooks, sink)
+        .map(|()| DetectedFormat { container: name, codec: "decoded by ffmpeg" })
         .map_err(|error| match error {
             DecodeError::Malformed { .. } if sink.is_empty() => {
                 DecodeError::unsupported(format!("{what} (the ffmpeg program found no sound in it either)"))
@@ -67,7 +67,7 @@ fn known(container: &Container) -> Option<(&'static str, &'static str)> {
         Container::Wav => Some(("wav", "wav")),
         Container::Aiff => Some(("aiff", "aiff")),
         Container::Au => Some(("au", "au")),
-        Container::Foreign(foreign) => Some((foreign.name, foreign.demuxer)),
+        Container::FfmpegOnly(ffmpeg_format) => Some((ffmpeg_format.name, ffmpeg_format.demuxer)),
         Container::Caf => Some(("caf", "caf")),
         Container::Flac => Some(("flac", "flac")),
         Container::Stream(format) => {
@@ -106,7 +106,7 @@ impl Drop for Killed {
     }
 }
 
-fn receive(mut child: Killed, watch: &dyn Watch, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
+fn receive(mut child: Killed, hooks: &dyn DecodeHooks, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
     let broken = |detail: &str| DecodeError::malformed("ffmpeg", detail);
     let mut pipe = child.0.stdout.take().ok_or_else(|| broken("it has no output"))?;
     let (sender, blocks) = sync_channel::<io::Result<Vec<u8>>>(4);
@@ -123,12 +123,12 @@ fn receive(mut child: Killed, watch: &dyn Watch, sink: &mut Sink<'_>) -> Result<
     });
     let outcome = (|| {
         let (mut bytes, mut shape, mut samples) = (Vec::new(), None, Vec::new());
-        let mut heard = Instant::now();
+        let mut detected = Instant::now();
         loop {
             let block = match blocks.recv_timeout(TICK) {
                 Ok(block) => block?,
-                Err(RecvTimeoutError::Timeout) if watch.is_cancelled() => return Err(DecodeError::Cancelled),
-                Err(RecvTimeoutError::Timeout) if heard.elapsed() > PATIENCE => {
+                Err(RecvTimeoutError::Timeout) if hooks.is_cancelled() => return Err(DecodeError::Cancelled),
+                Err(RecvTimeoutError::Timeout) if detected.elapsed() > OUTPUT_TIMEOUT => {
                     return Err(broken("it fell silent"));
                 }
                 Err(RecvTimeoutError::Timeout) => continue,
@@ -137,7 +137,7 @@ fn receive(mut child: Killed, watch: &dyn Watch, sink: &mut Sink<'_>) -> Result<
             if block.is_empty() {
                 break;
             }
-            heard = Instant::now();
+            detected = Instant::now();
             bytes.extend_from_slice(&block);
             if shape.is_none() {
                 shape = header(&mut bytes);

@@ -15,7 +15,7 @@ use symphonia::default::get_codecs;
 
 use super::sink::{Shape, Sink};
 use super::source::Section;
-use super::{DecodeError, Heard};
+use super::{DecodeError, DetectedFormat};
 
 /// What stays the same between most frames.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -267,10 +267,10 @@ pub(super) fn find(source: &Section) -> Result<Option<u64>, DecodeError> {
 }
 
 /// Longest run of lost samples that silence stands in for, in seconds.
-const LONGEST_PATCH: u64 = 60;
+const MAX_PATCH_S: u64 = 60;
 
 /// Decodes a file from its first frame to its last.
-pub(super) fn decode(source: Section, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {
+pub(super) fn decode(source: Section, sink: &mut Sink<'_>) -> Result<DetectedFormat, DecodeError> {
     let info = StreamInfo::read(&source.peek(0, 64)?).unwrap_or_default();
     let mut frames = Frames::new(source, info);
     let mut decoder: Option<(Kind, Box<dyn AudioDecoder>)> = None;
@@ -291,7 +291,7 @@ pub(super) fn decode(source: Section, sink: &mut Sink<'_>) -> Result<Heard, Deco
         let Some((_, decoder)) = &mut decoder else { break };
         let start = header.start(*block.get_or_insert(header.block));
         let lost = expected.map_or(0, |expected| start.saturating_sub(expected));
-        if lost > 0 && lost <= LONGEST_PATCH * u64::from(kind.rate) {
+        if lost > 0 && lost <= MAX_PATCH_S * u64::from(kind.rate) {
             sink.push(&vec![0.0; lost as usize * usize::from(kind.channels)], &shape)?;
         }
         expected = Some(start + u64::from(header.block));
@@ -308,7 +308,7 @@ pub(super) fn decode(source: Section, sink: &mut Sink<'_>) -> Result<Heard, Deco
     if sink.is_empty() {
         return Err(DecodeError::malformed("flac", "it has no whole frame"));
     }
-    Ok(Heard { container: "flac", codec: "flac" })
+    Ok(DetectedFormat { container: "flac", codec: "flac" })
 }
 
 fn open(kind: Kind) -> Result<Box<dyn AudioDecoder>, DecodeError> {

@@ -8,7 +8,7 @@ const SEGMENT: &[u8] = b"\x18\x53\x80\x67";
 
 /// The file, to be read without jumps if it is shorter than it says, as an upload that broke off: its index of
 /// what lies where points past its end.
-pub(super) fn mended(file: Section) -> Result<Section, DecodeError> {
+pub(super) fn repaired(file: Section) -> Result<Section, DecodeError> {
     let bytes = file.peek(0, 4096)?;
     let header = element(&bytes, 0, EBML);
     let segment_at = header.and_then(|(body, size)| body.checked_add(usize::try_from(size).ok()?));

@@ -16,6 +16,7 @@ mod error;
 mod ffmpeg;
 mod flac;
 mod format;
+mod hooks;
 mod matroska;
 mod mp4;
 mod opus;
@@ -24,7 +25,6 @@ mod pcm;
 mod sink;
 mod sniff;
 mod source;
-mod watch;
 mod wav;
 
 use std::fs::File;
@@ -33,7 +33,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 pub use error::{DecodeError, Limit, SUPPORTED_FORMATS};
-pub use watch::Watch;
+pub use hooks::DecodeHooks;
 
 use crate::SAMPLE_RATE;
 use chunks::Content;
@@ -86,14 +86,14 @@ pub struct AudioInfo {
 }
 
 /// Names of what a decoder met.
-struct Heard {
+struct DetectedFormat {
     container: &'static str,
     codec: &'static str,
 }
 
 /// Decodes a recording to samples at [`SAMPLE_RATE`].
 ///
-/// `watch` says when to stop, and how much memory the samples may take.
+/// `hooks` says when to stop, and how much memory the samples may take.
 ///
 /// # Errors
 ///
@@ -101,9 +101,9 @@ struct Heard {
 pub fn decode(
     source: impl Read + Seek + Send + 'static,
     limits: &DecodeLimits,
-    watch: &dyn Watch,
+    hooks: &dyn DecodeHooks,
 ) -> Result<Decoded, DecodeError> {
-    decode_at(SAMPLE_RATE, source, limits, watch)
+    decode_at(SAMPLE_RATE, source, limits, hooks)
 }
 
 /// [`decode`] to samples at another rate, such as a voice sample's.
@@ -115,28 +115,28 @@ pub fn decode_at(
     rate_hz: u32,
     source: impl Read + Seek + Send + 'static,
     limits: &DecodeLimits,
-    watch: &dyn Watch,
+    hooks: &dyn DecodeHooks,
 ) -> Result<Decoded, DecodeError> {
     let source = Section::whole(Box::new(source))?;
     if source.len() > limits.max_bytes {
         return Err(DecodeError::TooLarge { limit: Limit::Bytes(limits.max_bytes) });
     }
-    let mut sink = Sink::new(rate_hz, limits, watch);
+    let mut sink = Sink::new(rate_hz, limits, hooks);
     // Codec crates see bytes from strangers; one that panics on them must not take the caller along.
     let outcome = catch_unwind(AssertUnwindSafe(|| run(&source, &mut sink)))
         .unwrap_or_else(|_| Err(DecodeError::malformed("audio", "its decoder failed on it")));
-    let heard = match outcome {
+    let detected = match outcome {
         Err(DecodeError::Unsupported { what }) if sink.is_empty() => {
-            ffmpeg::decode(&source, &what, limits, watch, &mut sink)?
+            ffmpeg::decode(&source, &what, limits, hooks, &mut sink)?
         }
         outcome => outcome?,
     };
     let Some((samples, shape)) = sink.finish() else {
-        return Err(DecodeError::no_audio(format!("the {} file holds no samples", heard.container)));
+        return Err(DecodeError::no_audio(format!("the {} file holds no samples", detected.container)));
     };
     let info = AudioInfo {
-        container: heard.container.to_owned(),
-        codec: heard.codec.to_owned(),
+        container: detected.container.to_owned(),
+        codec: detected.codec.to_owned(),
         sample_rate: shape.rate,
         channels: shape.channels.count(),
         duration_s: samples.len() as f64 / f64::from(rate_hz),
@@ -152,9 +152,9 @@ pub fn decode_at(
 pub fn decode_file(
     path: impl AsRef<Path>,
     limits: &DecodeLimits,
-    watch: &dyn Watch,
+    hooks: &dyn DecodeHooks,
 ) -> Result<Decoded, DecodeError> {
-    decode(File::open(path)?, limits, watch)
+    decode(File::open(path)?, limits, hooks)
 }
 
 /// Decodes a file in memory.
@@ -165,12 +165,12 @@ pub fn decode_file(
 pub fn decode_bytes(
     bytes: impl AsRef<[u8]> + Send + 'static,
     limits: &DecodeLimits,
-    watch: &dyn Watch,
+    hooks: &dyn DecodeHooks,
 ) -> Result<Decoded, DecodeError> {
-    decode(Cursor::new(bytes), limits, watch)
+    decode(Cursor::new(bytes), limits, hooks)
 }
 
-fn run(source: &Section, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {
+fn run(source: &Section, sink: &mut Sink<'_>) -> Result<DetectedFormat, DecodeError> {
     sink.check_cancelled()?;
     if source.len() == 0 {
         return Err(DecodeError::no_audio("the file is empty"));
@@ -184,13 +184,13 @@ fn run(source: &Section, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {
         Container::Caf => apple::caf(&body)?,
         Container::Flac => return flac::decode(body, sink),
         Container::Stream(format) => return demux::decode(body, format, sink),
-        Container::Foreign(foreign) => return Err(DecodeError::unsupported(foreign.name)),
+        Container::FfmpegOnly(ffmpeg_format) => return Err(DecodeError::unsupported(ffmpeg_format.name)),
         Container::Unknown(what) => return Err(DecodeError::unsupported(what)),
     };
     match content {
         Content::Samples(layout) => pcm::decode(&body, &layout, sink),
         Content::Mpeg { start, len } => demux::decode(body.section(start, len), format::Format::Mpeg, sink),
         Content::Packets => demux::decode(body, format::Format::Caf, sink),
-        Content::Foreign(what) => Err(DecodeError::unsupported(what)),
+        Content::Unsupported(what) => Err(DecodeError::unsupported(what)),
     }
 }

@@ -84,14 +84,14 @@ fn timescale(header: &Section) -> Result<Option<u32>, DecodeError> {
 
 /// The file as the demuxer can read it. Old QuickTime files get the file type box they lack, behind everything else, and
 /// of files that break off in the sound only what comes up to there is read.
-pub(super) fn mended(file: Section) -> Result<Section, DecodeError> {
+pub(super) fn repaired(file: Section) -> Result<Section, DecodeError> {
     let atoms = boxes(&file)?;
     let has = |kind: &[u8; 4]| atoms.iter().any(|atom| atom.kind == *kind && atom.whole);
     if atoms.last().is_some_and(|last| !last.whole) && has(b"moov") && has(b"ftyp") {
         return Ok(file.forward_only());
     }
     let tail = if has(b"ftyp") { Vec::new() } else { b"\0\0\0\x14ftypqt  \0\0\0\0qt  ".to_vec() };
-    Ok(file.behind(tail))
+    Ok(file.with_tail(tail))
 }
 
 /// Samples before the signal as the iTunSMPB tag says: the second of its hexadecimal words.

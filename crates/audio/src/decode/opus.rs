@@ -24,13 +24,13 @@ pub(super) struct Opus {
 
 impl Opus {
     pub(super) fn new(params: &AudioCodecParameters) -> Result<Self, DecodeError> {
-        let head = params.extra_data.as_deref().and_then(Head::read);
-        let channels = head
+        let header = params.extra_data.as_deref().and_then(OpusHeader::read);
+        let channels = header
             .as_ref()
-            .map_or_else(|| params.channels.as_ref().map_or(1, Channels::count), |head| head.channels);
-        let gain = head.as_ref().map_or(0, |head| head.gain_q8);
+            .map_or_else(|| params.channels.as_ref().map_or(1, Channels::count), |header| header.channels);
+        let gain = header.as_ref().map_or(0, |header| header.gain_q8);
         let broken = |error: opus_pure::Error| DecodeError::malformed("opus", error.to_string());
-        let streams = match head.map_or(0, |head| head.family) {
+        let streams = match header.map_or(0, |header| header.family) {
             0 => {
                 let mut decoder = OpusDecoder::new(RATE as i32, channels).map_err(broken)?;
                 decoder.gain_q8 = gain;
@@ -50,8 +50,8 @@ impl Opus {
     }
 
     /// Frames at `rate` to drop from the begin, from the codec's header.
-    pub(super) fn pre_skip(head: &[u8], rate: u32) -> u64 {
-        Head::read(head).map_or(0, |head| u64::from(head.pre_skip) * u64::from(rate) / 48_000)
+    pub(super) fn pre_skip(header: &[u8], rate: u32) -> u64 {
+        OpusHeader::read(header).map_or(0, |header| u64::from(header.pre_skip) * u64::from(rate) / 48_000)
     }
 
     pub(super) fn shape(&self) -> Shape {
@@ -74,14 +74,14 @@ impl Opus {
     }
 }
 
-struct Head {
+struct OpusHeader {
     channels: usize,
     pre_skip: u16,
     gain_q8: i32,
     family: u8,
 }
 
-impl Head {
+impl OpusHeader {
     fn read(bytes: &[u8]) -> Option<Self> {
         let body = bytes.strip_prefix(b"OpusHead")?;
         let &[version, channels, s0, s1, _, _, _, _, g0, g1, family] = body.first_chunk()?;

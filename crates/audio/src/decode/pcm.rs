@@ -7,7 +7,7 @@ use symphonia::core::audio::{Channels, Position};
 use super::adpcm;
 use super::sink::{Shape, Sink};
 use super::source::Section;
-use super::{DecodeError, Heard};
+use super::{DecodeError, DetectedFormat};
 
 /// How one sample, or one block of them, is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -158,7 +158,11 @@ pub(super) struct Layout {
 const CHUNK: usize = 1 << 16;
 
 /// Reads the samples `layout` tells of.
-pub(super) fn decode(source: &Section, layout: &Layout, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {
+pub(super) fn decode(
+    source: &Section,
+    layout: &Layout,
+    sink: &mut Sink<'_>,
+) -> Result<DetectedFormat, DecodeError> {
     sink.check_shape(layout.rate, layout.channels)?;
     let channels = layout.channels;
     let unit = layout.encoding.unit(channels);
@@ -191,5 +195,5 @@ pub(super) fn decode(source: &Section, layout: &Layout, sink: &mut Sink<'_>) -> 
         }
         sink.push(&samples, &shape)?;
     }
-    Ok(Heard { container: layout.container, codec: layout.encoding.name() })
+    Ok(DetectedFormat { container: layout.container, codec: layout.encoding.name() })
 }

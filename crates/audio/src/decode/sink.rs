@@ -3,13 +3,13 @@
 use symphonia::core::audio::{Channels, layouts};
 
 use super::downmix::{self, Downmix};
-use super::{DecodeError, DecodeLimits, Limit, Watch};
+use super::{DecodeError, DecodeHooks, DecodeLimits, Limit};
 use crate::resample::Resampler;
 
 /// Sample rates taken for real, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 /// Bigger samples than full-scale 32-bit integers stored as floats are not sound.
-const WILD: f32 = 2_147_483_648.0;
+const MAX_SAMPLE: f32 = 2_147_483_648.0;
 /// Interleaved samples handled at a time: bounds the scratch memory and how long a cancel waits.
 const STRIDE: usize = 1 << 16;
 /// Samples that a resampler may hold back and give later.
@@ -38,7 +38,7 @@ impl Shape {
 pub(super) struct Sink<'a> {
     rate_hz: u32,
     limits: &'a DecodeLimits,
-    watch: &'a dyn Watch,
+    hooks: &'a dyn DecodeHooks,
     stage: Option<Stage>,
     clean: Vec<f32>,
     mono: Vec<f32>,
@@ -55,11 +55,11 @@ struct Stage {
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(rate_hz: u32, limits: &'a DecodeLimits, watch: &'a dyn Watch) -> Self {
+    pub(super) fn new(rate_hz: u32, limits: &'a DecodeLimits, hooks: &'a dyn DecodeHooks) -> Self {
         Self {
             rate_hz,
             limits,
-            watch,
+            hooks,
             stage: None,
             clean: Vec::new(),
             mono: Vec::new(),
@@ -70,7 +70,7 @@ impl<'a> Sink<'a> {
 
     /// Fails when the caller asked to stop.
     pub(super) fn check_cancelled(&self) -> Result<(), DecodeError> {
-        if self.watch.is_cancelled() { Err(DecodeError::Cancelled) } else { Ok(()) }
+        if self.hooks.is_cancelled() { Err(DecodeError::Cancelled) } else { Ok(()) }
     }
 
     /// Fails when a stream of this shape cannot be taken; for decoders that would allocate by it.
@@ -108,11 +108,13 @@ impl<'a> Sink<'a> {
         let most = (self.limits.max_duration_s * f64::from(self.rate_hz)) as usize;
         for part in interleaved.chunks(STRIDE / stage.width * stage.width) {
             self.clean.clear();
-            self.clean.extend(part.iter().map(|&x| if x.is_finite() { x.clamp(-WILD, WILD) } else { 0.0 }));
+            self.clean.extend(
+                part.iter().map(|&x| if x.is_finite() { x.clamp(-MAX_SAMPLE, MAX_SAMPLE) } else { 0.0 }),
+            );
             self.mono.clear();
             let frames = part.len() / stage.width;
             let coming = frames * self.rate_hz as usize / stage.shape.rate as usize + SLACK;
-            make_room(&mut self.samples, coming, most, self.watch)?;
+            reserve_samples(&mut self.samples, coming, most, self.hooks)?;
             stage.downmix.mix(&self.clean, &mut self.mono);
             match &mut stage.resampler {
                 Some(resampler) => resampler.push(&self.mono, &mut self.samples),
@@ -136,24 +138,24 @@ impl<'a> Sink<'a> {
     pub(super) fn finish(mut self) -> Option<(Vec<f32>, Shape)> {
         self.flush();
         let first = self.first?;
-        tame(&mut self.samples);
+        limit_peaks(&mut self.samples);
         (!self.samples.is_empty()).then_some((self.samples, first))
     }
 }
 
 /// Makes room for `coming` samples, by half of what is there, and hardly more than the `most` that there may be.
-fn make_room(
+fn reserve_samples(
     samples: &mut Vec<f32>,
     coming: usize,
     most: usize,
-    watch: &dyn Watch,
+    hooks: &dyn DecodeHooks,
 ) -> Result<(), DecodeError> {
     if samples.capacity() - samples.len() >= coming {
         return Ok(());
     }
     let half_more = (samples.len() + samples.len() / 2).min(most);
     let wanted = half_more.max(samples.len() + coming);
-    if !watch.may_take((wanted - samples.capacity()) * size_of::<f32>()) {
+    if !hooks.reserve((wanted - samples.capacity()) * size_of::<f32>()) {
         return Err(DecodeError::NoMemory);
     }
     samples.reserve_exact(wanted - samples.len());
@@ -180,7 +182,7 @@ const OVERSHOOT: f32 = 4.0;
 ///
 /// The scale is judged by all but the largest thousandth of the samples, so that a few wild ones do not silence the
 /// rest; those are cut off.
-fn tame(samples: &mut [f32]) {
+fn limit_peaks(samples: &mut [f32]) {
     let peak = samples.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
     if peak <= OVERSHOOT {
         return;

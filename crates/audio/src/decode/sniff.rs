@@ -15,14 +15,14 @@ pub(super) enum Container {
     Flac,
     Stream(Format),
     /// Known, but read by the `ffmpeg` program only.
-    Foreign(Foreign),
+    FfmpegOnly(FfmpegFormat),
     /// Not audio as far as can be seen; the text says what it looks like.
     Unknown(&'static str),
 }
 
 /// A format left to `ffmpeg`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Foreign {
+pub(super) struct FfmpegFormat {
     pub(super) name: &'static str,
     /// What `ffmpeg` calls the demuxer.
     pub(super) demuxer: &'static str,
@@ -63,7 +63,7 @@ pub(super) fn sniff(source: &Section) -> Result<(Container, u64), DecodeError> {
         return Ok((Container::Flac, start + at as u64));
     }
     if is_gsm(&bytes) {
-        return Ok((Container::Foreign(Foreign { name: "GSM 06.10", demuxer: "gsm" }), start));
+        return Ok((Container::FfmpegOnly(FfmpegFormat { name: "GSM 06.10", demuxer: "gsm" }), start));
     }
     Ok((Container::Unknown(guess(&bytes)), start))
 }
@@ -83,11 +83,11 @@ const WAVE64: [u8; 16] = *b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0";
 const ASF: [u8; 16] = *b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c";
 
 fn by_magic(head: &[u8]) -> Option<Container> {
-    let foreign = |name, demuxer| Some(Container::Foreign(Foreign { name, demuxer }));
+    let ffmpeg_format = |name, demuxer| Some(Container::FfmpegOnly(FfmpegFormat { name, demuxer }));
     let tag = |at: usize| head.get(at..at + 4).unwrap_or_default();
     match (tag(0), tag(8)) {
         (b"RIFF" | b"RIFX" | b"RF64" | b"BW64", b"WAVE") => return Some(Container::Wav),
-        (b"RIFF", b"AVI ") => return foreign("AVI", "avi"),
+        (b"RIFF", b"AVI ") => return ffmpeg_format("AVI", "avi"),
         (b"FORM", b"AIFF" | b"AIFC") => return Some(Container::Aiff),
         _ => {}
     }
@@ -100,37 +100,37 @@ fn by_magic(head: &[u8]) -> Option<Container> {
             return Some(Container::Unknown("a later piece of a webm recording; send it with its beginning"));
         }
         b"OggS" => return Some(ogg(head)),
-        b"wvpk" => return foreign("WavPack", "wv"),
-        b"MAC " => return foreign("Monkey's Audio", "ape"),
-        b"TTA1" => return foreign("True Audio", "tta"),
-        b"DSD " => return foreign("DSF", "dsf"),
-        b".RMF" => return foreign("RealMedia", "rm"),
-        b"MPCK" => return foreign("Musepack", "mpc8"),
-        b"\x00\x00\x01\xba" => return foreign("MPEG program stream", "mpeg"),
+        b"wvpk" => return ffmpeg_format("WavPack", "wv"),
+        b"MAC " => return ffmpeg_format("Monkey's Audio", "ape"),
+        b"TTA1" => return ffmpeg_format("True Audio", "tta"),
+        b"DSD " => return ffmpeg_format("DSF", "dsf"),
+        b".RMF" => return ffmpeg_format("RealMedia", "rm"),
+        b"MPCK" => return ffmpeg_format("Musepack", "mpc8"),
+        b"\x00\x00\x01\xba" => return ffmpeg_format("MPEG program stream", "mpeg"),
         _ => {}
     }
     if head.starts_with(&WAVE64) {
         return Some(Container::Wav);
     }
     if head.starts_with(&ASF) {
-        return foreign("WMA (ASF)", "asf");
+        return ffmpeg_format("WMA (ASF)", "asf");
     }
     if head.starts_with(b"#!AMR") {
-        return foreign("AMR", "amr");
+        return ffmpeg_format("AMR", "amr");
     }
     if head.starts_with(b"FLV\x01") {
-        return foreign("FLV", "flv");
+        return ffmpeg_format("FLV", "flv");
     }
     if head.starts_with(b"Creative Voice File") {
-        return foreign("VOC", "voc");
+        return ffmpeg_format("VOC", "voc");
     }
     if head.starts_with(b"\x0b\x77") && head.len() > 5 {
         // The stream id tells AC-3 (to 10) from E-AC-3 (above).
         let (name, demuxer) = if head[5] >> 3 > 10 { ("E-AC-3", "eac3") } else { ("AC-3", "ac3") };
-        return foreign(name, demuxer);
+        return ffmpeg_format(name, demuxer);
     }
     if head.len() > 376 && [0, 188, 376].iter().all(|&at| head[at] == 0x47) {
-        return foreign("MPEG transport stream", "mpegts");
+        return ffmpeg_format("MPEG transport stream", "mpegts");
     }
     if matches!(
         tag(4),
@@ -146,7 +146,7 @@ fn by_magic(head: &[u8]) -> Option<Container> {
 fn ogg(head: &[u8]) -> Container {
     let body = head.get(26).map_or(28, |&segments| 27 + usize::from(segments));
     if head.get(body..body + 8) == Some(b"Speex   ") {
-        Container::Foreign(Foreign { name: "Speex", demuxer: "ogg" })
+        Container::FfmpegOnly(FfmpegFormat { name: "Speex", demuxer: "ogg" })
     } else {
         Container::Stream(Format::Ogg)
     }

@@ -42,7 +42,7 @@ impl Section {
     }
 
     /// The same window with more bytes behind it.
-    pub(super) fn behind(mut self, tail: Vec<u8>) -> Self {
+    pub(super) fn with_tail(mut self, tail: Vec<u8>) -> Self {
         self.tail = tail;
         self
     }

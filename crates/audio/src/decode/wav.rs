@@ -164,7 +164,7 @@ fn content(
         IMA if bits == 4 => Encoding::ImaWav { block },
         MICROSOFT if bits == 4 => Encoding::Microsoft { block, coefficients },
         MPEG | MP3 => return Ok(Content::Mpeg { start, len: len.unwrap_or(u64::MAX) }),
-        _ => return Ok(Content::Foreign(format!("wav with codec 0x{tag:04x} of {bits} bits"))),
+        _ => return Ok(Content::Unsupported(format!("wav with codec 0x{tag:04x} of {bits} bits"))),
     };
     // A fact chunk that says less than all but the last block hold is not to be believed.
     let bytes = len.unwrap_or(u64::MAX).min(source.len().saturating_sub(start));

@@ -46,7 +46,7 @@ impl Flac {
     }
 
     /// The header of a stream of unknown length.
-    pub(super) fn head(&self) -> Vec<u8> {
+    pub(super) fn header(&self) -> Vec<u8> {
         header(self.rate_hz, 0, (0, 0), [0; 16])
     }
 }
@@ -97,19 +97,19 @@ impl Blocks {
 fn header(rate_hz: u32, samples: u64, (smallest, largest): (usize, usize), md5: [u8; 16]) -> Vec<u8> {
     const LAST_BLOCK: u8 = 0x80;
     const LENGTH: u32 = 34;
-    let mut head = b"fLaC".to_vec();
-    head.push(LAST_BLOCK);
-    head.extend_from_slice(&LENGTH.to_be_bytes()[1..]);
-    head.extend_from_slice(&(BLOCK as u16).to_be_bytes());
-    head.extend_from_slice(&(BLOCK as u16).to_be_bytes());
-    head.extend_from_slice(&(smallest as u32).to_be_bytes()[1..]);
-    head.extend_from_slice(&(largest as u32).to_be_bytes()[1..]);
+    let mut header = b"fLaC".to_vec();
+    header.push(LAST_BLOCK);
+    header.extend_from_slice(&LENGTH.to_be_bytes()[1..]);
+    header.extend_from_slice(&(BLOCK as u16).to_be_bytes());
+    header.extend_from_slice(&(BLOCK as u16).to_be_bytes());
+    header.extend_from_slice(&(smallest as u32).to_be_bytes()[1..]);
+    header.extend_from_slice(&(largest as u32).to_be_bytes()[1..]);
     // 20 bits of rate, 3 of channels less one, 5 of bits a sample less one, 36 of samples.
     let samples = if samples < 1 << 36 { samples } else { 0 };
     let packed = u64::from(rate_hz) << 44 | (BITS_PER_SAMPLE as u64 - 1) << 36 | samples;
-    head.extend_from_slice(&packed.to_be_bytes());
-    head.extend_from_slice(&md5);
-    head
+    header.extend_from_slice(&packed.to_be_bytes());
+    header.extend_from_slice(&md5);
+    header
 }
 
 fn failed(detail: impl std::fmt::Display) -> EncodeError {

@@ -23,8 +23,8 @@ impl Frames {
     ) -> Result<(), E> {
         self.taken += samples.len() as u64;
         while self.pending.len() + samples.len() >= self.length {
-            let (head, rest) = samples.split_at(self.length - self.pending.len());
-            self.pending.extend_from_slice(head);
+            let (part, rest) = samples.split_at(self.length - self.pending.len());
+            self.pending.extend_from_slice(part);
             samples = rest;
             each(&self.pending)?;
             self.pending.clear();

@@ -79,7 +79,7 @@ pub struct Encoder {
     resampler: Option<Resampler>,
     codec: Box<dyn Codec>,
     /// The header, until it is given out.
-    head: Vec<u8>,
+    header: Vec<u8>,
     input: Vec<f32>,
     output: Vec<f32>,
 }
@@ -100,18 +100,18 @@ impl Encoder {
         }
         let rate_hz = coded_rate(format, options.sample_rate_hz.unwrap_or(input_rate_hz))?;
         let bitrate = |range, default| checked_bitrate(format, options.bitrate_bps, range, default);
-        let (codec, head): (Box<dyn Codec>, _) = match format {
+        let (codec, header): (Box<dyn Codec>, _) = match format {
             OutputFormat::Mp3 => {
                 let codec =
                     mp3::Mp3::new(rate_hz, bitrate(mp3::bitrates_bps(rate_hz), mp3::default_bps(rate_hz))?)?;
-                let head = codec.head();
-                (Box::new(codec), head)
+                let header = codec.header();
+                (Box::new(codec), header)
             }
             OutputFormat::Opus => {
                 let mut codec =
                     opus::Opus::new(rate_hz, bitrate(opus::BITRATES_BPS, opus::default_bps(rate_hz))?)?;
-                let head = codec.head();
-                (Box::new(codec), head)
+                let header = codec.header();
+                (Box::new(codec), header)
             }
             OutputFormat::Aac => {
                 let codec =
@@ -121,14 +121,14 @@ impl Encoder {
             OutputFormat::Flac => {
                 no_bitrate(format, options)?;
                 let codec = flac::Flac::new(rate_hz)?;
-                let head = codec.head();
-                (Box::new(codec), head)
+                let header = codec.header();
+                (Box::new(codec), header)
             }
             OutputFormat::Wav => {
                 no_bitrate(format, options)?;
                 let codec = pcm::Wav::new(rate_hz);
-                let head = codec.head();
-                (Box::new(codec), head)
+                let header = codec.header();
+                (Box::new(codec), header)
             }
             OutputFormat::Pcm => {
                 no_bitrate(format, options)?;
@@ -141,7 +141,7 @@ impl Encoder {
             let resampler = Resampler::new(input_rate_hz, rate_hz);
             Some(resampler.ok_or_else(|| EncodeError::codec(format, "cannot change the sample rate so"))?)
         };
-        Ok(Self { resampler, codec, head, input: Vec::new(), output: Vec::new() })
+        Ok(Self { resampler, codec, header, input: Vec::new(), output: Vec::new() })
     }
 
     /// Takes samples and appends the bytes that are ready to `out`, the header before all others.
@@ -152,7 +152,7 @@ impl Encoder {
     ///
     /// [`EncodeError::Codec`] if the codec fails; the stream cannot go on then.
     pub fn push(&mut self, samples: &[f32], out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        out.append(&mut self.head);
+        out.append(&mut self.header);
         for piece in samples.chunks(PIECE) {
             self.input.clear();
             self.input.extend(piece.iter().map(|&sample| clip::sane(sample)));
@@ -178,7 +178,7 @@ impl Encoder {
     ///
     /// As [`Self::push`].
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<Vec<u8>, EncodeError> {
-        out.append(&mut self.head);
+        out.append(&mut self.header);
         if let Some(resampler) = &mut self.resampler {
             self.output.clear();
             resampler.finish(&mut self.output);
@@ -203,8 +203,8 @@ pub fn encode(
     let mut encoder = Encoder::new(format, input_rate_hz, options)?;
     let mut out = Vec::new();
     encoder.push(samples, &mut out)?;
-    let head = encoder.finish(&mut out)?;
-    out[..head.len()].copy_from_slice(&head);
+    let header = encoder.finish(&mut out)?;
+    out[..header.len()].copy_from_slice(&header);
     Ok(out)
 }
 

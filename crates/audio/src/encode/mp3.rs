@@ -56,7 +56,7 @@ impl Mp3 {
 
     /// The tag of a stream of unknown length: the encoder's delay, and a number of bytes beyond all reach. Zeros for
     /// frames and bytes would be an empty file to some players, and a tag without either no tag to others.
-    pub(super) fn head(&self) -> Vec<u8> {
+    pub(super) fn header(&self) -> Vec<u8> {
         const BYTES_ALONE: u32 = 2;
         let mut tag = self.stream.tag(lametag::ENCODER_DELAY, 0);
         let size = tag.len();

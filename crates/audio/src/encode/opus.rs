@@ -35,7 +35,7 @@ pub(super) struct Opus {
     rate_hz: u32,
     frames: Frames,
     stream: Stream,
-    head: Vec<u8>,
+    header: Vec<u8>,
 }
 
 struct Stream {
@@ -56,11 +56,11 @@ impl Opus {
         encoder.signal_type = Some(Signal::Voice);
         let pre_skip = opus_pure::OpusHead::for_encoder(&encoder, rate_hz).pre_skip;
         let mut pages = Pages::new(SERIAL);
-        let mut head = Vec::new();
+        let mut header = Vec::new();
         pages.add(&id_header(rate_hz, pre_skip));
-        pages.write(0, false, &mut head);
+        pages.write(0, false, &mut header);
         pages.add(&comment_header());
-        pages.write(0, false, &mut head);
+        pages.write(0, false, &mut header);
         let stream = Stream {
             encoder,
             pre_skip,
@@ -69,11 +69,11 @@ impl Opus {
             packets_in_page: 0,
             granule: 0,
         };
-        Ok(Self { rate_hz, frames: Frames::new((rate_hz / FRAMES_PER_S) as usize), stream, head })
+        Ok(Self { rate_hz, frames: Frames::new((rate_hz / FRAMES_PER_S) as usize), stream, header })
     }
 
-    pub(super) fn head(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.head)
+    pub(super) fn header(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.header)
     }
 }
 

@@ -53,7 +53,7 @@ impl Wav {
     }
 
     /// The header of a file of unknown length.
-    pub(super) fn head(&self) -> Vec<u8> {
+    pub(super) fn header(&self) -> Vec<u8> {
         header(self.rate_hz, UNKNOWN, UNKNOWN)
     }
 }
@@ -68,7 +68,7 @@ impl Codec for Wav {
     fn finish(self: Box<Self>, _out: &mut Vec<u8>) -> Result<Vec<u8>, EncodeError> {
         // Over 4 GiB the length stays unknown, which readers take as "to the end".
         let data = u32::try_from(self.data_bytes).ok().filter(|&data| data < UNKNOWN - COUNTED_HEADER);
-        Ok(data.map_or_else(|| self.head(), |data| header(self.rate_hz, COUNTED_HEADER + data, data)))
+        Ok(data.map_or_else(|| self.header(), |data| header(self.rate_hz, COUNTED_HEADER + data, data)))
     }
 }
 
@@ -77,18 +77,18 @@ fn header(rate_hz: u32, riff_bytes: u32, data_bytes: u32) -> Vec<u8> {
     const CHANNELS: u16 = 1;
     const BITS: u16 = 16;
     const BLOCK_ALIGN: u16 = CHANNELS * BITS / 8;
-    let mut head = Vec::with_capacity(44);
-    head.extend_from_slice(b"RIFF");
-    head.extend_from_slice(&riff_bytes.to_le_bytes());
-    head.extend_from_slice(b"WAVEfmt ");
-    head.extend_from_slice(&16_u32.to_le_bytes());
-    head.extend_from_slice(&PCM.to_le_bytes());
-    head.extend_from_slice(&CHANNELS.to_le_bytes());
-    head.extend_from_slice(&rate_hz.to_le_bytes());
-    head.extend_from_slice(&(rate_hz * u32::from(BLOCK_ALIGN)).to_le_bytes());
-    head.extend_from_slice(&BLOCK_ALIGN.to_le_bytes());
-    head.extend_from_slice(&BITS.to_le_bytes());
-    head.extend_from_slice(b"data");
-    head.extend_from_slice(&data_bytes.to_le_bytes());
-    head
+    let mut header = Vec::with_capacity(44);
+    header.extend_from_slice(b"RIFF");
+    header.extend_from_slice(&riff_bytes.to_le_bytes());
+    header.extend_from_slice(b"WAVEfmt ");
+    header.extend_from_slice(&16_u32.to_le_bytes());
+    header.extend_from_slice(&PCM.to_le_bytes());
+    header.extend_from_slice(&CHANNELS.to_le_bytes());
+    header.extend_from_slice(&rate_hz.to_le_bytes());
+    header.extend_from_slice(&(rate_hz * u32::from(BLOCK_ALIGN)).to_le_bytes());
+    header.extend_from_slice(&BLOCK_ALIGN.to_le_bytes());
+    header.extend_from_slice(&BITS.to_le_bytes());
+    header.extend_from_slice(b"data");
+    header.extend_from_slice(&data_bytes.to_le_bytes());
+    header
 }

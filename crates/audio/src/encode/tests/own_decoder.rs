@@ -44,15 +44,15 @@ fn streamed(format: OutputFormat, samples: &[f32], rate_hz: u32, pieces: &[usize
     let mut bytes = Vec::new();
     let mut rest = samples;
     for &piece in pieces.iter().cycle() {
-        let (head, tail) = rest.split_at(piece.min(rest.len()));
-        encoder.push(head, &mut bytes).expect("it encodes");
+        let (header, tail) = rest.split_at(piece.min(rest.len()));
+        encoder.push(header, &mut bytes).expect("it encodes");
         rest = tail;
         if rest.is_empty() {
             break;
         }
     }
-    let head = encoder.finish(&mut bytes).expect("it ends");
-    (bytes, head)
+    let header = encoder.finish(&mut bytes).expect("it ends");
+    (bytes, header)
 }
 
 proptest! {

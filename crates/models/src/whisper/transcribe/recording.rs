@@ -84,7 +84,7 @@ impl<'a> Recording<'a> {
         }
         let options =
             vad::VadOptions { prefix_padding_ms: 0, suffix_padding_ms: 0, ..vad::VadOptions::default() };
-        vad::speech_stretches(window, &options).iter().map(|stretch| seconds(first_frame, stretch)).collect()
+        vad::speech_segments(window, &options).iter().map(|stretch| seconds(first_frame, stretch)).collect()
     }
 
     /// Encodes the window that begins at `first_frame`.
