@@ -1,8 +1,8 @@
-//! The way out for rare formats: the `ffmpeg` program, if the machine has it.
+//! Fallback for rare formats: the `ffmpeg` program, if it is installed.
 //!
-//! It gets a copy of the bytes in a temporary file of our naming, the demuxer found by [`sniff`](super::sniff) (so that
-//! no playlist or script format can be smuggled in), no network protocols, limits on memory, time and length, and gives
-//! samples through a pipe. It is killed when the caller cancels or when it falls silent.
+//! It gets a copy of the bytes in a temporary file, the demuxer chosen by [`sniff`](super::sniff) (so that
+//! no playlist or script format is accepted), no network protocols, and limits on memory, time and length; it writes
+//! samples to a pipe. It is killed when the caller cancels or when it stops producing output.
 
 use std::io::{self, Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -15,13 +15,13 @@ use super::sniff::{self, Container};
 use super::source::Section;
 use super::{DecodeError, DecodeHooks, DecodeLimits, DetectedFormat};
 
-/// No new samples for this long means that it hangs.
+/// Without new samples for this long it is considered hung.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often the caller's wish to stop is asked for.
+/// Interval of checks for cancellation.
 const TICK: Duration = Duration::from_millis(50);
 const BLOCK: usize = 1 << 16;
 
-/// Decodes what this crate does not; `what` says what that is.
+/// Decodes a format that this crate does not support; `what` describes it.
 pub(super) fn decode(
     source: &Section,
     what: &str,
@@ -33,7 +33,7 @@ pub(super) fn decode(
     let Some((name, demuxer)) = known(&container) else { return Err(DecodeError::unsupported(what)) };
     if !installed() {
         return Err(DecodeError::unsupported(format!(
-            "{what} is read only where the ffmpeg program is installed"
+            "{what} is only supported if the ffmpeg program is installed"
         )));
     }
     let mut copy = tempfile::NamedTempFile::new()?;
@@ -56,7 +56,7 @@ pub(super) fn decode(
         .map(|()| DetectedFormat { container: name, codec: "decoded by ffmpeg" })
         .map_err(|error| match error {
             DecodeError::Malformed { .. } if sink.is_empty() => {
-                DecodeError::unsupported(format!("{what} (the ffmpeg program found no sound in it either)"))
+                DecodeError::unsupported(format!("{what} (the ffmpeg program found no audio in it either)"))
             }
             error => error,
         })
@@ -95,12 +95,12 @@ fn installed() -> bool {
     version.is_ok_and(|status| status.success())
 }
 
-/// A child that does not outlive its owner.
+/// A child process that is killed when dropped.
 struct Killed(Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that it has already ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -110,7 +110,7 @@ fn receive(mut child: Killed, hooks: &dyn DecodeHooks, sink: &mut Sink<'_>) -> R
     let broken = |detail: &str| DecodeError::malformed("ffmpeg", detail);
     let mut pipe = child.0.stdout.take().ok_or_else(|| broken("it has no output"))?;
     let (sender, blocks) = sync_channel::<io::Result<Vec<u8>>>(4);
-    // A read from the pipe cannot be given up, a receive can. The thread ends when the child or the receiver does.
+    // A blocking read from the pipe cannot be interrupted, a receive can. The thread ends with the child or the receiver.
     let reader = std::thread::spawn(move || {
         loop {
             let mut block = Vec::with_capacity(BLOCK);
@@ -129,7 +129,7 @@ fn receive(mut child: Killed, hooks: &dyn DecodeHooks, sink: &mut Sink<'_>) -> R
                 Ok(block) => block?,
                 Err(RecvTimeoutError::Timeout) if hooks.is_cancelled() => return Err(DecodeError::Cancelled),
                 Err(RecvTimeoutError::Timeout) if detected.elapsed() > OUTPUT_TIMEOUT => {
-                    return Err(broken("it fell silent"));
+                    return Err(broken("it stopped producing output"));
                 }
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -150,16 +150,16 @@ fn receive(mut child: Killed, hooks: &dyn DecodeHooks, sink: &mut Sink<'_>) -> R
             bytes.drain(..whole);
             sink.push(&samples, shape)?;
         }
-        if sink.is_empty() { Err(broken("it gave no sound")) } else { Ok(()) }
+        if sink.is_empty() { Err(broken("it produced no audio")) } else { Ok(()) }
     })();
     drop(blocks);
     drop(child);
-    // The pipe is closed by now, so this does not wait.
+    // The pipe is already closed, so this does not block.
     let _ = reader.join();
     outcome
 }
 
-/// Takes the au header off the front once it is whole.
+/// Removes the au header once it is complete.
 fn header(bytes: &mut Vec<u8>) -> Option<Shape> {
     let word = |at: usize| bytes.get(at..)?.first_chunk().map(|&raw| u32::from_be_bytes(raw));
     let (offset, rate, channels) = (word(4)? as usize, word(16)?, word(20)?);

@@ -1,11 +1,12 @@
-//! What a decoder asks its caller while it works.
+//! Callbacks of a decoder.
 
-/// Asked before every block, several times a second of work at least. A closure that says whether to stop is one.
+/// Callbacks during decoding, called before every block, at least several times per second. A closure that returns whether to stop
+/// implements it.
 pub trait DecodeHooks {
-    /// Whether the caller wants no sound any more.
+    /// Whether decoding should stop.
     fn is_cancelled(&self) -> bool;
 
-    /// Whether the samples may take `bytes` more than before; asked before they do.
+    /// Requests `bytes` more memory for the samples; `false` refuses it. Called before the allocation.
     fn reserve(&self, bytes: usize) -> bool {
         let _ = bytes;
         true

@@ -1,10 +1,10 @@
-//! Recordings in any common container and codec to 16 kHz mono samples.
+//! Decodes recordings in any common container and codec to 16 kHz mono samples.
 //!
-//! The container is found from the first bytes ([`sniff`]), never from a name. Samples that lie in the file as they
-//! are ([`wav`], [`apple`]) are read by [`pcm`], FLAC is cut into frames by [`flac`]; everything else goes through
-//! Symphonia's demuxers with Symphonia's, opus-pure's or syom's decoders ([`demux`]). Blocks flow through a [`sink`]
-//! that mixes the channels down, changes the rate and holds the limits, so memory is that of the result and a few
-//! blocks. What none of these reads is handed to the `ffmpeg` program where there is one ([`ffmpeg`]).
+//! The container is detected by the first bytes ([`sniff`]), never by the file name. Uncompressed samples
+//! ([`wav`], [`apple`]) are read by [`pcm`], and FLAC is split into frames by [`flac`]; everything else goes through
+//! Symphonia's demuxers with Symphonia's, opus-pure's or syom's decoders ([`demux`]). Blocks go to a [`sink`]
+//! that mixes the channels down, resamples and enforces the limits, so only the result and a few
+//! blocks are in memory. Formats that none of these support are decoded by the `ffmpeg` program if it is installed ([`ffmpeg`]).
 
 mod aac;
 mod adpcm;
@@ -41,17 +41,17 @@ use sink::Sink;
 use sniff::Container;
 use source::Section;
 
-/// What a recording may cost.
+/// Limits of a recording.
 ///
-/// Checked while decoding: a small file that claims, or holds, days of sound fails when it gets there. A second of
-/// sound is 64 kB of samples in memory.
+/// Checked while decoding: a small file with days of audio fails when it reaches the limit. One second of
+/// audio is 64 kB of samples in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecodeLimits {
     /// Size of the file in bytes. Default: 2 GiB.
     pub max_bytes: u64,
-    /// Length of the sound in seconds. Default: 4 hours, 0.9 GB of samples.
+    /// Length of the audio in seconds. Default: 4 hours, 0.9 GB of samples.
     pub max_duration_s: f64,
-    /// Channels of the track that is decoded. Default: 32.
+    /// Channels of the decoded track. Default: 32.
     pub max_channels: u16,
 }
 
@@ -61,31 +61,32 @@ impl Default for DecodeLimits {
     }
 }
 
-/// A recording as the speech models take it.
+/// A decoded recording.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
-    /// Mono samples at [`SAMPLE_RATE`] or the rate asked for, finite, full scale at ±1 (lossy codecs overshoot it a little). Never empty.
+    /// Mono samples at [`SAMPLE_RATE`] or the requested rate, finite, full scale at ±1 (lossy codecs overshoot it slightly). Never
+    /// empty.
     pub samples: Vec<f32>,
-    /// What the file was.
+    /// Format of the file.
     pub info: AudioInfo,
 }
 
-/// What was found in a file.
+/// Format of an audio file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AudioInfo {
     /// Short lower-case name of the container, `wav` or `matroska` for example.
     pub container: String,
     /// Short lower-case name of the codec.
     pub codec: String,
-    /// Sample rate before conversion, in Hz; that of the first part where it changes.
+    /// Sample rate before conversion, in Hz; of the first part if it changes.
     pub sample_rate: u32,
-    /// Channels before the downmix; those of the first part where they change.
+    /// Channels before the downmix; of the first part if they change.
     pub channels: usize,
-    /// Length of the decoded sound in seconds.
+    /// Length of the decoded audio in seconds.
     pub duration_s: f64,
 }
 
-/// Names of what a decoder met.
+/// Names of the container and codec.
 struct DetectedFormat {
     container: &'static str,
     codec: &'static str,
@@ -93,11 +94,11 @@ struct DetectedFormat {
 
 /// Decodes a recording to samples at [`SAMPLE_RATE`].
 ///
-/// `hooks` says when to stop, and how much memory the samples may take.
+/// `hooks` can cancel decoding and refuse memory for the samples.
 ///
 /// # Errors
 ///
-/// See [`DecodeError`]. A file that breaks off or is damaged in places gives the sound that is there.
+/// See [`DecodeError`]. Of a truncated or damaged file the intact audio is returned.
 pub fn decode(
     source: impl Read + Seek + Send + 'static,
     limits: &DecodeLimits,
@@ -106,7 +107,7 @@ pub fn decode(
     decode_at(SAMPLE_RATE, source, limits, hooks)
 }
 
-/// [`decode`] to samples at another rate, such as a voice sample's.
+/// [`decode`] to samples at another rate, for example for reference audio.
 ///
 /// # Errors
 ///
@@ -122,7 +123,7 @@ pub fn decode_at(
         return Err(DecodeError::TooLarge { limit: Limit::Bytes(limits.max_bytes) });
     }
     let mut sink = Sink::new(rate_hz, limits, hooks);
-    // Codec crates see bytes from strangers; one that panics on them must not take the caller along.
+    // Codec crates get untrusted bytes; a panic in one must not end the caller.
     let outcome = catch_unwind(AssertUnwindSafe(|| run(&source, &mut sink)))
         .unwrap_or_else(|_| Err(DecodeError::malformed("audio", "its decoder failed on it")));
     let detected = match outcome {
@@ -144,7 +145,7 @@ pub fn decode_at(
     Ok(Decoded { samples, info })
 }
 
-/// Decodes a file on disk; its name does not matter.
+/// Decodes a file on disk; its name is ignored.
 ///
 /// # Errors
 ///

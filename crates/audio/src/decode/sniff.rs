@@ -1,11 +1,11 @@
-//! What a file is, by its content.
+//! Detects the format of a file by its content.
 
 use super::DecodeError;
 use super::flac;
 use super::format::Format;
 use super::source::Section;
 
-/// Kinds of file, by who reads them.
+/// File formats, by the module that reads them.
 #[derive(Debug, PartialEq)]
 pub(super) enum Container {
     Wav,
@@ -14,31 +14,31 @@ pub(super) enum Container {
     Caf,
     Flac,
     Stream(Format),
-    /// Known, but read by the `ffmpeg` program only.
+    /// Known, but only supported by the `ffmpeg` program.
     FfmpegOnly(FfmpegFormat),
-    /// Not audio as far as can be seen; the text says what it looks like.
+    /// Apparently not audio; the text says what it looks like.
     Unknown(&'static str),
 }
 
-/// A format left to `ffmpeg`.
+/// A format that only `ffmpeg` supports.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct FfmpegFormat {
     pub(super) name: &'static str,
-    /// What `ffmpeg` calls the demuxer.
+    /// Name of ffmpeg's demuxer.
     pub(super) demuxer: &'static str,
 }
 
-/// How far into a file the first frame of MPEG audio or ADTS is looked for.
+/// Number of bytes searched for the first frame of MPEG audio or ADTS.
 const SCAN: usize = 1 << 20;
-/// Tags before the content that are stepped over.
+/// Maximum number of tags skipped before the content.
 const MAX_TAGS: usize = 8;
 
-/// The kind of file, and where it starts: behind tags and junk.
+/// The container, and the offset at which it starts, after tags and junk.
 pub(super) fn sniff(source: &Section) -> Result<(Container, u64), DecodeError> {
     let mut start = 0;
     for _ in 0..MAX_TAGS {
         match id3_len(&source.peek(start, 10)?) {
-            // A tag longer than the file lies; what follows its header is looked through instead.
+            // A tag longer than the file is invalid; the bytes after its header are searched instead.
             Some(len) if start + len >= source.len() => {
                 start += 10;
                 break;
@@ -50,7 +50,7 @@ pub(super) fn sniff(source: &Section) -> Result<(Container, u64), DecodeError> {
     if let Some(container) = by_magic(&source.peek(start, 4096)?) {
         return Ok((container, start));
     }
-    // The checksums of FLAC are surer than the headers of MPEG.
+    // The checksums of FLAC are more reliable than the headers of MPEG.
     if let Some(at) = flac::find(&source.section(start, u64::MAX))? {
         return Ok((Container::Flac, start + at));
     }
@@ -68,7 +68,7 @@ pub(super) fn sniff(source: &Section) -> Result<(Container, u64), DecodeError> {
     Ok((Container::Unknown(guess(&bytes)), start))
 }
 
-/// Whole length of the ID3v2 tag that starts here.
+/// Total length of the ID3v2 tag that starts here.
 fn id3_len(head: &[u8]) -> Option<u64> {
     let &[b'I', b'D', b'3', major, minor, flags, a, b, c, d] = head.first_chunk()? else { return None };
     if major == 0xff || minor == 0xff || [a, b, c, d].iter().any(|byte| byte & 0x80 != 0) {
@@ -125,7 +125,7 @@ fn by_magic(head: &[u8]) -> Option<Container> {
         return ffmpeg_format("VOC", "voc");
     }
     if head.starts_with(b"\x0b\x77") && head.len() > 5 {
-        // The stream id tells AC-3 (to 10) from E-AC-3 (above).
+        // The stream id distinguishes AC-3 (up to 10) from E-AC-3 (above).
         let (name, demuxer) = if head[5] >> 3 > 10 { ("E-AC-3", "eac3") } else { ("AC-3", "ac3") };
         return ffmpeg_format(name, demuxer);
     }
@@ -142,7 +142,7 @@ fn by_magic(head: &[u8]) -> Option<Container> {
     None
 }
 
-/// Speex is the one codec of Ogg that is not decoded here but worth handing on.
+/// Speex is the only codec in Ogg that is left to ffmpeg.
 fn ogg(head: &[u8]) -> Container {
     let body = head.get(26).map_or(28, |&segments| 27 + usize::from(segments));
     if head.get(body..body + 8) == Some(b"Speex   ") {
@@ -152,7 +152,7 @@ fn ogg(head: &[u8]) -> Container {
     }
 }
 
-/// What must stay the same from frame to frame, and the length of this one.
+/// Fields that must be equal in all frames, and the length of this one.
 #[derive(Clone, Copy, PartialEq)]
 struct Frame {
     format: Format,
@@ -210,13 +210,13 @@ fn frame(bytes: &[u8]) -> Option<Frame> {
     Some(Frame { format: Format::Mpeg, kind: header & 0xfffe_0c00, len: len as usize })
 }
 
-/// Version, layer, rate and whether it is mono, of a frame of MPEG audio: what a decoder cannot change on the way.
+/// Version, layer, rate and whether it is mono, of a frame of MPEG audio, which a decoder cannot change during a stream.
 pub(super) fn mpeg_kind(bytes: &[u8]) -> Option<(u32, bool)> {
     let frame = frame(bytes).filter(|frame| frame.format == Format::Mpeg)?;
     Some((frame.kind, bytes[3] >> 6 == 3))
 }
 
-/// Frames that must follow one another to be believed: fewer where they start the file than behind junk.
+/// Number of consecutive frames required for detection: fewer at the start of the file than after junk.
 const CONFIRM_AT_START: usize = 2;
 const CONFIRM: usize = 4;
 
@@ -228,7 +228,7 @@ fn find_frames(bytes: &[u8], whole: bool) -> Option<(Format, usize)> {
         while seen < wanted {
             match bytes.get(next..).and_then(frame) {
                 Some(frame) if (frame.format, frame.kind) == (first.format, first.kind) => next += frame.len,
-                // A very short recording ends before it can be confirmed.
+                // A very short recording has too few frames to confirm.
                 _ if whole && at == 0 && next >= bytes.len() => break,
                 _ => return None,
             }
@@ -243,7 +243,7 @@ fn is_gsm(bytes: &[u8]) -> bool {
     bytes.len() >= 33 * 10 && bytes.chunks_exact(33).take(1000).all(|frame| frame[0] >> 4 == 0xd)
 }
 
-/// A name for what is no audio, for the message.
+/// A description of content that is not audio, for the error message.
 fn guess(bytes: &[u8]) -> &'static str {
     const PICTURES: [&[u8]; 4] = [b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM"];
     let text = &bytes[..bytes.len().min(512)];

@@ -1,19 +1,19 @@
-//! 16-bit samples, bare or in RIFF WAVE.
+//! 16-bit samples, raw or in RIFF WAVE.
 
 use super::{Codec, EncodeError};
 
-/// Full scale of 16-bit samples. No dither is added: the noise of speech models lies far above the rounding error,
+/// Full scale of 16-bit samples. No dither is added: the noise of speech models is far above the rounding error,
 /// and digital silence stays digital silence, which also keeps flac small.
 const FULL_SCALE: f32 = 32768.0;
 
-/// Length fields of a WAVE file whose length is not known (yet).
+/// Length fields of a WAVE file of unknown length.
 const UNKNOWN: u32 = u32::MAX;
-/// Bytes of the header that are counted in the RIFF chunk: all but its own eight.
+/// Bytes of the header that the RIFF chunk's size includes: all but its own eight.
 const COUNTED_HEADER: u32 = 36;
 
-/// A sample in −1 to 1 as a 16-bit one, rounded.
+/// Converts a sample from −1 to 1 to 16 bits, rounded.
 pub(super) fn quantize(sample: f32) -> i16 {
-    /// Adding and taking off 1.5 * 2^23 rounds to the nearest integer without a call for each sample.
+    /// Adding and subtracting 1.5 * 2^23 rounds to the nearest integer without a function call.
     const TO_INTEGER: f32 = 12_582_912.0;
     // The cast saturates: +1 becomes 32767.
     ((sample * FULL_SCALE).clamp(-FULL_SCALE, FULL_SCALE) + TO_INTEGER - TO_INTEGER) as i16
@@ -41,7 +41,7 @@ impl Codec for Pcm {
     }
 }
 
-/// Samples behind the canonical 44-byte header.
+/// Samples after the canonical 44-byte header.
 pub(super) struct Wav {
     rate_hz: u32,
     data_bytes: u64,
@@ -66,7 +66,7 @@ impl Codec for Wav {
     }
 
     fn finish(self: Box<Self>, _out: &mut Vec<u8>) -> Result<Vec<u8>, EncodeError> {
-        // Over 4 GiB the length stays unknown, which readers take as "to the end".
+        // Over 4 GiB the length stays unknown, which readers interpret as "to the end".
         let data = u32::try_from(self.data_bytes).ok().filter(|&data| data < UNKNOWN - COUNTED_HEADER);
         Ok(data.map_or_else(|| self.header(), |data| header(self.rate_hz, COUNTED_HEADER + data, data)))
     }

@@ -41,7 +41,7 @@ fn the_passband_is_flat_and_nothing_folds_back() {
 }
 
 #[test]
-fn stereo_is_averaged_and_cancelling_stereo_is_heard() {
+fn stereo_is_averaged_and_opposite_polarity_does_not_cancel() {
     let voice = sweep(16_000);
     let inverted: Vec<f32> = voice.iter().map(|x| -x).collect();
     let silence = vec![0.0; voice.len()];
@@ -63,7 +63,7 @@ fn stereo_is_averaged_and_cancelling_stereo_is_heard() {
 }
 
 #[test]
-fn sides_that_turn_against_each_other_on_the_way_are_heard_throughout() {
+fn a_change_of_polarity_during_the_recording_does_not_cancel() {
     let voice = [sweep(16_000), sweep(16_000), sweep(16_000)].concat();
     let right: Vec<f32> = voice.iter().enumerate().map(|(n, x)| if n < 12_000 { *x } else { -x }).collect();
     let out = decode(float_wav(&[&voice, &right], 16_000)).expect("decodes").samples;
