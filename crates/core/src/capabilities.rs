@@ -202,7 +202,10 @@ mod tests {
         };
         assert!(capabilities.check(&SpeechOptions::default(), false).is_ok());
         assert_eq!(name(SpeechOptions { refine_text: true, ..SpeechOptions::default() }), "refine_text");
-        assert_eq!(name(SpeechOptions { normalize_text: false, ..SpeechOptions::default() }), "normalize_text");
+        assert_eq!(
+            name(SpeechOptions { normalize_text: false, ..SpeechOptions::default() }),
+            "normalize_text"
+        );
         assert_eq!(name(SpeechOptions { speed: 9.0, ..SpeechOptions::default() }), "speed");
     }
 }

@@ -10,7 +10,7 @@ use crate::panels::{self, PANEL};
 use crate::pool;
 use crate::quantized_panels::QuantizedPanels;
 
-/// From so many rows on it pays to arrange weights as tiles of bytes, anew each time.
+/// From this number of rows on, AMX tiles are faster although the weights are rearranged for each product.
 #[cfg(target_arch = "x86_64")]
 const MIN_TILED_ROWS: usize = 48;
 

@@ -1,5 +1,5 @@
-//! How far a precision of Whisper's weights is from float32: both are fed the text that float32 hears in the first window of
-//! each recording, and what they expect at each token is compared.
+//! Compares a compute type of Whisper's weights with float32: both are fed the text that float32 transcribes in the first window
+//! of each recording, and their distributions of each next token are compared.
 //!
 //!     cargo run --release -p mynah-models --example precision -- CHECKPOINT FILE... \
 //!         [--compute int8] [--language en] [--task translate] [--threads 2]
@@ -16,7 +16,7 @@ use mynah_core::{
 use mynah_models::whisper::{EncoderContext, Whisper};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Greedy, as only some text is needed that belongs to the audio.
+    // Greedy, as any plausible transcript of the audio is sufficient.
     let whisper = WhisperOptions { beam_size: 1, temperatures: vec![0.0], ..WhisperOptions::default() };
     let mut options = TranscribeOptions { whisper, ..TranscribeOptions::default() };
     let (mut files, mut compute) = (Vec::new(), ComputeType::Int8);
@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let count = tokens as f64;
     println!(
-        "{tokens} tokens: divergence from float32 {:.5} nats a token, the same likeliest token at {:.2} %",
+        "{tokens} tokens: divergence from float32 {:.5} nats per token, same most probable token at {:.2} %",
         divergence / count,
         100.0 * same_best as f64 / count
     );

@@ -3,7 +3,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::x86::{AHEAD, EXP, MAX_UNPREFETCHED_ROWS, LN_2_HIGH, LN_2_LOW, LoadPairs, LoadPanel};
+use super::x86::{AHEAD, EXP, LN_2_HIGH, LN_2_LOW, LoadPairs, LoadPanel, MAX_UNPREFETCHED_ROWS};
 use super::{ERF_A, ERF_P, SCORES_ROW, Scales, Target, Tile};
 use crate::panels::PANEL;
 

@@ -364,7 +364,7 @@ mod tests {
                         streamed: false,
                     };
                     let scales = Scales { rows: ones.as_ptr(), columns: ones.as_ptr() };
-                    // SAFETY: the slices have the sizes that the tile tells; `depth * T::LARGEST * largest` fits i32.
+                    // SAFETY: the slices have the tile's sizes; `depth * T::LARGEST * largest` fits i32.
                     unsafe { tile_integers(isa, &tile, scales, panel.as_ptr()) };
                     for (i, &got) in got.iter().enumerate() {
                         let (r, j) = (i / PANEL, i % PANEL);

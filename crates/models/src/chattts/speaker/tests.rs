@@ -54,7 +54,7 @@ fn saved_voices_round_trip() {
     }
     std::fs::write(folder.path().join("bad.json"), "{\"speaker\": 1}").unwrap();
     assert!(matches!(voices.find("bad"), Err(ModelError::Weights(reason)) if reason.contains("is damaged")));
-    assert_eq!(SavedVoice::read(folder.path(), "nobody").unwrap(), None);
+    assert_eq!(SavedVoice::read(folder.path(), "missing").unwrap(), None);
 }
 
 /// A tensor as clients of other servers send it: saved by PyTorch, in base64.

@@ -13,7 +13,7 @@ pub(crate) const FLOOR: f32 = -30.0;
 /// Mel bands of a scripted backend.
 const N_MELS: usize = 80;
 
-/// What the script is told about its window.
+/// A window's properties, which the script can depend on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Window {
     /// Number of the window in order of encoding: 0, 1, 2...
