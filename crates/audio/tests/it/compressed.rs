@@ -135,7 +135,7 @@ fn flac_survives_damage_before_and_inside_its_frames() {
 }
 
 #[test]
-fn what_breaks_off_plays_up_to_there() {
+fn truncated_files_are_decoded_up_to_their_end() {
     let cases = [
         ("mp3", data!("sweep.mp3")),
         ("m4a", data!("sweep.m4a")),

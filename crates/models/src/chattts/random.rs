@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_those_of_the_published_generator() {
+    fn output_matches_the_published_generator() {
         // The 10000th output for the seed 5489 is what the C++ standard requires of std::mt19937.
         let mut generator = Mt19937::new(5489);
         let last = (0..10_000).map(|_| generator.next_u32()).last();

@@ -59,7 +59,7 @@ fn log_sum_exp(logits: &[f32]) -> f32 {
 }
 
 #[test]
-fn weights_are_those_that_the_reference_was_given() {
+fn weights_match_those_of_the_reference() {
     for variant in fixture().variants {
         let folder = folder(&variant);
         let checkpoint = Checkpoint::open(folder.path()).unwrap();
@@ -79,7 +79,7 @@ fn weights_are_those_that_the_reference_was_given() {
 }
 
 #[test]
-fn encoder_states_are_those_of_transformers() {
+fn encoder_states_match_transformers() {
     each_model(ComputeType::F32, |fixture, variant, whisper| {
         let mel = variant.mel(fixture.frames);
         let states =
@@ -96,7 +96,7 @@ fn encoder_states_are_those_of_transformers() {
 }
 
 #[test]
-fn logits_are_those_of_transformers_at_every_precision() {
+fn logits_match_transformers_at_every_precision() {
     // Logits have a deviation of about 2. The weights are f16 numbers, so that f16 rounds only the cross-attention's
     // keys and values.
     for (compute, tolerance) in
@@ -125,7 +125,7 @@ fn logits_are_those_of_transformers_at_every_precision() {
 }
 
 #[test]
-fn steps_give_what_feeding_all_tokens_at_once_gives() {
+fn steps_equal_feeding_all_tokens_at_once() {
     each_model(ComputeType::F32, |fixture, variant, whisper| {
         let mut window = whisper
             .backend()
@@ -183,7 +183,7 @@ fn the_scheduler_records_how_many_rows_a_step_has() {
 }
 
 #[test]
-fn alignment_is_the_attention_of_transformers() {
+fn alignment_matches_transformers() {
     each_model(ComputeType::F32, |fixture, variant, whisper| {
         let mut window = whisper
             .backend()

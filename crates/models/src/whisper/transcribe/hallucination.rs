@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_end_of_the_recording_nothing_is_decoded_again() {
+    fn the_end_of_the_recording_is_not_decoded_again() {
         let around = Surroundings { window_end_s: 42.0, content_end_s: 42.0, ..AROUND };
         let mut drafts = vec![draft(30.5, 32.0, 0.9), draft(40.0, 41.0, 0.1)];
         assert_eq!(

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn english_only_models_detect_nothing() {
+    fn english_only_models_do_not_detect_languages() {
         assert_eq!(check(&english(), &TranscribeOptions::default()).unwrap(), LanguageChoice::Given("en"));
     }
 

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_one_empty_segment() {
+    fn no_tokens_give_one_empty_segment() {
         let cut = cut_at(&[], 800);
         assert_eq!(spans(&cut), [(60.0, 68.0, vec![])]);
         assert_eq!(cut.advance_frames, 800);
