@@ -2,8 +2,8 @@
 
     python fuzz/make_seeds.py [TARGET ...]
 
-Needs ffmpeg for the target `audio`, and nothing else. Seeds lie in fuzz/corpus/TARGET under names that tell what they are;
-inputs that the fuzzer found lie beside them and are not touched. All weights are zeros.
+Needs ffmpeg for the target `audio`, and nothing else. Seeds are in fuzz/corpus/TARGET under descriptive names;
+inputs found by the fuzzer are in the same folder and are not changed. All weights are zeros.
 """
 import io
 import json
@@ -307,7 +307,7 @@ def chattts():
 
 
 def base16384(data):
-    """Fourteen bits a character from U+4E00 on; the last character tells the number of bytes modulo 7."""
+    """Fourteen bits per character from U+4E00 on; the last character encodes the number of bytes modulo 7."""
     bits = "".join(f"{byte:08b}" for byte in data)
     text = "".join(chr(0x4E00 + int(bits[at:at + 14].ljust(14, "0"), 2)) for at in range(0, len(bits), 14))
     return text + (chr(0x3D00 + len(data) % 7) if len(data) % 7 else "")

@@ -6,10 +6,10 @@ use mynah_core::{
 use mynah_models::whisper::Whisper;
 use mynah_models::whisper::checkpoint::Checkpoint;
 
-/// Tensors of which the numbers are read.
+/// Number of tensors whose numbers are read.
 const MOST_TENSORS: usize = 40;
 
-/// Opens the folder, reads tensors, and transcribes a moment of noise with what loads.
+/// Opens the folder, reads tensors, and transcribes a short noise if the model loads.
 pub fn run(input: &[u8]) {
     let folder = super::folder::unpack(input);
     let checkpoint = match Checkpoint::open(folder.path()) {

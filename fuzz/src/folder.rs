@@ -1,24 +1,24 @@
-//! A folder of files as one input. Each file begins with a line `=== NAME ===`; `{{zeros N}}` stands for so many zero bytes,
+//! A folder of files as one input. Each file begins with a line `=== NAME ===`; `{{zeros N}}` stands for N zero bytes,
 //! which keeps seeds of weights small.
 
 use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// Bytes that all files of an input may have together.
-const MOST_BYTES: usize = 4 << 20;
+/// Maximum total bytes of an input's files.
+const MAX_BYTES: usize = 4 << 20;
 const OPENS: &[u8] = b"{{zeros ";
 const CLOSES: &[u8] = b"}}";
 
-/// Writes the files of `input` into a folder that goes with the value.
+/// Writes the files of `input` into a folder that is deleted with the value.
 pub fn unpack(input: &[u8]) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut left = MOST_BYTES;
+    let mut left = MAX_BYTES;
     for (name, content) in files(input) {
         let content = filled(content, &mut left);
         let path = folder.path().join(name);
         if let Some(parent) = path.parent() {
-            // Fails where a file has the name of a folder; then so does the next line.
+            // Fails if a file has the name of a folder; then the next line fails as well.
             let _ = std::fs::create_dir_all(parent);
         }
         let _ = std::fs::write(path, content);
@@ -32,7 +32,7 @@ fn files(input: &[u8]) -> Vec<(PathBuf, &[u8])> {
     let mut rest = input;
     let mut current: Option<PathBuf> = None;
     loop {
-        // The next heading, if one is left.
+        // The next heading, if there is one.
         let next = (0..rest.len()).find_map(|at| {
             let at_line = at == 0 || rest[at - 1] == b'\n';
             let (name, end) = at_line.then(|| heading(&rest[at..])).flatten()?;

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use mynah_models::hibari::Hibari;
 use mynah_text::english::{Dialect, G2p};
 
-/// Opens both. Dictionaries are packed here: damage to what is packed would be found by its checksum alone.
+/// Opens both. Dictionaries are compressed here: damage to compressed data would only be detected by its checksum.
 pub fn run(input: &[u8]) {
     let folder = super::folder::unpack(input);
     for name in ["tagger", "lexicon_us_gold", "lexicon_us_silver", "lexicon_gb_gold", "lexicon_gb_silver"] {
@@ -34,6 +34,6 @@ fn pack(path: &Path) {
     let Ok(mut file) = File::open(path) else { return };
     let packed = File::create(path.with_extension("json.gz")).expect("a file");
     let mut encoder = GzEncoder::new(packed, Compression::fast());
-    // Where a folder has the name, there is nothing to read.
+    // A folder of that name has nothing to read.
     let _ = std::io::copy(&mut file, &mut encoder);
 }

@@ -15,7 +15,7 @@ use mynah_testkit::families::{StandIn, any_speech, any_transcription};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-/// Writes nothing and speaks a click.
+/// A model that transcribes nothing and speaks a click.
 struct Scripted;
 
 impl Transcriber for Scripted {
@@ -82,7 +82,7 @@ fn server() -> (Router, TempDir) {
     (router(engine, ServerConfig { local_models: vec![model], limits, ..ServerConfig::default() }), home)
 }
 
-/// Sends the request and reads the answer, which is never the server's fault.
+/// Sends the request and reads the response, which is never a 500.
 pub fn run(input: &[u8]) {
     static SERVER: LazyLock<(Router, TempDir)> = LazyLock::new(server);
     static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
@@ -94,15 +94,15 @@ pub fn run(input: &[u8]) {
     let mut next = || head.next().unwrap_or_default();
     let request = Request::builder().method(next()).uri(next()).header("content-type", next());
     let Ok(request) = request.body(Body::from(body)) else { return };
-    // Registered models would make later requests mean something else.
+    // Registered models would change the meaning of later requests.
     if request.uri().path().starts_with("/v1/clusters") {
         return;
     }
     let (status, answer) = RUNTIME.block_on(async {
-        let response = SERVER.0.clone().oneshot(request).await.expect("routes answer always");
+        let response = SERVER.0.clone().oneshot(request).await.expect("routes always respond");
         let status = response.status();
         (status, to_bytes(response.into_body(), 16 << 20).await)
     });
-    // 503: a model that is not there, offline.
+    // 503: a model that is missing while offline.
     assert!(status != 500, "{status}: {:?}", answer.map(|body| String::from_utf8_lossy(&body).into_owned()));
 }

@@ -1,4 +1,4 @@
-//! A letter-to-sound network that answers at once: the shape of a voice's own, with one narrow layer and random weights.
+//! A fast letter-to-sound network: the structure of a voice's own, with one narrow layer and random weights.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use mynah_testkit::onnx::{field, float_tensor};
 const WIDTH: usize = 4;
 const HIDDEN: usize = 4;
 
-/// The network's ONNX file for the alphabet beside `path`, the JSON file of the same name; empty where there is none, as
-/// beside the voice's other networks.
+/// The network's ONNX file for the alphabet beside `path`, the JSON file of the same name; empty if there is none, as
+/// for the voice's other networks.
 pub fn network(path: &Path) -> Vec<u8> {
     #[derive(serde::Deserialize)]
     struct Alphabet {
@@ -22,7 +22,7 @@ pub fn network(path: &Path) -> Vec<u8> {
     let alphabet: Alphabet = serde_json::from_str(&text).expect("an alphabet");
     let labels = alphabet.slots * (alphabet.out.len() + 1);
     let layer = |name: &str| format!("m.layers.0.{name}");
-    // Matrices are named by their place in the exporter's graph.
+    // Matrices are named by their position in the exported graph.
     let matrix = |number: usize| format!("onnx::MatMul_{number}");
     let tensors = [
         ("m.pos".to_owned(), vec![alphabet.maxlen, WIDTH]),

@@ -1,5 +1,5 @@
-//! What each fuzz target does with its input. The tests of the crates include these files and replay the corpus with them,
-//! so each names nothing but the crates that such a test knows; `letters` is for a target alone.
+//! The code of each fuzz target. The crates' tests include these files and replay the corpus with them,
+//! so each file uses only crates that such a test depends on; `letters` is used by one target only.
 
 pub mod audio;
 pub mod chattts;

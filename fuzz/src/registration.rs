@@ -1,4 +1,4 @@
-//! Descriptions of models that users register, and the records that a process finds when it starts.
+//! Descriptions of models that users register, and the records that a process reads at start.
 
 use mynah_engine::{Engine, Settings};
 
@@ -15,18 +15,18 @@ pub fn run(input: &[u8]) {
         std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(folder.join("input.json"), input).expect("a record");
     }
-    let engine = Engine::open(settings(), mynah_models::registry()).expect("a damaged record is passed over");
+    let engine = Engine::open(settings(), mynah_models::registry()).expect("a damaged record is skipped");
     let before = engine.registrations().len();
     if let Ok(text) = str::from_utf8(input) {
         let added = engine.register(text, true).is_ok();
-        assert!(!(added && before > 0), "the record is of the same name");
+        assert!(!(added && before > 0), "the record has the same name");
         for registration in engine.registrations() {
             assert!(engine.models().iter().any(|model| model.entry.name == registration.entry.name));
             let _ = (engine.resolve(&registration.entry.name), engine.loadable(&registration.entry.name));
         }
         let _ = (engine.resolve(text), engine.select(text), engine.find_running(text));
     }
-    // Nothing lies outside the folder of records.
+    // No file is outside the folder of records.
     let files = std::fs::read_dir(home.path().join("state/registered")).expect("the folder").count();
     assert!(files <= 2, "{files} files");
 }

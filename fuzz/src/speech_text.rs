@@ -1,16 +1,16 @@
-//! Text to be spoken, `[word](/phonemes/)` in it: it is spoken or refused, in English, British and Chinese.
+//! Text to speak, including `[word](/phonemes/)`: it is spoken or refused, in American and British English and Chinese.
 
 use mynah_text::chinese::{self, Dominant};
 use mynah_text::english::{self, Dialect, Error, G2p};
 
-/// Longest text: work grows with it.
-const MOST_BYTES: usize = 300;
-/// Phonemes that an utterance may have; few, so that cutting is tried too.
-const MOST_PHONEMES: usize = 60;
+/// Maximum text length, as the work grows with it.
+const MAX_BYTES: usize = 300;
+/// Maximum phonemes per utterance; few, so that cutting is tested too.
+const MAX_PHONEMES: usize = 60;
 
-/// Reads the text aloud, as far as phonemes, with one of the voices.
+/// Converts the text to phonemes for one of the voices.
 pub fn run(input: &[u8], voices: &[&G2p]) {
-    let Ok(text) = str::from_utf8(&input[..input.len().min(MOST_BYTES)]) else { return };
+    let Ok(text) = str::from_utf8(&input[..input.len().min(MAX_BYTES)]) else { return };
     let voice = voices.get(input.len() % voices.len().max(1));
     for dialect in [Dialect::American, Dialect::British] {
         let _ = english::normalise(text, dialect);
@@ -27,14 +27,14 @@ pub fn run(input: &[u8], voices: &[&G2p]) {
         }
     }
     if let Some(g2p) = voice {
-        match g2p.utterances(text, MOST_PHONEMES) {
+        match g2p.utterances(text, MAX_PHONEMES) {
             Ok(utterances) => {
                 for utterance in utterances {
                     let utterance = match utterance {
                         Ok(utterance) => utterance,
                         Err(error) => panic!("{error} came late"),
                     };
-                    assert!(utterance.phonemes().chars().count() <= MOST_PHONEMES);
+                    assert!(utterance.phonemes().chars().count() <= MAX_PHONEMES);
                     for word in &utterance.words {
                         assert_eq!(text[word.range.clone()], word.word);
                     }

@@ -1,9 +1,9 @@
-//! Vocabularies. The first line names the kind of file, the rest is the file.
+//! Vocabularies. The first line names the type of file, the rest is the file.
 
 use mynah_text::whisper_tokenizer::{WhisperTask, WhisperTokenizer};
 use mynah_text::word_piece::WordPiece;
 
-/// Text in several scripts, symbols among it.
+/// Text in several scripts, with symbols.
 const TEXT: &str = " It's \"well-known\" (♪♪): 12,5 € — 你好，世界! नमस्ते <|endoftext|> \u{0}\u{fffd}";
 
 /// Reads the file and encodes a text with it.
@@ -32,7 +32,7 @@ pub fn run(input: &[u8]) {
     };
     let Ok(tokenizer) = read else { return };
     let ids = tokenizer.encode(TEXT);
-    assert_eq!(tokenizer.decode(&ids), TEXT, "all bytes are tokens, so every text comes back");
+    assert_eq!(tokenizer.decode(&ids), TEXT, "all bytes are tokens, so every text round-trips");
     let _ = tokenizer.split_to_word_tokens(&ids, Some("en"));
     let _ = tokenizer.split_to_word_tokens(&ids, Some("zh"));
     let _ = (tokenizer.non_speech_tokens(), tokenizer.prompt_only_tokens(), tokenizer.language_tokens());

@@ -1,5 +1,5 @@
-//! Text as the name of a ChatTTS voice (speaker string, base64 of a saved tensor, seed, name), as a voice sample's string, and
-//! as what is to be said with tags in it.
+//! Text as the name of a ChatTTS voice (speaker string, base64 of a saved tensor, seed, name), as encoded reference audio, and
+//! as text to speak with tags.
 
 use std::sync::LazyLock;
 

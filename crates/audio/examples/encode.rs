@@ -1,4 +1,4 @@
-//! Encodes raw samples as they come and tells how fast that went.
+//! Encodes raw samples and reports the speed.
 //!
 //! `ffmpeg -i speech.wav -ac 1 -ar 24000 -f f32le - |
 //! cargo run --release -p mynah-audio --example encode -- 24000 speech.mp3 [SAMPLE_RATE_HZ [BITRATE_BPS]]`

@@ -1,7 +1,7 @@
-//! Log-mel spectrograms as Whisper was trained on (arXiv:2212.04356, section 2.2).
+//! Log-mel spectrograms, as used to train Whisper (arXiv:2212.04356, section 2.2).
 //!
 //! 16 kHz; Hann windows of 25 ms every 10 ms, centred (the start is mirrored); power in mel bands on Slaney's scale;
-//! log10, cut at 8 below the loudest band of the whole recording, and brought to about -1 to 1.
+//! log10, clamped at 8 below the loudest band of the whole recording, and scaled to about -1 to 1.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::SAMPLE_RATE;
 const N_FFT: usize = 400;
 /// Samples from one frame to the next: 10 ms.
 pub const HOP_LENGTH: usize = 160;
-/// Frequencies of a frame's spectrum.
+/// Frequency bins of a frame's spectrum.
 const BINS: usize = N_FFT / 2 + 1;
-/// Power below which nothing is told apart.
+/// Lower limit of power, before the logarithm.
 const FLOOR: f32 = 1e-10;
 
 /// Computes log-mel windows of a recording; shared and immutable.
@@ -53,7 +53,7 @@ impl LogMel {
         self.bands.len()
     }
 
-    /// log10 of the power in the loudest band of the loudest frame; [`LogMel::window`] measures against it.
+    /// log10 of the power in the loudest band of the loudest frame, the reference of [`LogMel::window`].
     pub fn peak(&self, samples: &[f32]) -> f32 {
         let mut loudest = FLOOR;
         let mut frame = Frame::new(self);
@@ -66,12 +66,12 @@ impl LogMel {
         loudest.log10()
     }
 
-    /// Frames `first..first + frames` as `[n_mels, frames]`; behind the end of `samples` there is silence.
+    /// Frames `first..first + frames` as `[n_mels, frames]`, with silence after the end of `samples`.
     pub fn window(&self, samples: &[f32], first: usize, frames: usize, peak: f32) -> Vec<f32> {
         let normalise = |log: f32| (log.max(peak - 8.0) + 4.0) / 4.0;
         let mut mel = vec![normalise(FLOOR.log10()); self.bands.len() * frames];
         let mut frame = Frame::new(self);
-        // Frames that reach no sample are silent; the last that does is centred half a window behind the end.
+        // Frames without samples are silent; the last one with samples is centred half a window after the end.
         let last = (samples.len() + N_FFT / 2).div_ceil(HOP_LENGTH).min(first + frames);
         for t in first..last {
             frame.compute(self, samples, t);
@@ -83,7 +83,7 @@ impl LogMel {
     }
 }
 
-/// Frames whose centre lies within so many samples.
+/// Number of frames centred within this number of samples.
 pub fn frame_count(samples: usize) -> usize {
     samples.div_ceil(HOP_LENGTH)
 }
@@ -121,14 +121,14 @@ impl Frame {
             *to = samples.get(at).map_or(0.0, |s| s * hann);
         }
         let done = mel.fft.process_with_scratch(&mut self.windowed, &mut self.spectrum, &mut self.scratch);
-        debug_assert!(done.is_ok(), "the buffers come from the plan");
+        debug_assert!(done.is_ok(), "buffers were allocated by the plan");
         for (to, c) in self.power.iter_mut().zip(&self.spectrum) {
             *to = c.norm_sqr();
         }
     }
 }
 
-/// Triangles equally wide on the mel scale, each of unit area in Hz, from 0 Hz to half the sample rate.
+/// Triangular filters of equal width on the mel scale and unit area in Hz, from 0 Hz to half the sample rate.
 fn bands(n_mels: usize) -> Vec<Band> {
     let nyquist = f64::from(SAMPLE_RATE) / 2.0;
     let top = hz_to_mel(nyquist);
@@ -149,7 +149,7 @@ fn bands(n_mels: usize) -> Vec<Band> {
         .collect()
 }
 
-/// Slaney's Auditory Toolbox (1998): linear below 1 kHz (200/3 Hz a mel), logarithmic above (27 mels for a factor 6.4).
+/// Slaney's Auditory Toolbox (1998): linear below 1 kHz (200/3 Hz per mel), logarithmic above (27 mels per factor of 6.4).
 fn hz_to_mel(hz: f64) -> f64 {
     if hz < 1000.0 { hz * 3.0 / 200.0 } else { 15.0 + (hz / 1000.0).ln() * 27.0 / 6.4_f64.ln() }
 }
@@ -166,7 +166,7 @@ mod tests {
         (0..samples).map(|i| 0.3 * ((i as f32 / 4000.0).powi(2) * 40.0).sin()).collect()
     }
 
-    /// Frame `t`, band `m` by the plain definition: a discrete Fourier transform in f64.
+    /// Frame `t` by definition: a discrete Fourier transform in f64.
     fn reference(samples: &[f32], t: usize, n_mels: usize) -> Vec<f64> {
         let power: Vec<f64> = (0..BINS)
             .map(|k| {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_and_nothing_are_silent() {
+    fn silence_and_empty_audio_are_silent() {
         let mel = LogMel::new(80);
         for samples in [&[][..], &[0.0; 1600][..]] {
             let window = mel.window(samples, 0, 10, mel.peak(samples));

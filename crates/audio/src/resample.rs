@@ -1,4 +1,4 @@
-//! Sample rate conversion of one channel, in blocks of any size.
+//! Sample rate conversion of one channel, with input in blocks of any size.
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
@@ -7,22 +7,22 @@ use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
 /// within 0.1 dB up to 97 % of the lower Nyquist frequency and over 100 dB down from that frequency on.
 const BLOCK: usize = 1280;
 
-/// A linear-phase resampler whose output lines up with its input and has its length, rounded.
+/// A linear-phase resampler whose output is aligned with its input and has the same duration, rounded to a sample.
 pub(crate) struct Resampler {
     from_hz: u32,
     to_hz: u32,
     fft: Fft<f32>,
-    /// Input that does not fill a block yet.
+    /// Input samples of an incomplete block.
     pending: Vec<f32>,
     block: Vec<f32>,
-    /// Leading output samples still to be dropped: the delay of the filter.
+    /// Leading output samples still to drop: the delay of the filter.
     skip: usize,
-    taken: u64,
-    given: u64,
+    consumed: u64,
+    produced: u64,
 }
 
 impl Resampler {
-    /// A resampler between two rates, or `None` if its blocks cannot be made.
+    /// A resampler between two rates, or `None` if the pair is not supported.
     pub(crate) fn new(from_hz: u32, to_hz: u32) -> Option<Self> {
         let (from, to) = (from_hz as usize, to_hz as usize);
         if from == 0 || to == 0 {
@@ -41,15 +41,15 @@ impl Resampler {
             pending: Vec::with_capacity(fft.input_frames_next()),
             block: vec![0.0; fft.output_frames_max()],
             skip: fft.output_delay(),
-            taken: 0,
-            given: 0,
+            consumed: 0,
+            produced: 0,
             fft,
         })
     }
 
-    /// Takes samples and appends what is ready to `out`.
+    /// Takes samples and appends finished output to `out`.
     pub(crate) fn push(&mut self, mut samples: &[f32], out: &mut Vec<f32>) {
-        self.taken += samples.len() as u64;
+        self.consumed += samples.len() as u64;
         let size = self.fft.input_frames_next();
         while !samples.is_empty() {
             let (head, rest) = samples.split_at(samples.len().min(size - self.pending.len()));
@@ -61,19 +61,19 @@ impl Resampler {
         }
     }
 
-    /// Appends what is left and starts anew.
+    /// Appends the remaining output and resets the resampler.
     pub(crate) fn finish(&mut self, out: &mut Vec<f32>) {
         let (from, to) = (u64::from(self.from_hz), u64::from(self.to_hz));
-        let due = (self.taken * to + from / 2) / from;
-        while self.given < due {
+        let due = (self.consumed * to + from / 2) / from;
+        while self.produced < due {
             self.pending.resize(self.fft.input_frames_next(), 0.0);
             self.run(out);
         }
-        out.truncate(out.len().saturating_sub((self.given - due) as usize));
+        out.truncate(out.len().saturating_sub((self.produced - due) as usize));
         self.pending.clear();
         self.fft.reset();
         self.skip = self.fft.output_delay();
-        (self.taken, self.given) = (0, 0);
+        (self.consumed, self.produced) = (0, 0);
     }
 
     fn run(&mut self, out: &mut Vec<f32>) {
@@ -88,7 +88,7 @@ impl Resampler {
         let skip = self.skip.min(made);
         self.skip -= skip;
         out.extend_from_slice(&self.block[skip..made]);
-        self.given += (made - skip) as u64;
+        self.produced += (made - skip) as u64;
         self.pending.clear();
     }
 }
@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
 
-    /// The pairs of rates that synthesis and recordings meet, up and down, with small and large ratios.
+    /// Pairs of rates from synthesis and recordings, up and down, with small and large ratios.
     const PAIRS_HZ: [(u32, u32); 8] = [
         (24_000, 48_000),
         (24_000, 44_100),
@@ -128,7 +128,7 @@ mod tests {
         out
     }
 
-    /// Power over the middle half, away from where the sine sets in and breaks off, in decibels of a full sine's.
+    /// Power over the middle half, away from the sine's start and end, in decibels relative to a full-scale sine.
     fn level_db(samples: &[f32]) -> f32 {
         let middle = &samples[samples.len() / 4..samples.len() * 3 / 4];
         let power: f32 = middle.iter().map(|x| x * x).sum::<f32>() / middle.len() as f32;
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_below_the_lower_nyquist_passes_in_place_and_the_rest_does_not() {
+    fn the_band_below_the_lower_nyquist_passes_aligned_and_the_rest_is_removed() {
         for (from_hz, to_hz) in PAIRS_HZ {
             let nyquist_hz = f64::from(from_hz.min(to_hz)) / 2.0;
             let passed_hz = (0.97 * nyquist_hz).floor();

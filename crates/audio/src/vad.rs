@@ -1,8 +1,8 @@
-//! Where somebody speaks: scores of a small network, made into stretches.
+//! Voice activity detection: turns the scores of a small network into speech segments.
 //!
-//! The `earshot` crate scores each 16 ms for speech. Around it: each recording is judged at two loudnesses of our
-//! choosing, hysteresis keeps a stretch from flickering, pauses shorter than a limit do not end it, and what is too short
-//! to be a word or never certain is dropped.
+//! The `earshot` crate scores each 16 ms for speech. Here each recording is scored at two normalised levels, hysteresis
+//! prevents short interruptions of a segment, pauses shorter than a limit do not end it, and segments that are too short
+//! or never reach a high score are dropped.
 
 use std::ops::Range;
 
@@ -10,23 +10,23 @@ use earshot::Detector;
 
 use crate::SAMPLE_RATE;
 
-/// Samples a score is for: 16 ms.
+/// Samples per score: 16 ms.
 const FRAME: usize = 256;
 
-/// How scores become stretches of speech.
+/// Options of turning scores into speech segments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VadOptions {
-    /// Score from which speech begins, 0 to 1. Default: 0.5.
+    /// Score at which a segment starts, 0 to 1. Default: 0.5.
     pub threshold: f32,
-    /// Sound kept before each stretch, in milliseconds. Default: 300.
+    /// Audio kept before each segment, in milliseconds. Default: 300.
     pub prefix_padding_ms: u32,
-    /// Sound kept behind each stretch, in milliseconds. Default: 200.
+    /// Audio kept after each segment, in milliseconds. Default: 200.
     pub suffix_padding_ms: u32,
-    /// Pause that ends a stretch, in milliseconds. Default: 500.
+    /// Pause that ends a segment, in milliseconds. Default: 500.
     pub silence_duration_ms: u32,
-    /// Speech that makes a stretch worth keeping, in milliseconds. Default: 100.
+    /// Minimum length of a segment, in milliseconds. Default: 100.
     pub min_speech_ms: u32,
-    /// Longest stretch in seconds; longer ones are split where they are quietest. Default: no limit.
+    /// Maximum length of a segment in seconds; longer ones are split where the score is lowest. Default: no limit.
     pub max_speech_s: f32,
 }
 
@@ -43,50 +43,47 @@ impl Default for VadOptions {
     }
 }
 
-/// Speech goes on until the score falls this far below the threshold, and must once rise this far above it.
+/// A segment lasts until the score falls this far below the threshold, and must reach this far above it once.
 const HYSTERESIS: f32 = 0.15;
-/// What clear speech reaches; asking for more would lose it at high thresholds.
-const CERTAIN_MOST: f32 = 0.9;
+/// Upper limit of the score that a segment must reach, as clear speech may not exceed it.
+const MAX_CERTAIN_SCORE: f32 = 0.9;
 
-/// The stretches of 16 kHz mono `samples` in which somebody speaks: sample ranges, in order, without overlap.
-pub fn speech_stretches(samples: &[f32], options: &VadOptions) -> Vec<Range<usize>> {
+/// The speech segments of 16 kHz mono `samples`: sample ranges, in order, without overlap.
+pub fn speech_segments(samples: &[f32], options: &VadOptions) -> Vec<Range<usize>> {
     let scores = scores(samples);
     let frames = |ms: u32| (ms as usize * SAMPLE_RATE as usize / 1000).div_ceil(FRAME);
-    let spoken = spoken(
+    let runs = speech_runs(
         &scores,
         options.threshold,
         frames(options.silence_duration_ms),
         frames(options.min_speech_ms),
     );
     let padded =
-        pad(&spoken, scores.len(), frames(options.prefix_padding_ms), frames(options.suffix_padding_ms));
-    let most = if options.max_speech_s.is_finite() {
+        pad(&runs, scores.len(), frames(options.prefix_padding_ms), frames(options.suffix_padding_ms));
+    let max_frames = if options.max_speech_s.is_finite() {
         ((options.max_speech_s.max(1.0) * SAMPLE_RATE as f32) as usize / FRAME).max(1)
     } else {
         usize::MAX
     };
-    let mut stretches = Vec::new();
-    for stretch in padded {
-        split(stretch, most, &scores, &mut stretches);
+    let mut segments = Vec::new();
+    for segment in padded {
+        split(segment, max_frames, &scores, &mut segments);
     }
-    stretches
-        .into_iter()
-        .map(|frames| frames.start * FRAME..(frames.end * FRAME).min(samples.len()))
-        .collect()
+    segments.into_iter().map(|frames| frames.start * FRAME..(frames.end * FRAME).min(samples.len())).collect()
 }
 
-/// Loudness at which a recording is judged, as root mean square of its louder parts: once as near speech would be, once
-/// as far speech. The network takes steady noise and music for speech at one loudness or another, speech at all.
+/// Levels at which a recording is scored, as root mean square of its louder parts: once like close speech, once
+/// like distant speech. The network takes steady noise and music for speech at some levels only, but speech at all levels.
 const LEVELS: [f32; 2] = [0.1, 0.006];
-/// Most that quiet recordings are raised by: beyond that it is the noise of the recorder.
-const MOST_GAIN: f32 = 300.0;
+/// Maximum gain for quiet recordings: above it only the recorder's noise is amplified.
+const MAX_GAIN: f32 = 300.0;
 
-/// Speech score of each frame, the mean over [`LEVELS`]; the last frame is filled up with zeros.
+/// Speech score of each frame, the mean over [`LEVELS`]; the last frame is padded with zeros.
 fn scores(samples: &[f32]) -> Vec<f32> {
     let level = level(samples);
     let mut scores = vec![0.0; samples.len().div_ceil(FRAME)];
     for wanted in LEVELS {
-        let gain = if level > 0.0 { (wanted / level).min(MOST_GAIN) } else { 1.0 };
+        let gain = if level > 0.0 { (wanted / level).min(MAX_GAIN) } else { 1.0 };
         let mut detector = Detector::default();
         let mut frame = [0.0; FRAME];
         for (score, chunk) in scores.iter_mut().zip(samples.chunks(FRAME)) {
@@ -101,7 +98,7 @@ fn scores(samples: &[f32]) -> Vec<f32> {
     scores
 }
 
-/// Root mean square of the louder frames: the level that a tenth of them exceed, so that pauses do not count.
+/// Level of the louder frames: the 90th percentile of the frames' root mean square, so that pauses have no influence.
 fn level(samples: &[f32]) -> f32 {
     let mut energies: Vec<f32> = samples
         .chunks(FRAME)
@@ -113,8 +110,8 @@ fn level(samples: &[f32]) -> f32 {
     if level.is_finite() { level } else { 0.0 }
 }
 
-/// Runs of frames with speech: hysteresis, pauses closed, short and never certain ones dropped.
-fn spoken(scores: &[f32], threshold: f32, silence: usize, min_speech: usize) -> Vec<Range<usize>> {
+/// Runs of frames with speech: applies hysteresis, closes short pauses, and drops short and uncertain runs.
+fn speech_runs(scores: &[f32], threshold: f32, silence: usize, min_speech: usize) -> Vec<Range<usize>> {
     let release = (threshold - HYSTERESIS).max(0.01);
     let mut runs: Vec<Range<usize>> = Vec::new();
     let mut begin = None;
@@ -131,12 +128,12 @@ fn spoken(scores: &[f32], threshold: f32, silence: usize, min_speech: usize) -> 
             _ => {}
         }
     }
-    let certain = (threshold + HYSTERESIS).min(CERTAIN_MOST);
+    let certain = (threshold + HYSTERESIS).min(MAX_CERTAIN_SCORE);
     runs.retain(|run| run.len() >= min_speech && scores[run.clone()].iter().any(|&score| score >= certain));
     runs
 }
 
-/// Widens runs; where two would meet, the gap is shared out.
+/// Pads runs; if two would overlap, they share the gap.
 fn pad(runs: &[Range<usize>], len: usize, before: usize, after: usize) -> Vec<Range<usize>> {
     let mut padded: Vec<Range<usize>> = Vec::with_capacity(runs.len());
     for (at, run) in runs.iter().enumerate() {
@@ -148,15 +145,15 @@ fn pad(runs: &[Range<usize>], len: usize, before: usize, after: usize) -> Vec<Ra
     padded
 }
 
-/// Cuts a stretch until no piece is longer than `most`, where speech is least likely in the second half of each piece.
-fn split(mut stretch: Range<usize>, most: usize, scores: &[f32], out: &mut Vec<Range<usize>>) {
-    while stretch.len() > most {
-        let window = stretch.start + most.div_ceil(2)..stretch.start + most;
+/// Splits a segment into pieces of at most `max_frames`, at the lowest score in the second half of each piece.
+fn split(mut segment: Range<usize>, max_frames: usize, scores: &[f32], out: &mut Vec<Range<usize>>) {
+    while segment.len() > max_frames {
+        let window = segment.start + max_frames.div_ceil(2)..segment.start + max_frames;
         let cut = window.clone().min_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap_or(window.end);
-        out.push(stretch.start..cut);
-        stretch.start = cut;
+        out.push(segment.start..cut);
+        segment.start = cut;
     }
-    out.push(stretch);
+    out.push(segment);
 }
 
 #[cfg(test)]
@@ -170,13 +167,13 @@ mod tests {
     #[test]
     fn a_dip_above_the_release_and_a_short_pause_do_not_end_a_run() {
         let scores = [0.1, 0.9, 0.4, 0.9, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1, 0.1, 0.9, 0.1];
-        assert_eq!(bounds(&spoken(&scores, 0.5, 3, 1)), [(1, 7), (11, 12)]);
+        assert_eq!(bounds(&speech_runs(&scores, 0.5, 3, 1)), [(1, 7), (11, 12)]);
     }
 
     #[test]
     fn short_and_uncertain_runs_are_dropped() {
         let scores = [0.9, 0.0, 0.0, 0.55, 0.6, 0.55, 0.0, 0.0, 0.9, 0.9, 0.9];
-        assert_eq!(bounds(&spoken(&scores, 0.5, 1, 2)), [(8, 11)]);
+        assert_eq!(bounds(&speech_runs(&scores, 0.5, 1, 2)), [(8, 11)]);
     }
 
     #[test]
@@ -191,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn long_stretches_are_cut_where_the_score_is_lowest() {
+    fn long_segments_are_split_where_the_score_is_lowest() {
         let mut scores = vec![0.9; 30];
         scores[8] = 0.2;
         scores[17] = 0.3;
@@ -202,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_tones_and_noise_are_no_speech() {
+    fn silence_tones_and_noise_are_not_speech() {
         let second = SAMPLE_RATE as usize;
         let tone = (0..5 * second).map(|n| (n as f32 * 0.4).sin() * 0.3).collect();
         let mut state = 1u32;
@@ -217,7 +214,7 @@ mod tests {
         for (name, samples) in cases {
             for gain in [1.0, 0.01] {
                 let samples: Vec<f32> = samples.iter().map(|x| x * gain).collect();
-                assert_eq!(speech_stretches(&samples, &VadOptions::default()), [], "{name} at {gain}");
+                assert_eq!(speech_segments(&samples, &VadOptions::default()), [], "{name} at {gain}");
             }
         }
     }
@@ -231,7 +228,7 @@ mod tests {
         for gain in [1.0, 0.01] {
             let samples: Vec<f32> = samples.iter().map(|x| x * gain).collect();
             let options = VadOptions { prefix_padding_ms: 0, suffix_padding_ms: 0, ..Default::default() };
-            let found = speech_stretches(&samples, &options);
+            let found = speech_segments(&samples, &options);
             let ([first, ..], [.., last]) = (&found[..], &found[..]) else {
                 panic!("nothing found at {gain}")
             };
@@ -240,7 +237,7 @@ mod tests {
         }
     }
 
-    /// Something like "aia aia": pulses at a falling pitch through two gliding resonances, four swells a second.
+    /// Something like "aia aia": pulses at a falling pitch through two gliding resonances, four syllables per second.
     fn syllables(seconds: f32) -> Vec<f32> {
         let rate = SAMPLE_RATE as f32;
         let (mut phase, mut low, mut high) = (0.0, [0.0; 2], [0.0; 2]);

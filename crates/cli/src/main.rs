@@ -8,6 +8,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    mynah_kernels::heap::share();
+    mynah_kernels::malloc::tune();
     mynah_cli::run(std::env::args_os(), mynah_models::registry())
 }

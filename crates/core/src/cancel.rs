@@ -1,4 +1,4 @@
-//! A flag that long computations check between steps, and that wakes threads which wait.
+//! A cancellation flag, which computations check between steps and which wakes waiting threads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,7 +49,7 @@ impl CancelFlag {
         Self::default()
     }
 
-    /// Asks every computation that holds a clone to stop before its next step, and wakes those that wait.
+    /// Sets the flag: every computation with a clone stops before its next step, and waiting threads and tasks are woken.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::SeqCst);
         for (_, waiter) in &self.0.waiting().list {

@@ -1,11 +1,11 @@
-//! What a model can be asked for. Options that it cannot honour are refused here, and only here, with the field's name.
+//! The options that a model supports. Unsupported options are refused here, and only here, with the field's name.
 
 use crate::{ModelError, SpeechOptions, Task, TranscribeOptions};
 
-/// The finest times that a model gives.
+/// The finest timestamps that a model gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timestamps {
-    /// None of its own: a segment has the times of the piece of audio that it was made of.
+    /// None of its own: a segment has the times of its audio chunk.
     Chunk,
     /// Of segments.
     Segment,
@@ -13,29 +13,29 @@ pub enum Timestamps {
     Word,
 }
 
-/// What a speech-to-text model can be asked for.
+/// Capabilities of a speech-to-text model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TranscriptionCapabilities {
-    /// Codes of the languages it knows; empty: it does not say.
+    /// Codes of its languages; empty: unknown.
     pub languages: Vec<String>,
     /// Whether it translates to English.
     pub translates: bool,
-    /// The finest times that it gives.
+    /// The finest timestamps that it gives.
     pub timestamps: Timestamps,
-    /// Whether it reads text that stands before the audio.
+    /// Whether it accepts a prompt of previous text.
     pub initial_prompt: bool,
-    /// Whether it can be given words that are likely to occur.
+    /// Whether it accepts hotwords.
     pub hotwords: bool,
     /// Whether it gives log probabilities of tokens.
     pub logprobs: bool,
-    /// Whether it is decoded as Whisper is: [`WhisperOptions`](crate::WhisperOptions).
+    /// Whether it is decoded like Whisper and accepts [`WhisperOptions`](crate::WhisperOptions).
     pub whisper_decoding: bool,
-    /// Seconds of audio after which the first result of a long recording is there; what follows yields to other jobs.
+    /// Seconds of audio up to the first result of a long recording; later parts have background priority.
     pub first_result_s: f64,
 }
 
 impl TranscriptionCapabilities {
-    /// Refuses what the model cannot honour.
+    /// Refuses options that the model does not support.
     ///
     /// # Errors
     /// [`ModelError::UnsupportedOption`] names the first such option.
@@ -61,11 +61,11 @@ impl TranscriptionCapabilities {
             (
                 "word_timestamps",
                 options.word_timestamps && self.timestamps < Timestamps::Word,
-                "give times of words",
+                "return word timestamps",
             ),
-            ("prompt", options.initial_prompt.is_some() && !self.initial_prompt, "take a prompt"),
-            ("hotwords", !options.hotwords.is_empty() && !self.hotwords, "take hotwords"),
-            ("logprobs", options.logprobs && !self.logprobs, "give log probabilities of tokens"),
+            ("prompt", options.initial_prompt.is_some() && !self.initial_prompt, "use a prompt"),
+            ("hotwords", !options.hotwords.is_empty() && !self.hotwords, "use hotwords"),
+            ("logprobs", options.logprobs && !self.logprobs, "return log probabilities of tokens"),
         ];
         if let Some((name, _, what)) = cannot.into_iter().find(|(_, asked, _)| *asked) {
             return refuse(name, format!("the model cannot {what}; leave the option out"));
@@ -91,26 +91,26 @@ impl TranscriptionCapabilities {
     }
 }
 
-/// What a text-to-speech model can be asked for.
+/// Capabilities of a text-to-speech model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpeechCapabilities {
-    /// Codes of the languages it reads; empty: it does not say.
+    /// Codes of its languages; empty: unknown.
     pub languages: &'static [&'static str],
     /// Whether it follows instructions on tone and manner.
     pub instructions: bool,
-    /// Whether it can copy the voice of a recording.
+    /// Whether it can clone the voice of reference audio.
     pub reference_audio: bool,
-    /// Whether it can put pauses and laughter into a text.
+    /// Whether it can insert pauses and laughter into a text.
     pub refine_text: bool,
-    /// Whether it can leave numbers as they are written.
+    /// Whether text normalization can be switched off.
     pub raw_text: bool,
-    /// Characters of text after which the first audio is there; what follows yields to other jobs.
+    /// Characters of text up to the first audio; later parts have background priority.
     pub first_result_chars: usize,
 }
 
 impl SpeechCapabilities {
-    /// Refuses what the model cannot honour, and values that no model takes. `with_reference`: a recording of a voice comes
-    /// with the request, decoded or not.
+    /// Refuses options that the model does not support, and values that no model accepts. `with_reference`: the request has
+    /// reference audio, decoded or not.
     ///
     /// # Errors
     /// [`ModelError::UnsupportedOption`] or [`ModelError::InvalidOption`] names the first such option.
@@ -118,9 +118,9 @@ impl SpeechCapabilities {
         options.check()?;
         let cannot = [
             ("instructions", options.instructions.is_some() && !self.instructions, "follow instructions"),
-            ("prompt_speech", with_reference && !self.reference_audio, "copy another voice"),
+            ("prompt_speech", with_reference && !self.reference_audio, "clone another voice"),
             ("refine_text", options.refine_text && !self.refine_text, "refine a text"),
-            ("read_out", !options.normalize_text && !self.raw_text, "leave numbers as they are written"),
+            ("normalize_text", !options.normalize_text && !self.raw_text, "switch off text normalization"),
         ];
         match cannot.into_iter().find(|(_, asked, _)| *asked) {
             None => Ok(()),
@@ -132,12 +132,12 @@ impl SpeechCapabilities {
     }
 }
 
-/// What a model can be asked for.
+/// Capabilities of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Capabilities {
-    /// A speech-to-text model's.
+    /// Of a speech-to-text model.
     Transcription(TranscriptionCapabilities),
-    /// A text-to-speech model's.
+    /// Of a text-to-speech model.
     Speech(SpeechCapabilities),
 }
 
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_model_cannot_honour_is_refused_by_name() {
+    fn unsupported_options_are_refused_by_name() {
         assert_eq!(refused(|_| ()), None);
         assert_eq!(refused(|options| options.language = Some("en".into())), None);
         assert_eq!(refused(|options| options.vad = Some(VadOptions::default())), None);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn voices_refuse_what_they_cannot_do() {
+    fn text_to_speech_models_refuse_unsupported_options() {
         let capabilities = SpeechCapabilities {
             languages: &["en"],
             instructions: false,
@@ -202,7 +202,10 @@ mod tests {
         };
         assert!(capabilities.check(&SpeechOptions::default(), false).is_ok());
         assert_eq!(name(SpeechOptions { refine_text: true, ..SpeechOptions::default() }), "refine_text");
-        assert_eq!(name(SpeechOptions { normalize_text: false, ..SpeechOptions::default() }), "read_out");
+        assert_eq!(
+            name(SpeechOptions { normalize_text: false, ..SpeechOptions::default() }),
+            "normalize_text"
+        );
         assert_eq!(name(SpeechOptions { speed: 9.0, ..SpeechOptions::default() }), "speed");
     }
 }

@@ -1,4 +1,4 @@
-//! With which precision and where a model computes.
+//! Precision and device of a model.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ComputeType {
-    /// The fastest within 0.2 points of 32-bit floats' error rate; on a CPU, that is `int8`.
+    /// The fastest type whose error rate is within 0.2 points of `f32`'s; on a CPU, `int8`.
     #[default]
     Auto,
     /// 32-bit floats throughout.
     F32,
     /// Weights stored as 16-bit floats, arithmetic in 32 bits.
     F16,
-    /// Weights as integers with a scale per row: 8 bits where they are read at every step, up to 16 where arithmetic is the
-    /// bound.
+    /// Weights as integers with a scale per row: 8 bits for layers bound by memory, up to 16 for layers bound by
+    /// arithmetic.
     Int8,
 }
 
@@ -35,7 +35,7 @@ impl ComputeType {
         }
     }
 
-    /// Bytes that a parameter takes in memory, at least.
+    /// Minimum bytes per parameter in memory.
     pub fn min_bytes_per_parameter(self) -> u64 {
         match self {
             Self::F32 => 4,
@@ -65,10 +65,10 @@ impl FromStr for ComputeType {
     }
 }
 
-/// What a model computes on. Every device has a scheduler and a memory budget of its own.
+/// The device of a model. Every device has a scheduler and a memory budget of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Device {
-    /// The processor's cores, shared by one pool of threads.
+    /// The processor's cores, used by one pool of threads.
     #[default]
     Cpu,
 }
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_back() {
+    fn names_round_trip() {
         for compute in ComputeType::ALL {
             assert_eq!(compute.to_string().parse(), Ok(compute));
         }

@@ -1,10 +1,10 @@
-//! Who speaks when (diarization).
+//! Speaker diarization.
 
 use std::sync::Arc;
 
 use crate::Segment;
 
-/// A stretch of a recording in which one person speaks.
+/// An interval of a recording in which one person speaks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpeakerTurn {
     /// Label of the person, the same for all of their turns.
@@ -15,7 +15,7 @@ pub struct SpeakerTurn {
     pub end_s: f64,
 }
 
-/// Gives each segment the speaker whose turns overlap it longest, or none where no turn does.
+/// Assigns each segment the speaker whose turns overlap it longest, or none if no turn does.
 pub fn assign_speakers(segments: &mut [Arc<Segment>], turns: &[SpeakerTurn]) {
     for segment in segments {
         let (start_s, end_s) = (segment.start_s, segment.end_s);
@@ -30,7 +30,7 @@ pub fn assign_speakers(segments: &mut [Arc<Segment>], turns: &[SpeakerTurn]) {
                 None => overlaps.push((&turn.speaker, overlap_s)),
             }
         }
-        // The first of equals: turns come in order of time.
+        // Among equals the first, as turns are in order of time.
         let longest = overlaps.into_iter().reduce(|best, next| if next.1 > best.1 { next } else { best });
         Arc::make_mut(segment).speaker = longest.map(|(speaker, _)| speaker.to_owned());
     }

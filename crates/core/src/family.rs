@@ -1,4 +1,4 @@
-//! Families of models: how a checkpoint is recognised, which files it consists of, and how it is loaded.
+//! Model families: detect checkpoints, select their files, and load them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Capabilities, ComputeType, Device, ModelError, Synthesizer, Transcriber};
 
-/// What a model does. Written in Xinference's words.
+/// A model's task. Serialized in Xinference's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ModelTask {
     /// Speech to text.
@@ -19,7 +19,7 @@ pub enum ModelTask {
 }
 
 impl ModelTask {
-    /// Xinference's word for it: `audio2text` or `text2audio`.
+    /// Xinference's name: `audio2text` or `text2audio`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Transcription => "audio2text",
@@ -28,30 +28,30 @@ impl ModelTask {
     }
 }
 
-/// What a family is given to load a checkpoint, beside its path.
+/// Parameters of loading a checkpoint.
 #[derive(Clone, Debug)]
 pub struct LoadContext {
     /// Precision of the weights.
     pub compute: ComputeType,
-    /// What the model computes on.
+    /// The device.
     pub device: Device,
-    /// Folder for what can be computed again, shared by all models. It may not exist yet.
+    /// Cache folder, shared by all models. It may not exist yet.
     pub cache: PathBuf,
-    /// Folder of voices that the user saved. It may not exist.
+    /// Folder of the user's saved voices. It may not exist.
     pub voices: PathBuf,
 }
 
 /// A loaded model, shared by all jobs.
 #[derive(Clone)]
 pub enum Model {
-    /// Turns speech into text.
+    /// A speech-to-text model.
     Transcriber(Arc<dyn Transcriber>),
-    /// Turns text into speech.
+    /// A text-to-speech model.
     Synthesizer(Arc<dyn Synthesizer>),
 }
 
 impl Model {
-    /// Bytes of weights in memory; 0 where that is not known.
+    /// Bytes of weights in memory; 0 if unknown.
     pub fn weight_bytes(&self) -> u64 {
         match self {
             Self::Transcriber(model) => model.weight_bytes(),
@@ -59,7 +59,7 @@ impl Model {
         }
     }
 
-    /// How many hold this model, this handle among them.
+    /// Number of handles of this model, including this one.
     pub fn handles(&self) -> usize {
         match self {
             Self::Transcriber(model) => Arc::strong_count(model),
@@ -68,29 +68,29 @@ impl Model {
     }
 }
 
-/// An architecture that checkpoints are made for.
+/// A model architecture.
 pub trait ModelFamily: Send + Sync {
     /// Its name, as in the catalogue and in Xinference's `model_family`.
     fn name(&self) -> &'static str;
 
-    /// What its models do.
+    /// Task of its models.
     fn task(&self) -> ModelTask;
 
     /// What its models can do, before one is loaded. `languages` are the codes that the catalogue lists for the model; none:
     /// all that the family knows.
     fn capabilities(&self, languages: &[String]) -> Capabilities;
 
-    /// Whether the file or folder at `path` is a checkpoint of this family, by what is in it. That it is complete is seen
+    /// Whether the file or folder at `path` is a checkpoint of this family, judged by its contents. Completeness is checked
     /// when it is loaded.
     ///
     /// # Errors
-    /// [`ModelError::Weights`] if it may be one, and cannot be read well enough to tell.
+    /// [`ModelError::Weights`] if it may be one but cannot be read well enough to decide.
     fn detect(&self, path: &Path) -> Result<bool, ModelError>;
 
-    /// The files of a repository that make one checkpoint, where the catalogue lists none, out of the names of all its files.
+    /// Selects the files of one checkpoint from the names of all files of a repository. Used if the catalogue lists none.
     ///
     /// # Errors
-    /// What is missing, as the end of a sentence: `it has no tokenizer`.
+    /// What is missing, as a clause: `it has no tokenizer`.
     fn select_files<'a>(&self, names: &[&'a str]) -> Result<Vec<&'a str>, &'static str>;
 
     /// Loads the checkpoint at `path`.
@@ -100,17 +100,17 @@ pub trait ModelFamily: Send + Sync {
     fn load(&self, path: &Path, context: &LoadContext) -> Result<Model, ModelError>;
 }
 
-/// The families that this program runs.
+/// The families that this program supports.
 #[derive(Clone, Default)]
 pub struct Registry(Vec<Arc<dyn ModelFamily>>);
 
 impl Registry {
-    /// These families; the first that detects a checkpoint has it.
+    /// A registry of these families; the first one that detects a checkpoint loads it.
     pub fn new(families: impl IntoIterator<Item = Arc<dyn ModelFamily>>) -> Self {
         Self(families.into_iter().collect())
     }
 
-    /// The same with one more, which takes the place of one with its name.
+    /// Adds a family, or replaces the one of the same name.
     #[must_use]
     pub fn with(mut self, family: impl ModelFamily + 'static) -> Self {
         match self.0.iter_mut().find(|known| known.name() == family.name()) {
@@ -120,20 +120,20 @@ impl Registry {
         self
     }
 
-    /// All of them.
+    /// All families.
     pub fn families(&self) -> &[Arc<dyn ModelFamily>] {
         &self.0
     }
 
-    /// The family of this name.
+    /// The family with this name.
     pub fn find(&self, name: &str) -> Option<&dyn ModelFamily> {
         self.0.iter().find(|family| family.name() == name).map(|family| &**family)
     }
 
-    /// The family of the checkpoint at a path, if it is of any.
+    /// The family of the checkpoint at `path`, if any.
     ///
     /// # Errors
-    /// What a family fails with that it may belong to, if it belongs to no other.
+    /// The error of a family that the checkpoint may belong to, if no other family detects it.
     pub fn detect(&self, path: &Path) -> Result<Option<&dyn ModelFamily>, ModelError> {
         let mut unreadable = None;
         for family in &self.0 {
@@ -146,7 +146,7 @@ impl Registry {
         unreadable.map_or(Ok(None), Err)
     }
 
-    /// Names of the families, in a list for people: `whisper, ChatTTS or hibari`.
+    /// Names of the families as text: `whisper, ChatTTS or hibari`.
     pub fn names(&self) -> String {
         let names: Vec<_> = self.0.iter().map(|family| family.name()).collect();
         match names.split_last() {

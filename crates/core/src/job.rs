@@ -1,7 +1,7 @@
-//! What a job heeds while it computes: whether to stop, and when it may go on.
+//! The context of a running job: cancellation and scheduling.
 //!
-//! Models ask a [`StepScheduler`] before each batch entry and before each step; the engine answers for all jobs of a device.
-//! Models that listen and models that speak use the same interface.
+//! Models call a [`StepScheduler`] before each batch entry and before each step; the engine implements it for all jobs of a
+//! device. Speech-to-text and text-to-speech models use the same interface.
 
 use crate::{CancelFlag, ModelError};
 
@@ -14,16 +14,16 @@ pub enum Priority {
     Background,
 }
 
-/// The part of a device's shared step that one sequence takes, in thousandths. As long as all sequences of a batch fill at
-/// most [`BatchShare::WHOLE`], their steps are better computed together than one after the other.
+/// The share of a device's batch step that one sequence takes, in thousandths. As long as all sequences of a batch take at
+/// most [`BatchShare::WHOLE`], computing their steps together is faster than one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchShare(pub usize);
 
 impl BatchShare {
-    /// All of it.
+    /// The whole step.
     pub const WHOLE: Self = Self(1000);
 
-    /// `part` of `whole`, at most all of it.
+    /// The share `part / whole`, at most 1.
     pub fn of(part: usize, whole: usize) -> Self {
         Self((1000 * part).div_ceil(whole.max(1)).min(Self::WHOLE.0))
     }
@@ -31,59 +31,59 @@ impl BatchShare {
 
 /// Schedules one thread of a job. Called on that thread.
 pub trait StepScheduler {
-    /// The scheduler of another thread of the same job, which computes a part of its own.
+    /// The scheduler for another thread of the same job, which computes another part of the input.
     fn fork(&self) -> Box<dyn StepScheduler + Send + '_> {
         Box::new(Unscheduled)
     }
 
-    /// The part of the input that begins at `start_s` seconds is about to be computed, as one of several sequences that
-    /// share steps. Blocks until the batch has room for `share`, or the job is cancelled.
+    /// Called before computing the part of the input that begins at `start_s` seconds, as one of several sequences that
+    /// share steps. Blocks until the batch has room for `share` or the job is cancelled.
     fn enter_batch(&self, start_s: f64, share: BatchShare) {
         let _ = (start_s, share);
     }
 
-    /// The part that [`StepScheduler::enter_batch`] announced is done, also when it failed.
+    /// Called when the part of [`StepScheduler::enter_batch`] is finished or has failed.
     fn leave_batch(&self) {}
 
-    /// Priority of what is being computed. Only sequences of equal priority share their steps: a step is computed under one
-    /// job's permit, and the others' part of it would be at that job's expense.
+    /// Priority of the current computation. Only sequences of equal priority share their steps: a step is computed under one
+    /// job's permit, and the other sequences would use that job's time.
     fn priority(&self) -> Priority {
         Priority::Interactive
     }
 
     /// Waits for the permit to compute one step: a product of an encoder, a step of a decoder, an utterance; some
-    /// milliseconds. Returns without it when the job is cancelled, or when `is_obsolete` because another job computed the
-    /// step along with its own; whoever makes it obsolete unparks this thread.
+    /// milliseconds. Returns without it when the job is cancelled, or when `is_obsolete` returns true because another job
+    /// computed the step along with its own; that job then unparks this thread.
     fn acquire_step(&self, is_obsolete: &dyn Fn() -> bool) {
         let _ = is_obsolete;
     }
 
-    /// The step that [`StepScheduler::acquire_step`] announced is done, also when it failed.
+    /// Called when the step of [`StepScheduler::acquire_step`] is finished or has failed.
     fn release_step(&self) {}
 
-    /// A step of so many rows, other jobs' among them, is about to be computed under this job's permit.
+    /// Called before computing a step with this number of rows, including other jobs' rows, under this job's permit.
     fn record_step(&self, rows: usize) {
         let _ = rows;
     }
 }
 
-/// The scheduler of a job that has the device for itself.
+/// The scheduler of a job that has the device to itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Unscheduled;
 
 impl StepScheduler for Unscheduled {}
 
-/// What a job heeds while it computes.
+/// The context of a running job.
 #[derive(Clone, Copy)]
 pub struct JobContext<'a> {
-    /// Whether it should stop.
+    /// Set when the job should stop.
     pub cancel: &'a CancelFlag,
-    /// When it may go on.
+    /// Grants batch entries and steps.
     pub scheduler: &'a dyn StepScheduler,
 }
 
 impl<'a> JobContext<'a> {
-    /// Context of a job that has the device for itself.
+    /// The context of a job that has the device to itself.
     pub fn unscheduled(cancel: &'a CancelFlag) -> Self {
         Self { cancel, scheduler: &Unscheduled }
     }
@@ -109,7 +109,7 @@ impl<'a> JobContext<'a> {
         Ok(permit)
     }
 
-    /// Waits for the permit to compute one step; returns without it once cancelled or `is_obsolete`.
+    /// Waits for the permit to compute one step; returns without it when cancelled or `is_obsolete`.
     pub fn step_unless(self, is_obsolete: &dyn Fn() -> bool) -> StepPermit<'a> {
         self.scheduler.acquire_step(is_obsolete);
         StepPermit(self.scheduler)

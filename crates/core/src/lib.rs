@@ -1,6 +1,6 @@
-//! The words that all crates share: transcripts, options, capabilities, errors, and the traits that models implement.
+//! The types that all crates share: transcripts, options, capabilities, errors, and the traits that models implement.
 //!
-//! Nothing here reads files, opens sockets or computes. A server, a command line or a remote worker can speak these types
+//! Nothing here reads files, opens sockets or computes. A server, a command line or a remote worker can use these types
 //! without linking a model or a kernel.
 
 #![forbid(unsafe_code)]

@@ -1,43 +1,43 @@
-//! What every text-to-speech model is asked for and what it answers.
+//! Options, results and the trait of text-to-speech models.
 
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use crate::{JobContext, ModelError, SpeechCapabilities};
 
-/// One request's options. [`Default`] is what the command line and the HTTP routes start from.
+/// One request's options. The command line and the HTTP routes start from [`Default`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpeechOptions {
     /// Name of the voice; `None` is the model's own default.
     pub voice: Option<String>,
-    /// Tone and manner in words.
+    /// Instructions on tone and manner.
     pub instructions: Option<String>,
-    /// Pace: 1 as the voice was trained, 2 twice as fast. Within [`SpeechOptions::SPEEDS`].
+    /// Speed: 1 is the voice's normal speed, 2 twice as fast. Within [`SpeechOptions::SPEEDS`].
     pub speed: f32,
-    /// Seed of everything random; equal seeds give equal samples.
+    /// Random seed; equal seeds give equal samples.
     pub seed: u64,
-    /// A voice to copy.
+    /// Reference audio of a voice to clone.
     pub reference: Option<ReferenceAudio>,
-    /// Let the model put pauses and laughter into the text first.
+    /// Let the model insert pauses and laughter into the text first.
     pub refine_text: bool,
     /// Verbalize numbers, dates, money and units; off leaves them as they are written.
     pub normalize_text: bool,
 }
 
-/// A recording of a voice to copy.
+/// Reference audio of a voice to clone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReferenceAudio {
-    /// Mono samples at the rate of the model that is to copy it.
+    /// Mono samples at the model's sample rate.
     pub samples: Arc<[f32]>,
-    /// What is said in it.
+    /// Its transcript.
     pub transcript: String,
 }
 
 impl SpeechOptions {
-    /// The paces that can be asked for.
+    /// The allowed speeds.
     pub const SPEEDS: RangeInclusive<f32> = 0.25..=4.0;
 
-    /// Refuses values outside what any model takes.
+    /// Refuses values that no model accepts.
     ///
     /// # Errors
     /// [`ModelError::InvalidOption`] names the value and its limits.
@@ -65,12 +65,12 @@ impl Default for SpeechOptions {
     }
 }
 
-/// A spoken word with its place in the audio.
+/// A spoken word with its times in the audio.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpokenWord {
     /// The word as written.
     pub text: String,
-    /// Where it stands in the text that is spoken, in bytes.
+    /// Its range in the text, in bytes.
     pub range: Range<usize>,
     /// Start, seconds.
     pub start_s: f64,
@@ -78,48 +78,48 @@ pub struct SpokenWord {
     pub end_s: f64,
 }
 
-/// What speaking a text cost, in the model's own units.
+/// Size of a synthesis in the model's own units, for usage reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenCounts {
-    /// Units of text that the model read.
+    /// Input units, such as text tokens or phonemes.
     pub input: u64,
-    /// Units of sound that it made.
+    /// Output units, such as audio tokens or frames.
     pub output: u64,
 }
 
-/// Receives what a model speaks. Called on the thread that computes.
+/// Receives a model's speech. Called on the thread that computes.
 pub trait AudioSink {
-    /// The next samples, mono, at the model's rate. May block until the reader wants them.
+    /// The next samples, mono, at the model's rate. May block until the reader is ready.
     ///
     /// # Errors
-    /// The reader is gone; the model then stops with this error.
+    /// If the reader is gone. The model then stops with this error.
     fn samples(&mut self, samples: &[f32]) -> Result<(), ModelError>;
 
-    /// A word whose samples have been given or come next. Words come in the order of the text.
+    /// A word whose samples were passed before or come next. Words come in the order of the text.
     fn word(&mut self, _word: SpokenWord) {}
 
-    /// Bytes of the text that have been spoken so far.
+    /// Number of bytes of the text spoken so far.
     fn progress(&mut self, _bytes: usize) {}
 }
 
 /// A loaded text-to-speech model, shared by all jobs.
 pub trait Synthesizer: Send + Sync {
-    /// What it can be asked for.
+    /// The options that it supports.
     fn capabilities(&self) -> SpeechCapabilities;
 
-    /// Rate of the samples that it makes.
+    /// Sample rate of its output.
     fn sample_rate_hz(&self) -> u32;
 
-    /// Bytes of weights in memory; 0 where that is not known.
+    /// Bytes of weights in memory; 0 if unknown.
     fn weight_bytes(&self) -> u64 {
         0
     }
 
-    /// Speaks a text of any length. Computes under `context`'s step permits only, gives samples as they are made, and stops
-    /// within one step of being cancelled. Options that its capabilities exclude are left out by the caller.
+    /// Synthesizes a text of any length. Computes only under `context`'s step permits, streams samples, and stops
+    /// within one step of being cancelled. The caller leaves out options that its capabilities exclude.
     ///
     /// # Errors
-    /// A value or a text that the model cannot use, cancelled, or what `sink` fails with.
+    /// For a value or a text that the model cannot use, [`ModelError::Cancelled`], and errors of `sink`.
     fn synthesize(
         &self,
         text: &str,
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_paces_within_the_limits_pass() {
+    fn only_speeds_within_the_limits_are_accepted() {
         for (speed, allowed) in [(1.0, true), (0.25, true), (4.0, true), (0.2, false), (4.1, false)] {
             let options = SpeechOptions { speed, ..SpeechOptions::default() };
             assert_eq!(options.check().is_ok(), allowed, "{speed}");

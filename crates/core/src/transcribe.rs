@@ -1,17 +1,17 @@
-//! What every speech-to-text model is asked for and what it answers. Times are seconds of the input audio.
+//! Options, events and the trait of speech-to-text models. Times are seconds of the input audio.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::{JobContext, ModelError, Segment, Transcript, TranscriptionCapabilities};
 
-/// What to make of the speech.
+/// Task of a speech-to-text request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Task {
-    /// Text in the spoken language.
+    /// Transcribe in the spoken language.
     #[default]
     Transcribe,
-    /// English text.
+    /// Translate to English.
     Translate,
 }
 
@@ -30,9 +30,9 @@ impl Task {
 pub struct VadOptions {
     /// Speech probability from which a frame counts as speech, 0 to 1.
     pub threshold: f32,
-    /// Audio kept before the detected speech.
+    /// Audio kept before detected speech.
     pub prefix_padding_ms: u32,
-    /// Silence that ends a stretch of speech.
+    /// Silence that ends a speech segment.
     pub silence_duration_ms: u32,
 }
 
@@ -42,14 +42,14 @@ impl Default for VadOptions {
     }
 }
 
-/// What Whisper's encoder computes of its 30 s window where there is less audio.
+/// How much of its 30 s window Whisper's encoder computes when there is less audio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum AudioContext {
     /// [`AudioContext::Trimmed`] for models whose error rates were measured with it, [`AudioContext::Full`] for the others.
     #[default]
     Auto,
-    /// The audio and a second after it; the rest is padding whose keys and values were computed once. A model computes the full
-    /// window all the same for translations, and for audio that it makes too many errors on otherwise.
+    /// The audio and one second after it; the rest is padding whose keys and values were computed once. The full
+    /// window is computed anyway for translations, and for audio on which trimming causes too many errors.
     Trimmed,
     /// All of it, as the model was trained.
     Full,
@@ -69,10 +69,10 @@ impl AudioContext {
     }
 }
 
-/// What only Whisper and models decoded like it can be asked for.
+/// Options of Whisper and models decoded like it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WhisperOptions {
-    /// Windows of 30 s that language detection looks at, at most.
+    /// Maximum number of 30 s windows for language detection.
     pub language_detection_windows: usize,
     /// Hypotheses kept at temperature 0; 1 is greedy.
     pub beam_size: usize,
@@ -83,29 +83,29 @@ pub struct WhisperOptions {
     pub length_penalty: Option<f32>,
     /// Samples drawn at temperatures above 0, of which the best is kept.
     pub best_of: usize,
-    /// Temperatures tried in turn until a window passes the two thresholds below.
+    /// Temperatures tried one after the other until a window passes the two thresholds below.
     pub temperatures: Vec<f32>,
-    /// A window whose text compresses better than this (zlib) is tried again; `None` switches the test off.
+    /// A window whose text has a higher compression ratio (zlib) is decoded again; `None` disables the test.
     pub compression_ratio_threshold: Option<f32>,
-    /// A window whose mean token log probability is below this is tried again; `None` switches the test off.
+    /// A window whose mean token log probability is below this is decoded again; `None` disables the test.
     pub logprob_threshold: Option<f32>,
-    /// A window more probably silent than this, and below `logprob_threshold`, is skipped; `None`: never skip.
+    /// A window with a higher no-speech probability that is also below `logprob_threshold` is skipped; `None` never skips.
     pub no_speech_threshold: Option<f32>,
-    /// Give the text so far to the next window as its prompt.
+    /// Condition each window on the text so far.
     pub condition_on_previous_text: bool,
-    /// Forget the text so far after a window that needed a temperature above this.
+    /// Drop the text so far after a window that needed a temperature above this.
     pub prompt_reset_temperature: f32,
-    /// Token ids that are never chosen, beside the checkpoint's own list.
+    /// Token ids that are never chosen, in addition to the checkpoint's own list.
     pub suppress_tokens: Vec<u32>,
     /// Use the checkpoint's own list of suppressed tokens (symbols that are not speech).
     pub suppress_non_speech: bool,
-    /// Predict timestamps; off gives one segment a window.
+    /// Predict timestamps; if false, each window is one segment.
     pub timestamps: bool,
     /// The first timestamp of a window is at most this.
     pub max_initial_timestamp_s: f32,
     /// With word times, skip silence longer than this around text that looks hallucinated.
     pub hallucination_silence_s: Option<f32>,
-    /// What is computed of a window with less audio than it can hold.
+    /// How much is encoded of a window with less than 30 s of audio.
     pub audio_context: AudioContext,
 }
 
@@ -134,9 +134,9 @@ impl Default for WhisperOptions {
 }
 
 impl WhisperOptions {
-    /// Name of the first option that is not at its default, as the field of a request is called.
+    /// Name of the first option that is not at its default, as in requests.
     pub fn first_changed(&self) -> Option<&'static str> {
-        // Taken apart, so that a new option cannot be forgotten here.
+        // Destructured, so that a new option cannot be forgotten here.
         let Self {
             language_detection_windows,
             beam_size,
@@ -183,15 +183,14 @@ impl WhisperOptions {
     }
 }
 
-/// One request's options: those that every model may be asked for, and Whisper's own. [`Default`] is what the command line
-/// and the HTTP routes start from.
+/// One request's options: common ones and Whisper's own. The command line and the HTTP routes start from [`Default`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TranscribeOptions {
     /// Transcribe or translate.
     pub task: Task,
     /// Code of the spoken language (`en`, `yue`); `None` detects it.
     pub language: Option<String>,
-    /// Detection chooses among these codes only; empty: among all.
+    /// Detect one of these codes only; empty: any.
     pub allowed_languages: Vec<String>,
     /// Text before this audio, or a sample of its style.
     pub initial_prompt: Option<String>,
@@ -199,11 +198,11 @@ pub struct TranscribeOptions {
     pub hotwords: Vec<String>,
     /// Align every word with the audio.
     pub word_timestamps: bool,
-    /// Log probabilities of the tokens will be read. Models that have them give them in any case.
+    /// Whether the client needs token log probabilities. Models that have them always return them.
     pub logprobs: bool,
-    /// Cut the audio at silence before decoding.
+    /// Transcribe only detected speech.
     pub vad: Option<VadOptions>,
-    /// Seed of everything random; equal seeds give equal results.
+    /// Random seed; equal seeds give equal results.
     pub seed: u64,
     /// Whisper's own.
     pub whisper: WhisperOptions,
@@ -214,7 +213,7 @@ pub struct TranscribeOptions {
 pub struct AudioInput<'a> {
     /// Mono samples at 16 kHz.
     pub samples: &'a [f32],
-    /// The stretches of `samples` to transcribe, in order, where the request had voice activity detected; `None`: all.
+    /// The speech segments of `samples` to transcribe, in order, if they were detected; `None`: everything.
     pub speech: Option<&'a [Range<usize>]>,
 }
 
@@ -224,7 +223,7 @@ impl<'a> From<&'a [f32]> for AudioInput<'a> {
     }
 }
 
-/// What a model reports while it works.
+/// What a model reports during transcription.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TranscriptEvent {
     /// The language is known (given or detected): code and probability.
@@ -235,33 +234,33 @@ pub enum TranscriptEvent {
     Progress(f64),
 }
 
-/// Receives a transcript while it is made. Called on the job's thread, which then holds neither room in a batch nor a step
+/// Receives events of a transcription. Called on the job's thread, which then holds neither a batch permit nor a step
 /// permit.
 pub trait TranscriptSink {
-    /// Something became known. May block until the reader wants it.
+    /// Handles an event. May block until the reader is ready.
     fn event(&mut self, event: TranscriptEvent);
 }
 
-/// Drops all events.
+/// Ignores all events.
 impl TranscriptSink for () {
     fn event(&mut self, _: TranscriptEvent) {}
 }
 
 /// A loaded speech-to-text model, shared by all jobs.
 pub trait Transcriber: Send + Sync {
-    /// What it can be asked for.
+    /// The options that it supports.
     fn capabilities(&self) -> TranscriptionCapabilities;
 
-    /// Bytes of weights in memory; 0 where that is not known.
+    /// Bytes of weights in memory; 0 if unknown.
     fn weight_bytes(&self) -> u64 {
         0
     }
 
-    /// Transcribes. Computes within `context`'s batch and step permits only, and stops within one step of being cancelled.
-    /// Options that its capabilities exclude are left at their defaults by the caller.
+    /// Transcribes `audio`. Computes only under `context`'s batch and step permits, and stops within one step of being cancelled.
+    /// The caller leaves options that its capabilities exclude at their defaults.
     ///
     /// # Errors
-    /// A value that the model cannot use, or cancelled.
+    /// For a value that the model cannot use, and [`ModelError::Cancelled`].
     fn transcribe(
         &self,
         audio: AudioInput<'_>,

@@ -1,10 +1,10 @@
-//! What was said. Times are seconds of the input audio.
+//! Transcripts. Times are seconds of the input audio.
 
 use std::sync::Arc;
 
 use crate::Task;
 
-/// A word with its place in the audio.
+/// A word with its times in the audio.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Word {
     /// The word as written, with its leading space and adjoining punctuation.
@@ -28,12 +28,12 @@ pub struct TokenLogprob {
     pub logprob: f32,
 }
 
-/// How a segment was decoded, where the model tells: Whisper's fields of OpenAI's `verbose_json`.
+/// Decoding statistics of a segment, if the model has them: Whisper's fields of OpenAI's `verbose_json`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecodingStats {
     /// First frame of 10 ms of the window that the segment was decoded in.
     pub seek_frames: usize,
-    /// Temperature of the result that was kept.
+    /// Temperature of the accepted result.
     pub temperature: f32,
     /// Mean log probability of the window's tokens.
     pub avg_logprob: f32,
@@ -43,7 +43,7 @@ pub struct DecodingStats {
     pub no_speech_prob: f32,
 }
 
-/// A stretch of text between two times.
+/// Text with a start and an end.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Segment {
     /// 0, 1, 2... in the transcript.
@@ -54,28 +54,28 @@ pub struct Segment {
     pub end_s: f64,
     /// Text with its leading space.
     pub text: String,
-    /// Token ids of text and timestamps; empty where the model has none.
+    /// Token ids of text and timestamps; empty if the model has none.
     pub tokens: Vec<u32>,
-    /// The text tokens with their log probabilities; empty where the model has none.
+    /// The text tokens with their log probabilities; empty if the model has none.
     pub logprobs: Vec<TokenLogprob>,
-    /// Words, if they were asked for.
+    /// Words, if requested.
     pub words: Vec<Word>,
-    /// Who speaks, if that was asked for and is known.
+    /// The speaker, if requested and known.
     pub speaker: Option<String>,
-    /// How it was decoded, where the model tells.
+    /// Decoding statistics, if the model has them.
     pub decoding: Option<DecodingStats>,
 }
 
 /// A whole transcript.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transcript {
-    /// What was asked for.
+    /// The requested task.
     pub task: Task,
     /// Code of the spoken language, given or detected.
     pub language: String,
-    /// Probability of `language`; 1 where it was given.
+    /// Probability of `language`; 1 if it was given.
     pub language_probability: f32,
-    /// All languages with their probabilities, most probable first; empty where the language was given.
+    /// All languages with their probabilities, most probable first; empty if the language was given.
     pub languages: Vec<(String, f32)>,
     /// Length of the input audio, seconds.
     pub duration_s: f64,
@@ -84,7 +84,7 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// The segments' texts one after the other, outer white space trimmed.
+    /// The concatenated texts of the segments, trimmed.
     pub fn text(&self) -> String {
         let joined: String = self.segments.iter().map(|segment| segment.text.as_str()).collect();
         joined.trim().to_owned()

@@ -1,5 +1,5 @@
-//! What this machine can do, and how much of it the kernels reach: arithmetic on whisper-base's shapes, and layers that no
-//! cache holds.
+//! This machine's peak performance and the share of it that the kernels reach: arithmetic on whisper-base's shapes, and layers that no
+//! cache can hold.
 //!
 //!     cargo run --release -p mynah-kernels --example throughput [-- THREADS]
 
@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use mynah_kernels::attention::{KeyValues, Queries, attend};
-use mynah_kernels::{Epilogue, Matrix, Precision, cpu, pool, roof};
+use mynah_kernels::{Epilogue, Matrix, Precision, cpu, pool, roofline};
 
 /// Best time of several runs, seconds.
 fn best(mut run: impl FnMut()) -> f64 {
@@ -21,23 +21,27 @@ fn best(mut run: impl FnMut()) -> f64 {
         .fold(f64::INFINITY, f64::min)
 }
 
-/// What the processor does at most.
-struct Roof {
-    /// Multiplications and additions of f32, 10^9 a second.
+/// Peak performance of the processor.
+struct Roofline {
+    /// Multiplications and additions of f32, 10^9 per second.
     f32_gops: f64,
-    /// Multiplications and additions of integers of 16 bits, 10^9 a second.
+    /// Multiplications and additions of integers of 16 bits, 10^9 per second.
     int_gops: f64,
-    /// Reading of memory, GB a second.
+    /// Reading of memory, GB per second.
     gbps: f64,
 }
 
-impl Roof {
+impl Roofline {
     fn measure() -> Self {
         let most = |measure: fn() -> f64| (0..15).map(|_| measure()).fold(0.0, f64::max);
-        Self { f32_gops: most(roof::f32_gops), int_gops: most(roof::int_gops), gbps: most(roof::read_gbps) }
+        Self {
+            f32_gops: most(roofline::f32_gops),
+            int_gops: most(roofline::int_gops),
+            gbps: most(roofline::read_gbps),
+        }
     }
 
-    /// The arithmetic that a product of `precision` comes down to.
+    /// Peak speed of the arithmetic that `precision` uses.
     fn gops(&self, precision: Precision) -> f64 {
         if matches!(precision, Precision::Int8 | Precision::Int16) { self.int_gops } else { self.f32_gops }
     }
@@ -52,10 +56,10 @@ fn main() {
         pool::set_threads(threads);
     }
     println!("{} on {} threads", cpu::Isa::current().name(), pool::threads());
-    let roof = Roof::measure();
+    let roofline = Roofline::measure();
     println!(
-        "roof: {:.0} Gop/s of f32, {:.0} Gop/s of integers, {:.0} GB/s",
-        roof.f32_gops, roof.int_gops, roof.gbps
+        "roofline: {:.0} Gop/s of f32, {:.0} Gop/s of integers, {:.0} GB/s",
+        roofline.f32_gops, roofline.int_gops, roofline.gbps
     );
     for (name, rows, inputs, outputs) in [
         ("encoder qkv", 1500, 512, 1536),
@@ -76,12 +80,12 @@ fn main() {
             let gbps = 1e-9 * matrix.bytes() as f64 / seconds;
             println!(
                 "{name:20} {precision:?}: {gops:6.1} Gop/s ({:3.0} %), {gbps:5.1} GB/s of weights ({:3.0} %)",
-                100.0 * gops / roof.gops(precision),
-                100.0 * gbps / roof.gbps
+                100.0 * gops / roofline.gops(precision),
+                100.0 * gbps / roofline.gbps
             );
         }
     }
-    layers(&roof);
+    layers(&roofline);
     let qkv = vec![0.1; 1500 * 1536];
     let mut out = vec![0.0; 1500 * 512];
     let mut kv = KeyValues::<f32>::pack(8, 64, 1500, &qkv[512..], &qkv[1024..], 1536);
@@ -90,13 +94,13 @@ fn main() {
     let gops = 4e-9 * 1500.0 * 1500.0 * 512.0 / seconds;
     println!(
         "encoder attention: {gops:.1} Gop/s ({:.0} %); packing its keys and values: {:.2} ms",
-        100.0 * gops / roof.f32_gops,
+        100.0 * gops / roofline.f32_gops,
         1e3 * pack
     );
 }
 
 /// Steps through twenty layers of ChatTTS's size, whose weights come from memory each time.
-fn layers(roof: &Roof) {
+fn layers(roofline: &Roofline) {
     for precision in [Precision::F32, Precision::F16, Precision::Int8, Precision::Int16] {
         let layer = || {
             [(768, 2304), (768, 768), (768, 6144), (3072, 768)]
@@ -114,9 +118,9 @@ fn layers(roof: &Roof) {
             });
             let gbps = 1e-9 * bytes as f64 / seconds;
             println!(
-                "layers, {rows} rows       {precision:?}: {:6.2} ms a step, {gbps:5.1} GB/s of weights ({:.0} %)",
+                "layers, {rows} rows       {precision:?}: {:6.2} ms per step, {gbps:5.1} GB/s of weights ({:.0} %)",
                 1e3 * seconds,
-                100.0 * gbps / roof.gbps
+                100.0 * gbps / roofline.gbps
             );
         }
     }

@@ -1,8 +1,8 @@
 //! Scaled dot-product attention (arXiv:1706.03762).
 //!
-//! Against packed keys and values, scores are made for a block of keys at a time and folded into the output at once
-//! with a running maximum and sum (arXiv:2205.14135), so the score matrix is never written. Against a cache that grows
-//! by a token a step, each row names the places of its own past, so hypotheses share what they have in common.
+//! With packed keys and values, scores are computed for a block of keys at a time and folded into the output immediately
+//! with a running maximum and sum (arXiv:2205.14135), so the score matrix is never stored. With a cache that grows
+//! by one token per step, each row lists the cache slots of its own past, so hypotheses share their common prefix.
 
 mod growing;
 mod packed;
@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use half::f16;
 
-use crate::arch::rows::{add_weighted, products};
+use crate::arch::row_ops::{add_weighted, products};
 use crate::arch::{self, SCORES_ROW, TILE_ROWS, Target, Tile, panel_count};
 use crate::cpu::Isa;
 use crate::elementwise;
@@ -25,27 +25,27 @@ use crate::pool::{self, SharedMut};
 pub use growing::{GrowingKeyValues, Past, attend_growing};
 pub use packed::KeyValues;
 
-/// Rows of queries a task takes at a time.
+/// Rows of queries per block.
 const BLOCK_ROWS: usize = 48;
 /// Keys whose scores with BLOCK_ROWS rows take 48 KB.
 const BLOCK_KEYS: usize = SCORES_ROW - PANEL;
 
-/// Places of a cache that are attended to at a time: with 64 numbers each, 8 KB. A multiple of the rows that are multiplied side
+/// Cache slots per block: with 64 numbers each, 8 KB. A multiple of the rows that are multiplied side
 /// by side, so that a row's numbers do not depend on it.
-const BLOCK_PLACES: usize = 32;
+const BLOCK_SLOTS: usize = 32;
 
 /// Queries: `rows` rows of `heads * head_dim` numbers, `stride` apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Queries<'a> {
     /// The numbers.
     pub data: &'a [f32],
-    /// How many rows.
+    /// Number of rows.
     pub rows: usize,
-    /// Numbers from one row to the next.
+    /// Distance from one row to the next, in numbers.
     pub stride: usize,
 }
 
-/// Packed keys and values of either width.
+/// Packed keys and values in 32 or 16 bits.
 #[derive(Clone, Copy, Debug)]
 pub enum AnyKeyValues<'a> {
     /// In 32 bits.
@@ -55,7 +55,7 @@ pub enum AnyKeyValues<'a> {
 }
 
 impl AnyKeyValues<'_> {
-    /// Heads, numbers a head, positions.
+    /// Heads, numbers per head, positions.
     fn shape(self) -> (usize, usize, usize) {
         match self {
             Self::F32(kv) => (kv.heads, kv.head_dim, kv.positions),
@@ -81,9 +81,9 @@ impl<'a> From<&'a KeyValues<f16>> for AnyKeyValues<'a> {
 pub struct Span<'a> {
     /// The keys and values.
     pub kv: AnyKeyValues<'a>,
-    /// The positions that are attended to.
+    /// The positions to attend to.
     pub positions: Range<usize>,
-    /// How many alike each of them stands for: its weight is that of so many.
+    /// Number of equal positions that each of them stands for; its weight is multiplied by this.
     pub count: usize,
 }
 
@@ -94,7 +94,7 @@ pub fn attend<'a>(queries: Queries<'_>, scale: f32, kv: impl Into<AnyKeyValues<'
     attend_spans(queries, scale, &[Span { kv, positions: 0..positions, count: 1 }], out);
 }
 
-/// [`attend`] to the positions of several spans, one after the other.
+/// [`attend`] over the positions of several spans, as if they were concatenated.
 pub fn attend_spans(queries: Queries<'_>, scale: f32, spans: &[Span<'_>], out: &mut [f32]) {
     attend_with(Isa::current(), queries, scale, spans, out);
 }
@@ -124,7 +124,7 @@ fn attend_with(isa: Isa, q: Queries<'_>, scale: f32, spans: &[Span<'_>], out: &m
     let blocks = q.rows.div_ceil(BLOCK_ROWS);
     let out = SharedMut::new(out);
     #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Amx && q.rows >= tiled::LEAST_ROWS {
+    if isa == Isa::Amx && q.rows >= tiled::MIN_ROWS {
         return tiled::attend(q, scale, spans, [heads, dim], &out);
     }
     pool::run(blocks * heads, |task| {
@@ -142,7 +142,7 @@ fn attend_with(isa: Isa, q: Queries<'_>, scale: f32, spans: &[Span<'_>], out: &m
             let mut begun = false;
             for span in spans {
                 let Range { start, end } = span.positions;
-                // Keys lie in panels; those of the first panel that are not wanted are weighed with nothing.
+                // Keys are in panels; those of the first panel before `start` get weight 0.
                 let begin = if start < end { start - start % PANEL } else { end };
                 for first in (begin..end).step_by(BLOCK_KEYS) {
                     let keys = Keys {
@@ -169,12 +169,12 @@ fn attend_with(isa: Isa, q: Queries<'_>, scale: f32, spans: &[Span<'_>], out: &m
     });
 }
 
-/// Where a task's rows of one head lie in the output.
+/// A task's rows of one head in the output.
 struct Output<'a> {
     out: &'a SharedMut<f32>,
     /// First row's first column.
     at: usize,
-    /// From row to row.
+    /// Distance from one row to the next.
     width: usize,
 }
 
@@ -184,13 +184,13 @@ struct Keys {
     /// First position, at the beginning of a panel.
     first: usize,
     count: usize,
-    /// How many of them get no weight, from the first on.
+    /// Number of keys at the beginning that get no weight.
     unwanted: usize,
     /// Added to their scores.
     bias: f32,
 }
 
-/// Folds a block of keys and values into the output, which holds sums of values by weights so far if anything has
+/// Folds a block of keys and values into the output, which has the weighted sums of the values of previous blocks if any has
 /// `begun`.
 fn fold<T: Float>(
     isa: Isa,
@@ -242,21 +242,21 @@ fn fold<T: Float>(
             };
             let values = &kv.values_of(head)[(column / PANEL * kv.positions + key) * PANEL..];
             let values = &values[..(panel_count(tile.columns) - 1) * tile.panel_step + keys * PANEL];
-            // SAFETY: scores hold BLOCK_ROWS rows of BLOCK_KEYS; the output was measured by the caller and this head's
+            // SAFETY: scores have BLOCK_ROWS rows of BLOCK_KEYS; the caller checked the output's size, and this head's
             // columns of these rows are this task's alone.
             unsafe { T::tile(isa, &tile, values.as_ptr()) };
         }
     }
 }
 
-/// Rows and columns of the tiles that `rows` are cut into.
+/// Rows and columns of the tiles for `rows` rows.
 fn tile_size(isa: Isa, rows: usize) -> (usize, usize) {
-    // The few rows of a decoder's step wait for panels from memory, of which one at a time is asked for ahead.
+    // The few rows of a decoder step wait for panels from memory, and only one panel at a time is prefetched.
     let columns = if rows <= TILE_ROWS { PANEL } else { arch::wide_tile_columns(isa) };
     (arch::tall_tile_rows(isa), columns)
 }
 
-/// Writes `rows` of queries, of which a head has the columns `part`, times `scale`: strips of as many rows as a tile has, each
+/// Packs `rows` of queries times `scale`, in the columns `part` of a head: strips of as many rows as a tile has, each
 /// `[dim][rows]`.
 fn pack_queries(
     isa: Isa,
@@ -275,7 +275,7 @@ fn pack_queries(
     }
 }
 
-/// Scores of `rows` packed queries with keys `first..first + keys` of a head; rows of scores lie [`SCORES_ROW`] apart.
+/// Scores of `rows` packed queries with keys `first..first + keys` of a head; rows of scores are [`SCORES_ROW`] apart.
 #[expect(clippy::too_many_arguments, reason = "one call of the block loop, spelled out")]
 fn multiply_keys<T: Float>(
     isa: Isa,
@@ -306,7 +306,7 @@ fn multiply_keys<T: Float>(
                 to: Target::new(scores[strip * SCORES_ROW + column..].as_mut_ptr(), SCORES_ROW),
                 streamed: rows <= TILE_ROWS,
             };
-            // SAFETY: measured above.
+            // SAFETY: sizes were checked above.
             unsafe { T::tile(isa, &tile, packed.as_ptr()) };
         }
     }
@@ -339,7 +339,7 @@ pub fn head_scores<T: Float>(
     });
 }
 
-/// Attention of rows that each see places `past[r]` of a cache of keys and values, `[places, heads * head_dim]`.
+/// Attention of rows that each attend to the slots `past[r]` of a cache of keys and values, `[slots, heads * head_dim]`.
 /// `queries` and `out` are `[rows, heads * head_dim]`.
 pub fn attend_cache(
     queries: &[f32],
@@ -366,22 +366,22 @@ fn attend_cache_with(
     let dim = width / heads;
     assert!(queries.len() == past.len() * width && out.len() == queries.len() && dim * heads == width);
     let work: usize = past.iter().map(|p| p.len() * width).sum();
-    let heads_a_task = if work < 16 * 1024 { heads } else { heads.div_ceil(2 * pool::threads()) };
+    let heads_per_task = if work < 16 * 1024 { heads } else { heads.div_ceil(2 * pool::threads()) };
     let longest = past.iter().map(|past| past.len()).max().unwrap_or(0);
     let starts: Vec<usize> =
         past.iter().scan(0, |end, past| Some(std::mem::replace(end, *end + past.len()))).collect();
     let out = SharedMut::new(out);
-    pool::run(heads.div_ceil(heads_a_task.max(1)), |task| {
+    pool::run(heads.div_ceil(heads_per_task.max(1)), |task| {
         let mut weights = vec![0.0; past.iter().map(|past| past.len()).sum()];
-        for head in task * heads_a_task..((task + 1) * heads_a_task).min(heads) {
+        for head in task * heads_per_task..((task + 1) * heads_per_task).min(heads) {
             let columns = |row: usize| row * width + head * dim;
-            // What rows have in common is read while it is in the first-level cache: a block for all of them, then the next.
+            // One block for all rows, then the next: slots that rows share are read while they are in the first-level cache.
             let blocks = || {
-                (0..longest).step_by(BLOCK_PLACES).flat_map(|first| {
+                (0..longest).step_by(BLOCK_SLOTS).flat_map(|first| {
                     past.iter()
                         .enumerate()
                         .filter(move |(_, past)| first < past.len())
-                        .map(move |(row, past)| (row, first..(first + BLOCK_PLACES).min(past.len())))
+                        .map(move |(row, past)| (row, first..(first + BLOCK_SLOTS).min(past.len())))
                 })
             };
             for (row, block) in blocks() {
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_attended_to_as_if_they_were_one() {
+    fn several_spans_equal_one_concatenated_span() {
         let (heads, dim, positions, rows) = (2, 24, 700, 100);
         let width = heads * dim;
         let (q, k, v) =
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_weighs_as_many_as_it_stands_for() {
+    fn a_pooled_position_is_weighted_by_its_count() {
         let (heads, dim, count) = (2, 24, 5);
         let width = heads * dim;
         for rows in [7, 100] {
@@ -533,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn cached_rows_see_their_own_past() {
+    fn cached_rows_attend_to_their_own_past() {
         for (isa, dim) in Isa::available().into_iter().flat_map(|isa| [16, 64, 75].map(|dim| (isa, dim))) {
             cached_rows(isa, 4, dim);
         }

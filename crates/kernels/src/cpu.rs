@@ -1,4 +1,4 @@
-//! Which instructions this process uses.
+//! The instruction set that this process uses.
 
 use std::sync::OnceLock;
 
@@ -11,7 +11,7 @@ pub enum Isa {
     Avx2,
     /// The same with AVX-512 (F, BW, VL) and its dot products of integers (VNNI).
     Avx512Vnni,
-    /// The same with tiles of bytes (AMX-INT8) and of brain floats (AMX-BF16).
+    /// The same with tiles of bytes (AMX-INT8) and of bfloat16 numbers (AMX-BF16).
     Amx,
     /// 64-bit ARM with NEON.
     Neon,
@@ -32,14 +32,14 @@ impl Isa {
         }
     }
 
-    /// The sets this machine can run, the plainest first.
+    /// The instruction sets that this machine supports, the scalar one first.
     pub fn available() -> Vec<Isa> {
         let mut sets = vec![Isa::Scalar];
         sets.extend(vector_sets());
         sets
     }
 
-    /// The set in use: the best there is, or what `MYNAH_ISA` names if the machine can run it.
+    /// The set in use: the best one available, or the one that `MYNAH_ISA` names if the machine supports it.
     pub fn current() -> Isa {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
         *CURRENT.get_or_init(|| {
@@ -74,7 +74,7 @@ fn amx() -> bool {
     use std::arch::x86_64::__cpuid_count;
     // Bits of leaf 7's EDX (Intel's manual, volume 2A, CPUID).
     const BF16_TILE_INT8: u32 = 1 << 22 | 1 << 24 | 1 << 25;
-    // Tiles are 8 KiB more of each thread's state, which Linux keeps only for who asks (its documentation, x86/xstate.rst).
+    // Tiles add 8 KiB to each thread's state, which Linux saves only for processes that request it (x86/xstate.rst).
     const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
     const XFEATURE_XTILEDATA: libc::c_long = 18;
     let features = __cpuid_count(7, 0).edx;
@@ -103,10 +103,10 @@ fn vector_sets() -> Vec<Isa> {
     vec![]
 }
 
-/// Physical cores of the machine that this process may use; logical ones where the system does not tell.
+/// Physical cores that this process may use; logical ones if the system does not report them.
 pub fn physical_cores() -> usize {
     let logical = std::thread::available_parallelism().map_or(1, usize::from);
-    // Linux lists the hardware threads of each core; elsewhere, and in containers without /sys, logical it is.
+    // Linux lists the hardware threads of each core; elsewhere, and in containers without /sys, logical cores are counted.
     let mut cores = std::collections::BTreeSet::new();
     for cpu in 0..1024 {
         let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_plainest_comes_first_and_what_every_machine_of_its_kind_has_is_found() {
+    fn scalar_comes_first_and_baseline_sets_are_found() {
         let sets = Isa::available();
         assert_eq!(sets[0], Isa::Scalar);
         assert!(!cfg!(target_arch = "aarch64") || sets.contains(&Isa::Neon), "{sets:?}");

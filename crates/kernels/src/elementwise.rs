@@ -5,16 +5,16 @@ use crate::cpu::Isa;
 use crate::pool;
 use crate::vectorize::vectorized;
 
-/// Numbers a task of an element-wise operation gets: below this, handing it out costs more than it saves.
+/// Numbers per task of an element-wise operation: with fewer, distributing it costs more than it saves.
 const SHARE: usize = 16 * 1024;
 
 /// Layer normalisation (arXiv:1607.06450) of rows of `weight.len()` numbers, with epsilon 1e-5.
 pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
     let width = weight.len();
     assert!(x.len() == out.len() && bias.len() == width && width > 0 && x.len().is_multiple_of(width));
-    let rows_a_task = (SHARE / width).max(1);
-    pool::for_each_chunk(out, rows_a_task * width, |task, out| {
-        let x = &x[task * rows_a_task * width..];
+    let rows_per_task = (SHARE / width).max(1);
+    pool::for_each_chunk(out, rows_per_task * width, |task, out| {
+        let x = &x[task * rows_per_task * width..];
         for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
             // Sums in eight lanes, which the compiler keeps in registers.
             let mean = sum_lanes(x, |v| v) / width as f32;
@@ -50,7 +50,7 @@ pub fn softmax(row: &mut [f32]) {
     row.iter_mut().for_each(|v| *v *= inverse);
 }
 
-/// `ln(sum(exp(row)))`, without overflow; minus infinity for an empty row or one of nothing but that. `scratch` is
+/// `ln(sum(exp(row)))`, without overflow; minus infinity if the row is empty or has only minus infinities. `scratch` is
 /// overwritten.
 pub fn log_sum_exp(row: &[f32], scratch: &mut Vec<f32>) -> f32 {
     let largest = max(row);
@@ -62,7 +62,7 @@ pub fn log_sum_exp(row: &[f32], scratch: &mut Vec<f32>) -> f32 {
     largest + arch::exp_sum(Isa::current(), scratch, largest).ln()
 }
 
-/// The largest number; minus infinity for none.
+/// The largest number; minus infinity for an empty row.
 pub fn max(row: &[f32]) -> f32 {
     vectorized(
         Isa::current(),
@@ -73,7 +73,7 @@ pub fn max(row: &[f32]) -> f32 {
 
 #[inline(always)]
 pub(crate) fn max_of(row: &[f32]) -> f32 {
-    // Without `f32::max`'s care for NaN.
+    // Without `f32::max`'s handling of NaN.
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut lanes = [f32::NEG_INFINITY; 16];
     let (chunks, rest) = row.as_chunks::<16>();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn softmax_survives_large_and_infinite_numbers() {
+    fn softmax_handles_large_and_infinite_numbers() {
         let mut row = [1000.0, 1000.0, f32::NEG_INFINITY];
         softmax(&mut row);
         assert_eq!(row, [0.5, 0.5, 0.0]);

@@ -1,20 +1,20 @@
-//! What happens to a product before it is written.
+//! Operations on a product before it is written.
 
 use crate::arch::Target;
 
-/// What happens to a product before it is written.
+/// Operations on a product before it is written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
     /// Added to every row.
     pub bias: Option<&'a [f32]>,
     /// Apply GELU after the bias.
     pub gelu: bool,
-    /// Add to what the output holds (a residual connection) instead of replacing it.
+    /// Add to the output (a residual connection) instead of replacing it.
     pub add: bool,
 }
 
 impl<'a> Epilogue<'a> {
-    /// Nothing but a bias.
+    /// A bias only.
     pub fn bias(bias: &'a [f32]) -> Self {
         Self { bias: Some(bias), ..Self::default() }
     }
@@ -29,7 +29,7 @@ impl<'a> Epilogue<'a> {
         Self { bias: Some(bias), gelu: false, add: true }
     }
 
-    /// That of a block of the depth: each adds to those before; bias and GELU come with the last one.
+    /// The epilogue of one block of depth: blocks after the first add to the output; bias and GELU are applied with the last one.
     pub(crate) fn of_block(&self, first: bool, last: bool) -> Self {
         Self { add: self.add || !first, bias: self.bias.filter(|_| last), gelu: last && self.gelu }
     }
@@ -38,7 +38,7 @@ impl<'a> Epilogue<'a> {
         assert!(self.bias.is_none_or(|b| b.len() >= columns), "bias is too short");
     }
 
-    /// Where the product from a row and a column on goes: to `c`, whose rows lie `c_row` numbers apart.
+    /// The destination of the product from `row` and `column` on, in `c`, whose rows are `c_row` numbers apart.
     pub(crate) fn target(&self, c: *mut f32, c_row: usize, row: usize, column: usize) -> Target {
         Target {
             c: c.wrapping_add(row * c_row + column),

@@ -1,9 +1,9 @@
 //! `C = A B` with B in panels.
 //!
 //! Few rows (a decoder step): each panel is read once and used for all rows while it is in the first-level cache; the
-//! panels are shared out. Many rows (the encoder): blocks of [`BLOCK_ROWS`] rows are shared out; a block's A is packed
-//! into strips, and for each block of B of [`BLOCK_DEPTH`] by one panel, widened to f32 where needed, all strips pass: a
-//! strip stays in the first-level cache, the block in the second.
+//! panels are divided among the tasks. Many rows (the encoder): blocks of [`BLOCK_ROWS`] rows are divided among the tasks; a
+//! block's A is packed into strips, and each block of B of [`BLOCK_DEPTH`] by one panel, widened to f32 if needed, is multiplied
+//! with all strips: a strip stays in the first-level cache, the block in the second.
 
 #[cfg(target_arch = "x86_64")]
 mod tiled;
@@ -20,38 +20,38 @@ use crate::pool::{self, SharedMut};
 
 use sealed::Panels;
 
-/// A strip of this depth takes 24 KB: three quarters of the first-level cache, and the panel streams past it from the
-/// second. Shallower blocks keep the panel in the first level as well, but each of them reads and writes C once more, which
-/// costs more than that saves.
+/// A strip of this depth takes 24 KB, three quarters of the first-level cache; the panel is streamed from the
+/// second level. Shallower blocks would keep the panel in the first level as well, but each block reads and writes C once more,
+/// which costs more than it saves.
 const BLOCK_DEPTH: usize = 1024;
 /// Rows whose packed A of BLOCK_DEPTH takes 384 KB of the second-level cache.
 const BLOCK_ROWS: usize = 96;
-/// Rows that a block has at least, where there are as many.
-const LEAST_ROWS: usize = 24;
+/// Minimum number of rows per block, if there are as many.
+const MIN_ROWS: usize = 24;
 /// Panels whose part of C, with BLOCK_ROWS rows, takes 96 KB of the second-level cache.
 const BLOCK_PANELS: usize = 16;
-/// Up to here the product is computed panel by panel, each sum in one go over the whole depth: what comes out of a row does
-/// not depend on how many others there are, which shared steps of decoders rely on.
+/// Up to this number of rows the product is computed panel by panel, and each sum over the whole depth at once: a row's numbers do
+/// not depend on the number of other rows, which the shared steps of decoders rely on.
 const FEW_ROWS: usize = 64;
 
 /// The left operand: `rows` rows of `depth` numbers, `stride` numbers apart (less than `depth` where rows overlap, as
 /// in a convolution).
 #[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
+pub(crate) struct MatRef<'a> {
     pub(crate) data: &'a [f32],
     pub(crate) rows: usize,
     pub(crate) depth: usize,
     pub(crate) stride: usize,
 }
 
-impl Rows<'_> {
+impl MatRef<'_> {
     pub(crate) fn check(&self) {
         let needed = if self.rows == 0 { 0 } else { (self.rows - 1) * self.stride + self.depth };
         assert!(self.data.len() >= needed, "left operand has {} of {needed} numbers", self.data.len());
     }
 }
 
-/// What panels can hold: f32 or f16.
+/// Element types of panels: f32 or f16.
 pub trait Float: sealed::Kernel {}
 
 impl Float for f32 {}
@@ -59,7 +59,7 @@ impl Float for f16 {}
 
 pub(crate) mod sealed {
     #[cfg(target_arch = "x86_64")]
-    use crate::arch::amx::{Line, floats};
+    use crate::arch::amx::{TileRow, floats};
     use crate::arch::{self, Tile};
     use crate::cpu::Isa;
     use crate::panels::Element;
@@ -74,32 +74,32 @@ pub(crate) mod sealed {
         /// [`floats::split_panel`](crate::arch::amx::floats::split_panel).
         ///
         /// # Safety
-        /// `Isa::Amx` is there.
+        /// `Isa::Amx` is available.
         #[cfg(target_arch = "x86_64")]
-        unsafe fn split_panel(panel: &[Self], which: usize, lines: &mut [Line]);
+        unsafe fn split_panel(panel: &[Self], which: usize, lines: &mut [TileRow]);
 
         /// The panels in f32: themselves, or widened into `scratch`.
         fn widened<'a>(isa: Isa, panels: Panels<'a, Self>, scratch: &'a mut Vec<f32>) -> Panels<'a, f32>;
     }
 
-    /// The same steps of panels side by side.
+    /// The same range of depth of several panels.
     pub struct Panels<'a, T> {
         pub(crate) data: &'a [T],
         /// Numbers of each panel.
         pub(crate) len: usize,
-        /// From a panel to the next.
+        /// Distance from one panel to the next.
         pub(crate) step: usize,
     }
 
     impl Kernel for f32 {
         unsafe fn tile(isa: Isa, tile: &Tile<f32>, panel: *const f32) {
-            // SAFETY: passed on.
+            // SAFETY: by the caller's contract.
             unsafe { arch::tile_f32(isa, tile, panel) }
         }
 
         #[cfg(target_arch = "x86_64")]
-        unsafe fn split_panel(panel: &[f32], which: usize, lines: &mut [Line]) {
-            // SAFETY: passed on.
+        unsafe fn split_panel(panel: &[f32], which: usize, lines: &mut [TileRow]) {
+            // SAFETY: by the caller's contract.
             unsafe { floats::split_panel(panel, which, lines) }
         }
 
@@ -110,13 +110,13 @@ pub(crate) mod sealed {
 
     impl Kernel for f16 {
         unsafe fn tile(isa: Isa, tile: &Tile<f32>, panel: *const f16) {
-            // SAFETY: passed on.
+            // SAFETY: by the caller's contract.
             unsafe { arch::tile_f16(isa, tile, panel) }
         }
 
         #[cfg(target_arch = "x86_64")]
-        unsafe fn split_panel(panel: &[f16], which: usize, lines: &mut [Line]) {
-            // SAFETY: passed on.
+        unsafe fn split_panel(panel: &[f16], which: usize, lines: &mut [TileRow]) {
+            // SAFETY: by the caller's contract.
             unsafe { floats::split_panel(panel, which, lines) }
         }
 
@@ -131,14 +131,14 @@ pub(crate) mod sealed {
     }
 }
 
-/// Where the product goes: rows of `columns` numbers, `stride` numbers apart.
-pub(crate) struct Out<'a> {
+/// The output: rows of `columns` numbers, `stride` numbers apart.
+pub(crate) struct MatMut<'a> {
     pub(crate) data: &'a mut [f32],
     pub(crate) columns: usize,
     pub(crate) stride: usize,
 }
 
-impl Out<'_> {
+impl MatMut<'_> {
     pub(crate) fn check(&self, rows: usize) {
         assert!(self.columns <= self.stride || rows <= 1, "rows of the product overlap");
         let needed = if rows == 0 { 0 } else { (rows - 1) * self.stride + self.columns };
@@ -147,7 +147,13 @@ impl Out<'_> {
 }
 
 /// `out = epilogue(a b)`; `panels` are b's, as many as `out` has columns for.
-pub(crate) fn gemm<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogue: &Epilogue<'_>) {
+pub(crate) fn gemm<T: Float>(
+    isa: Isa,
+    a: MatRef<'_>,
+    panels: &[T],
+    out: MatMut<'_>,
+    epilogue: &Epilogue<'_>,
+) {
     a.check();
     out.check(a.rows);
     epilogue.check(out.columns);
@@ -164,14 +170,14 @@ pub(crate) fn gemm<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, 
     }
 }
 
-/// Panels a task, so that each thread gets several tasks to even out their speeds.
-pub(crate) fn panels_a_task(panels: usize) -> usize {
+/// Panels per task, such that each thread gets several tasks, as threads differ in speed.
+pub(crate) fn panels_per_task(panels: usize) -> usize {
     panels.div_ceil(4 * pool::threads()).max(1)
 }
 
-fn few_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogue: &Epilogue<'_>) {
+fn few_rows<T: Float>(isa: Isa, a: MatRef<'_>, panels: &[T], out: MatMut<'_>, epilogue: &Epilogue<'_>) {
     let count = panel_count(out.columns);
-    let share = panels_a_task(count);
+    let share = panels_per_task(count);
     let (columns, stride) = (out.columns, out.stride);
     let c = SharedMut::new(out.data);
     pool::run(count.div_ceil(share), |task| {
@@ -198,18 +204,18 @@ fn few_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogu
     });
 }
 
-fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilogue: &Epilogue<'_>) {
+fn many_rows<T: Float>(isa: Isa, a: MatRef<'_>, panels: &[T], out: MatMut<'_>, epilogue: &Epilogue<'_>) {
     thread_local! {
         static SCRATCH: RefCell<(Vec<f32>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
     }
     let (tile_rows, tile_columns) = (arch::tall_tile_rows(isa), arch::wide_tile_columns(isa));
     let count = panel_count(out.columns);
     let (columns, stride) = (out.columns, out.stride);
-    // Two blocks a thread, as long as they are worth packing.
+    // Two blocks per thread, as long as they are worth packing.
     let block_rows =
-        a.rows.div_ceil(2 * pool::threads()).next_multiple_of(tile_rows).clamp(LEAST_ROWS, BLOCK_ROWS);
+        a.rows.div_ceil(2 * pool::threads()).next_multiple_of(tile_rows).clamp(MIN_ROWS, BLOCK_ROWS);
     let row_blocks = a.rows.div_ceil(block_rows);
-    // A short product is cut across as well, to give every thread something.
+    // A product of few rows is divided by columns as well, so that every thread has work.
     let column_blocks = if row_blocks >= 4 * pool::threads() {
         1
     } else {
@@ -265,7 +271,7 @@ fn many_rows<T: Float>(isa: Isa, a: Rows<'_>, panels: &[T], out: Out<'_>, epilog
 }
 
 /// Rows `first..first + rows` as strips of `tile_rows` rows, each `[depth][tile_rows]`.
-fn pack_strips(a: &Rows<'_>, first: usize, rows: usize, tile_rows: usize, strips: &mut Vec<f32>) {
+fn pack_strips(a: &MatRef<'_>, first: usize, rows: usize, tile_rows: usize, strips: &mut Vec<f32>) {
     strips.resize(rows.div_ceil(tile_rows) * tile_rows * a.depth, 0.0);
     for (s, strip) in strips.chunks_exact_mut(tile_rows * a.depth).enumerate() {
         let row = |r: usize| &a.data[(first + s * tile_rows + r) * a.stride..][..a.depth];

@@ -5,26 +5,26 @@ use half::f16;
 use crate::arch::panel_count;
 use crate::cpu::Isa;
 use crate::epilogue::Epilogue;
-use crate::gemm::{self, Out, Rows};
-use crate::integers::Integers;
+use crate::gemm::{self, MatMut, MatRef};
 use crate::panels::{self, PANEL};
 use crate::pool;
+use crate::quantized_panels::QuantizedPanels;
 
-/// From so many rows on it pays to arrange weights as tiles of bytes, anew each time.
+/// From this number of rows on, AMX tiles are faster although the weights are rearranged for each product.
 #[cfg(target_arch = "x86_64")]
-const LEAST_TILED_ROWS: usize = 48;
+const MIN_TILED_ROWS: usize = 48;
 
-/// How a [`Matrix`] keeps its numbers.
+/// Storage type of a [`Matrix`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     /// 32-bit floats.
     F32,
     /// 16-bit floats; arithmetic is done in 32 bits.
     F16,
-    /// 8-bit integers with one scale an output; inputs are rounded to 16-bit integers with one scale a row.
+    /// 8-bit integers with one scale per output; inputs are rounded to 16-bit integers with one scale per row.
     Int8,
-    /// As [`Precision::Int8`], with weights of eleven bits in two bytes: as fast where weights come from a cache, and nearly as
-    /// exact as floats of 16 bits.
+    /// As [`Precision::Int8`], with weights of eleven bits in two bytes: as fast if weights are in a cache, and nearly as
+    /// exact as 16-bit floats.
     Int16,
 }
 
@@ -40,12 +40,12 @@ pub struct Matrix {
 enum Storage {
     F32(Vec<f32>),
     F16(Vec<f16>),
-    Int8(Integers<i8>),
-    Int16(Integers<i16>),
+    Int8(QuantizedPanels<i8>),
+    Int16(QuantizedPanels<i16>),
 }
 
 impl Matrix {
-    /// Packs `outputs` rows of `inputs` numbers; `fill(o, row)` writes row `o`. Rows are asked for once each, from
+    /// Packs `outputs` rows of `inputs` numbers; `fill(o, row)` writes row `o`. It is called once per row, from
     /// several threads.
     pub fn pack(
         precision: Precision,
@@ -56,23 +56,23 @@ impl Matrix {
         let storage = match precision {
             Precision::F32 => Storage::F32(pack_floats(outputs, inputs, fill)),
             Precision::F16 => Storage::F16(pack_floats(outputs, inputs, fill)),
-            Precision::Int8 => Storage::Int8(Integers::pack(outputs, inputs, fill)),
-            Precision::Int16 => Storage::Int16(Integers::pack(outputs, inputs, fill)),
+            Precision::Int8 => Storage::Int8(QuantizedPanels::pack(outputs, inputs, fill)),
+            Precision::Int16 => Storage::Int16(QuantizedPanels::pack(outputs, inputs, fill)),
         };
         Self { inputs, outputs, storage }
     }
 
-    /// Numbers in a row of the input.
+    /// Number of inputs: the length of a row of `x`.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// Numbers in a row of the output.
+    /// Number of outputs: the length of a row of `y`.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// Bytes held.
+    /// Bytes in memory.
     pub fn bytes(&self) -> usize {
         match &self.storage {
             Storage::F32(p) => size_of_val(p.as_slice()),
@@ -87,8 +87,8 @@ impl Matrix {
         self.apply_strided(x, rows, self.inputs, out, self.outputs, epilogue);
     }
 
-    /// [`Matrix::apply`] with rows of `x` that lie `x_stride` numbers apart (they may overlap, as in a convolution) and
-    /// rows of `out` that lie `out_stride` apart.
+    /// [`Matrix::apply`] with rows of `x` that are `x_stride` numbers apart (they may overlap, as in a convolution) and
+    /// rows of `out` that are `out_stride` apart.
     pub fn apply_strided(
         &self,
         x: &[f32],
@@ -112,17 +112,17 @@ impl Matrix {
         out_stride: usize,
         epilogue: &Epilogue<'_>,
     ) {
-        let a = Rows { data: x, rows, depth: self.inputs, stride: x_stride };
-        let out = Out { data: out, columns: self.outputs, stride: out_stride };
+        let a = MatRef { data: x, rows, depth: self.inputs, stride: x_stride };
+        let out = MatMut { data: out, columns: self.outputs, stride: out_stride };
         match &self.storage {
             Storage::F32(panels) => gemm::gemm(isa, a, panels, out, epilogue),
             Storage::F16(panels) => gemm::gemm(isa, a, panels, out, epilogue),
             #[cfg(target_arch = "x86_64")]
-            Storage::Int8(weights) if isa == Isa::Amx && rows >= LEAST_TILED_ROWS => {
+            Storage::Int8(weights) if isa == Isa::Amx && rows >= MIN_TILED_ROWS => {
                 weights.apply_tiles(a, out, epilogue);
             }
             #[cfg(target_arch = "x86_64")]
-            Storage::Int16(weights) if isa == Isa::Amx && rows >= LEAST_TILED_ROWS => {
+            Storage::Int16(weights) if isa == Isa::Amx && rows >= MIN_TILED_ROWS => {
                 weights.apply_tiles(a, out, epilogue);
             }
             Storage::Int8(weights) => weights.apply(isa, a, out, epilogue),
@@ -130,7 +130,7 @@ impl Matrix {
         }
     }
 
-    /// Row `output` of the weights, widened (an embedding's lookup).
+    /// Row `output` of the weights as f32 (embedding lookup).
     pub fn row(&self, output: usize, to: &mut [f32]) {
         assert!(output < self.outputs && to.len() == self.inputs);
         let (panel, column) = (output / PANEL, output % PANEL);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn every_variant_gives_what_the_scalar_one_gives() {
+    fn every_variant_agrees_with_the_scalar_one() {
         for precision in [Precision::F32, Precision::F16, Precision::Int8, Precision::Int16] {
             for (rows, inputs, outputs) in SIZES {
                 let (x, w, bias) = (noise(rows * inputs, 5), noise(outputs * inputs, 6), noise(outputs, 7));

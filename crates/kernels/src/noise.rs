@@ -1,4 +1,4 @@
-//! Numbers for tests, the same in every run.
+//! Pseudo-random numbers for tests, the same in every run.
 
 /// Whole numbers of 24 bits.
 pub(crate) fn words(count: usize, seed: u32) -> impl Iterator<Item = u32> {

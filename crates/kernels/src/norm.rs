@@ -1,20 +1,20 @@
-//! Layer normalisation, alone or behind a depthwise convolution, telling the range of what it wrote.
+//! Layer normalisation, alone or after a depthwise convolution. It returns the range of its output, which quantization needs.
 //!
-//! The two together are the head of a ConvNeXt block (arXiv:2201.03545): fused, a row is convolved and normalised
+//! The two together are the first half of a ConvNeXt block (arXiv:2201.03545): fused, a row is convolved and normalised
 //! while it is in the first-level cache.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::cpu::Isa;
 use crate::pool;
-use crate::quantized::{Range, range_of};
+use crate::quantized::{ValueRange, value_range};
 use crate::vectorize::vectorized;
 
-/// Numbers a task gets, at least.
+/// Minimum numbers per task.
 const SHARE: usize = 4 * 1024;
-/// Channels that are summed up together, in registers.
+/// Channels that are summed together, in registers.
 const LANES: usize = 16;
-/// Added to the variance unless a model says otherwise.
+/// Default number added to the variance.
 const EPSILON: f32 = 1e-5;
 
 /// Layer normalisation (arXiv:1607.06450).
@@ -26,19 +26,19 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// `weight` and `bias` have one number a channel; epsilon is 1e-5.
+    /// `weight` and `bias` have one number per channel; epsilon is 1e-5.
     pub fn new(weight: Vec<f32>, bias: Vec<f32>) -> Self {
         Self::with_epsilon(weight, bias, EPSILON)
     }
 
-    /// [`LayerNorm::new`] with another number added to the variance.
+    /// [`LayerNorm::new`] with another epsilon.
     pub fn with_epsilon(weight: Vec<f32>, bias: Vec<f32>, epsilon: f32) -> Self {
         assert!(weight.len() == bias.len() && !weight.is_empty(), "weight and bias differ in length");
         Self { weight, bias, epsilon }
     }
 
     /// Normalises each row of `x` into `out`; both are `[rows, channels]`. Returns the range of `out`.
-    pub fn apply(&self, x: &[f32], out: &mut [f32]) -> Range {
+    pub fn apply(&self, x: &[f32], out: &mut [f32]) -> ValueRange {
         let channels = self.weight.len();
         assert!(x.len() == out.len() && x.len().is_multiple_of(channels), "rows of {channels} expected");
         each_row(
@@ -72,7 +72,7 @@ pub struct RmsNorm {
 }
 
 impl RmsNorm {
-    /// `weight` has one number a channel; `epsilon` is added to the mean square.
+    /// `weight` has one number per channel; `epsilon` is added to the mean square.
     pub fn new(weight: Vec<f32>, epsilon: f32) -> Self {
         assert!(!weight.is_empty(), "at least one channel expected");
         Self { weight, epsilon }
@@ -110,7 +110,7 @@ fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
-/// Spreads rows of `width` numbers over the pool; `task` gets the row's number and the row, and is compiled for the
+/// Divides rows of `width` numbers among the pool's threads; `task` gets the row's index and the row, and is compiled for the
 /// instruction set in use.
 #[inline(always)]
 fn for_each_row(out: &mut [f32], width: usize, task: impl Fn(usize, &mut [f32]) + Sync) {
@@ -128,21 +128,21 @@ fn for_each_row(out: &mut [f32], width: usize, task: impl Fn(usize, &mut [f32]) 
     });
 }
 
-/// [`for_each_row`] that returns the range of what was written.
+/// [`for_each_row`] that returns the range of the output.
 #[inline(always)]
-fn each_row(out: &mut [f32], width: usize, task: impl Fn(usize, &mut [f32]) + Sync) -> Range {
-    let total = Mutex::new(Range::EMPTY);
+fn each_row(out: &mut [f32], width: usize, task: impl Fn(usize, &mut [f32]) + Sync) -> ValueRange {
+    let total = Mutex::new(ValueRange::EMPTY);
     let share = (SHARE / width).max(1);
     pool::for_each_chunk(out, share * width, |chunk, rows| {
         let range = vectorized(
             Isa::current(),
             #[inline(always)]
             || {
-                // A loop: the compiler does not inline as far into iterators' own loops.
+                // A loop, as the compiler inlines less into iterator adaptors.
                 for (i, row) in rows.chunks_exact_mut(width).enumerate() {
                     task(chunk * share + i, row);
                 }
-                range_of(rows)
+                value_range(rows)
             },
         );
         let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,7 +151,7 @@ fn each_row(out: &mut [f32], width: usize, task: impl Fn(usize, &mut [f32]) + Sy
     total.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A convolution over time of each channel with its own taps, zeros around the ends.
+/// A depthwise convolution over time: each channel has its own taps. Both ends are padded with zeros.
 #[derive(Clone, Debug)]
 pub struct DepthwiseConv {
     /// `[width, channels]`.
@@ -161,7 +161,7 @@ pub struct DepthwiseConv {
 }
 
 impl DepthwiseConv {
-    /// `weight` is `[channels, width]` with an odd width, `bias` has one number a channel; taps are `dilation` rows apart.
+    /// `weight` is `[channels, width]` with an odd width, `bias` has one number per channel; taps are `dilation` rows apart.
     pub fn new(weight: &[f32], bias: Vec<f32>, dilation: usize) -> Self {
         let channels = bias.len();
         assert!(channels > 0 && weight.len().is_multiple_of(channels), "whole channels expected");
@@ -173,13 +173,19 @@ impl DepthwiseConv {
 
     /// Convolves `x`, normalises each row and writes it to `out`; both are `[rows, channels]`. Returns the range of
     /// `out`.
-    pub fn apply_normalised(&self, norm: &LayerNorm, x: &[f32], out: &mut [f32]) -> Range {
+    pub fn apply_normalised(&self, norm: &LayerNorm, x: &[f32], out: &mut [f32]) -> ValueRange {
         assert_eq!(x.len(), out.len(), "as many rows out as in expected");
         self.apply_normalised_from(0, norm, x, out)
     }
 
     /// [`DepthwiseConv::apply_normalised`] for as many rows as `out` has, from row `first` of `x` on.
-    pub fn apply_normalised_from(&self, first: usize, norm: &LayerNorm, x: &[f32], out: &mut [f32]) -> Range {
+    pub fn apply_normalised_from(
+        &self,
+        first: usize,
+        norm: &LayerNorm,
+        x: &[f32],
+        out: &mut [f32],
+    ) -> ValueRange {
         let channels = self.bias.len();
         assert!(x.len().is_multiple_of(channels), "rows of {channels} expected");
         assert!(
@@ -253,11 +259,11 @@ mod tests {
             let spread = (row.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 200.0).sqrt();
             assert!((mean - 0.5).abs() < 1e-5 && (spread - 2.0).abs() < 1e-3, "{mean} {spread}");
         }
-        assert_eq!(range, Range::of(&out));
+        assert_eq!(range, ValueRange::of(&out));
     }
 
     #[test]
-    fn epsilon_counts_and_root_mean_squares_become_one() {
+    fn epsilon_is_applied_and_root_mean_squares_become_one() {
         let mut out = [0.0; 20];
         let x: Vec<f32> = (0..20).map(|i| if i % 2 == 0 { 1e-3 } else { -1e-3 }).collect();
         LayerNorm::with_epsilon(vec![1.0; 20], vec![0.0; 20], 3e-6).apply(&x, &mut out);

@@ -6,11 +6,11 @@ use half::slice::HalfFloatSliceExt;
 /// Columns of a panel: two AVX2 registers of f32.
 pub const PANEL: usize = 16;
 
-/// Numbers a panel can hold.
+/// Element type of a panel.
 pub trait Element: Copy + Default + Send + Sync {
     /// Rounded from f32.
     fn from_f32(value: f32) -> Self;
-    /// The same of many; the slices are equally long.
+    /// Rounds many numbers; the slices have the same length.
     fn from_f32s(values: &[f32], to: &mut [Self]);
     /// Widened to f32.
     fn to_f32(self) -> f32;
@@ -48,8 +48,8 @@ pub(crate) fn set_column<T: Element>(panels: &mut [T], depth: usize, column: usi
     }
 }
 
-/// Writes the four numbers of each step of `rows` side by side, those of the next step `step` numbers further on. Squares of
-/// four by four are transposed in registers.
+/// Interleaves four rows: writes the four numbers of each depth side by side, those of the next depth `step` numbers further on.
+/// Blocks of four by four are transposed in registers.
 pub(crate) fn interleave_four(rows: [&[f32]; 4], to: &mut [f32], step: usize) {
     let fours = rows.map(|row| row.as_chunks::<4>());
     let squares = fours.map(|(squares, _)| squares);

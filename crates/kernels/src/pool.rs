@@ -1,8 +1,8 @@
 //! One pool of threads for all kernels of the process.
 //!
-//! A kernel's parallel part lasts from ten microseconds up, so handing it out must cost less than one: workers spin
-//! for a moment after each job before they sleep, and claim tasks by one compare-and-swap. The calling thread
-//! works too. If the pool is busy with another caller's job, a second caller does its job alone.
+//! A kernel's parallel part may last only ten microseconds, so distributing it must cost less than one: workers spin
+//! briefly after each job before they sleep, and claim tasks by one compare-and-swap. The calling thread
+//! works too. If the pool is busy with another caller's job, a second caller runs its job alone.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -14,9 +14,9 @@ const SPINS: u32 = 4_000;
 
 struct Pool {
     threads: usize,
-    /// Held by the caller whose job is out.
+    /// Held by the caller whose job is running.
     owner: Mutex<()>,
-    /// Job number in the upper half, next task in the lower; all ones there while the job is being written down.
+    /// Job number in the upper half, next task in the lower; the lower half is all ones while the job is being published.
     ticket: AtomicU64,
     /// Address of the caller's `Task` on its stack.
     task: AtomicPtr<Task<'static>>,
@@ -34,14 +34,14 @@ struct Task<'a>(&'a (dyn Fn(usize) + Sync));
 static WANTED_THREADS: AtomicUsize = AtomicUsize::new(0);
 static POOL: OnceLock<&'static Pool> = OnceLock::new();
 
-/// Sets the number of threads, the caller's included, before the first kernel runs; later calls change nothing.
+/// Sets the number of threads, the caller's included, before the first kernel runs; later calls have no effect.
 /// Returns whether it took effect.
 pub fn set_threads(threads: usize) -> bool {
     WANTED_THREADS.store(threads.max(1), Ordering::Relaxed);
     POOL.get().is_none()
 }
 
-/// Number of threads that a kernel is spread over.
+/// Number of threads that run a kernel.
 pub fn threads() -> usize {
     pool().threads
 }
@@ -66,16 +66,16 @@ fn pool() -> &'static Pool {
             wake: Condvar::new(),
         }));
         for i in 1..threads {
-            // Without this worker the others do its share.
+            // If this worker cannot be started, the others do its share.
             let _ = std::thread::Builder::new().name(format!("kernel-{i}")).spawn(move || pool.work());
         }
         pool
     })
 }
 
-/// Calls `task(0)`, `task(1)`, ... `task(tasks - 1)`, spread over the pool, and returns when all are done.
+/// Calls `task(0)`, `task(1)`, ... `task(tasks - 1)` on the threads of the pool, and returns when all are done.
 ///
-/// A panic in a task is carried to the caller after the other tasks are done.
+/// A panic in a task is propagated to the caller after the other tasks are done.
 pub fn run(tasks: usize, task: impl Fn(usize) + Sync) {
     let pool = pool();
     if tasks <= 1 || pool.threads == 1 {
@@ -87,11 +87,11 @@ pub fn run(tasks: usize, task: impl Fn(usize) + Sync) {
         Err(TryLockError::WouldBlock) => return (0..tasks).for_each(task),
     };
     let task = Task(&task);
-    // Closed first, under a number of its own: a worker that still looks at the last job must not claim a task by that
-    // job's ticket after it has read this job's fields. Acquire keeps the stores below from moving up.
+    // Closed first, with its own number: a worker that still holds the last job's ticket must not claim a task with it
+    // after it has read this job's fields. Acquire keeps the stores below from moving up.
     let closed = (pool.ticket.load(Ordering::Relaxed) >> 32).wrapping_add(1) & 0xffff_ffff;
     pool.ticket.swap(closed << 32 | 0xffff_ffff, Ordering::AcqRel);
-    // The workers' type has a static lifetime; `run` does not return before the last of them is done with it.
+    // The workers' type has a static lifetime; `run` does not return before the last worker is done with it.
     pool.task.store(std::ptr::from_ref(&task).cast_mut().cast(), Ordering::Relaxed);
     pool.tasks.store(tasks, Ordering::Relaxed);
     pool.finished.store(0, Ordering::Relaxed);
@@ -123,7 +123,7 @@ impl Pool {
             if next >= self.tasks.load(Ordering::Relaxed) {
                 return;
             }
-            // Success proves that the job read above is still the one that is out: its number did not change and its
+            // Success proves that the job read above is still running: its number did not change and its
             // task `next` was not claimed, so its caller still waits.
             match self.ticket.compare_exchange_weak(ticket, ticket + 1, Ordering::AcqRel, Ordering::Acquire) {
                 Err(now) => ticket = now,
@@ -182,7 +182,7 @@ impl<T> SharedMut<T> {
 
     /// # Safety
     /// No two live slices may overlap, and `start + len` must not exceed the whole.
-    #[expect(clippy::mut_from_ref, reason = "that is what the type is for")]
+    #[expect(clippy::mut_from_ref, reason = "the purpose of the type")]
     pub(crate) unsafe fn slice(&self, start: usize, len: usize) -> &mut [T] {
         debug_assert!(start + len <= self.1);
         // SAFETY: in bounds and disjoint by the caller's promise.
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_at_once_and_nested_calls_finish() {
+    fn concurrent_and_nested_calls_finish() {
         let total = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
+    fn a_panic_reaches_the_caller_and_the_pool_keeps_working() {
         let caught = catch_unwind(|| run(8, |i| assert!(i != 5, "task five")));
         assert!(caught.is_err());
         let sum = AtomicUsize::new(0);

@@ -1,58 +1,58 @@
-//! Products of 8-bit inputs with 8-bit weights, as dynamically quantised networks are exported.
+//! Products of 8-bit inputs with 8-bit weights, as in ONNX's dynamic quantization.
 //!
-//! The input is rounded to a grid of 256 steps that covers the whole tensor (ONNX's `DynamicQuantizeLinear`), the weights
+//! The input is quantized to 256 levels that cover the whole tensor (ONNX's `DynamicQuantizeLinear`), the weights
 //! have one scale and are symmetric (`MatMulInteger` with a zero point of 0), and sums are exact in 32 bits: every
-//! instruction set gives the same integers. Each product also tells the range of what it wrote, from which the next
-//! grid is made, so that no tensor is read once more for it.
+//! instruction set gives the same integers. Each product also returns the range of its output, from which the next
+//! product's quantization parameters follow, so that no tensor is read twice.
 
 use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
 
-use crate::arch::quads::{self, GROUP, QUAD, TILE_ROWS};
+use crate::arch::u8i8_gemm::{self, GROUP, QUAD, TILE_ROWS};
 use crate::cpu::Isa;
-use crate::functions::{TO_INTEGER, gelu_of};
 use crate::pool::{self, SharedMut};
+use crate::vecmath::{TO_INTEGER, gelu_of};
 use crate::vectorize::vectorized;
 
-/// Rows a task takes at most: 48 x 768 inputs and their sums stay in the second-level cache.
+/// Maximum rows per task: 48 x 768 inputs and their sums stay in the second-level cache.
 const BLOCK_ROWS: usize = 8 * TILE_ROWS;
 
 /// The smallest and the largest of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Range {
-    /// The smallest; infinity for no numbers.
+pub struct ValueRange {
+    /// The smallest; infinity if there are none.
     pub min: f32,
-    /// The largest; minus infinity for no numbers.
+    /// The largest; minus infinity if there are none.
     pub max: f32,
 }
 
-impl Range {
-    /// The range of no numbers.
-    pub const EMPTY: Range = Range { min: f32::INFINITY, max: f32::NEG_INFINITY };
+impl ValueRange {
+    /// The empty range.
+    pub const EMPTY: ValueRange = ValueRange { min: f32::INFINITY, max: f32::NEG_INFINITY };
 
     /// The range of `values`.
     pub fn of(values: &[f32]) -> Self {
         vectorized(
             Isa::current(),
             #[inline(always)]
-            || range_of(values),
+            || value_range(values),
         )
     }
 
-    /// The range of what either covers.
-    pub fn union(self, other: Range) -> Self {
+    /// The smallest range that covers both.
+    pub fn union(self, other: ValueRange) -> Self {
         Self { min: self.min.min(other.min), max: self.max.max(other.max) }
     }
 }
 
 #[inline(always)]
-pub(crate) fn range_of(values: &[f32]) -> Range {
+pub(crate) fn value_range(values: &[f32]) -> ValueRange {
     let mut lanes = Lanes::EMPTY;
     lanes.take_in(values);
     lanes.range()
 }
 
-/// Ranges of every sixteenth number, which are kept in registers.
+/// Ranges of every sixteenth number, kept in registers.
 #[derive(Clone, Copy)]
 struct Lanes {
     min: [f32; 16],
@@ -77,25 +77,25 @@ impl Lanes {
         }
     }
 
-    fn range(&self) -> Range {
+    fn range(&self) -> ValueRange {
         let min = self.min.iter().fold(f32::INFINITY, |m, &v| m.min(v));
         let max = self.max.iter().fold(f32::NEG_INFINITY, |m, &v| m.max(v));
-        Range { min, max }
+        ValueRange { min, max }
     }
 }
 
-/// 256 evenly spaced numbers, zero among them.
+/// Quantization parameters: 256 evenly spaced levels, one of which is zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Grid {
-    /// Distance of neighbours.
+pub struct QuantParams {
+    /// Distance between neighbouring levels.
     pub scale: f32,
-    /// Which of the 256 is zero.
+    /// Zero point: the level that stands for 0.
     pub zero: u8,
 }
 
-impl Grid {
-    /// The finest grid that covers `range` and zero.
-    pub fn covering(range: Range) -> Self {
+impl QuantParams {
+    /// The finest parameters that cover `range` and zero.
+    pub fn covering(range: ValueRange) -> Self {
         let (min, max) = (range.min.min(0.0), range.max.max(0.0));
         let scale = (max - min) / 255.0;
         if scale > 0.0 && scale.is_finite() {
@@ -105,7 +105,7 @@ impl Grid {
         }
     }
 
-    /// Rounds each number to its place in the grid.
+    /// Quantizes each number to its level.
     fn round(self, from: &[f32], to: &mut [u8]) {
         vectorized(
             Isa::current(),
@@ -116,24 +116,24 @@ impl Grid {
 }
 
 #[inline(always)]
-fn round_to(grid: Grid, from: &[f32], to: &mut [u8]) {
-    let zero = i32::from(grid.zero);
+fn round_to(params: QuantParams, from: &[f32], to: &mut [u8]) {
+    let zero = i32::from(params.zero);
     for (to, &from) in to.iter_mut().zip(from) {
-        let steps = (from / grid.scale).clamp(-256.0, 256.0) + TO_INTEGER;
+        let steps = (from / params.scale).clamp(-256.0, 256.0) + TO_INTEGER;
         *to = (steps.to_bits() as i32 - TO_INTEGER.to_bits() as i32 + zero).clamp(0, 255) as u8;
     }
 }
 
-/// What happens to a product before it is written.
+/// Operations on a product before it is written.
 #[derive(Clone, Copy, Debug)]
-pub enum Finish<'a> {
-    /// Nothing beside the bias.
+pub enum QuantEpilogue<'a> {
+    /// The bias only.
     Plain,
     /// GELU, by the error function.
     Gelu,
-    /// Added to what the output holds.
+    /// Added to the output.
     Add,
-    /// Multiplied by a number a column, then added to what the output holds.
+    /// Multiplied by one number per column, then added to the output.
     ScaleAdd(&'a [f32]),
 }
 
@@ -144,14 +144,14 @@ pub struct QuantizedMatrix {
     outputs: usize,
     scale: f32,
     bias: Vec<f32>,
-    /// Sum of each column's weights, times which a grid's zero is taken off.
+    /// Sum of each column's weights; this times the inputs' zero point is subtracted.
     column_sums: Vec<i32>,
     /// Groups of GROUP columns, each `[inputs / QUAD][GROUP][QUAD]`; zeros where the matrix ends.
     groups: Vec<i8>,
 }
 
 impl QuantizedMatrix {
-    /// Packs `weights`, `[inputs, outputs]` in steps of `scale`; `bias` has one number an output.
+    /// Packs `weights`, `[inputs, outputs]` in steps of `scale`; `bias` has one number per output.
     pub fn pack(inputs: usize, outputs: usize, weights: &[i8], scale: f32, bias: &[f32]) -> Self {
         assert_eq!(weights.len(), inputs * outputs, "weights do not fit {inputs} x {outputs}");
         assert_eq!(bias.len(), outputs, "bias does not fit {outputs} outputs");
@@ -172,28 +172,35 @@ impl QuantizedMatrix {
         Self { inputs, outputs, scale, bias, column_sums, groups }
     }
 
-    /// Numbers in a row of the input.
+    /// Number of inputs: the length of a row of `x`.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// Numbers in a row of the output.
+    /// Number of outputs: the length of a row of `out`.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// Bytes held.
+    /// Bytes in memory.
     pub fn bytes(&self) -> usize {
         self.groups.len() + size_of_val(self.column_sums.as_slice()) + size_of_val(self.bias.as_slice())
     }
 
-    /// `out = finish(x W + bias)` with `x`, `[rows, inputs]`, rounded to `grid`; `out` is `[rows, outputs]`. Spread over
+    /// `out = epilogue(x W + bias)` with `x`, `[rows, inputs]`, quantized by `params`; `out` is `[rows, outputs]`. Runs on
     /// the pool. Returns the range of `out`.
-    pub fn apply(&self, x: &[f32], grid: Grid, rows: usize, out: &mut [f32], finish: Finish<'_>) -> Range {
+    pub fn apply(
+        &self,
+        x: &[f32],
+        params: QuantParams,
+        rows: usize,
+        out: &mut [f32],
+        epilogue: QuantEpilogue<'_>,
+    ) -> ValueRange {
         assert_eq!(x.len(), rows * self.inputs, "input does not fit {rows} rows");
         assert_eq!(out.len(), rows * self.outputs, "output does not fit {rows} rows");
-        let total = Mutex::new(Range::EMPTY);
-        // Whole tiles, and as many blocks for each thread: two, or more if blocks would be too large.
+        let total = Mutex::new(ValueRange::EMPTY);
+        // Whole tiles, and the same number of blocks for each thread: two, or more if blocks would be too large.
         let rounds = rows.div_ceil(BLOCK_ROWS * pool::threads()).max(2);
         let block = rows.div_ceil(rounds * pool::threads()).next_multiple_of(TILE_ROWS).max(TILE_ROWS);
         let shared = SharedMut::new(out);
@@ -202,28 +209,28 @@ impl QuantizedMatrix {
             let rows = block.min(rows - first);
             // SAFETY: task i's rows are i * block.., cut at the end: disjoint and, by the check above, in bounds.
             let out = unsafe { shared.slice(first * self.outputs, rows * self.outputs) };
-            let range = self.apply_block(&x[first * self.inputs..], grid, rows, out, finish);
+            let range = self.apply_block(&x[first * self.inputs..], params, rows, out, epilogue);
             let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
             *total = total.union(range);
         });
         total.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// [`QuantizedMatrix::apply`] on the calling thread alone, for callers that are a task of the pool already.
+    /// [`QuantizedMatrix::apply`] on the calling thread alone, for callers that already are a task of the pool.
     pub fn apply_block(
         &self,
         x: &[f32],
-        grid: Grid,
+        params: QuantParams,
         rows: usize,
         out: &mut [f32],
-        finish: Finish<'_>,
-    ) -> Range {
+        epilogue: QuantEpilogue<'_>,
+    ) -> ValueRange {
         thread_local! {
             static ROUNDED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
         assert!(x.len() >= rows * self.inputs && out.len() >= rows * self.outputs, "{rows} rows do not fit");
-        if let Finish::ScaleAdd(factors) = finish {
-            assert_eq!(factors.len(), self.outputs, "one factor an output is needed");
+        if let QuantEpilogue::ScaleAdd(factors) = epilogue {
+            assert_eq!(factors.len(), self.outputs, "one factor per output is needed");
         }
         let (isa, depth) = (Isa::current(), self.inputs.next_multiple_of(QUAD));
         let mut lanes = Lanes::EMPTY;
@@ -231,14 +238,14 @@ impl QuantizedMatrix {
             rounded.resize(rows * depth, 0);
             for (to, from) in rounded.chunks_exact_mut(depth.max(1)).zip(x.chunks_exact(self.inputs.max(1))) {
                 let (to, padding) = to.split_at_mut(self.inputs);
-                grid.round(from, to);
+                params.round(from, to);
                 padding.fill(0);
             }
             let mut sums = [0_i32; TILE_ROWS * GROUP];
             for (g, group) in self.groups.chunks_exact(depth.max(1) * GROUP).enumerate() {
-                // What the grid's zero, less what the kernel takes off itself, adds to each column is taken off
-                // beforehand.
-                let offset = quads::taken_off(isa) - i32::from(grid.zero);
+                // The zero point's contribution to each column, except for the part that the kernel subtracts itself, is
+                // subtracted beforehand.
+                let offset = u8i8_gemm::input_offset(isa) - i32::from(params.zero);
                 let mut start = [0_i32; GROUP];
                 for (start, sum) in start.iter_mut().zip(&self.column_sums[g * GROUP..]) {
                     *start = offset * sum;
@@ -246,12 +253,12 @@ impl QuantizedMatrix {
                 for first in (0..rows).step_by(TILE_ROWS) {
                     let tile_rows = TILE_ROWS.min(rows - first);
                     let a = &rounded[first * depth..(first + tile_rows) * depth];
-                    quads::multiply(isa, a, depth, group, &start, &mut sums);
+                    u8i8_gemm::multiply(isa, a, depth, group, &start, &mut sums);
                     let out = &mut out[first * self.outputs..(first + tile_rows) * self.outputs];
                     vectorized(
                         isa,
                         #[inline(always)]
-                        || self.write(&sums, grid.scale * self.scale, g * GROUP, out, finish, &mut lanes),
+                        || self.write(&sums, params.scale * self.scale, g * GROUP, out, epilogue, &mut lanes),
                     );
                 }
             }
@@ -259,7 +266,7 @@ impl QuantizedMatrix {
         lanes.range()
     }
 
-    /// The sums of a tile's rows, in the columns from `first` on, become numbers.
+    /// Dequantizes and writes the sums of a tile's rows, in the columns from `first` on.
     #[inline(always)]
     fn write(
         &self,
@@ -267,7 +274,7 @@ impl QuantizedMatrix {
         scale: f32,
         first: usize,
         out: &mut [f32],
-        finish: Finish<'_>,
+        epilogue: QuantEpilogue<'_>,
         lanes: &mut Lanes,
     ) {
         let columns = GROUP.min(self.outputs - first);
@@ -275,23 +282,23 @@ impl QuantizedMatrix {
         let mut range = *lanes;
         for (sums, out) in sums.chunks_exact(GROUP).zip(out.chunks_exact_mut(self.outputs)) {
             let (sums, out) = (&sums[..columns], &mut out[first..][..columns]);
-            match finish {
-                Finish::Plain => {
+            match epilogue {
+                QuantEpilogue::Plain => {
                     for ((out, &sum), bias) in out.iter_mut().zip(sums).zip(bias) {
                         *out = sum as f32 * scale + bias;
                     }
                 }
-                Finish::Gelu => {
+                QuantEpilogue::Gelu => {
                     for ((out, &sum), bias) in out.iter_mut().zip(sums).zip(bias) {
                         *out = gelu_of(sum as f32 * scale + bias);
                     }
                 }
-                Finish::Add => {
+                QuantEpilogue::Add => {
                     for ((out, &sum), bias) in out.iter_mut().zip(sums).zip(bias) {
                         *out += sum as f32 * scale + bias;
                     }
                 }
-                Finish::ScaleAdd(factors) => {
+                QuantEpilogue::ScaleAdd(factors) => {
                     let factors = &factors[first..][..columns];
                     for (((out, &sum), bias), factor) in out.iter_mut().zip(sums).zip(bias).zip(factors) {
                         *out += factor * (sum as f32 * scale + bias);
@@ -316,18 +323,18 @@ mod tests {
             let weights: Vec<i8> = words(inputs * outputs, 4).map(|v| v as i8).collect();
             let bias: Vec<f32> = (0..outputs).map(|o| o as f32 * 0.1).collect();
             let factors: Vec<f32> = (0..outputs).map(|o| 1.0 - o as f32 * 0.01).collect();
-            let grid = Grid::covering(Range::of(&x));
+            let params = QuantParams::covering(ValueRange::of(&x));
             let matrix = QuantizedMatrix::pack(inputs, outputs, &weights, 0.01, &bias);
             let mut got = vec![2.0; rows * outputs];
-            let range = matrix.apply(&x, grid, rows, &mut got, Finish::ScaleAdd(&factors));
+            let range = matrix.apply(&x, params, rows, &mut got, QuantEpilogue::ScaleAdd(&factors));
             for r in 0..rows {
                 for o in 0..outputs {
                     let sum: f64 = (0..inputs)
                         .map(|k| {
-                            let steps = f64::from(x[r * inputs + k] / grid.scale).round_ties_even()
-                                + f64::from(grid.zero);
+                            let steps = f64::from(x[r * inputs + k] / params.scale).round_ties_even()
+                                + f64::from(params.zero);
                             let rounded =
-                                (steps.clamp(0.0, 255.0) - f64::from(grid.zero)) * f64::from(grid.scale);
+                                (steps.clamp(0.0, 255.0) - f64::from(params.zero)) * f64::from(params.scale);
                             rounded * f64::from(weights[k * outputs + o]) * 0.01
                         })
                         .sum();
@@ -336,20 +343,20 @@ mod tests {
                     assert!((got - want).abs() < 1e-4 * want.abs().max(1.0), "{r}, {o}: {got}, {want}");
                 }
             }
-            assert_eq!(range, Range::of(&got));
+            assert_eq!(range, ValueRange::of(&got));
         }
     }
 
     #[test]
-    fn grids_hold_zero_and_both_ends() {
-        let grid = Grid::covering(Range { min: -1.0, max: 3.0 });
+    fn parameters_cover_zero_and_both_ends() {
+        let params = QuantParams::covering(ValueRange { min: -1.0, max: 3.0 });
         let mut rounded = [0; 5];
-        grid.round(&[-1.0, 0.0, 3.0, 100.0, -100.0], &mut rounded);
-        assert_eq!(rounded, [0, grid.zero, 255, 255, 0]);
+        params.round(&[-1.0, 0.0, 3.0, 100.0, -100.0], &mut rounded);
+        assert_eq!(rounded, [0, params.zero, 255, 255, 0]);
         // Numbers on one side of zero, none, and no finite ones.
-        assert_eq!(Grid::covering(Range { min: 1.0, max: 2.0 }).zero, 0);
-        assert_eq!(Grid::covering(Range { min: -2.0, max: -1.0 }).zero, 255);
-        assert_eq!(Grid::covering(Range::EMPTY), Grid { scale: 1.0, zero: 0 });
-        assert_eq!(Grid::covering(Range { min: 0.0, max: f32::INFINITY }).scale, 1.0);
+        assert_eq!(QuantParams::covering(ValueRange { min: 1.0, max: 2.0 }).zero, 0);
+        assert_eq!(QuantParams::covering(ValueRange { min: -2.0, max: -1.0 }).zero, 255);
+        assert_eq!(QuantParams::covering(ValueRange::EMPTY), QuantParams { scale: 1.0, zero: 0 });
+        assert_eq!(QuantParams::covering(ValueRange { min: 0.0, max: f32::INFINITY }).scale, 1.0);
     }
 }

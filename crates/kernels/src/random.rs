@@ -1,11 +1,11 @@
-//! Repeatable random numbers that can be had from any place of their sequence.
+//! Reproducible random numbers with random access to their sequence.
 //!
 //! Counter-based: number n of a key is Philox 2x32 with seven rounds (Salmon, Moraes, Dror and Shaw, "Parallel Random
-//! Numbers: As Easy as 1, 2, 3", SC11) of n. Whoever asks for a part of the sequence gets the same numbers, whatever
-//! was asked for before and on which thread.
+//! Numbers: As Easy as 1, 2, 3", SC11) of n. A part of the sequence has the same numbers in whatever order and on whatever
+//! thread the parts are computed.
 
 use crate::cpu::Isa;
-use crate::functions::{ln_of, sin_cos_of};
+use crate::vecmath::{ln_of, sin_cos_of};
 use crate::vectorize::vectorized;
 
 const MULTIPLIER: u32 = 0xd256_d193;
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_those_of_the_published_generator() {
+    fn output_matches_the_published_generator() {
         // Known answers that its authors publish: counter words, key, result.
         assert_eq!(philox(0, 0), (0x257a_3673, 0xcd26_be2a));
         assert_eq!(philox(u32::MAX, u64::MAX), (0xab30_2c4d, 0x3dc9_d239));

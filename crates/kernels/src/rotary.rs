@@ -1,6 +1,6 @@
 //! Rotary position embedding (arXiv:2104.09864).
 
-/// Turns pairs of a head's dimensions by angles that grow with the position. Dimension `j` of the first half is paired
+/// Rotates pairs of a head's dimensions by angles that grow with the position. Dimension `j` of the first half is paired
 /// with dimension `j` of the second; its angle is `position * base^(-2 j / head_dim)`.
 #[derive(Clone, Debug)]
 pub struct Rotary {
@@ -15,8 +15,8 @@ impl Rotary {
         Self { frequencies: (0..head_dim / 2).map(frequency).collect() }
     }
 
-    /// Turns all heads of one row, which is at `position`, in place.
-    pub fn turn(&self, position: usize, row: &mut [f32]) {
+    /// Rotates all heads of one row, which is at `position`, in place.
+    pub fn rotate(&self, position: usize, row: &mut [f32]) {
         let half = self.frequencies.len();
         assert!(row.len().is_multiple_of(2 * half), "the row has no whole heads");
         let angles: Vec<(f32, f32)> = self
@@ -41,10 +41,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_turn_by_their_angles_and_products_depend_on_distance_alone() {
+    fn pairs_rotate_by_their_angles_and_products_depend_only_on_distance() {
         let rotary = Rotary::new(4, 100.0);
         let mut row = [1.0, 0.0, 0.0, 1.0, 0.0, 2.0, 0.0, 0.0];
-        rotary.turn(3, &mut row);
+        rotary.rotate(3, &mut row);
         // Angles 3 and 0.3.
         let want = [3.0_f32.cos(), -(0.3_f32.sin()), 3.0_f32.sin(), 0.3_f32.cos()];
         row[..4].iter().zip(want).for_each(|(got, want)| assert!((got - want).abs() < 1e-6, "{row:?}"));
@@ -52,8 +52,8 @@ mod tests {
 
         let product = |from: usize, to: usize| {
             let (mut a, mut b) = ([0.3, -1.0, 0.7, 2.0], [1.5, 0.2, -0.4, 0.9]);
-            rotary.turn(from, &mut a);
-            rotary.turn(to, &mut b);
+            rotary.rotate(from, &mut a);
+            rotary.rotate(to, &mut b);
             a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>()
         };
         assert!((product(5, 9) - product(105, 109)).abs() < 1e-4);

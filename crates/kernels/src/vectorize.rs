@@ -1,10 +1,10 @@
-//! Plain Rust loops compiled once more for wider registers. On 64-bit ARM they are compiled for NEON as they are.
+//! Compiles plain Rust loops once more for wider registers. On 64-bit ARM they use NEON anyway.
 
 use crate::cpu::Isa;
 
-/// Runs `f` with all that is inlined into it compiled for `isa`. Give it an `#[inline(always)]` closure around
+/// Runs `f` with everything inlined into it compiled for `isa`. Pass an `#[inline(always)]` closure that calls
 /// `#[inline(always)]` functions. Only the width of registers changes: no operation is contracted or reordered, so
-/// results are the same bits on every instruction set.
+/// results are bit-identical on every instruction set.
 pub(crate) fn vectorized<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
     match isa {
         // SAFETY: `Isa::Avx2` is only made where the CPU has these.

@@ -1,10 +1,10 @@
-//! Speaks a text with a ChatTTS checkpoint, and measures how fast.
+//! Synthesizes a text with a ChatTTS checkpoint and measures the speed.
 //!
 //!     cargo run --release -p mynah-models --example chattts -- CHECKPOINT TEXT [--compute f32|f16|int8] [--threads N]
 //!         [--voice NAME] [--sample WAV --sample-text TEXT] [--speed N] [--refine] [--seed N] [--steps N]
 //!         [--requests N] [--whole] [--wav FILE] [--sound] [--compare]
 //!
-//! `--steps` makes that many steps, whatever the model says; `--requests` speaks the text that many times at once. Samples
+//! `--steps` generates that many steps, even if the model ends earlier; `--requests` speaks the text that many times at once. Samples
 //! go to the file as they come; with `--whole`, once all are there. Prints one line of JSON with times in seconds.
 
 #![allow(clippy::print_stdout, reason = "a command-line program")]
@@ -72,7 +72,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
     Ok(parsed)
 }
 
-/// What one request took.
+/// Measurements of one request.
 struct Measured {
     steps: u64,
     samples: usize,
@@ -181,7 +181,7 @@ fn correlation(a: &[f32], b: &[f32]) -> f64 {
 fn speak_options(model: &ChatTts, arguments: &Arguments) -> Result<SpeakOptions, Box<dyn Error>> {
     let mut options = SpeakOptions { refine: arguments.refine, ..SpeakOptions::default() };
     options.voice = match &arguments.sample {
-        Some(path) => model.voice_of_sample(&read_sample(path)?, &arguments.sample_text)?,
+        Some(path) => model.voice_from_reference(&read_sample(path)?, &arguments.sample_text)?,
         None => model.voice(&arguments.voice)?,
     };
     options.style.speed = arguments.speed.or(options.style.speed);
@@ -261,7 +261,7 @@ impl Wav {
     }
 }
 
-/// Largest memory of this process so far, where the system tells.
+/// Peak memory of this process, if the system reports it.
 fn peak_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

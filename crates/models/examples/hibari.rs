@@ -1,11 +1,11 @@
-//! Speaks phonemes, and measures how fast.
+//! Synthesizes phonemes and measures the speed.
 //!
 //!     cargo run --release -p mynah-models --example hibari -- VOICE [--threads N] [--speed X] [--seed N] [--repeat N]
 //!         [--wav FILE] [--dump FOLDER] < PHONEMES
 //!
-//! VOICE is a folder with hibari.onnx, or a voice's file. Standard input has one utterance a line; an empty line ends a
-//! paragraph. `--repeat` speaks everything several times and tells the best time; `--dump` writes, for each utterance,
-//! what the network says and the samples as little-endian f32.
+//! VOICE is a folder with hibari.onnx, or a voice's file. Standard input has one utterance per line; an empty line ends a
+//! paragraph. `--repeat` speaks everything several times and prints the best time; `--dump` writes, for each utterance,
+//! the network's outputs and the samples as little-endian f32.
 
 #![allow(clippy::print_stdout, reason = "a command-line program")]
 

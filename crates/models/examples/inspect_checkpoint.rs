@@ -1,9 +1,9 @@
-//! Prints what a Whisper checkpoint holds: format, configuration, and each tensor with its type, shape and a checksum of
+//! Prints the contents of a Whisper checkpoint: format, configuration, and each tensor with its type, shape and a checksum of
 //! its numbers as f32, so that two formats of the same model can be compared with `diff`.
 //!
 //!     cargo run --release -p mynah-models --example inspect_checkpoint -- PATH [--quick]
 //!
-//! `--quick` leaves the numbers alone.
+//! `--quick` skips the checksums.
 
 use std::io::Write;
 use std::path::Path;

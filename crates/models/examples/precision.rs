@@ -1,5 +1,5 @@
-//! How far a precision of Whisper's weights is from float32: both are fed the text that float32 hears in the first window of
-//! each recording, and what they expect at each token is compared.
+//! Compares a compute type of Whisper's weights with float32: both are fed the text that float32 transcribes in the first window
+//! of each recording, and their distributions of each next token are compared.
 //!
 //!     cargo run --release -p mynah-models --example precision -- CHECKPOINT FILE... \
 //!         [--compute int8] [--language en] [--task translate] [--threads 2]
@@ -16,7 +16,7 @@ use mynah_core::{
 use mynah_models::whisper::{EncoderContext, Whisper};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Greedy, as only some text is needed that belongs to the audio.
+    // Greedy, as any plausible transcript of the audio is sufficient.
     let whisper = WhisperOptions { beam_size: 1, temperatures: vec![0.0], ..WhisperOptions::default() };
     let mut options = TranscribeOptions { whisper, ..TranscribeOptions::default() };
     let (mut files, mut compute) = (Vec::new(), ComputeType::Int8);
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rounded = Whisper::load(Path::new(checkpoint), compute)?;
     let (cancel, n_mels) = (CancelFlag::new(), exact.config().n_mels);
     let context = JobContext::unscheduled(&cancel);
-    let (mut tokens, mut divergence, mut alike) = (0, 0.0, 0);
+    let (mut tokens, mut divergence, mut same_best) = (0, 0.0, 0);
     for file in files {
         let decoded = mynah_audio::decode_file(Path::new(file), &DecodeLimits::default(), &|| false)?;
         let samples = &decoded.samples[..decoded.samples.len().min(30 * 16_000)];
@@ -53,21 +53,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mel = LogMel::new(n_mels);
         let mel = mel.window(samples, 0, samples.len() / 160, mel.peak(samples));
         let logits = |model: &Whisper| -> Result<Vec<f32>, ModelError> {
-            model.network().encode(&mel, EncoderContext::Full, context)?.prefill(&text, &at)
+            model.backend().encode(&mel, EncoderContext::Full, context)?.prefill(&text, &at)
         };
         let vocab_size = exact.config().vocab_size;
         for (exact, rounded) in logits(&exact)?.chunks(vocab_size).zip(logits(&rounded)?.chunks(vocab_size)) {
             let (p, q) = (log_softmax(exact), log_softmax(rounded));
             divergence += p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum::<f64>();
-            alike += usize::from(likeliest(&p) == likeliest(&q));
+            same_best += usize::from(likeliest(&p) == likeliest(&q));
             tokens += 1;
         }
     }
     let count = tokens as f64;
     println!(
-        "{tokens} tokens: divergence from float32 {:.5} nats a token, the same likeliest token at {:.2} %",
+        "{tokens} tokens: divergence from float32 {:.5} nats per token, same most probable token at {:.2} %",
         divergence / count,
-        100.0 * alike as f64 / count
+        100.0 * same_best as f64 / count
     );
     Ok(())
 }

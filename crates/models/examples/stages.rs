@@ -1,5 +1,5 @@
-//! What the stages of a Whisper model take: windows encoded, prompts fed, steps of the decoder by their number of rows; of
-//! full windows also how much that is of what the machine can do.
+//! Times of the stages of a Whisper model: encoding windows, feeding prompts, decoder steps by number of rows; for
+//! full windows also the share of the machine's peak performance.
 //!
 //!     cargo run --release -p mynah-models --example stages -- CHECKPOINT [--compute f32] [--threads 2] \
 //!         [--frames 300,3000] [--rows 1,5]
@@ -10,12 +10,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use mynah_core::{CancelFlag, ComputeType, JobContext};
-use mynah_kernels::roof;
+use mynah_kernels::roofline;
 use mynah_models::whisper::{Config, EncoderContext, Whisper};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // As the program has it.
-    mynah_kernels::heap::share();
+    // As in the program.
+    mynah_kernels::malloc::tune();
     let (mut checkpoint, mut compute) = (None, ComputeType::Auto);
     let mut lengths = vec![300, 700, 1000, 2000, 3000];
     let mut batches = vec![1, 5, 6, 10, 12, 15, 20, 30, 40];
@@ -31,24 +31,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let model = Whisper::load(Path::new(&checkpoint.ok_or("no checkpoint named")?), compute)?;
-    let (network, n_mels, cancel) = (model.network(), model.config().n_mels, CancelFlag::new());
+    let (backend, n_mels, cancel) = (model.backend(), model.config().n_mels, CancelFlag::new());
     let context = JobContext::unscheduled(&cancel);
     let mel = |frames: usize| -> Vec<f32> {
         (0..frames * n_mels).map(|i| ((i * 7919) % 101) as f32 * 0.02 - 1.0).collect()
     };
-    drop(network.encode(&mel(100), EncoderContext::Trimmed, context)?);
+    drop(backend.encode(&mel(100), EncoderContext::Trimmed, context)?);
     for frames in lengths {
         let mel = mel(frames);
-        // Shorter windows are computed with a stored padding behind them.
+        // Shorter windows are encoded with stored padding after them.
         let full = frames == 2 * model.config().audio_positions;
         let operations = full.then(|| encoder_operations(model.config()));
         let (mut seconds, mut shares) = (Vec::new(), Vec::new());
         for _ in 0..7 {
-            let before = operations.map(|o| least_seconds(o, compute));
+            let before = operations.map(|o| min_seconds(o, compute));
             let start = Instant::now();
-            network.encode(&mel, EncoderContext::Trimmed, context)?;
+            backend.encode(&mel, EncoderContext::Trimmed, context)?;
             seconds.push(start.elapsed().as_secs_f64());
-            let after = operations.map(|o| least_seconds(o, compute));
+            let after = operations.map(|o| min_seconds(o, compute));
             let least = before.zip(after).map(|(before, after)| (before + after) / 2.0);
             shares.extend(least.map(|least| least / seconds[seconds.len() - 1]));
         }
@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!();
     }
     let mel = mel(700);
-    let mut window = network.encode(&mel, EncoderContext::Trimmed, context)?;
+    let mut window = backend.encode(&mel, EncoderContext::Trimmed, context)?;
     let prompt = [50258, 50259, 50359];
     let seconds = median_time(9, || window.prefill(&prompt, &[0, 2]).map(drop))?;
     println!("prompt of 3 tokens: {:.2} ms", 1e3 * seconds);
@@ -71,7 +71,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let tokens = vec![400; rows];
         let seconds = median_time(25, || window.step(&tokens).map(drop))?;
         println!(
-            "step of {rows:2} rows: {:.2} ms, {:.2} ms a row, {:.1} Gop/s in {:.1} million weights",
+            "step of {rows:2} rows: {:.2} ms, {:.2} ms per row, {:.1} Gop/s in {:.1} million weights",
             1e3 * seconds,
             1e3 * seconds / rows as f64,
             2e-9 * rows as f64 * decoder_weights(model.config()) / seconds,
@@ -94,14 +94,14 @@ fn encoder_operations(config: &Config) -> [f64; 2] {
     [2.0 * (convolutions + products + cross_key_values), 2.0 * attention]
 }
 
-/// What these operations take at least: attention is in f32, products in what `compute` comes down to. Measured anew each
-/// time, as other programs on the machine slow the roof as well, and for a tenth of a second or more, as bursts are faster.
-fn least_seconds([products, attention]: [f64; 2], compute: ComputeType) -> f64 {
-    let sustained = |roof: fn() -> f64| 40.0 / (0..40).map(|_| 1.0 / roof()).sum::<f64>();
-    let floats = sustained(roof::f32_gops);
+/// Minimum time of these operations, seconds: attention is in f32, products in the arithmetic of `compute`. The peak speed is
+/// measured each time, as other programs slow it down too, and for at least 0.1 s, as short bursts are faster.
+fn min_seconds([products, attention]: [f64; 2], compute: ComputeType) -> f64 {
+    let sustained = |roofline: fn() -> f64| 40.0 / (0..40).map(|_| 1.0 / roofline()).sum::<f64>();
+    let floats = sustained(roofline::f32_gops);
     let of_products = match compute {
         ComputeType::F32 | ComputeType::F16 => floats,
-        _ => sustained(roof::int_gops),
+        _ => sustained(roofline::int_gops),
     };
     1e-9 * (products / of_products + attention / floats)
 }

@@ -1,4 +1,4 @@
-//! Transcribes files with a checkpoint on disk, one JSON object a line: for comparing with other programs.
+//! Transcribes files with a checkpoint on disk and prints one JSON object per line, for comparison with other programs.
 //!
 //!     cargo run --release -p mynah-models --example transcribe -- CHECKPOINT FILE... \
 //!         [--language en] [--task translate] [--beam 5] [--compute f32] [--threads 2] [--vad] [--words] [--no-condition]
@@ -74,10 +74,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Where somebody speaks, as the engine has it detected.
+/// Speech segments, detected like in the engine.
 fn speech(samples: &[f32], options: &VadOptions) -> Vec<Range<usize>> {
     let VadOptions { threshold, prefix_padding_ms, silence_duration_ms } = *options;
     let options =
         vad::VadOptions { threshold, prefix_padding_ms, silence_duration_ms, ..vad::VadOptions::default() };
-    vad::speech_stretches(samples, &options)
+    vad::speech_segments(samples, &options)
 }

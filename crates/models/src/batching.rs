@@ -1,8 +1,8 @@
-//! Steps of different jobs, computed together (continuous batching).
+//! Continuous batching: decoder steps of different jobs, computed together.
 //!
-//! A step reads all of a decoder's weights once, whether for one sequence or for many, so sequences that are being decoded at
-//! the same time share their steps. Each participant hands its state in; the first that gets the permit to compute takes the
-//! states that wait, computes their step and hands them back. A row's numbers do not depend on what else is in the batch.
+//! A step reads all of a decoder's weights once, for one sequence or many, so sequences that are decoded at
+//! the same time share their steps. Each participant queues its state; the first one to get the compute permit takes the
+//! queued states, computes their step and returns them. A row's numbers do not depend on the other rows of the batch.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,30 +11,30 @@ use std::time::{Duration, Instant};
 
 use mynah_core::{JobContext, ModelError};
 
-/// Rows of a shared step, at most; a state with more is computed alone. A product with so few rows sums each number in
-/// one go, however many they are (see the kernels' `FEW_ROWS`).
+/// Maximum number of rows of a shared step; a state with more is computed alone. With so few rows a matrix product sums each
+/// number in the same order, whatever the number of rows (see the kernels' `FEW_ROWS`).
 const MAX_ROWS: usize = 64;
 
-/// How long the other participants are waited for: a few times what choosing tokens takes them, a fraction of a step.
+/// How long to wait for the other participants: a few times the time of choosing tokens, a fraction of a step.
 const MAX_WAIT: Duration = Duration::from_millis(2);
 
-/// A sequence, or several that go together, between two steps.
+/// The state of one or several sequences between two steps.
 pub(crate) trait BatchState {
     /// Rows that it adds to a step.
     fn rows(&self) -> usize;
 }
 
-/// Where the sequences of one decoder meet.
+/// Combines the steps of one decoder's sequences.
 pub(crate) struct StepBatcher<S>(Mutex<Queue<S>>);
 
 struct Queue<S> {
     next_number: u64,
-    /// Participants in the midst of decoding.
+    /// Participants that are decoding.
     active: usize,
     waiting: Vec<Waiting<S>>,
-    /// States after their step, or its failure, by participant.
+    /// Result of a step by participant: the new state or the error.
     done: HashMap<u64, Result<S, ModelError>>,
-    /// A participant that has the permit and waits for the others' states.
+    /// The participant that has the permit and waits for the others' states.
     collecting: Option<Thread>,
 }
 
@@ -44,14 +44,14 @@ struct Waiting<S> {
     thread: Thread,
 }
 
-/// A sequence that is decoded.
+/// A job's membership in a batcher.
 pub(crate) struct Participant<'a, S> {
     batcher: &'a StepBatcher<S>,
     number: u64,
     active: bool,
 }
 
-// Derived, this would ask the same of `S`.
+// A derived implementation would require `S: Default`.
 impl<S> Default for StepBatcher<S> {
     fn default() -> Self {
         Self(Mutex::new(Queue {
@@ -69,7 +69,7 @@ impl<S: BatchState> StepBatcher<S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes part from the first step on.
+    /// Adds a participant; it counts as active from its first step on.
     pub(crate) fn join(&self) -> Participant<'_, S> {
         let mut queue = self.lock();
         queue.next_number += 1;
@@ -86,7 +86,7 @@ impl<S> Queue<S> {
 }
 
 impl<S: BatchState> Queue<S> {
-    /// The state at `first` and as many others, in the order in which they came, as fit beside it.
+    /// Takes the state at `first` and, in order of arrival, as many others as fit.
     fn take(&mut self, first: usize) -> Vec<Waiting<S>> {
         let mut batch = vec![self.waiting.remove(first)];
         let mut rows = batch[0].state.rows();
@@ -103,12 +103,12 @@ impl<S: BatchState> Queue<S> {
 }
 
 impl<S: BatchState> Participant<'_, S> {
-    /// Advances `state` by a step, together with others'. `compute` gets the states of a batch and gives them back in the same
+    /// Advances `state` by a step, together with others. `compute` takes the states of a batch and returns them in the same
     /// order.
     ///
     /// # Errors
-    /// [`ModelError::Cancelled`], [`ModelError::Internal`] where the thread that computed the step panicked, or what `compute`
-    /// fails with; the state is lost then.
+    /// [`ModelError::Cancelled`], [`ModelError::Internal`] if the thread that computed the step panicked, or the error of
+    /// `compute`. The state is then lost.
     pub(crate) fn step(
         &mut self,
         state: S,
@@ -154,7 +154,7 @@ impl<S: BatchState> Participant<'_, S> {
             let batch = queue.take(mine);
             drop(queue);
             context.scheduler.record_step(batch.iter().map(|waiting| waiting.state.rows()).sum());
-            // Taken once: after it, this participant's state is not waiting any more.
+            // Called once: afterwards this participant's state is no longer waiting.
             if let Some(compute) = compute.take() {
                 batcher.compute(batch, compute);
             }
@@ -174,7 +174,7 @@ impl<S: BatchState> Participant<'_, S> {
 impl<S> Drop for Participant<'_, S> {
     fn drop(&mut self) {
         let mut queue = self.batcher.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Of a step that panicked on this thread.
+        // The result of a step that panicked on this thread.
         queue.done.remove(&self.number);
         if self.active {
             queue.active -= 1;
@@ -184,7 +184,7 @@ impl<S> Drop for Participant<'_, S> {
 }
 
 impl<S: BatchState> StepBatcher<S> {
-    /// Computes a step of a batch and hands its states back.
+    /// Computes a step of a batch and returns its states to their participants.
     fn compute(&self, batch: Vec<Waiting<S>>, compute: impl FnOnce(Vec<S>) -> Result<Vec<S>, ModelError>) {
         let mut members = Vec::with_capacity(batch.len());
         let mut states = Vec::with_capacity(batch.len());
@@ -198,7 +198,7 @@ impl<S: BatchState> StepBatcher<S> {
     }
 }
 
-/// Hands results back when it is dropped, so that the others learn of it if this thread panics.
+/// Returns results to the participants when it is dropped, so that they get an error if this thread panics.
 struct ResultGuard<'a, S> {
     batcher: &'a StepBatcher<S>,
     members: Vec<(u64, Thread)>,
@@ -255,7 +255,7 @@ mod tests {
         const STEPS: usize = 50;
         let batcher = StepBatcher::default();
         let (largest, start) = (AtomicUsize::new(0), Barrier::new(4));
-        // One at a time computes, as under a scheduler.
+        // Only one thread computes at a time, as under a scheduler.
         let permit = Mutex::new(());
         thread::scope(|scope| {
             for _ in 0..4 {
@@ -306,7 +306,7 @@ mod tests {
         let panicked = thread::scope(|scope| {
             let panic = || {
                 let context = JobContext::unscheduled(&cancel);
-                batcher.join().step(state(), context, |_| panic!("as it is meant to"))
+                batcher.join().step(state(), context, |_| panic!("intended by the test"))
             };
             scope.spawn(panic).join()
         });

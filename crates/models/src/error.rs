@@ -1,4 +1,4 @@
-//! Failures to load a model, with the texts of those that reading weights has.
+//! Errors of loading a model, with the texts of the `mynah_weights` errors.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ pub(crate) fn io(path: impl Into<PathBuf>, source: io::Error) -> ModelError {
     Error::Io { path: path.into(), source }.into()
 }
 
-/// A folder or file is no checkpoint of the model.
+/// A folder or file is not a checkpoint of the model.
 pub(crate) fn not_a_checkpoint(path: impl Into<PathBuf>, reason: impl Into<String>) -> ModelError {
     Error::NotACheckpoint { path: path.into(), reason: reason.into() }.into()
 }

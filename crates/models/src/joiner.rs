@@ -1,9 +1,9 @@
-//! Utterances one after the other as one stream of samples.
+//! Joins consecutive utterances into one stream of samples.
 
-/// What separates an utterance from the one before.
+/// What separates an utterance from the previous one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
-    /// Nothing: the text before was only cut because it was long.
+    /// Nothing: a long text was cut here.
     Cut,
     /// The end of a sentence; the voice's own silence around it is enough.
     Sentence,
@@ -21,11 +21,11 @@ impl Pause {
     }
 }
 
-/// How long the edges of an utterance fade.
+/// Length of the fades at the start and end of an utterance.
 const FADE_S: f64 = 0.004;
 
-/// Joins utterances without clicks: their edges fade over a few milliseconds, and pauses are put between them. Holds
-/// back no more than a fade's length, so audio can be sent while an utterance is still being made.
+/// Joins utterances without clicks: each fades in and out over a few milliseconds, and pauses are inserted between them. Holds
+/// back no more than a fade's length, so audio can be sent before an utterance is complete.
 #[derive(Clone, Debug)]
 pub struct Joiner {
     sample_rate: u32,
@@ -33,9 +33,10 @@ pub struct Joiner {
     fade: Vec<f32>,
     /// Samples of this utterance so far.
     received: usize,
-    /// The utterance's last samples, not yet given out.
+    /// The utterance's last samples, not yet returned.
     held: Vec<f32>,
-    given: usize,
+    /// Samples of the stream returned so far.
+    emitted: usize,
     started: bool,
 }
 
@@ -45,23 +46,23 @@ impl Joiner {
         let length = (FADE_S * f64::from(sample_rate)) as usize;
         let step = std::f64::consts::PI / (length + 1) as f64;
         let fade = (1..=length).map(|i| (0.5 - 0.5 * (i as f64 * step).cos()) as f32).collect();
-        Self { sample_rate, fade, received: 0, held: Vec::new(), given: 0, started: false }
+        Self { sample_rate, fade, received: 0, held: Vec::new(), emitted: 0, started: false }
     }
 
-    /// Ends the utterance before, if there was one, and begins the next. What became final is added to `out`. Returns
-    /// the sample of the stream at which the new utterance begins.
+    /// Ends the previous utterance, if any, and begins the next. Appends final samples to `out`. Returns the index in the stream
+    /// at which the new utterance begins.
     pub fn begin(&mut self, pause: Pause, out: &mut Vec<f32>) -> usize {
         self.end(out);
         if self.started {
             let silence = (pause.added_s() * f64::from(self.sample_rate)) as usize;
             out.resize(out.len() + silence, 0.0);
-            self.given += silence;
+            self.emitted += silence;
         }
         self.started = true;
-        self.given
+        self.emitted
     }
 
-    /// Takes the next samples of the utterance; what became final is added to `out`.
+    /// Takes the next samples of the utterance and appends final samples to `out`.
     pub fn push(&mut self, samples: &[f32], out: &mut Vec<f32>) {
         let first = self.held.len();
         self.held.extend_from_slice(samples);
@@ -70,14 +71,14 @@ impl Joiner {
         self.received += samples.len();
         let ready = self.held.len().saturating_sub(self.fade.len());
         out.extend(self.held.drain(..ready));
-        self.given += ready;
+        self.emitted += ready;
     }
 
-    /// Ends the last utterance; what was held back is added to `out`.
+    /// Ends the last utterance and appends the samples held back to `out`.
     pub fn end(&mut self, out: &mut Vec<f32>) {
         let falling = self.held.iter_mut().rev().zip(&self.fade);
         falling.for_each(|(sample, factor)| *sample *= factor);
-        self.given += self.held.len();
+        self.emitted += self.held.len();
         out.append(&mut self.held);
         self.received = 0;
     }
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_any_size_join_alike() {
+    fn the_result_does_not_depend_on_the_chunk_size() {
         // The second is shorter than a fade.
         let utterances = [(Pause::Sentence, 500), (Pause::Cut, 50), (Pause::Cut, 0), (Pause::Sentence, 300)];
         let whole = join(&utterances, 1000);

@@ -1,8 +1,8 @@
-//! Speech models: one folder a family. Weights are shared and immutable; all state lives in sessions.
+//! Speech models: one folder per family. Weights are shared and immutable; all state is in sessions.
 //!
 //! A model is loaded from a checkpoint on disk, runs synchronously on the thread that calls it (its kernels spread over the
-//! pool of `mynah-kernels`) and knows nothing of queues, downloads or HTTP. It implements a trait of `mynah-core` itself.
-//! [`registry`] is the table of all families. `longform` and `batching` serve any of them.
+//! pool of `mynah-kernels`) and does not depend on queues, downloads or HTTP. It implements a trait of `mynah-core` directly.
+//! [`registry`] is the table of all families. `longform` and `batching` are used by any of them.
 
 #![forbid(unsafe_code)]
 
@@ -37,7 +37,7 @@ mod tests {
     /// Names and contents.
     type Files<'a> = &'a [(&'a str, &'a [u8])];
 
-    /// The family of a folder with these files, or of what lies at `path` in it.
+    /// The detected family of `path` in a folder with these files.
     fn family(files: Files<'_>, path: &str) -> Result<Option<&'static str>, ModelError> {
         let folder = tempfile::tempdir().unwrap();
         for (file, bytes) in files {
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn every_checkpoint_is_of_its_own_family() {
+    fn every_checkpoint_is_detected_as_its_family() {
         let with_tensor =
             |name: &str| weight_files::safetensors(&[(name.to_owned(), vec![1], vec![0.0])], Numbers::F32);
         let (whisper, other) =
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_that_cannot_be_read_are_said_to_be_damaged() {
+    fn unreadable_weights_are_reported_as_damaged() {
         let refusal = |files, path| family(files, path).unwrap_err().to_string();
         assert!(refusal(&[("model.safetensors", b"")], "").contains("model.safetensors"));
         let two: Files<'_> = &[("ggml-tiny.bin", b""), ("ggml-base.bin", b"")];

@@ -1,5 +1,5 @@
-//! ChatTTS checkpoints with random weights, in the published layout: tiny ones, whose reference outputs the tests of
-//! `mynah-models` have, and full-size ones for benchmarks.
+//! Writes ChatTTS checkpoints with random weights, in the published layout: tiny ones, for which the tests of
+//! `mynah-models` have reference outputs, and full-size ones for benchmarks.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +10,7 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::normal::normal;
 
-/// The seed that the tests' reference outputs belong to.
+/// The seed of the tests' reference outputs.
 pub const SEED: u32 = 20_240_527;
 
 /// Sizes of a ConvNeXt stack.
@@ -30,7 +30,7 @@ pub struct Sizes {
     intermediate: usize,
     heads: usize,
     layers: usize,
-    /// Tokens before the fifty that steer.
+    /// Tokens before the fifty control tokens.
     base_vocabulary: usize,
     decoder: Stack,
     dvae_encoder: Stack,
@@ -75,18 +75,18 @@ const CODEBOOKS: usize = 4;
 const MELS: usize = 100;
 const WINDOW: usize = 1024;
 const BINS: usize = WINDOW / 2 + 1;
-const STEERING_TOKENS: usize = 50;
-/// Place of `[Ebreak]` among the steering tokens.
+const CONTROL_TOKENS: usize = 50;
+/// Index of `[Ebreak]` among the control tokens.
 const END_OF_TEXT: usize = 8;
 
 /// Names and shapes of a file's tensors.
 type Table = Vec<(String, Vec<usize>)>;
 
-/// Writes a checkpoint into `folder/asset`. `tokenizer_json` is the tiny model's vocabulary, which is filled up for larger
+/// Writes a checkpoint into `folder/asset`. `tokenizer_json` is the tiny model's vocabulary, which is extended for larger
 /// ones.
 ///
 /// # Errors
-/// The folder cannot be written to, or the vocabulary is no JSON.
+/// The folder cannot be written to, or the vocabulary is not JSON.
 pub fn write(folder: &Path, sizes: &Sizes, tokenizer_json: &[u8]) -> io::Result<()> {
     let asset = folder.join("asset");
     for part in ["gpt", "tokenizer"] {
@@ -110,14 +110,14 @@ pub fn write(folder: &Path, sizes: &Sizes, tokenizer_json: &[u8]) -> io::Result<
     let config = serde_json::json!({
         "architectures": ["LlamaModel"], "hidden_size": sizes.hidden, "intermediate_size": sizes.intermediate,
         "num_attention_heads": sizes.heads, "num_key_value_heads": sizes.heads, "num_hidden_layers": sizes.layers,
-        "num_audio_tokens": CODES, "num_text_tokens": sizes.base_vocabulary + STEERING_TOKENS, "num_vq": CODEBOOKS,
+        "num_audio_tokens": CODES, "num_text_tokens": sizes.base_vocabulary + CONTROL_TOKENS, "num_vq": CODEBOOKS,
         "rms_norm_eps": 1e-6, "rope_theta": 10_000.0, "rope_scaling": null, "max_position_embeddings": 4096,
     });
     std::fs::write(asset.join("gpt/config.json"), config.to_string())?;
     std::fs::write(asset.join("tokenizer/tokenizer.json"), vocabulary(sizes, tokenizer_json)?)
 }
 
-/// The tiny vocabulary with as many tokens more as the sizes ask for.
+/// The tiny vocabulary, extended to the size in `sizes`.
 fn vocabulary(sizes: &Sizes, json: &[u8]) -> io::Result<Vec<u8>> {
     let more = sizes.base_vocabulary - TINY.base_vocabulary;
     let mut file: serde_json::Value = serde_json::from_slice(json)?;
@@ -149,7 +149,7 @@ fn tables(sizes: &Sizes) -> Vec<(&'static str, Table)> {
         add("post_attention_layernorm", &[h]);
     }
 
-    let text = sizes.base_vocabulary + STEERING_TOKENS;
+    let text = sizes.base_vocabulary + CONTROL_TOKENS;
     let mut embed = vec![entry("emb_text.weight".into(), &[text, sizes.hidden])];
     embed.extend((0..CODEBOOKS).map(|k| entry(format!("emb_code.{k}.weight"), &[CODES, sizes.hidden])));
     let heads = (0..CODEBOOKS).map(|k| (format!("head_code.{k}"), CODES));
@@ -238,7 +238,7 @@ fn stack(name: &str, s: Stack) -> Table {
     table
 }
 
-/// Numbers that keep a random network's signals in range, and make it stop now and then.
+/// Random weights that keep the network's signals in range and make it stop occasionally.
 fn tensor(file: &str, name: &str, shape: &[usize], sizes: &Sizes) -> Vec<f32> {
     let last = name.rsplit('.').next().unwrap_or(name);
     match last {

@@ -17,7 +17,7 @@ pub fn replay(target: &str, run: impl Fn(&[u8])) {
         let input = std::fs::read(&path).expect("an input of the corpus");
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(&input))) {
             let mut failed = std::io::stderr().lock();
-            // Whether or not it can be written, the panic goes on.
+            // The panic continues whether or not this can be written.
             let _ = std::io::Write::write_fmt(&mut failed, format_args!("the input is {}\n", path.display()));
             resume_unwind(panic);
         }

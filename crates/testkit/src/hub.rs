@@ -1,4 +1,4 @@
-//! A stand-in for the hubs on a free loopback port: repositories of a few small files, and the faults of real networks.
+//! A fake model hub on a free loopback port: repositories of a few small files, and the faults of real networks.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-/// What a client asked.
+/// A client's request.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Path and query.
@@ -20,38 +20,38 @@ pub struct Request {
 }
 
 impl Request {
-    /// First byte of the range asked for.
+    /// First byte of the requested range.
     pub fn range_start(&self) -> Option<usize> {
         self.headers.get("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     }
 }
 
-/// What the hub does with a request.
+/// The hub's reply to a request.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// 0: none, and nothing after it.
+    /// 0: no status line and nothing after it.
     pub status: u16,
-    /// Beside the usual ones.
+    /// Additional headers.
     pub headers: Vec<(&'static str, String)>,
-    /// What is sent.
+    /// The body.
     pub body: Vec<u8>,
-    /// Body bytes that are sent before `then`.
+    /// Number of body bytes sent before `then`.
     pub cut: Option<(usize, Then)>,
-    /// Bytes at once, and the pause after them.
+    /// Bytes per write, and the pause after each.
     pub pace: Option<(usize, Duration)>,
 }
 
-/// What happens after a part of a body.
+/// What happens after part of a body.
 #[derive(Clone, Copy, Debug)]
 pub enum Then {
-    /// The connection ends.
+    /// The connection is closed.
     Close,
-    /// Nothing.
+    /// The connection stalls.
     Hang,
 }
 
 impl Reply {
-    /// No more than a status.
+    /// A status without a body.
     pub fn status(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new(), cut: None, pace: None }
     }
@@ -61,7 +61,7 @@ impl Reply {
         Self { body: body.into(), ..Self::status(200) }
     }
 
-    /// One more header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
@@ -75,13 +75,13 @@ impl Reply {
         self
     }
 
-    /// Not even a status line.
+    /// Closes the connection without a status line.
     pub fn silence() -> Self {
         Self { status: 0, ..Self::status(0) }
     }
 }
 
-/// A server whose answers a closure makes.
+/// A server whose replies come from a closure.
 pub struct Hub {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -89,10 +89,10 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Starts it; it ends when dropped.
+    /// Starts the server, which stops when dropped.
     ///
     /// # Panics
-    /// Where no port is free.
+    /// If no port is free.
     pub fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -112,7 +112,7 @@ impl Hub {
                         let mut stream = stream.unwrap();
                         let Some(request) = read(&stream) else { return };
                         requests.lock().unwrap().push(request.clone());
-                        // The client may hang up at any time.
+                        // The client may disconnect at any time.
                         let _ = write(&mut stream, &answer(&request), &stop);
                     });
                 }
@@ -126,15 +126,15 @@ impl Hub {
         format!("http://{}", self.address)
     }
 
-    /// What was asked so far.
+    /// The requests so far.
     ///
     /// # Panics
-    /// Where an answer panicked.
+    /// If a reply panicked.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// Requests whose path ends so.
+    /// Number of requests whose path ends with `end`.
     pub fn requests_for(&self, end: &str) -> Vec<Request> {
         self.requests().into_iter().filter(|request| request.target.ends_with(end)).collect()
     }
@@ -193,7 +193,7 @@ fn write(stream: &mut TcpStream, reply: &Reply, stop: &AtomicBool) -> std::io::R
     Ok(())
 }
 
-/// Files of a repository, as both kinds of hub serve them.
+/// Files of a repository, served like both kinds of hub.
 #[derive(Clone)]
 pub struct Repository {
     /// By name.
@@ -201,8 +201,8 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// A checkpoint, some files that are no part of it, and a name that must not be followed.
-    #[expect(clippy::new_without_default, reason = "it is no default of anything")]
+    /// A checkpoint, some unrelated files, and a name that escapes the folder.
+    #[expect(clippy::new_without_default, reason = "it is not a default value")]
     pub fn new() -> Self {
         let weights = (0..300_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         Self {
@@ -217,12 +217,12 @@ impl Repository {
         }
     }
 
-    /// The one large file.
+    /// The only large file.
     pub fn weights(&self) -> &[u8] {
         &self.files["model.safetensors"]
     }
 
-    /// Bytes of what a pull fetches.
+    /// Bytes that a pull downloads.
     pub fn checkpoint_bytes(&self) -> u64 {
         ["model.safetensors", "config.json", "tokenizer.json"]
             .map(|name| self.files[name].len() as u64)
@@ -230,10 +230,10 @@ impl Repository {
             .sum()
     }
 
-    /// The right answer to any request.
+    /// The correct reply to any request.
     ///
     /// # Panics
-    /// Never: a target has a last part.
+    /// Never, as a target has a last part.
     pub fn answer(&self, request: &Request) -> Reply {
         let target = request.target.as_str();
         if target.starts_with("/api/models/") {
@@ -283,7 +283,7 @@ impl Repository {
     }
 }
 
-/// All of `bytes`, or the range that is asked for.
+/// All of `bytes`, or the requested range.
 pub fn ranged(request: &Request, bytes: &[u8]) -> Reply {
     let Some(start) = request.range_start() else { return Reply::body(bytes) };
     if start >= bytes.len() {

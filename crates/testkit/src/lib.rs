@@ -1,4 +1,4 @@
-//! Random models, writers of weight files, a stand-in hub and the fuzz corpus for tests and benchmarks. Never part of the program.
+//! Random models, writers of weight files, a fake hub and the fuzz corpus, for tests and benchmarks. Not part of the program.
 
 pub mod chattts;
 pub mod corpus;

@@ -1,9 +1,9 @@
-//! Normally distributed numbers as `torch.randn` makes them on the CPU with a seeded generator, so that a model that was
-//! made there can be made here again. Equal but for the last bits of logarithm, sine and cosine.
+//! Normally distributed numbers like `torch.randn` on the CPU with a seeded generator, so that a model created
+//! with PyTorch can be created here as well. Equal except for the last bits of logarithm, sine and cosine.
 
 use rand_mt::Mt;
 
-/// Numbers of a block; shorter tensors are made another way.
+/// Numbers per block; shorter tensors are computed differently.
 const BLOCK: usize = 16;
 
 /// `count` numbers for the low 32 bits of a seed.
@@ -16,7 +16,7 @@ pub(crate) fn normal(seed: u32, count: usize) -> Vec<f32> {
     let mut values: Vec<f32> = (0..count).map(&mut uniform).collect();
     values.chunks_exact_mut(BLOCK).for_each(turn);
     if !count.is_multiple_of(BLOCK) {
-        // The last sixteen are made anew.
+        // The last sixteen are drawn again.
         let last = &mut values[count - BLOCK..];
         last.iter_mut().for_each(|v| *v = uniform(0));
         turn(last);
@@ -34,7 +34,7 @@ fn turn(block: &mut [f32]) {
     }
 }
 
-/// The same in 64 bits, one pair after the other.
+/// The same in 64 bits, pair by pair.
 fn few(generator: &mut Mt, count: usize) -> Vec<f32> {
     let mut values = Vec::new();
     while values.len() < count {

@@ -1,6 +1,6 @@
-//! Writers of the parts of an ONNX file, for tests of what reads them.
+//! Writers of parts of ONNX files, for tests of readers.
 
-/// A field of protocol buffers that is made of bytes.
+/// A Protocol Buffers field of bytes.
 pub fn field(number: usize, content: &[u8]) -> Vec<u8> {
     [varint(number << 3 | 2), varint(content.len()), content.to_vec()].concat()
 }

@@ -1,11 +1,11 @@
-//! Recordings that voice activity detection takes for speech. Nothing in them was recorded.
+//! Synthetic recordings that voice activity detection classifies as speech.
 
 use std::f32::consts::{PI, TAU};
 
 /// Samples per second.
 pub const RATE_HZ: u32 = 16_000;
 
-/// Syllables for so many seconds, then silence for so many, and so on; mono.
+/// Alternating syllables and silence of these lengths in seconds; mono.
 pub fn syllables_and_pauses(parts_s: &[(f32, f32)]) -> Vec<f32> {
     let mut samples = Vec::new();
     for (syllables_s, pause_s) in parts_s {
@@ -15,13 +15,13 @@ pub fn syllables_and_pauses(parts_s: &[(f32, f32)]) -> Vec<f32> {
     samples
 }
 
-/// Something like "aia aia": pulses at a falling pitch through two gliding resonances, four swells a second.
+/// Something like "aia aia": pulses at a falling pitch through two gliding resonances, four syllables per second.
 fn syllables(seconds: f32) -> Vec<f32> {
     let rate = RATE_HZ as f32;
     let (mut phase, mut low, mut high) = (0.0, [0.0; 2], [0.0; 2]);
     (0..(seconds * rate) as usize)
         .map(|n| {
-            // The pitch starts over with every phrase of two seconds.
+            // The pitch restarts with every phrase of two seconds.
             let t = n as f32 / rate % 2.0;
             phase += (140.0 - 15.0 * t + 10.0 * (t * 9.0).sin()) / rate;
             let pulse = if phase >= 1.0 { 1.0 } else { 0.0 };
@@ -34,7 +34,7 @@ fn syllables(seconds: f32) -> Vec<f32> {
         .collect()
 }
 
-/// A resonance of two poles.
+/// A two-pole resonance.
 fn resonate(state: &mut [f32; 2], input: f32, hertz: f32, width: f32) -> f32 {
     let rate = RATE_HZ as f32;
     let radius = (-PI * width / rate).exp();

@@ -1,4 +1,4 @@
-//! Writers of weight files in all formats, for tests of what reads them.
+//! Writers of weight files in all formats, for tests of readers.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use zip::{CompressionMethod, ZipWriter};
 /// Name, shape, numbers.
 pub type Tensor = (String, Vec<usize>, Vec<f32>);
 
-/// How numbers are stored.
+/// Storage type of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbers {
     /// 32-bit floats.
@@ -19,7 +19,7 @@ pub enum Numbers {
     F16,
     /// bfloat16.
     Bf16,
-    /// CTranslate2's signed bytes, a scale a row. Tensors of one dimension are 32-bit floats.
+    /// CTranslate2's signed bytes, one scale per row. Tensors of one dimension are 32-bit floats.
     Int8,
     /// CTranslate2's 16-bit integers with one scale. Tensors of one dimension are 32-bit floats.
     Int16,
@@ -51,17 +51,17 @@ pub fn safetensors(tensors: &[Tensor], stored: Numbers) -> Vec<u8> {
 
 /// A CTranslate2 file.
 pub struct CTranslate2<'a> {
-    /// Name of the model's kind.
+    /// Name of the model's specification.
     pub specification: &'a str,
     /// Version of the format.
     pub version: u32,
     /// Single 16-bit numbers.
     pub numbers: &'a [(&'a str, i16)],
-    /// Tensors. All numbers should be quarters, so that integers with a scale of 4 lose nothing.
+    /// Tensors. All numbers should be multiples of 1/4, so that integers with a scale of 4 are exact.
     pub tensors: &'a [Tensor],
-    /// How they are stored.
+    /// Their storage type.
     pub stored: Numbers,
-    /// Another name for a variable, and its name.
+    /// Aliases: another name for a variable, and its name.
     pub aliases: &'a [(&'a str, &'a str)],
 }
 
@@ -127,7 +127,7 @@ impl CTranslate2<'_> {
     }
 }
 
-/// CTranslate2's text: a length that counts the closing NUL.
+/// CTranslate2's string: a length that includes the final NUL.
 fn text(file: &mut Vec<u8>, text: &str) {
     file.extend((text.len() as u16 + 1).to_le_bytes());
     file.extend(text.as_bytes());
@@ -168,7 +168,7 @@ pub fn ggml(
     file
 }
 
-/// What PyTorch writes for a state dict of f16 tensors.
+/// A PyTorch file of a state dict of f16 tensors.
 pub fn torch(tensors: &[Tensor]) -> Vec<u8> {
     let mut pickle = vec![0x80, 2];
     pickle_state_dict(&mut pickle, tensors);
@@ -176,7 +176,7 @@ pub fn torch(tensors: &[Tensor]) -> Vec<u8> {
     archive_of(&pickle, tensors)
 }
 
-/// What PyTorch writes for a dictionary of `dims`, whole numbers below 256 by name, and `model_state_dict`, f16 tensors.
+/// A PyTorch file of a dictionary with `dims`, named integers below 256, and `model_state_dict`, f16 tensors.
 pub fn torch_with_dims(dims: &[(&str, u8)], tensors: &[Tensor]) -> Vec<u8> {
     let mut pickle = b"\x80\x02}(".to_vec();
     pickle_text(&mut pickle, "dims");
@@ -198,7 +198,7 @@ fn pickle_text(pickle: &mut Vec<u8>, text: &str) {
     pickle.extend(text.as_bytes());
 }
 
-/// An ordered dictionary of f16 tensors, each with a storage of its own whose key is its number.
+/// An ordered dictionary of f16 tensors, each with its own storage, whose key is the tensor's index.
 fn pickle_state_dict(pickle: &mut Vec<u8>, tensors: &[Tensor]) {
     let int = |pickle: &mut Vec<u8>, number: usize| {
         pickle.push(b'J');

@@ -1,9 +1,9 @@
-//! The languages that Whisper knows: codes, names, other spellings.
+//! Whisper's languages: codes, names, other spellings.
 
 /// A language of Whisper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Language {
-    /// Whisper's code: ISO 639-1 where there is one (`en`), else ISO 639-3 (`yue`, `haw`); Javanese is `jw`.
+    /// Whisper's code: ISO 639-1 if there is one (`en`), else ISO 639-3 (`yue`, `haw`); Javanese is `jw`.
     pub code: &'static str,
     /// English name in lower case.
     pub name: &'static str,
@@ -13,7 +13,7 @@ macro_rules! languages {
     ($($code:literal $name:literal),* $(,)?) => { [$(Language { code: $code, name: $name }),*] };
 }
 
-/// All languages in the order of their tokens. Models before large-v3 know all but the last.
+/// All languages in the order of their tokens. Models before large-v3 have all but the last.
 pub const LANGUAGES: [Language; 100] = languages![
     "en" "english", "zh" "chinese", "de" "german", "es" "spanish", "ru" "russian", "ko" "korean", "fr" "french",
     "ja" "japanese", "pt" "portuguese", "tr" "turkish", "pl" "polish", "ca" "catalan", "nl" "dutch", "ar" "arabic",
@@ -33,7 +33,7 @@ pub const LANGUAGES: [Language; 100] = languages![
     "su" "sundanese", "yue" "cantonese",
 ];
 
-/// Other names and codes people use, in lower case.
+/// Other common names and codes, in lower case.
 const ALIASES: [(&str, &str); 34] = [
     ("burmese", "my"),
     ("valencian", "ca"),
@@ -73,7 +73,7 @@ const ALIASES: [(&str, &str); 34] = [
     ("ara", "ar"),
 ];
 
-/// Finds a language by what a person or a program writes: a code (`en`, `EN`), a code with script or region (`zh-CN`,
+/// Finds a language by a code (`en`, `EN`), a code with script or region (`zh-CN`,
 /// `pt_BR`), a name (`English`), or another common name (`Burmese`, `Mandarin`). `zh-HK` is Chinese, `zh-yue` Cantonese.
 pub fn find(text: &str) -> Option<Language> {
     let wanted = text.trim().to_lowercase().replace('_', "-");
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_have_languages_that_are_known() {
+    fn scripts_have_known_languages() {
         for script in ["Chinese", "Cyrillic", "Arabic", "Tibetan"] {
             for code in written_in(script) {
                 assert!(LANGUAGES.iter().any(|language| language.code == *code), "{script} {code}");
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn people_write_languages_in_many_ways() {
+    fn languages_are_found_in_many_spellings() {
         for (text, code) in [
             ("en", "en"),
             ("EN", "en"),

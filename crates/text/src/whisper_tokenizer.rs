@@ -1,10 +1,10 @@
-//! Whisper's vocabulary: byte-level BPE and the special tokens behind it.
+//! Whisper's tokenizer: byte-level BPE, followed by the special tokens.
 //!
-//! Ids run: ordinary tokens, `<|endoftext|>`, `<|startoftranscript|>`, one token a language, `<|translate|>`,
+//! Order of ids: ordinary tokens, `<|endoftext|>`, `<|startoftranscript|>`, one token per language, `<|translate|>`,
 //! `<|transcribe|>`, `<|startoflm|>`, `<|startofprev|>`, `<|nospeech|>`, `<|notimestamps|>`, then 1501 timestamps of
-//! 20 ms. English-only models have the language and task tokens too, but were not taught to use them.
+//! 20 ms. English-only models have the language and task tokens too, but were not trained to use them.
 //!
-//! The rank of a merge is the id of the token it makes, so the ordered vocabulary alone defines the encoding; merge
+//! The rank of a merge is the id of the resulting token, so the ordered vocabulary alone defines the encoding; merge
 //! lists in files are not read (some copies of whisper-base have lost the first one and split every `" the"`).
 
 mod bpe;
@@ -25,12 +25,12 @@ pub const TIMESTAMPS: u32 = 1501;
 /// notimestamps.
 const TASK_TOKENS: u32 = 6;
 
-/// What the decoder is asked to write.
+/// Task of the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhisperTask {
-    /// Text in the spoken language.
+    /// Transcribe in the spoken language.
     Transcribe,
-    /// English text.
+    /// Translate to English.
     Translate,
 }
 
@@ -49,7 +49,7 @@ impl WhisperTokenizer {
         (self.timestamp_begin() + TIMESTAMPS) as usize
     }
 
-    /// Whether the model was taught languages and tasks.
+    /// Whether the model was trained on several languages and tasks.
     pub fn is_multilingual(&self) -> bool {
         self.multilingual
     }
@@ -94,7 +94,7 @@ impl WhisperTokenizer {
         self.translate() + 5
     }
 
-    /// `<|0.00|>`; every id from here on is a timestamp of 20 ms more.
+    /// `<|0.00|>`; each following id is a timestamp 20 ms later.
     pub fn timestamp_begin(&self) -> u32 {
         self.translate() + TASK_TOKENS
     }
@@ -121,8 +121,8 @@ impl WhisperTokenizer {
         self.languages.get(id.checked_sub(self.sot() + 1)? as usize).copied()
     }
 
-    /// What a transcript starts with: start, language, task, and `<|notimestamps|>` unless timestamps are wanted. An
-    /// English-only model takes no language and no task; a language it has no token for is left out.
+    /// Start of a transcript: start token, language, task, and `<|notimestamps|>` unless timestamps are requested. An
+    /// English-only model has no language and no task here; a language without a token is left out.
     pub fn sot_sequence(&self, language: Option<&str>, task: WhisperTask, timestamps: bool) -> Vec<u32> {
         let mut sequence = vec![self.sot()];
         if self.multilingual {
@@ -138,7 +138,7 @@ impl WhisperTokenizer {
         sequence
     }
 
-    /// Tokens of a text. Special tokens spelled out in it are encoded as the plain text they are.
+    /// Tokens of a text. The names of special tokens in it are encoded as plain text.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         self.vocabulary.encode(text)
     }
@@ -185,7 +185,7 @@ impl WhisperTokenizer {
         for (symbols, even_split) in [(SYMBOLS, false), (NOTES, true)] {
             for symbol in symbols.split(' ') {
                 for text in [symbol.to_owned(), format!(" {symbol}")] {
-                    // A note of several tokens is suppressed by its first, which all notes and little else share.
+                    // A note of several tokens is suppressed by its first token, which hardly any other text has.
                     let encoded = self.encode(&text);
                     if even_split || encoded.len() == 1 {
                         tokens.push(encoded[0]);
@@ -198,14 +198,14 @@ impl WhisperTokenizer {
         tokens
     }
 
-    /// Special tokens that only a prompt holds, never a transcript. With [`Self::non_speech_tokens`] they are what
+    /// Special tokens that occur only in prompts. Together with [`Self::non_speech_tokens`] they are those that
     /// openai-whisper suppresses by default.
     pub fn prompt_only_tokens(&self) -> [u32; 6] {
         [self.sot(), self.translate(), self.transcribe(), self.sot_lm(), self.sot_prev(), self.no_speech()]
     }
 
     /// Groups tokens into words, each with its text: by spaces and punctuation, or, in languages written without spaces
-    /// (zh, ja, th, lo, my, yue), by whole characters. Special tokens and timestamps stand alone under their names.
+    /// (zh, ja, th, lo, my, yue), by whole characters. Special tokens and timestamps are words of their own, with their names as text.
     pub fn split_to_word_tokens(&self, tokens: &[u32], language: Option<&str>) -> Vec<(String, Vec<u32>)> {
         words::split(self, tokens, language)
     }

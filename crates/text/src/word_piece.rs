@@ -1,9 +1,9 @@
-//! WordPiece vocabularies as BERT has them (arXiv:1810.04805), read from a `tokenizer.json`.
+//! WordPiece vocabularies of BERT (arXiv:1810.04805), read from a `tokenizer.json`.
 //!
-//! Added tokens such as `[laugh]` are found first, wherever they stand. The rest is cleaned, put in lower case, stripped
+//! Added tokens such as `[laugh]` are matched first, anywhere in the text. The rest is cleaned, converted to lower case, stripped
 //! of accents and cut at spaces, punctuation and around every Chinese character; each word is then covered by the longest
-//! pieces of the vocabulary from left to right, pieces inside a word being written `##piece`. Truncation and padding that
-//! a file asks for are not done, and no `[CLS]` or `[SEP]` is put around the text.
+//! pieces of the vocabulary from left to right; pieces inside a word are written `##piece`. Truncation and padding that
+//! a file requests are not applied, and no `[CLS]` or `[SEP]` is added.
 
 use std::collections::HashMap;
 
@@ -61,14 +61,14 @@ struct Model {
     vocab: HashMap<String, u32>,
 }
 
-/// More tokens than any vocabulary has; bounds memory.
+/// More tokens than any vocabulary has; limits memory.
 const MOST_TOKENS: u32 = 1 << 20;
 
 impl WordPiece {
     /// Reads the contents of a `tokenizer.json`.
     ///
     /// # Errors
-    /// It is no JSON, no WordPiece vocabulary, or its ids are not 0, 1, 2...
+    /// It is not JSON, not a WordPiece vocabulary, or its ids are not 0, 1, 2...
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
         let file: File = serde_json::from_slice(json)
             .map_err(|reason| Error(format!("it is no WordPiece vocabulary: {reason}")))?;
@@ -113,7 +113,7 @@ impl WordPiece {
         self.tokens.len()
     }
 
-    /// Id of a token as the vocabulary writes it.
+    /// Id of a token, spelled as in the vocabulary.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.ids.get(token).copied()
     }
@@ -196,7 +196,7 @@ impl WordPiece {
     }
 
     /// Text of ids: tokens with spaces between them, pieces inside words joined, and no space before punctuation and
-    /// English contractions. Ids that the vocabulary lacks are passed over.
+    /// English contractions. Ids that are not in the vocabulary are skipped.
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut text = String::new();
         for token in ids.iter().filter_map(|&id| self.tokens.get(id as usize)) {
@@ -234,9 +234,9 @@ fn is_control(c: char) -> bool {
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// Combining marks that take no room of their own (category Mn), as accents do; those that do (Mc) stay.
+/// Non-spacing combining marks such as accents (category Mn); spacing ones (Mc) are kept.
 fn is_nonspacing(c: char) -> bool {
-    // Spacing marks of the scripts that have them lie in these blocks; none of them is an accent.
+    // Spacing marks are in these blocks; none of them is an accent.
     !matches!(c, '\u{903}' | '\u{93b}' | '\u{93e}'..='\u{940}' | '\u{949}'..='\u{94c}' | '\u{302e}' | '\u{302f}')
 }
 

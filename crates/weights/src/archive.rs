@@ -1,8 +1,8 @@
-//! The directory of a zip archive whose entries are stored, not compressed, so that they can be used where they lie.
+//! Reads the directory of a zip archive with stored (uncompressed) entries, so that they can be read in place.
 //!
-//! PKWARE's APPNOTE 6.3: an end record at the end of the file says where the central directory is; each of its records
-//! names an entry and says where the entry's local header is, after which the bytes begin. Numbers that do not fit are
-//! all ones and found in 64 bits elsewhere: in a second end record, or in an extra field of type 1.
+//! PKWARE's APPNOTE 6.3: an end record at the end of the file has the offset of the central directory; each of its records
+//! has the name of an entry and the offset of its local header, after which the bytes begin. Numbers that do not fit are
+//! all ones and stored in 64 bits elsewhere: in a second end record, or in an extra field of type 1.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,10 +14,10 @@ use crate::opened::Opened;
 const END: &[u8] = b"PK\x05\x06";
 const END_BYTES: usize = 22;
 const LONGEST_COMMENT: usize = 0xffff;
-/// Bounds memory: a checkpoint has about 1300 entries.
+/// Limits memory: a checkpoint has about 1300 entries.
 const MAX_ENTRIES: u64 = 100_000;
 
-/// Where each entry's bytes are.
+/// The byte range of each entry.
 pub(crate) fn entries(file: &Opened) -> Result<HashMap<&str, Range<usize>>, Error> {
     let (count, start) = directory(file)?;
     if count > MAX_ENTRIES {
@@ -59,7 +59,7 @@ pub(crate) fn entries(file: &Opened) -> Result<HashMap<&str, Range<usize>>, Erro
     Ok(entries)
 }
 
-/// Number of entries and place of the central directory.
+/// Number of entries and offset of the central directory.
 fn directory(file: &Opened) -> Result<(u64, u64), Error> {
     let tail = file.length().saturating_sub(END_BYTES + LONGEST_COMMENT);
     let end = file.part(tail..file.length())?.windows(END.len()).rposition(|window| window == END);
@@ -74,7 +74,7 @@ fn directory(file: &Opened) -> Result<(u64, u64), Error> {
     if count != 0xffff && start != 0xffff_ffff {
         return Ok((count.into(), start.into()));
     }
-    // The locator of the 64-bit end record lies right before the end record.
+    // The locator of the 64-bit end record is directly before the end record.
     let mut cursor = Cursor::new(file, end.saturating_sub(20));
     expect(&mut cursor, b"PK\x06\x07", "the locator of a zip directory")?;
     cursor.skip(4, "the locator of a zip directory")?;
@@ -87,7 +87,7 @@ fn directory(file: &Opened) -> Result<(u64, u64), Error> {
     Ok((count, cursor.u64("the 64-bit end of the zip archive")?))
 }
 
-/// The field of an entry's extra data that holds 64-bit numbers.
+/// The field of an entry's extra data with 64-bit numbers.
 fn zip64_field(file: &Opened, extra: Range<usize>) -> Result<Option<Cursor<'_>>, Error> {
     let mut cursor = Cursor::within(file, extra);
     while !cursor.is_at_end() {
@@ -108,7 +108,7 @@ fn expect(cursor: &mut Cursor<'_>, signature: &[u8], what: &str) -> Result<(), E
     Err(cursor.malformed(format!("{what} should be here")))
 }
 
-/// A 64-bit place or length that this machine can address.
+/// A 64-bit offset or length that this machine can address.
 fn place(file: &Opened, number: u64) -> Result<usize, Error> {
     usize::try_from(number).map_err(|_| file.malformed(format!("its zip archive points to byte {number}")))
 }

@@ -32,12 +32,12 @@ impl Block {
         }
     }
 
-    /// Bytes that `count` numbers take; `None` if they are not whole blocks.
+    /// Bytes of `count` numbers; `None` if they are not whole blocks.
     pub(crate) fn size(self, count: usize) -> Option<usize> {
         if count.is_multiple_of(BLOCK) { (count / BLOCK).checked_mul(self.bytes()) } else { None }
     }
 
-    /// All numbers of whole blocks.
+    /// Dequantizes whole blocks.
     pub(crate) fn expand(self, bytes: &[u8]) -> Vec<f32> {
         let mut values = vec![0.0; bytes.len() / self.bytes() * BLOCK];
         for (values, block) in values.as_chunks_mut().0.iter_mut().zip(bytes.chunks_exact(self.bytes())) {
@@ -67,7 +67,7 @@ impl Block {
             }
             _ => 0,
         };
-        // The last 16 bytes hold numbers 0 to 15 in their low halves and 16 to 31 in their high ones.
+        // The last 16 bytes have numbers 0 to 15 in their low halves and 16 to 31 in their high halves.
         let nibbles = &block[self.bytes() - 16..];
         for (index, value) in values.iter_mut().enumerate() {
             let low = if index < 16 { nibbles[index] & 15 } else { nibbles[index - 16] >> 4 };

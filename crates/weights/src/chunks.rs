@@ -1,10 +1,10 @@
-//! Pieces of bytes that stay where they are while more are added, so that what was read of them can be borrowed.
+//! An append-only list of byte buffers that never move, so that references to earlier ones stay valid.
 
 use std::cell::{Cell, OnceCell};
 
 type Row = Box<[OnceCell<Vec<u8>>]>;
 
-/// The pieces, in rows of which each is twice as long as the one before.
+/// The buffers, in rows of which each is twice as long as the one before.
 #[derive(Default)]
 pub(crate) struct Chunks {
     rows: [OnceCell<Row>; 24],
@@ -13,7 +13,7 @@ pub(crate) struct Chunks {
 }
 
 impl Chunks {
-    /// Keeps a piece; gives it back if there are some millions already.
+    /// Stores a buffer; returns it as the error if there are already some millions.
     pub(crate) fn keep(&self, bytes: Vec<u8>) -> Result<&[u8], Vec<u8>> {
         let number = self.count.get() + 1;
         let row_number = number.ilog2() as usize;
@@ -24,7 +24,7 @@ impl Chunks {
         Ok(row[number - (1 << row_number)].get_or_init(|| bytes))
     }
 
-    /// All bytes that are kept.
+    /// Total number of bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.get()
     }
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_stay_as_they_were() {
+    fn buffers_stay_valid() {
         let chunks = Chunks::default();
         let kept: Vec<&[u8]> = (0..1000_u16).map(|n| chunks.keep(n.to_le_bytes().into()).unwrap()).collect();
         assert!((0..1000_u16).zip(kept).all(|(n, kept)| kept == n.to_le_bytes()));

@@ -14,15 +14,15 @@ use crate::opened::Opened;
 use crate::tensors::{Dtype, Encoding, Tensors, element_count, floats};
 
 const VERSIONS: std::ops::RangeInclusive<u32> = 2..=6;
-/// Bounds memory: the largest model has about 1000.
+/// Limits memory: the largest model has about 1000.
 const MAX_VARIABLES: u32 = 100_000;
 
-/// What a file carries beside its tensors.
+/// Metadata of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
-    /// Name of the model's kind, such as `WhisperSpec`.
+    /// Name of the model's specification, such as `WhisperSpec`.
     pub specification: String,
-    /// The variables that are a single whole number, such as `encoder/num_heads`.
+    /// The variables that are single integers, such as `encoder/num_heads`.
     pub numbers: BTreeMap<String, i64>,
 }
 
@@ -52,7 +52,7 @@ impl Kind {
     }
 }
 
-/// Whether a file begins as CTranslate2's models do: with a version, and the name of a specification.
+/// Whether a file begins like CTranslate2's models: with a version and the name of a specification.
 pub(crate) fn is_ctranslate2(bytes: &[u8]) -> bool {
     let version = bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
     let name = bytes.get(6..).and_then(|rest| rest.split(|&byte| byte == 0).next());
@@ -60,8 +60,8 @@ pub(crate) fn is_ctranslate2(bytes: &[u8]) -> bool {
         && name.is_some_and(|name| name.ends_with(b"Spec") && name.iter().all(u8::is_ascii_alphanumeric))
 }
 
-/// Reads the header and the tensors. A variable of integers is divided by its scales, the variable of that name with
-/// `_scale` after it.
+/// Reads the header and the tensors. A variable of integers is divided by its scales, which are in the variable with
+/// `_scale` appended to its name.
 pub(crate) fn read(file: &Opened) -> Result<(Header, Tensors), Error> {
     let (mut header, variables) = variables(file)?;
     let mut tensors = Tensors::default();
@@ -85,7 +85,7 @@ pub(crate) fn read(file: &Opened) -> Result<(Header, Tensors), Error> {
 }
 
 impl Variable {
-    /// The whole number that it is, if it is a single one.
+    /// Its value, if it is a single integer.
     fn number(&self, file: &Opened) -> Result<Option<i64>, Error> {
         if element_count(&self.shape) != Some(1) || matches!(self.kind, Kind::Float(_)) {
             return Ok(None);
@@ -102,7 +102,7 @@ impl Variable {
 
 fn read_scales(file: &Opened, name: &str, scale: &Variable, rows: usize) -> Result<Arc<[f32]>, Error> {
     let Kind::Float(dtype) = scale.kind else {
-        return Err(file.malformed(format!("{name}_scale is not made of floats")));
+        return Err(file.malformed(format!("{name}_scale does not have floats")));
     };
     let scales = floats(dtype, file.part(scale.offset..scale.offset + scale.length)?);
     if scales.len() != 1 && scales.len() != rows {
@@ -115,7 +115,7 @@ fn variables(file: &Opened) -> Result<(Header, HashMap<String, Variable>), Error
     let mut cursor = Cursor::new(file, 0);
     let version = cursor.u32("the version")?;
     if !VERSIONS.contains(&version) {
-        return Err(cursor.malformed(format!("version {version} of CTranslate2's format is not known")));
+        return Err(cursor.malformed(format!("unknown version {version} of CTranslate2's format")));
     }
     let specification = name(&mut cursor)?.to_owned();
     let _revision = cursor.u32("the revision")?;
@@ -158,10 +158,12 @@ fn variables(file: &Opened) -> Result<(Header, HashMap<String, Variable>), Error
         for _ in 0..count {
             let (alias, target) = (name(&mut cursor)?, name(&mut cursor)?);
             let Some(variable) = variables.get(target).cloned() else {
-                return Err(cursor.malformed(format!("{alias} stands for {target}, which is not there")));
+                return Err(
+                    cursor.malformed(format!("{alias} is an alias of {target}, which does not exist"))
+                );
             };
             variables.insert(alias.to_owned(), variable);
-            // The scale of a quantised variable is aliased tacitly.
+            // The scale of a quantised variable is aliased implicitly.
             if let Some(scale) = variables.get(&format!("{target}_scale")).cloned() {
                 variables.insert(format!("{alias}_scale"), scale);
             }

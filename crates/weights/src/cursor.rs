@@ -1,19 +1,19 @@
-//! Reading numbers and strings from a file, every length checked.
+//! Reads numbers and strings from a file, with all lengths checked.
 
 use std::ops::Range;
 
 use crate::Error;
 use crate::opened::Opened;
 
-/// Bytes that are read at once, where so many are left. Between the tensors of some formats there are a few dozen.
+/// Bytes per read, if that many are left. Between the tensors of some formats there are a few dozen.
 const WINDOW_BYTES: usize = 1 << 10;
 
-/// A place in a file.
+/// A position in a file.
 pub(crate) struct Cursor<'a> {
     file: &'a Opened,
     at: usize,
     end: usize,
-    /// What was read last, and where it begins.
+    /// The last bytes read, and their offset.
     window: &'a [u8],
     window_at: usize,
 }
@@ -22,7 +22,7 @@ macro_rules! numbers {
     ($($name:ident $type:ty),*) => {
         $(pub(crate) fn $name(&mut self, what: &str) -> Result<$type, Error> {
             let bytes = self.take(size_of::<$type>(), what)?;
-            Ok(<$type>::from_le_bytes(bytes.try_into().expect("take gives as many bytes as asked for")))
+            Ok(<$type>::from_le_bytes(bytes.try_into().expect("take returns the requested number of bytes")))
         })*
     };
 }
@@ -32,7 +32,7 @@ impl<'a> Cursor<'a> {
         Self::within(file, at..file.length())
     }
 
-    /// Reads a part of a file, which must lie within it.
+    /// Reads a range of a file, which must be within it.
     pub(crate) fn within(file: &'a Opened, range: Range<usize>) -> Self {
         let end = range.end.min(file.length());
         Self { file, at: range.start, end, window: &[], window_at: 0 }
@@ -46,12 +46,12 @@ impl<'a> Cursor<'a> {
         self.at >= self.end
     }
 
-    /// How many bytes are left.
+    /// Number of bytes left.
     fn left(&self) -> usize {
         self.end.saturating_sub(self.at)
     }
 
-    /// The next bytes, at most `length`, which stay the next.
+    /// Returns the next bytes, at most `length`, without advancing.
     pub(crate) fn look(&mut self, length: usize) -> Result<&'a [u8], Error> {
         let length = length.min(self.left());
         let seen =
@@ -65,7 +65,7 @@ impl<'a> Cursor<'a> {
         Ok(&self.window[..length])
     }
 
-    /// Passes over the next `length` bytes, which are `what`.
+    /// Skips the next `length` bytes; `what` describes them in errors.
     pub(crate) fn skip(&mut self, length: usize, what: &str) -> Result<(), Error> {
         if length > self.left() {
             let left = self.left();
@@ -76,7 +76,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// The next `length` bytes, which are `what`.
+    /// Reads the next `length` bytes; `what` describes them in errors.
     pub(crate) fn take(&mut self, length: usize, what: &str) -> Result<&'a [u8], Error> {
         let bytes = self.look(length)?;
         self.skip(length, what)?;
@@ -85,18 +85,18 @@ impl<'a> Cursor<'a> {
 
     numbers!(u8 u8, u16 u16, u32 u32, u64 u64);
 
-    /// A 32-bit size or count.
+    /// Reads a 32-bit size or count.
     pub(crate) fn size(&mut self, what: &str) -> Result<usize, Error> {
         Ok(self.u32(what)? as usize)
     }
 
-    /// `length` bytes of UTF-8.
+    /// Reads `length` bytes of UTF-8.
     pub(crate) fn text(&mut self, length: usize, what: &str) -> Result<&'a str, Error> {
         let bytes = self.take(length, what)?;
         std::str::from_utf8(bytes).map_err(|_| self.malformed(format!("{what} is not UTF-8")))
     }
 
-    /// The error of a file that is damaged here.
+    /// The error of a file that is damaged at this position.
     pub(crate) fn malformed(&self, reason: impl AsRef<str>) -> Error {
         self.file.malformed(format!("at byte {}: {}", self.at, reason.as_ref()))
     }

@@ -1,10 +1,10 @@
-//! What can go wrong in reading weights.
+//! Errors of reading weights.
 
 use std::path::PathBuf;
 
 use mynah_core::ModelError;
 
-/// Failure to read weights; the text is fit for the person who named the file.
+/// Error of reading weights. Its text can be shown to the client.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read.
@@ -15,12 +15,12 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The folder or file is in no format that is read.
+    /// The folder or file has no supported format.
     #[error("{path} is not a checkpoint: {reason}")]
     NotACheckpoint {
-        /// The file or folder that was looked at.
+        /// The file or folder.
         path: PathBuf,
-        /// What was looked for and not found.
+        /// What was expected and not found.
         reason: String,
     },
     /// A file is damaged or contradicts itself.
@@ -28,10 +28,10 @@ pub enum Error {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with the place.
+        /// What is wrong, and where.
         reason: String,
     },
-    /// A tensor is missing, or has another shape or type than is needed.
+    /// A tensor is missing or has the wrong shape or type.
     #[error("tensor {name}: {reason}")]
     Tensor {
         /// Name of the tensor.
@@ -39,7 +39,7 @@ pub enum Error {
         /// Expected and found shape or type.
         reason: String,
     },
-    /// A file is sound but uses a part of its format that is not read.
+    /// A valid file uses an unsupported part of its format.
     #[error("{0}")]
     Unsupported(String),
 }
@@ -47,7 +47,7 @@ pub enum Error {
 impl From<Error> for ModelError {
     fn from(error: Error) -> Self {
         match error {
-            // Sound files that are not supported are as requests that are not.
+            // Valid but unsupported files are treated like unsupported requests.
             Error::Unsupported(reason) => Self::Unsupported(reason),
             error => Self::Weights(error.to_string()),
         }

@@ -1,4 +1,4 @@
-//! ggml files as whisper.cpp writes them.
+//! ggml files as written by whisper.cpp.
 //!
 //! Little endian: u32 magic; eleven u32 numbers, of which the first is the size of the vocabulary; mel filters (u32 bands,
 //! u32 bins, f32s); u32 number of tokens, each a u32 length and bytes; then tensors to the end of the file: u32 rank,
@@ -10,22 +10,22 @@ use crate::cursor::Cursor;
 use crate::opened::Opened;
 use crate::tensors::{Dtype, Encoding, Tensors, element_count};
 
-/// Bounds memory: Whisper's have less than 52 000 tokens.
+/// Limits memory: Whisper's vocabularies have fewer than 52 000 tokens.
 const MAX_VOCABULARY: usize = 1 << 20;
 
 const MAGIC: [u8; 4] = 0x6767_6d6c_u32.to_le_bytes();
 
-/// What a file carries before its tensors.
+/// Metadata of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
-    /// The numbers as they are stored. whisper.cpp calls them `n_vocab`, `n_audio_ctx`, `n_audio_state`, `n_audio_head`,
+    /// The numbers as stored. whisper.cpp calls them `n_vocab`, `n_audio_ctx`, `n_audio_state`, `n_audio_head`,
     /// `n_audio_layer`, `n_text_ctx`, `n_text_state`, `n_text_head`, `n_text_layer`, `n_mels` and `ftype`.
     pub numbers: [u32; 11],
     /// The bytes of each token, at most `n_vocab`.
     pub tokens: Vec<Vec<u8>>,
 }
 
-/// Whether a file begins as whisper.cpp's do.
+/// Whether a file begins like whisper.cpp's.
 pub(crate) fn is_ggml(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }
@@ -55,11 +55,11 @@ pub(crate) fn read(file: &Opened) -> Result<(Header, Tensors), Error> {
             8 => Encoding::Block(Block::Q8_0),
             _ => {
                 return Err(Error::Unsupported(format!(
-                    "tensor {name} of the ggml file has type {kind}; f32, f16, q4_0, q4_1, q5_0, q5_1 and q8_0 are read"
+                    "tensor {name} of the ggml file has type {kind}; f32, f16, q4_0, q4_1, q5_0, q5_1 and q8_0 are supported"
                 )));
             }
         };
-        // Blocks lie along rows, which must be whole.
+        // A row must have whole blocks.
         let count = element_count(&shape);
         let row = shape.last().copied().unwrap_or(1);
         let length = encoding.size(row).and(count).and_then(|count| encoding.size(count));
@@ -82,7 +82,7 @@ fn header(cursor: &mut Cursor<'_>) -> Result<Header, Error> {
     if vocabulary > MAX_VOCABULARY {
         return Err(cursor.malformed(format!("it claims a vocabulary of {vocabulary} tokens")));
     }
-    // Bands and bins of the mel filters, whose numbers are passed over.
+    // Bands and bins of the mel filters, whose numbers are skipped.
     let mel_filters = [cursor.size("the mel filters")?, cursor.size("the mel filters")?];
     let filters = element_count(&mel_filters).and_then(|count| count.checked_mul(4));
     cursor.skip(filters.unwrap_or(usize::MAX), "the mel filters")?;

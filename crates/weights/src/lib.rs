@@ -1,16 +1,16 @@
-//! Readers of checkpoint formats: named tensors, and what a file carries beside them, without the meaning that a model
-//! gives to either.
+//! Readers of checkpoint formats: named tensors and other metadata of a file, independent of any model.
 //!
-//! [`Weights::open`] finds the weights of a folder, recognises their format by content (safetensors, PyTorch, ggml,
-//! CTranslate2) and reads the table of contents; [`open_state_dict`] takes only the formats that are nothing but tensors by name.
-//! [`Tensors`] gives shapes at once and numbers when they are asked for. ONNX files are graphs: [`onnx`].
+//! [`Weights::open`] finds the weights of a folder, detects their format by content (safetensors, PyTorch, ggml,
+//! CTranslate2) and reads the table of contents; [`open_state_dict`] accepts only the formats of plain named tensors.
+//! [`Tensors`] has all shapes and reads numbers on demand. ONNX files are graphs: [`onnx`].
 //!
-//! Names and layouts are those of the file; renaming is up to the model. The one layout that belongs to a single family
-//! of models is ggml's as whisper.cpp writes it: its header of eleven numbers, its filters and its vocabulary are given
-//! as they are stored ([`ggml::Header`]).
+//! Names and layouts are those of the file; the model maps them to its own. The only layout of a single model family
+//! is ggml's as written by whisper.cpp: its header of eleven numbers, its filters and its vocabulary are returned
+//! as stored ([`ggml::Header`]).
 //!
-//! Files are not trusted: all lengths are checked before anything is allocated, tables of contents are bounded, and nothing
-//! in a file is executed. Nothing is mapped either; a file that is cut short or written to after it was opened is an error.
+//! Files are untrusted: all lengths are checked before anything is allocated, tables of contents are bounded, and nothing
+//! in a file is executed. Files are not memory-mapped either; a file that is truncated or modified after it was opened is an
+//! error.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
-//! ONNX files: a graph's initialised tensors, and which node reads which.
+//! ONNX files: a graph's initialised tensors and its nodes.
 //!
-//! Only what the Protocol Buffers encoding and onnx.proto3 of ONNX 1.16 say about these fields is read; other fields are
-//! stepped over. Everything is checked against the file's length before it is used.
+//! Only the required fields of onnx.proto3 (ONNX 1.16, Protocol Buffers encoding) are read; other fields are
+//! skipped. Everything is checked against the file's length before it is used.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -15,7 +15,7 @@ pub const INT8: u64 = 3;
 /// `TensorProto.DataType.BOOL`: bytes that are 0 or 1.
 const BOOL: u64 = 9;
 
-/// A graph whose names and data lie in the file's bytes.
+/// A graph whose names and data borrow from the file's bytes.
 #[derive(Debug, Default)]
 pub struct Graph<'a> {
     /// The operations, in the file's order.
@@ -27,41 +27,41 @@ pub struct Graph<'a> {
 /// One operation.
 #[derive(Debug, Default)]
 pub struct Node<'a> {
-    /// What it does, such as `Conv`.
+    /// Its operator, such as `Conv`.
     pub operator: &'a str,
-    /// Names of what it reads; empty for an input that is left out.
+    /// Names of its inputs; empty for an omitted one.
     pub inputs: Vec<&'a str>,
-    /// Names of what it makes.
+    /// Names of its outputs.
     pub outputs: Vec<&'a str>,
-    /// Those attributes that are lists of whole numbers.
+    /// Its attributes that are lists of integers.
     attributes: Vec<(&'a str, Vec<u64>)>,
 }
 
 /// An initialised tensor.
 #[derive(Debug, Default)]
 pub struct Tensor<'a> {
-    /// Sizes, the outermost first; none for a single number.
+    /// Sizes, the outermost first; empty for a scalar.
     pub shape: Vec<usize>,
     /// `TensorProto.DataType`.
     pub data_type: u64,
-    /// Little-endian numbers, row-major; empty where they are stored in a way that is not read.
+    /// Little-endian numbers, row-major; empty if their storage is not supported.
     pub data: Cow<'a, [u8]>,
 }
 
 impl<'a> Graph<'a> {
-    /// Reads a model file; the error is what is wrong with it.
+    /// Reads a model file; the error describes what is wrong with it.
     ///
     /// # Errors
-    /// The file is cut short, is not ONNX, or keeps its weights in another file.
+    /// The file is truncated, is not ONNX, or has its weights in another file.
     pub fn parse(file: &'a [u8]) -> Result<Self, String> {
         let mut parsed = None;
         for field in Fields(file) {
             if let (7, Value::Bytes(bytes)) = field? {
-                // A message that is there twice is merged.
+                // A message that occurs twice is merged.
                 parsed.get_or_insert_with(Self::default).read(bytes)?;
             }
         }
-        parsed.ok_or_else(|| "it holds no graph".into())
+        parsed.ok_or_else(|| "it has no graph".into())
     }
 
     fn read(&mut self, bytes: &'a [u8]) -> Result<(), String> {
@@ -78,7 +78,7 @@ impl<'a> Graph<'a> {
         Ok(())
     }
 
-    /// How often each operation occurs.
+    /// Number of nodes of each operator.
     pub fn operators(&self) -> BTreeMap<&'a str, usize> {
         let mut counts = BTreeMap::new();
         self.nodes.iter().for_each(|node| *counts.entry(node.operator).or_default() += 1);
@@ -87,7 +87,7 @@ impl<'a> Graph<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// The whole numbers of an attribute; empty if it has none of this name.
+    /// The integers of an attribute; empty if there is none of this name.
     pub fn integers(&self, attribute: &str) -> &[u64] {
         let found = self.attributes.iter().rev().find(|(name, _)| *name == attribute);
         found.map_or(&[], |(_, numbers)| numbers)
@@ -132,7 +132,7 @@ impl<'a> Tensor<'a> {
     /// The numbers of a tensor of type [`FLOAT`].
     ///
     /// # Errors
-    /// It is of another type, or its data are not as long as its shape says.
+    /// It has another type, or its data do not fit its shape.
     pub fn floats(&self) -> Result<Vec<f32>, String> {
         let bytes = self.numbers_of(FLOAT, "float32")?;
         Ok(bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
@@ -170,12 +170,12 @@ impl<'a> Tensor<'a> {
                     }
                 }
                 (2, Value::Number(number)) => tensor.data_type = number,
-                // Floats in a field of their own are the same bytes as raw ones.
+                // Floats in their own field have the same bytes as raw ones.
                 (4, Value::Bytes(bytes) | Value::Fixed(bytes)) if floats.is_empty() => {
                     floats = Cow::Borrowed(bytes);
                 }
                 (4, Value::Bytes(bytes) | Value::Fixed(bytes)) => floats.to_mut().extend_from_slice(bytes),
-                // Of these numbers only bytes are read.
+                // Of these types only bytes are supported.
                 (5, Value::Number(number)) => integers.push(number as u8),
                 (5, Value::Bytes(packed)) => {
                     for number in varints(packed) {
@@ -184,7 +184,7 @@ impl<'a> Tensor<'a> {
                 }
                 (8, Value::Bytes(bytes)) => name = text(bytes)?,
                 (9, Value::Bytes(bytes)) => tensor.data = Cow::Borrowed(bytes),
-                (14, Value::Number(1..)) => return Err("its weights lie in another file".into()),
+                (14, Value::Number(1..)) => return Err("its weights are in another file".into()),
                 _ => {}
             }
         }
@@ -199,7 +199,7 @@ impl<'a> Tensor<'a> {
     }
 }
 
-/// A field's value, as far as it is known from the encoding.
+/// A field's value, as far as the encoding determines it.
 enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
@@ -292,7 +292,7 @@ mod tests {
     fn model() -> Vec<u8> {
         let dilations = field(5, &[&field(1, b"dilations")[..], &[0x40, 3, 0x42, 1, 4]].concat());
         let node = [field(1, b"x"), field(1, b"w"), field(2, b"y"), field(4, b"Conv"), dilations].concat();
-        // Sizes 1 (alone) and 3 (packed), a field to step over, a name and data.
+        // Sizes 1 (alone) and 3 (packed), a field to skip, a name and data.
         let tensor = [
             &[0x08, 1][..],
             &field(1, &[3]),
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_may_be_raw_or_in_a_field_of_their_own() {
+    fn floats_may_be_raw_or_in_their_own_field() {
         let raw = [field(1, b""), float_tensor("w", &[2, 1], &[1.5, -2.0])];
         let tensor = |data: &[u8]| field(5, &[&[0x08, 2, 0x10, 1][..], &field(8, b"w"), data].concat());
         let floats = [1.5_f32, -2.0].map(f32::to_le_bytes);
@@ -336,17 +336,17 @@ mod tests {
     }
 
     #[test]
-    fn data_of_another_length_than_the_shape_are_refused() {
+    fn data_that_do_not_fit_the_shape_are_refused() {
         for (shape, reason) in [(&[3][..], "8 bytes do not make [3]"), (&[1], "8 bytes do not make [1]")] {
             let model = field(7, &float_tensor("w", shape, &[1.5, -2.0]));
             assert_eq!(Graph::parse(&model).unwrap().tensors["w"].floats(), Err(reason.into()));
         }
-        // Sizes whose product is beyond all bounds.
+        // Sizes whose product overflows.
         let sizes = [0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f].repeat(2);
         let model = field(7, &field(5, &[&sizes[..], &[0x10, 1], &field(8, b"w")].concat()));
         assert!(Graph::parse(&model).unwrap().tensors["w"].floats().is_err());
         let elsewhere = field(7, &field(5, &[0x70, 1]));
-        assert_eq!(Graph::parse(&elsewhere).unwrap_err(), "its weights lie in another file");
+        assert_eq!(Graph::parse(&elsewhere).unwrap_err(), "its weights are in another file");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Files being read: their table of contents piece by piece, the numbers of tensors when they are asked for.
+//! Open files: the table of contents is read part by part, the numbers of tensors on demand.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -12,30 +12,30 @@ use std::time::SystemTime;
 use crate::Error;
 use crate::chunks::Chunks;
 
-/// Bytes of a table of contents, at most; the largest models' have some three million.
+/// Maximum bytes of a table of contents; the largest models have about three million.
 const MAX_TABLE_BYTES: usize = 64 << 20;
 
-/// A file whose table of contents is being read, or bytes that came otherwise.
+/// A file whose table of contents is being read, or bytes in memory.
 pub(crate) struct Opened {
     origin: Arc<Origin>,
     length: usize,
-    /// What was read of the table.
+    /// The parts of the table read so far.
     table: Chunks,
 }
 
-/// Where the numbers of tensors are read from.
+/// The source of the tensors' numbers.
 pub(crate) struct Origin {
     path: PathBuf,
     kept: Kept,
 }
 
 enum Kept {
-    /// An open file, and what it was when it was opened.
+    /// An open file, and its state when it was opened.
     File(File, Version),
     Memory(Vec<u8>),
 }
 
-/// Tells a file from one that was written to since.
+/// Detects that a file was modified after it was opened.
 type Version = (u64, Option<SystemTime>);
 
 fn version(file: &File) -> io::Result<Version> {
@@ -49,8 +49,8 @@ impl Origin {
         Self { path: name.into(), kept: Kept::Memory(bytes) }
     }
 
-    /// A range that lies within it. Files are read, not mapped: whoever cuts a mapped file short ends its reader with a
-    /// bus error, whoever does so here gives it an error.
+    /// Reads a range, which must be within the file. Files are not memory-mapped: truncating a mapped file would
+    /// end the process with a bus error; here it is an ordinary error.
     pub(crate) fn read(&self, range: Range<usize>) -> Result<Cow<'_, [u8]>, Error> {
         let (file, opened) = match &self.kept {
             Kept::Memory(bytes) => return Ok(Cow::Borrowed(&bytes[range])),
@@ -64,8 +64,7 @@ impl Origin {
                 Err(Error::Io { path: self.path.clone(), source })
             }
             _ => {
-                let reason =
-                    "it was written to while it was read; replace checkpoints by renaming".to_owned();
+                let reason = "it was modified while it was read; replace checkpoints by renaming".to_owned();
                 Err(Error::Malformed { path: self.path.clone(), reason })
             }
         }
@@ -88,12 +87,12 @@ impl Opened {
         Self { origin: Arc::new(Origin::memory(name, bytes)), length, table: Chunks::default() }
     }
 
-    /// Where the numbers of its tensors are read from.
+    /// The source of its tensors' numbers.
     pub(crate) fn origin(&self) -> &Arc<Origin> {
         &self.origin
     }
 
-    /// Bytes in all.
+    /// Length in bytes.
     pub(crate) fn length(&self) -> usize {
         self.length
     }
@@ -101,7 +100,7 @@ impl Opened {
     /// A part of the table of contents.
     pub(crate) fn part(&self, range: Range<usize>) -> Result<&[u8], Error> {
         if range.start > range.end || range.end > self.length {
-            return Err(self.malformed(format!("bytes {range:?} lie outside its {} bytes", self.length)));
+            return Err(self.malformed(format!("bytes {range:?} are outside its {} bytes", self.length)));
         }
         if let Kept::Memory(bytes) = &self.origin.kept {
             return Ok(&bytes[range]);
@@ -114,7 +113,7 @@ impl Opened {
         self.table.keep(self.origin.read(range)?.into_owned()).map_err(|_| too_large())
     }
 
-    /// Its first bytes, enough to distinguish formats.
+    /// Its first bytes, enough to detect the format.
     pub(crate) fn head(&self) -> Result<&[u8], Error> {
         self.part(0..self.length.min(64))
     }
@@ -130,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_cut_short_while_its_table_is_read_is_an_error() {
+    fn truncating_a_file_while_its_table_is_read_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.bin");
         std::fs::write(&path, [0; 3000]).unwrap();
@@ -138,9 +137,9 @@ mod tests {
         file.head().unwrap();
         File::options().write(true).open(&path).unwrap().set_len(1000).unwrap();
         for error in [file.part(2000..2010).unwrap_err(), file.part(500..510).unwrap_err()] {
-            assert!(error.to_string().contains("written to while it was read"), "{error}");
+            assert!(error.to_string().contains("modified while it was read"), "{error}");
         }
-        assert!(file.part(10..usize::MAX).unwrap_err().to_string().contains("lie outside"));
+        assert!(file.part(10..usize::MAX).unwrap_err().to_string().contains("are outside"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Python pickles of tensor checkpoints, read by a machine that executes nothing.
+//! Python pickles of tensor checkpoints, read by an interpreter that executes nothing.
 //!
-//! A pickle is a program. This machine knows the opcodes that `torch.save` writes and the handful of names that tensor
-//! checkpoints need; any other opcode or name is an error, never a call. Names are not looked up anywhere: each is a
+//! A pickle is a program. This interpreter supports the opcodes that `torch.save` writes and the few names that tensor
+//! checkpoints need; any other opcode or name is an error, never a call. Names are not imported: each is a
 //! variant of [`Global`], and "calling" one builds plain data. Opcodes are those of Python's `pickletools`.
 
 use std::collections::HashMap;
@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use crate::Error;
 use crate::cursor::Cursor;
 
-/// Bounds memory: a checkpoint of 1300 tensors takes 60 000 operations.
+/// Limits memory: a checkpoint of 1300 tensors takes 60 000 operations.
 const MAX_OPERATIONS: usize = 500_000;
-/// No tensor has as many dimensions.
+/// Maximum number of dimensions, above that of any tensor.
 const MAX_RANK: usize = 8;
 
 /// A value; containers are nodes of the [`Heap`], so that deep nesting and cycles are harmless.
@@ -65,7 +65,7 @@ impl Element {
     }
 }
 
-/// What [`Value::Node`] refers to.
+/// The target of a [`Value::Node`].
 #[derive(Debug)]
 pub(crate) enum Node<'a> {
     Tuple(Vec<Value<'a>>),
@@ -75,7 +75,7 @@ pub(crate) enum Node<'a> {
     Tensor(Tensor<'a>),
 }
 
-/// A run of elements in the file, known by its key.
+/// A buffer of elements in the file, identified by its key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Storage<'a> {
     pub(crate) element: Element,
@@ -89,7 +89,7 @@ pub(crate) struct Tensor<'a> {
     /// First element of the view.
     pub(crate) offset: usize,
     pub(crate) shape: Vec<usize>,
-    /// Elements from one index to the next, a dimension.
+    /// Elements from one index to the next, per dimension.
     pub(crate) strides: Vec<usize>,
 }
 
@@ -134,7 +134,7 @@ impl<'a> Heap<'a> {
         }
     }
 
-    /// All storages that were referred to.
+    /// All referenced storages.
     pub(crate) fn storages(&self) -> impl Iterator<Item = &Storage<'a>> {
         self.nodes.iter().filter_map(|node| match node {
             Node::Storage(storage) => Some(storage),
@@ -163,7 +163,8 @@ pub(crate) fn read<'a>(cursor: &mut Cursor<'a>) -> Result<(Value<'a>, Heap<'a>),
         let opcode = cursor.u8("a pickle")?;
         if opcode == b'.' {
             let value = machine.stack.pop().filter(|_| machine.stack.is_empty() && machine.marks.is_empty());
-            let value = value.ok_or_else(|| cursor.malformed("the pickle ends with other than one value"))?;
+            let value =
+                value.ok_or_else(|| cursor.malformed("the pickle does not end with exactly one value"))?;
             return Ok((value, machine.heap));
         }
         machine.step(opcode, cursor)?;
@@ -181,122 +182,123 @@ struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     fn step(&mut self, opcode: u8, cursor: &mut Cursor<'a>) -> Result<(), Error> {
-        let value = match opcode {
-            // PROTO, FRAME
-            0x80 => {
-                let version = cursor.u8("a pickle")?;
-                if !(2..=5).contains(&version) {
-                    return Err(cursor.malformed(format!("pickle protocol {version} is not known")));
-                }
-                return Ok(());
-            }
-            0x95 => return cursor.skip(8, "a pickle's frame"),
-            // MARK, and the memo: BINPUT, LONG_BINPUT, MEMOIZE, BINGET, LONG_BINGET
-            b'(' => {
-                self.marks.push(self.stack.len());
-                return Ok(());
-            }
-            b'q' => return self.memoize(cursor.u8("a pickle")?.into(), cursor),
-            b'r' => return self.memoize(cursor.size("a pickle")?, cursor),
-            0x94 => return self.memoize(self.memo.len(), cursor),
-            b'h' => self.recall(cursor.u8("a pickle")?.into(), cursor)?,
-            b'j' => self.recall(cursor.size("a pickle")?, cursor)?,
-            // NONE, NEWTRUE, NEWFALSE
-            b'N' => Value::None,
-            0x88 => Value::Bool(true),
-            0x89 => Value::Bool(false),
-            // BININT, BININT1, BININT2, LONG1, LONG4, BINFLOAT
-            b'J' => Value::Int((cursor.u32("a number")? as i32).into()),
-            b'K' => Value::Int(cursor.u8("a number")?.into()),
-            b'M' => Value::Int(cursor.u16("a number")?.into()),
-            0x8a => long(usize::from(cursor.u8("a number")?), cursor)?,
-            0x8b => long(cursor.size("a number")?, cursor)?,
-            b'G' => cursor.skip(8, "a number").map(|()| Value::Float)?,
-            // SHORT_BINUNICODE, BINUNICODE, SHORT_BINSTRING, BINSTRING, SHORT_BINBYTES, BINBYTES
-            0x8c | b'U' => {
-                let length = cursor.u8("a string")?;
-                Value::Text(cursor.text(length.into(), "a string")?)
-            }
-            b'X' | b'T' => {
-                let length = cursor.size("a string")?;
-                Value::Text(cursor.text(length, "a string")?)
-            }
-            b'C' => {
-                let length = cursor.u8("bytes")?;
-                cursor.skip(length.into(), "bytes").map(|()| Value::Bytes)?
-            }
-            b'B' => {
-                let length = cursor.size("bytes")?;
-                cursor.skip(length, "bytes").map(|()| Value::Bytes)?
-            }
-            // EMPTY_TUPLE, EMPTY_LIST, EMPTY_DICT
-            b')' => self.heap.add(Node::Tuple(vec![])),
-            b']' => self.heap.add(Node::List(vec![])),
-            b'}' => self.heap.add(Node::Map(vec![])),
-            // TUPLE1, TUPLE2, TUPLE3, TUPLE
-            0x85..=0x87 => {
-                let length = usize::from(opcode - 0x84);
-                let height = self.stack.len().checked_sub(length).ok_or_else(|| underflow(cursor))?;
-                let values = self.stack.split_off(height);
-                self.heap.add(Node::Tuple(values))
-            }
-            b't' => {
-                let values = self.pop_to_mark(cursor)?;
-                self.heap.add(Node::Tuple(values))
-            }
-            // APPEND, APPENDS, SETITEM, SETITEMS
-            b'a' => {
-                let value = self.pop(cursor)?;
-                return self.append(vec![value], cursor);
-            }
-            b'e' => {
-                let values = self.pop_to_mark(cursor)?;
-                return self.append(values, cursor);
-            }
-            b's' => {
-                let (value, key) = (self.pop(cursor)?, self.pop(cursor)?);
-                return self.set(vec![key, value], cursor);
-            }
-            b'u' => {
-                let values = self.pop_to_mark(cursor)?;
-                return self.set(values, cursor);
-            }
-            // GLOBAL, STACK_GLOBAL
-            b'c' => {
-                let (module, name) = (line(cursor)?, line(cursor)?);
-                Value::Global(global(module, name, cursor)?)
-            }
-            0x93 => match (self.pop(cursor)?, self.pop(cursor)?) {
-                (Value::Text(name), Value::Text(module)) => Value::Global(global(module, name, cursor)?),
-                _ => return Err(cursor.malformed("a pickle's global is not named by text")),
-            },
-            // REDUCE, BUILD, BINPERSID
-            b'R' => {
-                let (arguments, callable) = (self.pop(cursor)?, self.pop(cursor)?);
-                self.reduce(callable, arguments, cursor)?
-            }
-            b'b' => {
-                // The attributes of a dictionary (a state dict's `_metadata`) are of no use to us.
-                let _state = self.pop(cursor)?;
-                let target = self.stack.last().copied().ok_or_else(|| underflow(cursor))?;
-                return match self.heap.map(target) {
-                    Some(_) => Ok(()),
-                    None => {
-                        Err(cursor.malformed("a pickle sets attributes of an object that is no dictionary"))
+        let value =
+            match opcode {
+                // PROTO, FRAME
+                0x80 => {
+                    let version = cursor.u8("a pickle")?;
+                    if !(2..=5).contains(&version) {
+                        return Err(cursor.malformed(format!("unknown pickle protocol {version}")));
                     }
-                };
-            }
-            b'Q' => {
-                let id = self.pop(cursor)?;
-                self.storage(id)
-                    .ok_or_else(|| cursor.malformed("a pickle refers to what is no plain storage"))?
-            }
-            _ => {
-                return Err(cursor.malformed(format!(
+                    return Ok(());
+                }
+                0x95 => return cursor.skip(8, "a pickle's frame"),
+                // MARK, and the memo: BINPUT, LONG_BINPUT, MEMOIZE, BINGET, LONG_BINGET
+                b'(' => {
+                    self.marks.push(self.stack.len());
+                    return Ok(());
+                }
+                b'q' => return self.memoize(cursor.u8("a pickle")?.into(), cursor),
+                b'r' => return self.memoize(cursor.size("a pickle")?, cursor),
+                0x94 => return self.memoize(self.memo.len(), cursor),
+                b'h' => self.recall(cursor.u8("a pickle")?.into(), cursor)?,
+                b'j' => self.recall(cursor.size("a pickle")?, cursor)?,
+                // NONE, NEWTRUE, NEWFALSE
+                b'N' => Value::None,
+                0x88 => Value::Bool(true),
+                0x89 => Value::Bool(false),
+                // BININT, BININT1, BININT2, LONG1, LONG4, BINFLOAT
+                b'J' => Value::Int((cursor.u32("a number")? as i32).into()),
+                b'K' => Value::Int(cursor.u8("a number")?.into()),
+                b'M' => Value::Int(cursor.u16("a number")?.into()),
+                0x8a => long(usize::from(cursor.u8("a number")?), cursor)?,
+                0x8b => long(cursor.size("a number")?, cursor)?,
+                b'G' => cursor.skip(8, "a number").map(|()| Value::Float)?,
+                // SHORT_BINUNICODE, BINUNICODE, SHORT_BINSTRING, BINSTRING, SHORT_BINBYTES, BINBYTES
+                0x8c | b'U' => {
+                    let length = cursor.u8("a string")?;
+                    Value::Text(cursor.text(length.into(), "a string")?)
+                }
+                b'X' | b'T' => {
+                    let length = cursor.size("a string")?;
+                    Value::Text(cursor.text(length, "a string")?)
+                }
+                b'C' => {
+                    let length = cursor.u8("bytes")?;
+                    cursor.skip(length.into(), "bytes").map(|()| Value::Bytes)?
+                }
+                b'B' => {
+                    let length = cursor.size("bytes")?;
+                    cursor.skip(length, "bytes").map(|()| Value::Bytes)?
+                }
+                // EMPTY_TUPLE, EMPTY_LIST, EMPTY_DICT
+                b')' => self.heap.add(Node::Tuple(vec![])),
+                b']' => self.heap.add(Node::List(vec![])),
+                b'}' => self.heap.add(Node::Map(vec![])),
+                // TUPLE1, TUPLE2, TUPLE3, TUPLE
+                0x85..=0x87 => {
+                    let length = usize::from(opcode - 0x84);
+                    let height = self.stack.len().checked_sub(length).ok_or_else(|| underflow(cursor))?;
+                    let values = self.stack.split_off(height);
+                    self.heap.add(Node::Tuple(values))
+                }
+                b't' => {
+                    let values = self.pop_to_mark(cursor)?;
+                    self.heap.add(Node::Tuple(values))
+                }
+                // APPEND, APPENDS, SETITEM, SETITEMS
+                b'a' => {
+                    let value = self.pop(cursor)?;
+                    return self.append(vec![value], cursor);
+                }
+                b'e' => {
+                    let values = self.pop_to_mark(cursor)?;
+                    return self.append(values, cursor);
+                }
+                b's' => {
+                    let (value, key) = (self.pop(cursor)?, self.pop(cursor)?);
+                    return self.set(vec![key, value], cursor);
+                }
+                b'u' => {
+                    let values = self.pop_to_mark(cursor)?;
+                    return self.set(values, cursor);
+                }
+                // GLOBAL, STACK_GLOBAL
+                b'c' => {
+                    let (module, name) = (line(cursor)?, line(cursor)?);
+                    Value::Global(global(module, name, cursor)?)
+                }
+                0x93 => match (self.pop(cursor)?, self.pop(cursor)?) {
+                    (Value::Text(name), Value::Text(module)) => Value::Global(global(module, name, cursor)?),
+                    _ => return Err(cursor.malformed("a pickle's global is not named by text")),
+                },
+                // REDUCE, BUILD, BINPERSID
+                b'R' => {
+                    let (arguments, callable) = (self.pop(cursor)?, self.pop(cursor)?);
+                    self.reduce(callable, arguments, cursor)?
+                }
+                b'b' => {
+                    // The attributes of a dictionary (a state dict's `_metadata`) are not needed.
+                    let _state = self.pop(cursor)?;
+                    let target = self.stack.last().copied().ok_or_else(|| underflow(cursor))?;
+                    return match self.heap.map(target) {
+                        Some(_) => Ok(()),
+                        None => Err(cursor
+                            .malformed("a pickle sets attributes of an object that is not a dictionary")),
+                    };
+                }
+                b'Q' => {
+                    let id = self.pop(cursor)?;
+                    self.storage(id).ok_or_else(|| {
+                        cursor.malformed("a pickle refers to something that is not a plain storage")
+                    })?
+                }
+                _ => {
+                    return Err(cursor.malformed(format!(
                     "pickle opcode 0x{opcode:02x} has no place in a tensor checkpoint and was not executed"
                 )));
-            }
-        };
+                }
+            };
         self.stack.push(value);
         Ok(())
     }
@@ -330,7 +332,7 @@ impl<'a> Machine<'a> {
                 list.extend(values);
                 Ok(())
             }
-            _ => Err(cursor.malformed("a pickle appends to what is no list")),
+            _ => Err(cursor.malformed("a pickle appends to something that is not a list")),
         }
     }
 
@@ -344,14 +346,13 @@ impl<'a> Machine<'a> {
                 map.extend(pairs.iter().map(|&[key, value]| (key, value)));
                 Ok(())
             }
-            _ => {
-                Err(cursor
-                    .malformed("a pickle sets items of what is no dictionary, or a key without a value"))
-            }
+            _ => Err(cursor.malformed(
+                "a pickle sets items of something that is not a dictionary, or a key without a value",
+            )),
         }
     }
 
-    /// What `callable(*arguments)` stands for.
+    /// The result of `callable(*arguments)`.
     fn reduce(
         &mut self,
         callable: Value<'a>,
@@ -384,7 +385,7 @@ impl<'a> Machine<'a> {
         (shape.len() == strides.len()).then_some(Tensor { storage, offset: size(offset)?, shape, strides })
     }
 
-    /// `('storage', type, key, device, number of elements)`, and in the older format whether it is a view, which we refuse.
+    /// `('storage', type, key, device, number of elements)`, and in the older format whether it is a view, which is refused.
     fn storage(&mut self, id: Value<'a>) -> Option<Value<'a>> {
         let storage = match self.heap.sequence(id)? {
             &[
@@ -402,7 +403,7 @@ impl<'a> Machine<'a> {
 }
 
 fn underflow(cursor: &Cursor<'_>) -> Error {
-    cursor.malformed("a pickle takes more from its stack than is there")
+    cursor.malformed("a pickle takes more from its stack than it has")
 }
 
 /// A little-endian two's complement integer.
@@ -496,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn all_else_is_refused() {
+    fn everything_else_is_refused() {
         for (pickle, reason) in [
             (
                 b"\x80\x02cos\nsystem\n(U\x02lstR.".as_slice(),
@@ -511,8 +512,8 @@ mod tests {
             (b"\x80\x02\x82\x01.", "opcode 0x82"),
             (b"\x80\x02Pid\n.", "opcode 0x50"),
             (b"\x80\x07N.", "protocol 7"),
-            (b"\x80\x02.", "other than one value"),
-            (b"\x80\x02NN.", "other than one value"),
+            (b"\x80\x02.", "exactly one value"),
+            (b"\x80\x02NN.", "exactly one value"),
             (b"\x80\x02N", "ends inside a pickle"),
             (b"\x80\x02X\xff\xff\xff\xffab.", "ends inside a string"),
             (b"\x80\x02U\x01\xff.", "not UTF-8"),
@@ -520,13 +521,13 @@ mod tests {
             (b"\x80\x02q\x00.", "more from its stack"),
             (b"\x80\x02\x85.", "more from its stack"),
             (b"\x80\x02t.", "more from its stack"),
-            (b"\x80\x02K\x01K\x02a.", "no list"),
+            (b"\x80\x02K\x01K\x02a.", "not a list"),
             (b"\x80\x02}(K\x01u.", "a key without a value"),
-            (b"\x80\x02]K\x01b.", "no dictionary"),
+            (b"\x80\x02]K\x01b.", "not a dictionary"),
             (b"\x80\x02K\x01K\x02R.", "does not take"),
             (b"\x80\x02ccollections\nOrderedDict\nK\x01\x85R.", "does not take"),
-            (b"\x80\x02K\x01Q.", "no plain storage"),
-            (b"\x80\x02(U\x06modulectorch\nHalfStorage\nU\x010U\x03cpuK\x04tQ.", "no plain storage"),
+            (b"\x80\x02K\x01Q.", "not a plain storage"),
+            (b"\x80\x02(U\x06modulectorch\nHalfStorage\nU\x010U\x03cpuK\x04tQ.", "not a plain storage"),
         ] {
             let found = run(pickle).unwrap_err();
             assert!(found.contains(reason), "{found} should say {reason}");
@@ -542,7 +543,7 @@ mod tests {
     }
 
     proptest! {
-        /// Opcodes the machine knows, in any order, with any operands.
+        /// Opcodes that the interpreter supports, in any order, with any operands.
         #[test]
         fn no_pickle_panics(
             steps in prop::collection::vec((prop::sample::select(

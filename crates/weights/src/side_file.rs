@@ -1,4 +1,4 @@
-//! The small files beside weights: settings and vocabularies.
+//! Small files beside the weights: settings and vocabularies.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 
 use crate::Error;
 
-/// Side files are read whole, so they must not be arbitrarily large. The largest vocabularies take some megabytes.
+/// Maximum size, as side files are read whole. The largest vocabularies take some megabytes.
 const MAX_SIDE_FILE_BYTES: u64 = 64 << 20;
 
-/// Reads a file whole; `None` if there is none.
+/// Reads a whole file; `None` if it does not exist.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be read, [`Error::Malformed`] if it has more than 64 MiB.
@@ -33,10 +33,10 @@ pub fn read_side_file(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     Ok(Some(bytes))
 }
 
-/// Reads a JSON file; `None` if there is none.
+/// Reads a JSON file; `None` if it does not exist.
 ///
 /// # Errors
-/// Those of [`read_side_file`], and [`Error::Malformed`] if it is not the JSON of a `T`.
+/// Those of [`read_side_file`], and [`Error::Malformed`] if it is not valid JSON of a `T`.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     let Some(bytes) = read_side_file(path)? else { return Ok(None) };
     let value = serde_json::from_slice(&bytes)

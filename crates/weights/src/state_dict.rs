@@ -1,4 +1,4 @@
-//! Single files that are nothing but tensors by name: parts of models that keep several, and what users hand in.
+//! Single files of named tensors: parts of models with several files, and files from users.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use crate::opened::Opened;
 use crate::weights::not_a_checkpoint;
 use crate::{Error, Tensors, safetensors, torch};
 
-/// Opens a safetensors file or one that PyTorch saved: a dictionary of tensors, or a lone tensor, which gets the empty
-/// name.
+/// Opens a safetensors file or one saved by PyTorch: a dictionary of tensors, or a single tensor, whose name is then
+/// empty.
 ///
 /// # Errors
 /// [`Error::NotACheckpoint`] for other formats, [`Error::Malformed`] for a damaged file, [`Error::Unsupported`] for one
@@ -16,7 +16,7 @@ pub fn open_state_dict(path: &Path) -> Result<Tensors, Error> {
     read(path, &Opened::open(path)?)
 }
 
-/// [`open_state_dict`] for bytes in memory; `name` is what errors call them.
+/// [`open_state_dict`] for bytes in memory; `name` is used in errors.
 ///
 /// # Errors
 /// As [`open_state_dict`].
@@ -31,6 +31,6 @@ fn read(path: &Path, file: &Opened) -> Result<Tensors, Error> {
     } else if torch::is_torch(head) {
         Ok(torch::read(file)?.1)
     } else {
-        Err(not_a_checkpoint(path, "it begins neither as safetensors nor as a file of PyTorch's"))
+        Err(not_a_checkpoint(path, "it is neither a safetensors file nor one saved by PyTorch"))
     }
 }

@@ -1,4 +1,4 @@
-//! Tensors of files: where each lies, how it is stored, and how it becomes f32.
+//! Tensors of files: their location, encoding, and conversion to f32.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, btree_map};
@@ -12,10 +12,10 @@ use crate::Error;
 use crate::blocks::Block;
 use crate::opened::{Opened, Origin};
 
-/// Bounds memory: the largest model has about 1300.
+/// Limits memory: the largest model has about 1300.
 const MAX_TENSORS: usize = 100_000;
 
-/// How a tensor's numbers are stored.
+/// Type of a tensor's stored numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
     /// 32-bit float.
@@ -26,26 +26,26 @@ pub enum Dtype {
     Bf16,
 }
 
-/// A tensor's numbers as they are stored, and how that is.
+/// A tensor's type and its numbers as stored.
 pub type Raw<'a> = (Dtype, Cow<'a, [u8]>);
 
-/// How numbers are stored.
+/// Encoding of numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Encoding {
     /// Plain floats.
     Float(Dtype),
-    /// Signed bytes, divided by the scale of their row, or by the only one.
+    /// Signed bytes, divided by the scale of their row, or by a single scale.
     Int8(Arc<[f32]>),
-    /// Signed 16-bit integers, divided likewise.
+    /// Signed 16-bit integers, divided in the same way.
     Int16(Arc<[f32]>),
     /// Blocks of 32 quantised numbers.
     Block(Block),
-    /// A type that is not read as floats, by its name.
+    /// A type that cannot be read as floats, by its name.
     Other(String),
 }
 
 impl Encoding {
-    /// Bytes that `count` numbers take; `None` if that cannot be.
+    /// Bytes of `count` numbers; `None` if that is not possible.
     pub(crate) fn size(&self, count: usize) -> Option<usize> {
         match self {
             Self::Float(Dtype::F32) => count.checked_mul(4),
@@ -56,7 +56,7 @@ impl Encoding {
         }
     }
 
-    /// How some of the rows are stored.
+    /// The encoding of a range of rows.
     fn rows(&self, rows: Range<usize>) -> Self {
         let of_rows = |scales: &Arc<[f32]>| match scales.len() {
             1 => Arc::clone(scales),
@@ -75,20 +75,20 @@ pub(crate) fn element_count(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size))
 }
 
-/// A tensor in a file. Its numbers stay there until they are asked for.
+/// A tensor in a file. Its numbers are read on demand.
 #[derive(Clone)]
 pub struct Tensor {
     origin: Arc<Origin>,
-    /// Its first byte.
+    /// Offset of its first byte.
     offset: usize,
-    /// How many bytes it takes.
+    /// Its length in bytes.
     length: usize,
     shape: Vec<usize>,
     encoding: Encoding,
 }
 
 impl Tensor {
-    /// Sizes, the outermost first; none for a single number.
+    /// Sizes, the outermost first; empty for a scalar.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -96,14 +96,14 @@ impl Tensor {
     /// The same numbers in another shape.
     ///
     /// # Panics
-    /// If the shape is of another count of numbers.
+    /// If the shape has another number of elements.
     #[must_use]
     pub fn with_shape(self, shape: Vec<usize>) -> Self {
         assert_eq!(element_count(&shape), element_count(&self.shape), "{shape:?} of {:?}", self.shape);
         Self { shape, ..self }
     }
 
-    /// Equal parts along the first axis, in order; `None` if it cannot be divided into so many.
+    /// Splits along the first axis into `count` equal parts, in order; `None` if that is not possible.
     pub fn split(&self, parts: usize) -> Option<Vec<Self>> {
         let &rows = self.shape.first()?;
         if parts == 0 || !rows.is_multiple_of(parts) {
@@ -133,7 +133,7 @@ impl Tensor {
         self.origin.read(self.offset..self.offset + self.length)
     }
 
-    /// Whether another tensor is the same part of the same file.
+    /// Whether another tensor is the same byte range of the same file.
     fn is_at(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.origin, &other.origin) && self.offset == other.offset
     }
@@ -156,12 +156,12 @@ impl Tensors {
         Some(self.tensors.get(name)?.shape())
     }
 
-    /// How the tensor is stored; F32 for quantised ones, which expand to that.
+    /// The tensor's type; F32 for quantised ones, which are dequantised to that.
     pub fn dtype(&self, name: &str) -> Option<Dtype> {
         Some(self.tensors.get(name)?.dtype())
     }
 
-    /// What the numbers are stored as, if that is nothing that is read as floats.
+    /// Name of the type in which the numbers are stored, if it cannot be read as floats.
     pub fn unreadable(&self, name: &str) -> Option<&str> {
         match &self.tensors.get(name)?.encoding {
             Encoding::Other(what) => Some(what),
@@ -169,11 +169,11 @@ impl Tensors {
         }
     }
 
-    /// The tensor's numbers as they are stored, little endian, row-major, at any alignment; `None` if it is missing or
-    /// not stored as floats. They are read from the file at each call.
+    /// The tensor's numbers as stored, little endian, row-major, at any alignment; `None` if it is missing or
+    /// not stored as floats. Each call reads them from the file.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read, [`Error::Malformed`] if it was written to since it was opened.
+    /// [`Error::Io`] if the file cannot be read, [`Error::Malformed`] if it was modified after it was opened.
     pub fn raw(&self, name: &str) -> Result<Option<Raw<'_>>, Error> {
         match self.tensors.get(name) {
             Some(tensor @ Tensor { encoding: Encoding::Float(dtype), .. }) => {
@@ -183,10 +183,10 @@ impl Tensors {
         }
     }
 
-    /// The tensor's numbers as f32, row-major in its shape. They are read from the file at each call.
+    /// The tensor's numbers as f32, row-major in its shape. Each call reads them from the file.
     ///
     /// # Errors
-    /// As [`raw`](Self::raw), and [`Error::Tensor`] if there is no such tensor or it is not made of numbers that are read.
+    /// As [`raw`](Self::raw), and [`Error::Tensor`] if there is no such tensor or its type is not supported.
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, Error> {
         let refuse = |reason: String| Error::Tensor { name: name.to_owned(), reason };
         let tensor =
@@ -201,7 +201,7 @@ impl Tensors {
         })
     }
 
-    /// Whether two tensors hold the same bytes in the same encoding.
+    /// Whether two tensors have the same bytes in the same encoding.
     ///
     /// # Errors
     /// As [`raw`](Self::raw).
@@ -212,19 +212,19 @@ impl Tensors {
         if one.shape != other.shape || one.encoding != other.encoding {
             return Ok(false);
         }
-        // Looking at the place first spares reading a tensor that is stored once under two names.
+        // Comparing locations first avoids reading a tensor that is stored once under two names.
         Ok(one.is_at(other) || one.bytes()? == other.bytes()?)
     }
 
-    /// Adds a tensor under a name, in place of one that has it.
+    /// Adds a tensor, or replaces the one of the same name.
     pub fn insert(&mut self, name: String, tensor: Tensor) {
         self.tensors.insert(name, tensor);
     }
 
-    /// Adds a tensor that is computed, row-major.
+    /// Adds a computed tensor, row-major.
     ///
     /// # Panics
-    /// If the shape is of another count of numbers.
+    /// If the shape has another number of elements.
     pub fn insert_f32(&mut self, name: String, shape: Vec<usize>, values: &[f32]) {
         assert_eq!(element_count(&shape), Some(values.len()), "{name}");
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -233,12 +233,12 @@ impl Tensors {
         self.tensors.insert(name, Tensor { origin, offset: 0, length, shape, encoding });
     }
 
-    /// Takes a tensor out.
+    /// Removes a tensor.
     pub fn remove(&mut self, name: &str) -> Option<Tensor> {
         self.tensors.remove(name)
     }
 
-    /// Adds a tensor that begins at `offset` of `file`. Refuses what does not fit into the file.
+    /// Adds a tensor that begins at `offset` of `file`. Refuses one that does not fit into the file.
     pub(crate) fn add(
         &mut self,
         name: String,

@@ -1,7 +1,7 @@
-//! PyTorch's files of a state dict (`pytorch_model.bin`, `.pt`), in the zip format and in the one before it.
+//! PyTorch's state dict files (`pytorch_model.bin`, `.pt`), in the zip format and the older one.
 //!
 //! A zip archive has `NAME/data.pkl`, a pickle of the tensors' shapes, and `NAME/data/KEY`, the numbers of each storage,
-//! uncompressed. The older format is a row of pickles (a magic number, a version, facts about the machine, the tensors'
+//! uncompressed. The older format is a sequence of pickles (a magic number, a version, facts about the machine, the tensors'
 //! shapes, the keys of the storages) and then, for each key, a number of elements and the elements.
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,43 +13,43 @@ use crate::pickle::{self, Element, Heap, Node, Tensor, Value};
 use crate::tensors::{Dtype, Encoding, Tensors};
 use crate::{Error, archive};
 
-/// 0x1950a86a20f9469cfc6c, which the older format begins with, as a pickle spells it.
+/// 0x1950a86a20f9469cfc6c, the magic number of the older format, as a pickle encodes it.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
-/// Whether a file begins as a zip archive or as a pickle.
+/// Whether a file begins like a zip archive or a pickle.
 pub(crate) fn is_torch(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || matches!(bytes, [0x80, 2..=5, ..])
 }
 
-/// Entry of the file's dictionary that has the state dict, where the file holds more than that.
+/// Entry of the file's dictionary with the state dict, if the file has more than that.
 const STATE_DICT: &str = "model_state_dict";
-/// Bounds what is looked at beside the state dict; openai-whisper's `dims` have ten entries.
+/// Limits the entries read beside the state dict; openai-whisper's `dims` have ten.
 const MAX_NUMBERS: usize = 1000;
-/// Longest name of a number and of its dictionary, in bytes.
+/// Maximum length of the names of a number and of its dictionary, in bytes.
 const MAX_NAME: usize = 256;
 
-/// What a file of PyTorch's carries beside tensors.
+/// Metadata of a PyTorch file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
-    /// What the file holds.
+    /// The outermost object.
     pub root: Root,
-    /// Whole numbers of the dictionaries beside the tensors, as `DICTIONARY.KEY`: openai-whisper's `dims.n_audio_head`.
+    /// Integers of the dictionaries beside the tensors, as `DICTIONARY.KEY`: openai-whisper's `dims.n_audio_head`.
     /// At most a thousand of them are read.
     pub numbers: BTreeMap<String, i64>,
 }
 
-/// What the outermost object of a file is.
+/// Type of the outermost object of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Root {
-    /// A tensor, which gets the empty name.
+    /// A tensor; its name is empty.
     Tensor,
     /// A dictionary of tensors.
     StateDict,
-    /// A dictionary whose entry `model_state_dict` is one of tensors, under the names they have there.
+    /// A dictionary whose entry `model_state_dict` is a dictionary of tensors, which keep their names.
     ModelStateDict,
 }
 
-/// Reads the tensors and what is stored beside them.
+/// Reads the tensors and metadata.
 pub(crate) fn read(file: &Opened) -> Result<(Header, Tensors), Error> {
     if file.head()?.starts_with(b"PK") { read_zip(file) } else { read_legacy(file) }
 }
@@ -73,7 +73,7 @@ fn read_legacy(file: &Opened) -> Result<(Header, Tensors), Error> {
     let mut cursor = Cursor::new(file, 0);
     let (magic, _) = pickle::read(&mut cursor)?;
     if magic != Value::BigInt(&MAGIC) {
-        return Err(cursor.malformed("it is a pickle, but not one that PyTorch saved"));
+        return Err(cursor.malformed("it is a pickle, but was not saved by PyTorch"));
     }
     let (_version, _) = pickle::read(&mut cursor)?;
     let (machine, heap) = pickle::read(&mut cursor)?;
@@ -101,12 +101,12 @@ fn read_legacy(file: &Opened) -> Result<(Header, Tensors), Error> {
     state_dict(file, root, &heap, |key| storages.get(key).cloned())
 }
 
-/// Finds the tensors in what was pickled; `place` gives where a storage lies.
+/// Finds the tensors in the pickle; `locate_storage` returns the byte range of a storage.
 fn state_dict(
     file: &Opened,
     outermost: Value<'_>,
     heap: &Heap<'_>,
-    place: impl Fn(&str) -> Option<Range<usize>>,
+    locate_storage: impl Fn(&str) -> Option<Range<usize>>,
 ) -> Result<(Header, Tensors), Error> {
     let lone = [(Value::Text(""), outermost)];
     let (root, entries) = match heap.get(outermost, STATE_DICT) {
@@ -114,14 +114,15 @@ fn state_dict(
         None if matches!(heap.node(outermost), Some(Node::Tensor(_))) => (Root::Tensor, Some(&lone[..])),
         None => (Root::StateDict, heap.map(outermost)),
     };
-    let entries = entries.ok_or_else(|| file.malformed("it holds no dictionary of tensors"))?;
+    let entries = entries.ok_or_else(|| file.malformed("it has no dictionary of tensors"))?;
     let mut tensors = Tensors::default();
     for &(name, value) in entries {
         let (Value::Text(name), Some(Node::Tensor(tensor))) = (name, heap.node(value)) else { continue };
         let key = tensor.storage.key;
-        let place =
-            place(key).ok_or_else(|| file.malformed(format!("{name}: the file has no storage {key:?}")))?;
-        let offset = locate(tensor, &place).map_err(|reason| file.malformed(format!("{name}: {reason}")))?;
+        let storage = locate_storage(key)
+            .ok_or_else(|| file.malformed(format!("{name}: the file has no storage {key:?}")))?;
+        let offset =
+            locate(tensor, &storage).map_err(|reason| file.malformed(format!("{name}: {reason}")))?;
         let encoding = match tensor.storage.element {
             Element::Half => Encoding::Float(Dtype::F16),
             Element::Float => Encoding::Float(Dtype::F32),
@@ -133,7 +134,7 @@ fn state_dict(
     Ok((Header { root, numbers: numbers(outermost, heap) }, tensors))
 }
 
-/// Whole numbers in the dictionaries of a dictionary.
+/// Integers in the dictionaries of a dictionary.
 fn numbers(outermost: Value<'_>, heap: &Heap<'_>) -> BTreeMap<String, i64> {
     let entries = heap.map(outermost).unwrap_or_default().iter();
     let dictionaries = entries.filter_map(|&(name, value)| match name {
@@ -152,8 +153,8 @@ fn numbers(outermost: Value<'_>, heap: &Heap<'_>) -> BTreeMap<String, i64> {
         .collect()
 }
 
-/// First byte of a tensor that lies row-major within its storage.
-fn locate(tensor: &Tensor<'_>, place: &Range<usize>) -> Result<usize, String> {
+/// First byte of a tensor, which must be row-major within its storage.
+fn locate(tensor: &Tensor<'_>, storage: &Range<usize>) -> Result<usize, String> {
     let mut count = 1usize;
     for (&size, &stride) in tensor.shape.iter().zip(&tensor.strides).rev() {
         if size > 1 && stride != count {
@@ -168,12 +169,12 @@ fn locate(tensor: &Tensor<'_>, place: &Range<usize>) -> Result<usize, String> {
     let bytes = |count: usize| count.checked_mul(element);
     let (start, end) = (bytes(tensor.offset), tensor.offset.checked_add(count).and_then(bytes));
     match (start, end) {
-        (Some(start), Some(end)) if end <= place.len() => Ok(place.start + start),
+        (Some(start), Some(end)) if end <= storage.len() => Ok(storage.start + start),
         _ => Err(format!(
-            "elements {} to {} + {count} lie outside its storage of {} bytes",
+            "elements {} to {} + {count} are outside its storage of {} bytes",
             tensor.offset,
             tensor.offset,
-            place.len()
+            storage.len()
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! Finding the weights at a path, and reading them in whatever format they are.
+//! Finds the weights at a path and reads them in any supported format.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
@@ -9,24 +9,24 @@ use serde::Deserialize;
 use crate::opened::Opened;
 use crate::{Error, Tensors, ctranslate2, ggml, read_json, safetensors, torch};
 
-/// Opened weights, of one file or of several shards.
+/// Open weights, from one file or several shards.
 pub struct Weights {
     /// The file, or the index of the shards.
     pub path: PathBuf,
-    /// Which format was found, and what the file carries beside tensors; of shards what the first does.
+    /// The detected format and the file's metadata; of shards, that of the first.
     pub metadata: Metadata,
-    /// All tensors, under the names that the files give them.
+    /// All tensors, under the names in the files.
     pub tensors: Tensors,
 }
 
-/// A format, and what a file of it carries beside tensors.
+/// A format and its metadata.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Metadata {
-    /// safetensors, which carry nothing else that is read.
+    /// safetensors, whose metadata are not read.
     Safetensors,
-    /// A file that PyTorch saved.
+    /// A file saved by PyTorch.
     Torch(torch::Header),
-    /// ggml as whisper.cpp writes it.
+    /// ggml as written by whisper.cpp.
     Ggml(ggml::Header),
     /// CTranslate2's `model.bin`.
     CTranslate2(ctranslate2::Header),
@@ -34,11 +34,11 @@ pub enum Metadata {
 
 impl Weights {
     /// Opens a file of weights, or those of a folder: CTranslate2's `model.bin`, Hugging Face's `model.safetensors` or
-    /// `pytorch_model.bin`, sharded or not, or the only file of a usual kind. Formats are recognised by content.
+    /// `pytorch_model.bin`, sharded or not, or the only file with a usual extension. Formats are detected by content.
     ///
     /// # Errors
-    /// [`Error::NotACheckpoint`] if there are none or no format is recognised, [`Error::Malformed`] if a file is damaged,
-    /// [`Error::Unsupported`] for a part of a format that is not read, [`Error::Io`].
+    /// [`Error::NotACheckpoint`] if there are none or the format is unknown, [`Error::Malformed`] if a file is damaged,
+    /// [`Error::Unsupported`] for an unsupported part of a format, [`Error::Io`].
     pub fn open(path: &Path) -> Result<Self, Error> {
         let found = if path.is_dir() { find(path)? } else { Found::File(path.to_owned()) };
         match found {
@@ -51,7 +51,7 @@ impl Weights {
     }
 }
 
-/// Whether there are weights at a path, by the names of files and by how a file begins; that they are sound is seen when they
+/// Whether there are weights at a path, judged by file names and first bytes. Whether they are valid is checked when they
 /// are opened.
 pub fn has_weights(path: &Path) -> bool {
     let is_recognised =
@@ -93,7 +93,7 @@ fn find(folder: &Path) -> Result<Found, Error> {
             return Ok(if name.ends_with(".json") { Found::Shards(path) } else { Found::File(path) });
         }
     }
-    // Under no usual name: the only file of a usual kind.
+    // Without a usual name: the only file with a usual extension.
     let entries = folder.read_dir().map_err(|source| Error::Io { path: folder.to_owned(), source })?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut files: Vec<PathBuf> = paths.filter(|path| has_weights_extension(path)).collect();
@@ -115,7 +115,7 @@ pub(crate) fn not_a_checkpoint(path: &Path, reason: impl Into<String>) -> Error 
     Error::NotACheckpoint { path: path.to_owned(), reason: reason.into() }
 }
 
-/// Recognises a file by how it begins and reads its table of contents.
+/// Detects a file's format by its first bytes and reads its table of contents.
 fn read_file(path: &Path) -> Result<(Metadata, Tensors), Error> {
     let file = Opened::open(path)?;
     let head = file.head()?;
@@ -133,12 +133,12 @@ fn read_file(path: &Path) -> Result<(Metadata, Tensors), Error> {
     } else {
         Err(not_a_checkpoint(
             path,
-            "it begins like none of the formats safetensors, CTranslate2, ggml, PyTorch or OpenAI .pt",
+            "it has none of the formats safetensors, CTranslate2, ggml, PyTorch and OpenAI .pt",
         ))
     }
 }
 
-/// The index of a sharded checkpoint: which file has which tensor.
+/// The index of a sharded checkpoint: the file of each tensor.
 #[derive(Deserialize)]
 struct Index {
     weight_map: BTreeMap<String, String>,
@@ -147,12 +147,12 @@ struct Index {
 fn read_shards(path: PathBuf) -> Result<Weights, Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let malformed = |reason: String| Error::Malformed { path: path.clone(), reason };
-    let map = read_json::<Index>(&path)?.ok_or_else(|| malformed("it has vanished".into()))?.weight_map;
+    let map = read_json::<Index>(&path)?.ok_or_else(|| malformed("it no longer exists".into()))?.weight_map;
     let mut all = Tensors::default();
     let mut first: Option<Metadata> = None;
     for shard in map.values().collect::<BTreeSet<_>>() {
         if Path::new(shard).file_name() != Some(shard.as_ref()) {
-            return Err(malformed(format!("shard {shard:?} is no plain file name")));
+            return Err(malformed(format!("shard {shard:?} is not a plain file name")));
         }
         let (metadata, tensors) = read_file(&folder.join(shard))?;
         match &first {
@@ -169,6 +169,6 @@ fn read_shards(path: PathBuf) -> Result<Weights, Error> {
             return Err(malformed(format!("tensor {tensor} is not in {shard}, nor in another shard")));
         }
     }
-    let metadata = first.ok_or_else(|| malformed("it lists no shard".into()))?;
+    let metadata = first.ok_or_else(|| malformed("it lists no shards".into()))?;
     Ok(Weights { path, metadata, tensors: all })
 }

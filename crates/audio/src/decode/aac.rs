@@ -17,11 +17,11 @@ const RATES: [u32; 13] =
     [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
 
 impl Aac {
-    /// A decoder for the stream, or `None` if it is of a kind that is not known.
+    /// A decoder for the stream, or `None` if its type is unsupported.
     pub(super) fn new(params: &AudioCodecParameters) -> Option<Self> {
         let rate = params.sample_rate?;
         let channels = params.channels.clone()?;
-        // ADTS has no AudioSpecificConfig; this one says the same: AAC-LC, rate, channels.
+        // ADTS has no AudioSpecificConfig; this one has the same information: AAC-LC, rate, channels.
         let config = params.extra_data.as_deref().map_or_else(
             || {
                 let index = RATES.iter().position(|&known| known == rate)? as u16;
@@ -55,7 +55,7 @@ impl Aac {
             Ok(())
         });
         if outcome.is_err() {
-            // A failed decoder refuses everything until it is set up again.
+            // After an error the decoder refuses everything until it is reset.
             self.decoder.reset();
             let _ = self.decoder.set_asc(&self.config);
         }

@@ -11,7 +11,7 @@ const IMA_STEPS: [i32; 89] = [
     4026, 4428, 4871, 5358, 5894, 6484, 7132, 7845, 8630, 9493, 10442, 11487, 12635, 13899, 15289, 16818,
     18500, 20350, 22385, 24623, 27086, 29794, 32767,
 ];
-/// How the step index moves, by the magnitude of the code.
+/// Change of the step index, by the magnitude of the code.
 const IMA_INDEX: [i32; 8] = [-1, -1, -1, -1, 2, 4, 6, 8];
 
 struct Ima {
@@ -38,7 +38,7 @@ fn full_scale(sample: i32) -> f32 {
     sample as f32 / 32768.0
 }
 
-/// Decodes one block of IMA ADPCM, cut short or whole, to interleaved samples.
+/// Decodes one block of IMA ADPCM, complete or truncated, to interleaved samples.
 pub(super) fn ima_wav(block: &[u8], channels: usize, out: &mut Vec<f32>) {
     let (heads, _) = block.split_at(block.len().min(4 * channels)).0.as_chunks::<4>();
     if heads.len() < channels {
@@ -65,10 +65,10 @@ pub(super) fn ima_wav(block: &[u8], channels: usize, out: &mut Vec<f32>) {
     }
 }
 
-/// How the step of Microsoft ADPCM changes, by code, in 256ths.
+/// Factor of the step of Microsoft ADPCM, by code, in 256ths.
 const MICROSOFT_ADAPT: [i32; 16] =
     [230, 230, 230, 230, 307, 409, 512, 614, 768, 614, 512, 409, 307, 230, 230, 230];
-/// Predictor coefficients every Microsoft ADPCM file has, in 256ths.
+/// Predictor coefficients of every Microsoft ADPCM file, in 256ths.
 pub(super) const MICROSOFT_COEFFICIENTS: [[i32; 2]; 7] =
     [[256, 0], [512, -256], [0, 0], [192, 64], [240, 0], [460, -208], [392, -232]];
 
@@ -91,7 +91,7 @@ impl Microsoft {
     }
 }
 
-/// Decodes one block of Microsoft ADPCM, cut short or whole, to interleaved samples.
+/// Decodes one block of Microsoft ADPCM, complete or truncated, to interleaved samples.
 pub(super) fn microsoft(block: &[u8], channels: usize, coefficients: &[[i32; 2]], out: &mut Vec<f32>) {
     if block.len() < 7 * channels {
         return;

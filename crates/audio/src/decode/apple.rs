@@ -1,4 +1,4 @@
-//! Containers of plain samples from Apple, NeXT and Sun: aiff, aifc, caf and au.
+//! Containers of uncompressed samples from Apple, NeXT and Sun: aiff, aifc, caf and au.
 
 use super::DecodeError;
 use super::chunks::{Content, Fields, MAX_CHUNKS, Style};
@@ -45,12 +45,12 @@ pub(super) fn aiff(source: &Section) -> Result<Content, DecodeError> {
         b"ulaw" | b"ULAW" => Encoding::MuLaw,
         b"alaw" | b"ALAW" => Encoding::ALaw,
         _ if bytes == 0 || bytes > 8 => {
-            return Err(DecodeError::malformed(name, format!("{bits} bits a sample")));
+            return Err(DecodeError::malformed(name, format!("{bits} bits per sample")));
         }
-        _ => return Ok(Content::Foreign(format!("aifc with codec '{}'", codec.escape_ascii()))),
+        _ => return Ok(Content::Unsupported(format!("aifc with codec '{}'", codec.escape_ascii()))),
     };
     let rate = extended(&common.bytes, 8)
-        .ok_or_else(|| DecodeError::malformed(name, "its sample rate is no number"))?;
+        .ok_or_else(|| DecodeError::malformed(name, "its sample rate is not a number"))?;
     let channels = usize::from(common.u16(0));
     Ok(Content::Samples(Layout {
         container: name,
@@ -64,7 +64,7 @@ pub(super) fn aiff(source: &Section) -> Result<Content, DecodeError> {
     }))
 }
 
-/// The 80-bit IEEE 754 extended float aiff keeps its rate in, rounded.
+/// Reads the 80-bit IEEE 754 extended float of aiff's sample rate, rounded.
 fn extended(bytes: &[u8], at: usize) -> Option<u32> {
     let raw: &[u8; 10] = bytes.get(at..)?.first_chunk()?;
     let exponent = i32::from(u16::from_be_bytes([raw[0], raw[1]])) - 16383;
@@ -88,7 +88,7 @@ pub(super) fn au(source: &Section) -> Result<Content, DecodeError> {
         6 => Encoding::Float32 { big_endian },
         7 => Encoding::Float64 { big_endian },
         27 => Encoding::ALaw,
-        code => return Ok(Content::Foreign(format!("au with codec {code}"))),
+        code => return Ok(Content::Unsupported(format!("au with codec {code}"))),
     };
     let claimed = fields.u32(8);
     Ok(Content::Samples(Layout {
@@ -103,7 +103,7 @@ pub(super) fn au(source: &Section) -> Result<Content, DecodeError> {
     }))
 }
 
-/// A Core Audio file. Only linear and G.711 samples are read here, which also works when the file breaks off.
+/// A Core Audio file. Only linear and G.711 samples are read here, which also works for truncated files.
 pub(super) fn caf(source: &Section) -> Result<Content, DecodeError> {
     let (mut description, mut at) = (None, 8);
     for _ in 0..MAX_CHUNKS {
@@ -118,7 +118,7 @@ pub(super) fn caf(source: &Section) -> Result<Content, DecodeError> {
                 return Ok(Content::Samples(Layout {
                     container: "caf",
                     encoding,
-                    // A rate that is no number becomes zero, which is refused later.
+                    // NaN becomes zero, which is refused later.
                     rate: f64::from_bits(fields.number(0, 8)).round() as u32,
                     channels: fields.u32(24).min(u32::from(u16::MAX)) as usize,
                     mask: None,
@@ -133,13 +133,13 @@ pub(super) fn caf(source: &Section) -> Result<Content, DecodeError> {
         let Ok(size) = u64::try_from(size) else { break };
         at = start.saturating_add(size);
     }
-    Err(DecodeError::malformed("caf", "it has no samples, or none with an explanation"))
+    Err(DecodeError::malformed("caf", "it has no samples or no description of them"))
 }
 
 fn caf_encoding(fields: &Fields) -> Option<Encoding> {
     let (float, big_endian) = (fields.u32(12) & 1 != 0, fields.u32(12) & 2 == 0);
     let bytes = fields.u32(28).div_ceil(8) as usize;
-    // Samples that do not fill their bytes are left to others.
+    // Samples that do not fill their bytes are left to the demuxer.
     let packed = fields.u32(16) as usize == bytes.saturating_mul(fields.u32(24) as usize);
     match (&fields.id(8), bytes) {
         (b"lpcm", 4) if float => Some(Encoding::Float32 { big_endian }),

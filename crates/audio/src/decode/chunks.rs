@@ -1,24 +1,24 @@
-//! Files made of tagged chunks, one after the other: what their readers share.
+//! Shared reader of chunk-based files.
 
 use super::DecodeError;
 use super::pcm::Layout;
 use super::source::Section;
 
-/// What a file of chunks holds.
+/// Content of a chunk-based file.
 pub(super) enum Content {
-    /// Samples this crate reads by itself.
+    /// Samples that this crate reads itself.
     Samples(Layout),
     /// An MPEG audio stream inside a wav file, at this offset.
     Mpeg { start: u64, len: u64 },
     /// Packets of a codec in a caf file.
     Packets,
-    /// Something else, named.
-    Foreign(String),
+    /// An unsupported format, described.
+    Unsupported(String),
 }
 
-/// Chunks looked at before a file counts as broken.
+/// Maximum number of chunks; a file with more counts as damaged.
 pub(super) const MAX_CHUNKS: usize = 4096;
-/// Bytes of a chunk read into memory; format chunks are far smaller.
+/// Maximum bytes of a chunk read into memory; format chunks are far smaller.
 const MAX_BODY: usize = 4096;
 
 pub(super) struct Chunk {
@@ -29,7 +29,7 @@ pub(super) struct Chunk {
     pub(super) size: u64,
 }
 
-/// How chunks follow one another.
+/// Layout of chunk headers.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Style {
     Little,
@@ -65,7 +65,7 @@ impl Style {
     }
 }
 
-/// Fields of a chunk's body, zero where it is too short.
+/// Fields of a chunk's body; zero if it is too short.
 pub(super) struct Fields {
     pub(super) bytes: Vec<u8>,
     pub(super) big: bool,

@@ -1,4 +1,4 @@
-//! Files that hold packets of a codec: Symphonia takes them apart, and one of several decoders makes samples of them.
+//! Files with packets of a codec: Symphonia demuxes them, and one of several decoders decodes them.
 
 use std::io;
 
@@ -23,14 +23,14 @@ use super::packet::{Trim, Undecodable};
 use super::sink::{Shape, Sink};
 use super::sniff;
 use super::source::Section;
-use super::{DecodeError, Heard};
+use super::{DecodeError, DetectedFormat};
 
 /// A decoder of one track's packets.
 trait PacketDecoder {
-    /// Appends the interleaved samples of a packet, or says that it cannot.
+    /// Appends the interleaved samples of a packet, or fails.
     fn decode(&mut self, packet: &Packet, out: &mut Vec<f32>) -> Result<(), Undecodable>;
 
-    /// Rate and channels of what came last.
+    /// Rate and channels of the last packet.
     fn shape(&self) -> Shape;
 
     fn name(&self) -> &'static str;
@@ -40,7 +40,7 @@ struct Symphonia {
     decoder: Box<dyn AudioDecoder>,
     params: AudioCodecParameters,
     shape: Shape,
-    /// What MPEG frames were so far; their decoder has to be made anew when that changes.
+    /// Properties of the MPEG frames so far; when they change, a new decoder is needed.
     mpeg: Option<(u32, bool)>,
     block: Vec<f32>,
 }
@@ -92,7 +92,7 @@ impl PacketDecoder for Opus {
     fn decode(&mut self, packet: &Packet, out: &mut Vec<f32>) -> Result<(), Undecodable> {
         let from = out.len();
         self.decode(&packet.data, out)?;
-        // The container counts at 48 kHz whatever rate is decoded to.
+        // The container counts samples at 48 kHz, whatever the decoder's rate.
         let width = self.shape().channels.count();
         let trim = (packet.trim_end.get() * u64::from(self.shape().rate) / 48_000) as usize * width;
         out.truncate(out.len().saturating_sub(trim).max(from));
@@ -122,15 +122,19 @@ impl PacketDecoder for Aac {
     }
 }
 
-/// Decodes the first sound track that can be, from begin to end.
-pub(super) fn decode(source: Section, format: Format, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {
+/// Decodes the first audio track with a supported codec.
+pub(super) fn decode(
+    source: Section,
+    format: Format,
+    sink: &mut Sink<'_>,
+) -> Result<DetectedFormat, DecodeError> {
     let (edits, delay) = match format {
         Format::Mp4 => (mp4::edits(&source)?, mp4::itunes_delay(&source)?),
         _ => (Vec::new(), None),
     };
     let source = match format {
-        Format::Mp4 => mp4::mended(source)?,
-        Format::Matroska => matroska::mended(source)?,
+        Format::Mp4 => mp4::repaired(source)?,
+        Format::Matroska => matroska::repaired(source)?,
         _ => source,
     };
     let mut reader = format.open(source).map_err(|error| format.error(error))?;
@@ -146,22 +150,22 @@ pub(super) fn decode(source: Section, format: Format, sink: &mut Sink<'_>) -> Re
             End::Reset => {}
         }
     }
-    Ok(Heard { container: format.name(), codec: codec.unwrap_or("unknown") })
+    Ok(DetectedFormat { container: format.name(), codec: codec.unwrap_or("unknown") })
 }
 
 enum End {
     Stream,
-    /// The tracks change here.
+    /// The tracks change here (chained streams).
     Reset,
 }
 
-/// Packets that may fail before, and without, a first good one.
-const HOPELESS: usize = 2_000;
-/// Longest silence put in for a damaged packet, in seconds.
-const LONGEST_PATCH: f64 = 1.0;
-/// Gaps between pages of Ogg that are filled, in seconds: shorter ones are rounding, longer ones a clock that jumped.
-const SHORTEST_GAP: f64 = 0.05;
-const LONGEST_GAP: f64 = 60.0;
+/// Maximum number of undecodable packets before the first good one.
+const MAX_LEADING_FAILURES: usize = 2_000;
+/// Maximum silence in place of a damaged packet, in seconds.
+const MAX_PATCH_S: f64 = 1.0;
+/// Gaps between Ogg pages that are filled, in seconds: shorter ones are rounding errors, longer ones jumps of the clock.
+const MIN_GAP_S: f64 = 0.05;
+const MAX_GAP_S: f64 = 60.0;
 
 fn play(
     reader: &mut dyn FormatReader,
@@ -181,7 +185,7 @@ fn play(
             Ok(None) => break End::Stream,
             Err(Error::ResetRequired) => break End::Reset,
             Err(Error::IoError(error)) if error.raw_os_error().is_some() => return Err(error.into()),
-            // Whatever breaks behind the first sound is the end of what is there.
+            // An error after the first audio ends the recording.
             Err(_) if good > 0 || !sink.is_empty() => break End::Stream,
             Err(Error::IoError(error)) if error.kind() == io::ErrorKind::UnexpectedEof => break End::Stream,
             Err(error) => return Err(margins.format.error(error)),
@@ -192,10 +196,10 @@ fn play(
         if margins.format == Format::Mpeg && is_past_count(track, &packet) {
             packet.trim_end = Duration::ZERO;
         }
-        // A damaged page of Ogg goes missing whole. Silence in its place keeps the times of what follows.
+        // A damaged Ogg page is lost completely. Silence in its place preserves later times.
         let (pts, base) = (packet.pts.get(), track.time_base);
         let lost = due.map_or(0.0, |due| seconds(pts.saturating_sub(due).max(0) as u64, base));
-        if margins.format == Format::Ogg && (SHORTEST_GAP..LONGEST_GAP).contains(&lost) {
+        if margins.format == Format::Ogg && (MIN_GAP_S..MAX_GAP_S).contains(&lost) {
             let shape = decoder.shape();
             let frames = (lost * f64::from(shape.rate)) as usize;
             sink.push(&vec![0.0; frames * shape.channels.count()], &shape)?;
@@ -206,16 +210,16 @@ fn play(
             good += 1;
         } else {
             bad += 1;
-            if good == 0 && bad > HOPELESS {
+            if good == 0 && bad > MAX_LEADING_FAILURES {
                 break End::Stream;
             }
             if good == 0 {
                 continue;
             }
-            // Silence for this too.
+            // Replaced by silence, too.
             block.clear();
             let shape = decoder.shape();
-            let lasting = seconds(packet.dur.get(), base).min(LONGEST_PATCH);
+            let lasting = seconds(packet.dur.get(), base).min(MAX_PATCH_S);
             block.resize((lasting * f64::from(shape.rate)) as usize * shape.channels.count(), 0.0);
         }
         let shape = decoder.shape();
@@ -234,7 +238,7 @@ fn play(
         }
     };
     if good == 0 && bad > 0 && sink.is_empty() {
-        return Err(DecodeError::malformed(decoder.name(), "not one of its packets decodes"));
+        return Err(DecodeError::malformed(decoder.name(), "none of its packets can be decoded"));
     }
     Ok(end)
 }
@@ -243,18 +247,18 @@ fn seconds(ticks: u64, base: Option<TimeBase>) -> f64 {
     base.map_or(0.0, |base| ticks as f64 * f64::from(base.numer.get()) / f64::from(base.denom.get()))
 }
 
-/// Whether an MPEG packet lies behind the frames the stream's first one counts. A wrong count must not cut the rest off:
-/// files are strung together with their counts left as they were.
+/// Whether an MPEG packet comes after the number of frames given in the stream's first one. The rest must not be dropped:
+/// in concatenated files the first count is too small.
 fn is_past_count(track: &Track, packet: &Packet) -> bool {
     let counted = track.num_frames.map(|frames| frames.saturating_add(u64::from(track.padding.unwrap_or(0))));
     counted.is_some_and(|counted| packet.pts.get() >= counted.min(i64::MAX as u64) as i64)
 }
 
-/// What a container says about sound outside the signal.
+/// What a container says about padding around the audio.
 struct Margins {
     format: Format,
     edit: Option<mp4::Edit>,
-    /// Frames before the signal by a tag.
+    /// Frames before the audio, from a tag.
     delay: Option<u64>,
 }
 
@@ -264,7 +268,7 @@ impl Margins {
         let codec = params.map(|params| params.codec);
         let ticks = |ticks: u64| (seconds(ticks, track.time_base) * f64::from(rate)).round() as u64;
         let edited = self.edit.map_or_else(Trim::default, |edit| edit.trim(rate));
-        // Opus says in its own header what to drop; demuxers repeat it in their ways.
+        // The Opus header gives the frames to drop; demuxers repeat it in different ways.
         if let Some(head) =
             params.filter(|_| codec == Some(CODEC_ID_OPUS)).and_then(|params| params.extra_data.as_deref())
         {
@@ -273,7 +277,7 @@ impl Margins {
         match self.format {
             Format::Mp4 if codec == Some(CODEC_ID_AAC) => {
                 let skip = if edited.skip == 0 { self.delay.unwrap_or(0) } else { edited.skip };
-                // Encoders do not agree on where in its last packet the sound ends, so that is kept whole.
+                // Encoders differ in how they mark the end within the last packet, so it is kept completely.
                 let unit = ticks(first.dur.get()).max(1);
                 let keep = edited.keep.map(|keep| (skip + keep).div_ceil(unit).saturating_mul(unit) - skip);
                 Trim { skip, keep }
@@ -297,21 +301,18 @@ fn decodable(params: &AudioCodecParameters) -> bool {
     params.codec == CODEC_ID_OPUS || get_codecs().get_audio_decoder(params.codec).is_some()
 }
 
-/// The default sound track, or the first one whose codec is known.
+/// The default audio track, or the first one with a supported codec.
 fn choose(reader: &dyn FormatReader, format: Format) -> Result<&Track, DecodeError> {
     let known = |track: &&Track| audio_params(track).is_some_and(decodable);
     let default = reader.default_track(TrackType::Audio).filter(known);
     default.or_else(|| reader.tracks().iter().find(known)).ok_or_else(|| {
         let sounds = reader.tracks().iter().filter(|track| audio_params(track).is_some()).count();
-        // A track without parameters is of a codec the demuxer does not know, which may be sound.
+        // A track without parameters has a codec unknown to the demuxer, which may be audio.
         let unnamed = reader.tracks().iter().any(|track| track.codec_params.is_none());
         if sounds > 0 || unnamed {
-            DecodeError::unsupported(format!(
-                "{} file with sound in a codec that is not known here",
-                format.name()
-            ))
+            DecodeError::unsupported(format!("{} file with audio in an unsupported codec", format.name()))
         } else {
-            DecodeError::no_audio(format!("the {} file has no sound track", format.name()))
+            DecodeError::no_audio(format!("the {} file has no audio track", format.name()))
         }
     })
 }
@@ -322,7 +323,7 @@ fn open_decoder(
     sink: &Sink<'_>,
 ) -> Result<Box<dyn PacketDecoder>, DecodeError> {
     let Some(params) = audio_params(track) else {
-        return Err(DecodeError::no_audio("the track holds no sound"));
+        return Err(DecodeError::no_audio("the track has no audio"));
     };
     if let (Some(rate), Some(channels)) = (params.sample_rate, &params.channels) {
         sink.check_shape(rate, channels.count())?;

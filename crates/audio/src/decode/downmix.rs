@@ -1,12 +1,12 @@
-//! Many channels to one, without losing what cancels.
+//! Downmix to mono that avoids cancellation.
 
 use symphonia::core::audio::{Channels, Position};
 
-/// What each channel weighs in the mono sum, before signs.
+/// Weights of the channels in the mono sum, without signs.
 ///
-/// The ratios are those of the downmix equations of ITU-R BS.775 (Annex 4): the centre, where speech mostly is, counts
+/// The ratios are those of the downmix equations of ITU-R BS.775 (Annex 4): the centre, where speech mostly is, has weight
 /// 1, left and right 0.7071, surrounds 0.5; the low-frequency channel is left out. The weights sum to one, so the
-/// mix never exceeds the loudest channel. Channels without a known place count alike.
+/// mix never exceeds the loudest channel. Channels without a known position have equal weights.
 pub(super) fn weights(channels: &Channels) -> Vec<f32> {
     let count = channels.count();
     let mut weights = match channels {
@@ -39,23 +39,23 @@ fn position_weight(position: Position) -> f32 {
     }
 }
 
-/// Frames over which correlation is measured before the signs are decided again.
+/// Frames per correlation measurement, after which the signs are decided again.
 const BLOCK: usize = 2048;
-/// Share of the earlier measurements kept when a block is added: a memory of about four blocks.
+/// Weight of earlier measurements when a block is added: a memory of about four blocks.
 const KEEP: f64 = 0.75;
-/// A channel is turned round when its correlation with the loudest one falls below the first figure, and back when
+/// A channel is inverted when its correlation with the loudest one falls below the first number, and no longer when
 /// it rises above the second.
-const TURN: f64 = -0.5;
-const TURN_BACK: f64 = -0.2;
-/// Frames over which a change of sign is faded.
+const INVERT_BELOW: f64 = -0.5;
+const RESTORE_ABOVE: f64 = -0.2;
+/// Length of the fade at a change of sign, frames.
 const FADE: usize = 512;
 
-/// A running weighted sum in which a channel that is the negative of another is turned round first.
+/// A streaming weighted sum in which a channel of opposite polarity is inverted first.
 ///
-/// Balanced lines wired wrongly, karaoke tracks and some phones give stereo whose sides cancel in a plain mean.
+/// Miswired balanced lines, karaoke tracks and some phones produce stereo whose sides cancel in a plain mean.
 pub(super) struct Downmix {
     weights: Vec<f32>,
-    /// Sign times weight in use; differs from `target` during a fade.
+    /// Current signed weights; they differ from `target` during a fade.
     gains: Vec<f32>,
     target: Vec<f32>,
     /// Smoothed products of each channel pair `[a * channels + b]`, b >= a.
@@ -108,12 +108,12 @@ impl Downmix {
         }
     }
 
-    /// Chooses signs against the channel that counts most in the mix.
+    /// Chooses signs relative to the channel with the most energy in the mix.
     fn decide(&mut self) {
         let channels = self.weights.len();
         let energy = |c: usize| self.products[c * channels + c];
         let loudness = |c: usize| energy(c) * f64::from(self.weights[c]).powi(2);
-        // The first of equals, so that the sound does not change its polarity.
+        // The first among equals, so that the polarity does not change.
         let loudest = (1..channels).fold(0, |best, c| if loudness(c) > loudness(best) { c } else { best });
         for c in (0..channels).filter(|&c| c != loudest) {
             let scale = (energy(c) * energy(loudest)).sqrt();
@@ -121,11 +121,11 @@ impl Downmix {
                 continue;
             }
             let correlation = self.products[c.min(loudest) * channels + c.max(loudest)] / scale;
-            // What counts is the sign relative to the loudest channel, which may itself have been turned.
+            // The sign is relative to the loudest channel, which may itself be inverted.
             let along = self.target[loudest].is_sign_positive();
-            let turned = self.target[c].is_sign_positive() != along;
-            let turn = if turned { correlation < TURN_BACK } else { correlation < TURN };
-            self.target[c] = if turn == along { -self.weights[c] } else { self.weights[c] };
+            let inverted = self.target[c].is_sign_positive() != along;
+            let invert = if inverted { correlation < RESTORE_ABOVE } else { correlation < INVERT_BELOW };
+            self.target[c] = if invert == along { -self.weights[c] } else { self.weights[c] };
         }
     }
 }

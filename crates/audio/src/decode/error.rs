@@ -1,18 +1,18 @@
 use std::fmt;
 use std::io;
 
-/// What is decoded without help from outside, as said to the user whose file is something else.
+/// Formats decoded without external programs, for error messages.
 pub const SUPPORTED_FORMATS: &str = "wav (PCM, float, mu-law, A-law, ADPCM; RF64, BW64, Wave64), mp3, mp2, aac, m4a, mp4, mov, flac, ogg, \
      opus, webm, mkv, mka, aiff, aifc, au, caf";
 
-/// Why a recording gave no samples.
+/// Why a recording could not be decoded.
 ///
-/// The text of each says what to do. All but [`DecodeError::Io`], [`DecodeError::NoMemory`] and [`DecodeError::Cancelled`] are about the
-/// file: sending it again will not help.
+/// Each text says what to do. All except [`DecodeError::Io`], [`DecodeError::NoMemory`] and [`DecodeError::Cancelled`] are caused by
+/// the file: sending it again will not help.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The container or the codec's stream is broken beyond decoding.
+    /// The container or the codec's stream is too damaged to decode.
     #[error("the {format} data is broken: {detail}; check that the file plays, or export it again")]
     Malformed {
         /// Name of the container or codec.
@@ -20,10 +20,10 @@ pub enum DecodeError {
         /// What is wrong.
         detail: String,
     },
-    /// The content is not audio, or is audio in a format that is not decoded here.
+    /// The content is not audio, or is audio in an unsupported format.
     #[error("{what}; supported are {SUPPORTED_FORMATS}")]
     Unsupported {
-        /// What was found and why it was refused.
+        /// What was detected and why it was refused.
         what: String,
     },
     /// A limit of [`DecodeLimits`](super::DecodeLimits) is exceeded.
@@ -32,14 +32,14 @@ pub enum DecodeError {
         /// The limit that was hit.
         limit: Limit,
     },
-    /// The file is whole as far as can be seen, but has no sound.
+    /// The file appears intact, but has no audio.
     #[error("there is no audio in the file: {detail}")]
     NoAudio {
         /// What the file has instead.
         detail: String,
     },
-    /// The caller gave no more memory for the samples.
-    #[error("there is no memory for the sound")]
+    /// [`DecodeHooks::reserve`](super::DecodeHooks::reserve) refused memory for the samples.
+    #[error("there is not enough memory for the audio")]
     NoMemory,
     /// The caller asked to stop.
     #[error("decoding was cancelled")]
@@ -68,7 +68,7 @@ impl DecodeError {
 pub enum Limit {
     /// Size of the file in bytes.
     Bytes(u64),
-    /// Length of the sound in seconds.
+    /// Length of the audio in seconds.
     Duration(f64),
     /// Number of channels.
     Channels(u16),

@@ -1,8 +1,8 @@
-//! The way out for rare formats: the `ffmpeg` program, if the machine has it.
+//! Fallback for rare formats: the `ffmpeg` program, if it is installed.
 //!
-//! It gets a copy of the bytes in a temporary file of our naming, the demuxer found by [`sniff`](super::sniff) (so that
-//! no playlist or script format can be smuggled in), no network protocols, limits on memory, time and length, and gives
-//! samples through a pipe. It is killed when the caller cancels or when it falls silent.
+//! It gets a copy of the bytes in a temporary file, the demuxer chosen by [`sniff`](super::sniff) (so that
+//! no playlist or script format is accepted), no network protocols, and limits on memory, time and length; it writes
+//! samples to a pipe. It is killed when the caller cancels or when it stops producing output.
 
 use std::io::{self, Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -13,27 +13,27 @@ use super::format::Format;
 use super::sink::{Shape, Sink};
 use super::sniff::{self, Container};
 use super::source::Section;
-use super::{DecodeError, DecodeLimits, Heard, Watch};
+use super::{DecodeError, DecodeHooks, DecodeLimits, DetectedFormat};
 
-/// No new samples for this long means that it hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often the caller's wish to stop is asked for.
+/// Without new samples for this long it is considered hung.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Interval of checks for cancellation.
 const TICK: Duration = Duration::from_millis(50);
 const BLOCK: usize = 1 << 16;
 
-/// Decodes what this crate does not; `what` says what that is.
+/// Decodes a format that this crate does not support; `what` describes it.
 pub(super) fn decode(
     source: &Section,
     what: &str,
     limits: &DecodeLimits,
-    watch: &dyn Watch,
+    hooks: &dyn DecodeHooks,
     sink: &mut Sink<'_>,
-) -> Result<Heard, DecodeError> {
+) -> Result<DetectedFormat, DecodeError> {
     let (container, start) = sniff::sniff(source)?;
     let Some((name, demuxer)) = known(&container) else { return Err(DecodeError::unsupported(what)) };
     if !installed() {
         return Err(DecodeError::unsupported(format!(
-            "{what} is read only where the ffmpeg program is installed"
+            "{what} is only supported if the ffmpeg program is installed"
         )));
     }
     let mut copy = tempfile::NamedTempFile::new()?;
@@ -52,11 +52,11 @@ pub(super) fn decode(
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
-    receive(Killed(child), watch, sink)
-        .map(|()| Heard { container: name, codec: "decoded by ffmpeg" })
+    receive(Killed(child), hooks, sink)
+        .map(|()| DetectedFormat { container: name, codec: "decoded by ffmpeg" })
         .map_err(|error| match error {
             DecodeError::Malformed { .. } if sink.is_empty() => {
-                DecodeError::unsupported(format!("{what} (the ffmpeg program found no sound in it either)"))
+                DecodeError::unsupported(format!("{what} (the ffmpeg program found no audio in it either)"))
             }
             error => error,
         })
@@ -67,7 +67,7 @@ fn known(container: &Container) -> Option<(&'static str, &'static str)> {
         Container::Wav => Some(("wav", "wav")),
         Container::Aiff => Some(("aiff", "aiff")),
         Container::Au => Some(("au", "au")),
-        Container::Foreign(foreign) => Some((foreign.name, foreign.demuxer)),
+        Container::FfmpegOnly(ffmpeg_format) => Some((ffmpeg_format.name, ffmpeg_format.demuxer)),
         Container::Caf => Some(("caf", "caf")),
         Container::Flac => Some(("flac", "flac")),
         Container::Stream(format) => {
@@ -95,22 +95,22 @@ fn installed() -> bool {
     version.is_ok_and(|status| status.success())
 }
 
-/// A child that does not outlive its owner.
+/// A child process that is killed when dropped.
 struct Killed(Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that it has already ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-fn receive(mut child: Killed, watch: &dyn Watch, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
+fn receive(mut child: Killed, hooks: &dyn DecodeHooks, sink: &mut Sink<'_>) -> Result<(), DecodeError> {
     let broken = |detail: &str| DecodeError::malformed("ffmpeg", detail);
     let mut pipe = child.0.stdout.take().ok_or_else(|| broken("it has no output"))?;
     let (sender, blocks) = sync_channel::<io::Result<Vec<u8>>>(4);
-    // A read from the pipe cannot be given up, a receive can. The thread ends when the child or the receiver does.
+    // A blocking read from the pipe cannot be interrupted, a receive can. The thread ends with the child or the receiver.
     let reader = std::thread::spawn(move || {
         loop {
             let mut block = Vec::with_capacity(BLOCK);
@@ -123,13 +123,13 @@ fn receive(mut child: Killed, watch: &dyn Watch, sink: &mut Sink<'_>) -> Result<
     });
     let outcome = (|| {
         let (mut bytes, mut shape, mut samples) = (Vec::new(), None, Vec::new());
-        let mut heard = Instant::now();
+        let mut detected = Instant::now();
         loop {
             let block = match blocks.recv_timeout(TICK) {
                 Ok(block) => block?,
-                Err(RecvTimeoutError::Timeout) if watch.is_cancelled() => return Err(DecodeError::Cancelled),
-                Err(RecvTimeoutError::Timeout) if heard.elapsed() > PATIENCE => {
-                    return Err(broken("it fell silent"));
+                Err(RecvTimeoutError::Timeout) if hooks.is_cancelled() => return Err(DecodeError::Cancelled),
+                Err(RecvTimeoutError::Timeout) if detected.elapsed() > OUTPUT_TIMEOUT => {
+                    return Err(broken("it stopped producing output"));
                 }
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -137,7 +137,7 @@ fn receive(mut child: Killed, watch: &dyn Watch, sink: &mut Sink<'_>) -> Result<
             if block.is_empty() {
                 break;
             }
-            heard = Instant::now();
+            detected = Instant::now();
             bytes.extend_from_slice(&block);
             if shape.is_none() {
                 shape = header(&mut bytes);
@@ -150,16 +150,16 @@ fn receive(mut child: Killed, watch: &dyn Watch, sink: &mut Sink<'_>) -> Result<
             bytes.drain(..whole);
             sink.push(&samples, shape)?;
         }
-        if sink.is_empty() { Err(broken("it gave no sound")) } else { Ok(()) }
+        if sink.is_empty() { Err(broken("it produced no audio")) } else { Ok(()) }
     })();
     drop(blocks);
     drop(child);
-    // The pipe is closed by now, so this does not wait.
+    // The pipe is already closed, so this does not block.
     let _ = reader.join();
     outcome
 }
 
-/// Takes the au header off the front once it is whole.
+/// Removes the au header once it is complete.
 fn header(bytes: &mut Vec<u8>) -> Option<Shape> {
     let word = |at: usize| bytes.get(at..)?.first_chunk().map(|&raw| u32::from_be_bytes(raw));
     let (offset, rate, channels) = (word(4)? as usize, word(16)?, word(20)?);

@@ -1,8 +1,8 @@
-//! Native FLAC files (RFC 9639), cut into frames.
+//! Native FLAC files (RFC 9639), split into frames.
 //!
-//! Frames carry their own shape, number and checksums, so nothing in front of them is needed but, in rare files, the
-//! stream's rate and depth. Finding them by checksum steps over pictures of any size, damaged headers, damaged frames
-//! (silence takes their place) and changes of shape on the way, none of which the usual demuxer survives.
+//! Frames contain their own rate, channels, number and checksums, so the stream header is needed only in rare files, for the
+//! rate and bit depth. Finding frames by checksum skips pictures of any size, damaged headers and damaged frames
+//! (replaced by silence), and handles changes of rate or channels; the usual demuxer fails on all of these.
 
 use std::io::Read;
 
@@ -15,9 +15,9 @@ use symphonia::default::get_codecs;
 
 use super::sink::{Shape, Sink};
 use super::source::Section;
-use super::{DecodeError, Heard};
+use super::{DecodeError, DetectedFormat};
 
-/// What stays the same between most frames.
+/// Properties that most frames of a file share.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Kind {
     rate: u32,
@@ -29,15 +29,15 @@ struct Kind {
 #[derive(Clone, Copy, Debug)]
 struct Header {
     kind: Kind,
-    /// Frames of samples in it.
+    /// Number of samples per channel.
     block: u32,
-    /// Number of its first sample, or of the frame if all blocks are of one size.
+    /// Number of its first sample, or of the frame if all blocks have the same size.
     number: u64,
     fixed: bool,
     len: usize,
 }
 
-/// Rate and depth of the stream, for frames that refer to it.
+/// Rate and bit depth of the stream, for frames that refer to it.
 #[derive(Clone, Copy, Debug, Default)]
 struct StreamInfo {
     rate: u32,
@@ -101,8 +101,8 @@ impl Header {
         valid.then_some(Self { kind: Kind { rate, channels, bits }, block, number, fixed, len: at + 1 })
     }
 
-    /// Most bytes a frame with this header can have: samples as they are, and some.
-    fn most(&self) -> usize {
+    /// Maximum size of a frame with this header, bytes: uncompressed samples and some overhead.
+    fn max_bytes(&self) -> usize {
         let samples = self.block as usize * usize::from(self.kind.channels);
         samples * (usize::from(self.kind.bits) + 8) / 8 + 1024
     }
@@ -113,7 +113,7 @@ impl Header {
     }
 }
 
-/// A number of up to 36 bits in the manner of UTF-8, and the bytes it takes.
+/// A number of up to 36 bits in a UTF-8-like coding, and its length in bytes.
 fn coded_number(bytes: &[u8]) -> Option<(u64, usize)> {
     let first = *bytes.first()?;
     let len = match first.leading_ones() {
@@ -159,18 +159,18 @@ fn crc16(sum: u16, byte: u8) -> u16 {
 struct Frames {
     source: Section,
     info: StreamInfo,
-    /// A window of the source, and how much of it came before.
+    /// A window of the source, and the number of bytes before it.
     bytes: Vec<u8>,
     dropped: u64,
     at: usize,
-    /// Bytes looked through for the ends of frames that had none.
+    /// Bytes searched in vain for the ends of frames.
     wasted: u64,
     ended: bool,
 }
 
-/// Bytes read at a time.
+/// Bytes per read.
 const CHUNK: usize = 1 << 16;
-/// Bytes a header has at most.
+/// Maximum size of a header, bytes.
 const HEADER: usize = 16;
 
 impl Frames {
@@ -178,7 +178,7 @@ impl Frames {
         Self { source, info, bytes: Vec::new(), dropped: 0, at: 0, wasted: 0, ended: false }
     }
 
-    /// Sees to it that `ahead` bytes lie behind the position, or all that are left.
+    /// Ensures that `ahead` bytes after the position are in the window, or all that are left.
     fn fill(&mut self, ahead: usize) -> Result<(), DecodeError> {
         while !self.ended && self.bytes.len() - self.at < ahead {
             if self.at > CHUNK {
@@ -212,13 +212,13 @@ impl Frames {
         }
     }
 
-    /// Takes the next header and, if a whole frame with a right checksum follows, that frame.
+    /// Reads the next header and, if a complete frame with a valid checksum follows, that frame.
     fn step(&mut self) -> Result<Step<'_>, DecodeError> {
         let Some(header) = self.seek()? else { return Ok(Step::End) };
-        let most = header.most();
+        let most = header.max_bytes();
         self.fill(most + HEADER)?;
         let rest = &self.bytes[self.at..];
-        // A frame's checksum over itself is zero. It ends there if another follows or the file does.
+        // The checksum over a frame and its checksum is zero. The frame ends there if another one or the end of the file follows.
         let mut sum = rest[..header.len].iter().fold(0, |sum, &byte| crc16(sum, byte));
         let end = (header.len..rest.len().min(most)).find(|&at| {
             sum = crc16(sum, rest[at]);
@@ -245,11 +245,11 @@ enum Step<'a> {
     End,
 }
 
-/// How much may be searched in vain: a file made of headers alone would take hours.
+/// Limits of unsuccessful search: a file of only headers would take hours.
 const WASTE_PASSES: u64 = 8;
 const WASTE_EXTRA: u64 = 16 << 20;
 
-/// Offset of the first of two frames in a row, for streams that lost their beginning.
+/// Offset of the first of two consecutive frames, for streams without their beginning.
 pub(super) fn find(source: &Section) -> Result<Option<u64>, DecodeError> {
     let mut frames = Frames::new(source.section(0, 1 << 20), StreamInfo::default());
     loop {
@@ -266,11 +266,11 @@ pub(super) fn find(source: &Section) -> Result<Option<u64>, DecodeError> {
     }
 }
 
-/// Longest run of lost samples that silence stands in for, in seconds.
-const LONGEST_PATCH: u64 = 60;
+/// Maximum length of lost audio that is replaced by silence, in seconds.
+const MAX_PATCH_S: u64 = 60;
 
 /// Decodes a file from its first frame to its last.
-pub(super) fn decode(source: Section, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {
+pub(super) fn decode(source: Section, sink: &mut Sink<'_>) -> Result<DetectedFormat, DecodeError> {
     let info = StreamInfo::read(&source.peek(0, 64)?).unwrap_or_default();
     let mut frames = Frames::new(source, info);
     let mut decoder: Option<(Kind, Box<dyn AudioDecoder>)> = None;
@@ -291,7 +291,7 @@ pub(super) fn decode(source: Section, sink: &mut Sink<'_>) -> Result<Heard, Deco
         let Some((_, decoder)) = &mut decoder else { break };
         let start = header.start(*block.get_or_insert(header.block));
         let lost = expected.map_or(0, |expected| start.saturating_sub(expected));
-        if lost > 0 && lost <= LONGEST_PATCH * u64::from(kind.rate) {
+        if lost > 0 && lost <= MAX_PATCH_S * u64::from(kind.rate) {
             sink.push(&vec![0.0; lost as usize * usize::from(kind.channels)], &shape)?;
         }
         expected = Some(start + u64::from(header.block));
@@ -306,13 +306,13 @@ pub(super) fn decode(source: Section, sink: &mut Sink<'_>) -> Result<Heard, Deco
         sink.push(&samples, &shape)?;
     }
     if sink.is_empty() {
-        return Err(DecodeError::malformed("flac", "it has no whole frame"));
+        return Err(DecodeError::malformed("flac", "it has no complete frame"));
     }
-    Ok(Heard { container: "flac", codec: "flac" })
+    Ok(DetectedFormat { container: "flac", codec: "flac" })
 }
 
 fn open(kind: Kind) -> Result<Box<dyn AudioDecoder>, DecodeError> {
-    // A stream header that allows any block of this kind.
+    // A stream header that allows any block with these properties.
     let mut info = [0u8; 34];
     info[..4].copy_from_slice(&[0, 16, 0xff, 0xff]);
     let field =
@@ -330,7 +330,7 @@ fn open(kind: Kind) -> Result<Box<dyn AudioDecoder>, DecodeError> {
         .map_err(|error| DecodeError::malformed("flac", error.to_string()))
 }
 
-/// Places of the channels by their number (section 9.1.3).
+/// Channel positions by the number of channels (section 9.1.3).
 fn layout(channels: u8) -> Channels {
     match channels {
         1 => layouts::CHANNEL_LAYOUT_MONO,

@@ -1,4 +1,4 @@
-//! Containers of packets, and their readers.
+//! Containers of packets, and their demuxers.
 
 use std::io;
 
@@ -48,17 +48,17 @@ impl Format {
         })
     }
 
-    /// What an error before any sound means for the caller.
+    /// Maps an error before any audio.
     pub(super) fn error(self, error: Error) -> DecodeError {
         match error {
             Error::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                DecodeError::malformed(self.name(), "it breaks off before the sound begins")
+                DecodeError::malformed(self.name(), "it ends before the audio begins")
             }
             Error::IoError(error) if error.kind() == io::ErrorKind::Other => {
                 DecodeError::malformed(self.name(), error.to_string())
             }
             Error::IoError(error) => DecodeError::Io(error),
-            // These are said to be unsupported but are pieces that are not there.
+            // Symphonia reports these as unsupported, but parts of the file are missing.
             Error::Unsupported(what) if BROKEN.iter().any(|broken| what.ends_with(broken)) => {
                 DecodeError::malformed(self.name(), what)
             }

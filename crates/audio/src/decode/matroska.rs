@@ -1,4 +1,4 @@
-//! What the demuxer for Matroska and WebM does not do: files that break off.
+//! A feature that the demuxer for Matroska and WebM lacks: truncated files.
 
 use super::DecodeError;
 use super::source::Section;
@@ -6,9 +6,9 @@ use super::source::Section;
 const EBML: &[u8] = b"\x1a\x45\xdf\xa3";
 const SEGMENT: &[u8] = b"\x18\x53\x80\x67";
 
-/// The file, to be read without jumps if it is shorter than it says, as an upload that broke off: its index of
-/// what lies where points past its end.
-pub(super) fn mended(file: Section) -> Result<Section, DecodeError> {
+/// The file, without seeking if it is shorter than its header says, like an interrupted upload: its index
+/// then points past its end.
+pub(super) fn repaired(file: Section) -> Result<Section, DecodeError> {
     let bytes = file.peek(0, 4096)?;
     let header = element(&bytes, 0, EBML);
     let segment_at = header.and_then(|(body, size)| body.checked_add(usize::try_from(size).ok()?));
@@ -18,7 +18,7 @@ pub(super) fn mended(file: Section) -> Result<Section, DecodeError> {
     Ok(if whole { file } else { file.forward_only() })
 }
 
-/// Where the body of an element begins, and its size (RFC 8794, sections 4 and 5).
+/// Offset of an element's body, and its size (RFC 8794, sections 4 and 5).
 fn element(bytes: &[u8], at: usize, id: &[u8]) -> Option<(usize, u64)> {
     let rest = bytes.get(at..)?.strip_prefix(id)?;
     let width = rest.first()?.leading_zeros() as usize + 1;

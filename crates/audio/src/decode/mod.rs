@@ -1,10 +1,10 @@
-//! Recordings in any common container and codec to 16 kHz mono samples.
+//! Decodes recordings in any common container and codec to 16 kHz mono samples.
 //!
-//! The container is found from the first bytes ([`sniff`]), never from a name. Samples that lie in the file as they
-//! are ([`wav`], [`apple`]) are read by [`pcm`], FLAC is cut into frames by [`flac`]; everything else goes through
-//! Symphonia's demuxers with Symphonia's, opus-pure's or syom's decoders ([`demux`]). Blocks flow through a [`sink`]
-//! that mixes the channels down, changes the rate and holds the limits, so memory is that of the result and a few
-//! blocks. What none of these reads is handed to the `ffmpeg` program where there is one ([`ffmpeg`]).
+//! The container is detected by the first bytes ([`sniff`]), never by the file name. Uncompressed samples
+//! ([`wav`], [`apple`]) are read by [`pcm`], and FLAC is split into frames by [`flac`]; everything else goes through
+//! Symphonia's demuxers with Symphonia's, opus-pure's or syom's decoders ([`demux`]). Blocks go to a [`sink`]
+//! that mixes the channels down, resamples and enforces the limits, so only the result and a few
+//! blocks are in memory. Formats that none of these support are decoded by the `ffmpeg` program if it is installed ([`ffmpeg`]).
 
 mod aac;
 mod adpcm;
@@ -16,6 +16,7 @@ mod error;
 mod ffmpeg;
 mod flac;
 mod format;
+mod hooks;
 mod matroska;
 mod mp4;
 mod opus;
@@ -24,7 +25,6 @@ mod pcm;
 mod sink;
 mod sniff;
 mod source;
-mod watch;
 mod wav;
 
 use std::fs::File;
@@ -33,7 +33,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 pub use error::{DecodeError, Limit, SUPPORTED_FORMATS};
-pub use watch::Watch;
+pub use hooks::DecodeHooks;
 
 use crate::SAMPLE_RATE;
 use chunks::Content;
@@ -41,17 +41,17 @@ use sink::Sink;
 use sniff::Container;
 use source::Section;
 
-/// What a recording may cost.
+/// Limits of a recording.
 ///
-/// Checked while decoding: a small file that claims, or holds, days of sound fails when it gets there. A second of
-/// sound is 64 kB of samples in memory.
+/// Checked while decoding: a small file with days of audio fails when it reaches the limit. One second of
+/// audio is 64 kB of samples in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecodeLimits {
     /// Size of the file in bytes. Default: 2 GiB.
     pub max_bytes: u64,
-    /// Length of the sound in seconds. Default: 4 hours, 0.9 GB of samples.
+    /// Length of the audio in seconds. Default: 4 hours, 0.9 GB of samples.
     pub max_duration_s: f64,
-    /// Channels of the track that is decoded. Default: 32.
+    /// Channels of the decoded track. Default: 32.
     pub max_channels: u16,
 }
 
@@ -61,52 +61,53 @@ impl Default for DecodeLimits {
     }
 }
 
-/// A recording as the speech models take it.
+/// A decoded recording.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
-    /// Mono samples at [`SAMPLE_RATE`] or the rate asked for, finite, full scale at ±1 (lossy codecs overshoot it a little). Never empty.
+    /// Mono samples at [`SAMPLE_RATE`] or the requested rate, finite, full scale at ±1 (lossy codecs overshoot it slightly). Never
+    /// empty.
     pub samples: Vec<f32>,
-    /// What the file was.
+    /// Format of the file.
     pub info: AudioInfo,
 }
 
-/// What was found in a file.
+/// Format of an audio file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AudioInfo {
     /// Short lower-case name of the container, `wav` or `matroska` for example.
     pub container: String,
     /// Short lower-case name of the codec.
     pub codec: String,
-    /// Sample rate before conversion, in Hz; that of the first part where it changes.
+    /// Sample rate before conversion, in Hz; of the first part if it changes.
     pub sample_rate: u32,
-    /// Channels before the downmix; those of the first part where they change.
+    /// Channels before the downmix; of the first part if they change.
     pub channels: usize,
-    /// Length of the decoded sound in seconds.
+    /// Length of the decoded audio in seconds.
     pub duration_s: f64,
 }
 
-/// Names of what a decoder met.
-struct Heard {
+/// Names of the container and codec.
+struct DetectedFormat {
     container: &'static str,
     codec: &'static str,
 }
 
 /// Decodes a recording to samples at [`SAMPLE_RATE`].
 ///
-/// `watch` says when to stop, and how much memory the samples may take.
+/// `hooks` can cancel decoding and refuse memory for the samples.
 ///
 /// # Errors
 ///
-/// See [`DecodeError`]. A file that breaks off or is damaged in places gives the sound that is there.
+/// See [`DecodeError`]. Of a truncated or damaged file the intact audio is returned.
 pub fn decode(
     source: impl Read + Seek + Send + 'static,
     limits: &DecodeLimits,
-    watch: &dyn Watch,
+    hooks: &dyn DecodeHooks,
 ) -> Result<Decoded, DecodeError> {
-    decode_at(SAMPLE_RATE, source, limits, watch)
+    decode_at(SAMPLE_RATE, source, limits, hooks)
 }
 
-/// [`decode`] to samples at another rate, such as a voice sample's.
+/// [`decode`] to samples at another rate, for example for reference audio.
 ///
 /// # Errors
 ///
@@ -115,28 +116,28 @@ pub fn decode_at(
     rate_hz: u32,
     source: impl Read + Seek + Send + 'static,
     limits: &DecodeLimits,
-    watch: &dyn Watch,
+    hooks: &dyn DecodeHooks,
 ) -> Result<Decoded, DecodeError> {
     let source = Section::whole(Box::new(source))?;
     if source.len() > limits.max_bytes {
         return Err(DecodeError::TooLarge { limit: Limit::Bytes(limits.max_bytes) });
     }
-    let mut sink = Sink::new(rate_hz, limits, watch);
-    // Codec crates see bytes from strangers; one that panics on them must not take the caller along.
+    let mut sink = Sink::new(rate_hz, limits, hooks);
+    // Codec crates get untrusted bytes; a panic in one must not end the caller.
     let outcome = catch_unwind(AssertUnwindSafe(|| run(&source, &mut sink)))
         .unwrap_or_else(|_| Err(DecodeError::malformed("audio", "its decoder failed on it")));
-    let heard = match outcome {
+    let detected = match outcome {
         Err(DecodeError::Unsupported { what }) if sink.is_empty() => {
-            ffmpeg::decode(&source, &what, limits, watch, &mut sink)?
+            ffmpeg::decode(&source, &what, limits, hooks, &mut sink)?
         }
         outcome => outcome?,
     };
     let Some((samples, shape)) = sink.finish() else {
-        return Err(DecodeError::no_audio(format!("the {} file holds no samples", heard.container)));
+        return Err(DecodeError::no_audio(format!("the {} file holds no samples", detected.container)));
     };
     let info = AudioInfo {
-        container: heard.container.to_owned(),
-        codec: heard.codec.to_owned(),
+        container: detected.container.to_owned(),
+        codec: detected.codec.to_owned(),
         sample_rate: shape.rate,
         channels: shape.channels.count(),
         duration_s: samples.len() as f64 / f64::from(rate_hz),
@@ -144,7 +145,7 @@ pub fn decode_at(
     Ok(Decoded { samples, info })
 }
 
-/// Decodes a file on disk; its name does not matter.
+/// Decodes a file on disk; its name is ignored.
 ///
 /// # Errors
 ///
@@ -152,9 +153,9 @@ pub fn decode_at(
 pub fn decode_file(
     path: impl AsRef<Path>,
     limits: &DecodeLimits,
-    watch: &dyn Watch,
+    hooks: &dyn DecodeHooks,
 ) -> Result<Decoded, DecodeError> {
-    decode(File::open(path)?, limits, watch)
+    decode(File::open(path)?, limits, hooks)
 }
 
 /// Decodes a file in memory.
@@ -165,12 +166,12 @@ pub fn decode_file(
 pub fn decode_bytes(
     bytes: impl AsRef<[u8]> + Send + 'static,
     limits: &DecodeLimits,
-    watch: &dyn Watch,
+    hooks: &dyn DecodeHooks,
 ) -> Result<Decoded, DecodeError> {
-    decode(Cursor::new(bytes), limits, watch)
+    decode(Cursor::new(bytes), limits, hooks)
 }
 
-fn run(source: &Section, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {
+fn run(source: &Section, sink: &mut Sink<'_>) -> Result<DetectedFormat, DecodeError> {
     sink.check_cancelled()?;
     if source.len() == 0 {
         return Err(DecodeError::no_audio("the file is empty"));
@@ -184,13 +185,13 @@ fn run(source: &Section, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {
         Container::Caf => apple::caf(&body)?,
         Container::Flac => return flac::decode(body, sink),
         Container::Stream(format) => return demux::decode(body, format, sink),
-        Container::Foreign(foreign) => return Err(DecodeError::unsupported(foreign.name)),
+        Container::FfmpegOnly(ffmpeg_format) => return Err(DecodeError::unsupported(ffmpeg_format.name)),
         Container::Unknown(what) => return Err(DecodeError::unsupported(what)),
     };
     match content {
         Content::Samples(layout) => pcm::decode(&body, &layout, sink),
         Content::Mpeg { start, len } => demux::decode(body.section(start, len), format::Format::Mpeg, sink),
         Content::Packets => demux::decode(body, format::Format::Caf, sink),
-        Content::Foreign(what) => Err(DecodeError::unsupported(what)),
+        Content::Unsupported(what) => Err(DecodeError::unsupported(what)),
     }
 }

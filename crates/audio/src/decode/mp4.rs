@@ -1,24 +1,24 @@
-//! What the demuxer for MP4 and QuickTime files does not do: edit lists (ISO/IEC 14496-12, section 8.6.6), which say
-//! what part of a track is to be heard, and files of the days before the file type box.
+//! Features that the demuxer for MP4 and QuickTime lacks: edit lists (ISO/IEC 14496-12, section 8.6.6), which select
+//! the part of a track to play, and old files without a file type box.
 //!
-//! AAC encoders put 1024 to 2112 samples before the signal. The edit list tells, or Apple's older iTunSMPB tag.
+//! AAC encoders add 1024 to 2112 samples of delay. The edit list or Apple's older iTunSMPB tag gives their number.
 
 use super::DecodeError;
 use super::packet::Trim;
 use super::source::Section;
 
-/// The one stretch of a track that is played.
+/// The part of a track that is played.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Edit {
     start: u64,
     media_scale: u32,
-    /// Zero if not told.
+    /// Zero if unknown.
     duration: u64,
     movie_scale: u32,
 }
 
 impl Edit {
-    /// The same in frames at `rate`.
+    /// Converts the edit to frames at `rate`.
     pub(super) fn trim(self, rate: u32) -> Trim {
         let frames = |ticks: u64, scale: u32| {
             (u128::from(ticks) * u128::from(rate))
@@ -37,7 +37,7 @@ struct Atom {
     whole: bool,
 }
 
-/// Boxes looked at in one place.
+/// Maximum number of boxes per parent.
 const MAX_BOXES: usize = 1_000;
 
 fn boxes(parent: &Section) -> Result<Vec<Atom>, DecodeError> {
@@ -75,26 +75,26 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().map(|&raw| u64::from_be_bytes(raw))
 }
 
-/// Ticks a second in a movie or media header.
+/// Ticks per second of a movie or media header.
 fn timescale(header: &Section) -> Result<Option<u32>, DecodeError> {
     let bytes = header.peek(0, 32)?;
     let at = if bytes.first() == Some(&1) { 20 } else { 12 };
     Ok(u32_at(&bytes, at).filter(|&scale| scale > 0))
 }
 
-/// The file as the demuxer can read it. Old QuickTime files get the file type box they lack, behind everything else, and
-/// of files that break off in the sound only what comes up to there is read.
-pub(super) fn mended(file: Section) -> Result<Section, DecodeError> {
+/// Repairs the file for the demuxer: a missing file type box of old QuickTime files is appended, and
+/// truncated files are read only up to where they end.
+pub(super) fn repaired(file: Section) -> Result<Section, DecodeError> {
     let atoms = boxes(&file)?;
     let has = |kind: &[u8; 4]| atoms.iter().any(|atom| atom.kind == *kind && atom.whole);
     if atoms.last().is_some_and(|last| !last.whole) && has(b"moov") && has(b"ftyp") {
         return Ok(file.forward_only());
     }
     let tail = if has(b"ftyp") { Vec::new() } else { b"\0\0\0\x14ftypqt  \0\0\0\0qt  ".to_vec() };
-    Ok(file.behind(tail))
+    Ok(file.with_tail(tail))
 }
 
-/// Samples before the signal as the iTunSMPB tag says: the second of its hexadecimal words.
+/// Samples before the audio by the iTunSMPB tag: the second of its hexadecimal words.
 pub(super) fn itunes_delay(file: &Section) -> Result<Option<u64>, DecodeError> {
     const TAG: &[u8] = b"iTunSMPB";
     let Some(movie) = child(file, b"moov")? else { return Ok(None) };
@@ -135,7 +135,7 @@ fn edit(track: &Section, movie_scale: u32) -> Result<Option<(u32, Edit)>, Decode
     let Some(media_scale) = timescale(&media_header)? else { return Ok(None) };
     let bytes = header.peek(0, 32)?;
     let Some(id) = u32_at(&bytes, if bytes.first() == Some(&1) { 20 } else { 12 }) else { return Ok(None) };
-    // Several real edits would be a cut film; then only the first one's begin is taken.
+    // Several real edits would be an edited film; then only the start of the first one is used.
     let bytes = list.peek(0, 8 + 20 * 16)?;
     let long = bytes.first() == Some(&1);
     let size = if long { 20 } else { 12 };
@@ -147,7 +147,7 @@ fn edit(track: &Section, movie_scale: u32) -> Result<Option<(u32, Edit)>, Decode
         } else {
             (u64::from(u32_at(&bytes, at)?), i64::from(u32_at(&bytes, at + 4)? as i32))
         };
-        // A negative begin is a pause before the sound.
+        // A negative start is a pause before the audio.
         Some((duration, u64::try_from(start).ok()?))
     });
     let Some((duration, start)) = real.next() else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! Opus packets (RFC 6716) under the header all containers carry (RFC 7845, section 5.1).
+//! Opus packets (RFC 6716) and the header that all containers share (RFC 7845, section 5.1).
 
 use opus_pure::{MAX_PACKET_SAMPLES, OpusDecoder, OpusMSDecoder};
 use symphonia::core::audio::Channels;
@@ -8,8 +8,8 @@ use super::DecodeError;
 use super::packet::Undecodable;
 use super::sink::Shape;
 
-/// Rate decoded to. Opus can give 16 kHz by itself, but without a filter: transform bins above 8 kHz are left out and the
-/// rest folds by up to -13 dB.
+/// Output rate of the decoder. Opus can decode to 16 kHz directly, but without an anti-aliasing filter: transform bins above 8 kHz
+/// are dropped, and the rest aliases at up to -13 dB.
 const RATE: u32 = 48_000;
 
 enum Streams {
@@ -24,13 +24,13 @@ pub(super) struct Opus {
 
 impl Opus {
     pub(super) fn new(params: &AudioCodecParameters) -> Result<Self, DecodeError> {
-        let head = params.extra_data.as_deref().and_then(Head::read);
-        let channels = head
+        let header = params.extra_data.as_deref().and_then(OpusHeader::read);
+        let channels = header
             .as_ref()
-            .map_or_else(|| params.channels.as_ref().map_or(1, Channels::count), |head| head.channels);
-        let gain = head.as_ref().map_or(0, |head| head.gain_q8);
+            .map_or_else(|| params.channels.as_ref().map_or(1, Channels::count), |header| header.channels);
+        let gain = header.as_ref().map_or(0, |header| header.gain_q8);
         let broken = |error: opus_pure::Error| DecodeError::malformed("opus", error.to_string());
-        let streams = match head.map_or(0, |head| head.family) {
+        let streams = match header.map_or(0, |header| header.family) {
             0 => {
                 let mut decoder = OpusDecoder::new(RATE as i32, channels).map_err(broken)?;
                 decoder.gain_q8 = gain;
@@ -49,9 +49,9 @@ impl Opus {
         Ok(Self { streams, shape: Shape::plain(RATE, channels) })
     }
 
-    /// Frames at `rate` to drop from the begin, from the codec's header.
-    pub(super) fn pre_skip(head: &[u8], rate: u32) -> u64 {
-        Head::read(head).map_or(0, |head| u64::from(head.pre_skip) * u64::from(rate) / 48_000)
+    /// Frames at `rate` to drop at the start, from the codec's header.
+    pub(super) fn pre_skip(header: &[u8], rate: u32) -> u64 {
+        OpusHeader::read(header).map_or(0, |header| u64::from(header.pre_skip) * u64::from(rate) / 48_000)
     }
 
     pub(super) fn shape(&self) -> Shape {
@@ -74,18 +74,18 @@ impl Opus {
     }
 }
 
-struct Head {
+struct OpusHeader {
     channels: usize,
     pre_skip: u16,
     gain_q8: i32,
     family: u8,
 }
 
-impl Head {
+impl OpusHeader {
     fn read(bytes: &[u8]) -> Option<Self> {
         let body = bytes.strip_prefix(b"OpusHead")?;
         let &[version, channels, s0, s1, _, _, _, _, g0, g1, family] = body.first_chunk()?;
-        // The header in MP4 is the same but for its version, 0, and its byte order.
+        // The header in MP4 is the same except for its version, 0, and its byte order.
         let word = if version == 0 { u16::from_be_bytes } else { u16::from_le_bytes };
         Some(Self {
             channels: usize::from(channels),

@@ -1,12 +1,12 @@
-//! What containers and codecs say of packets.
+//! Types shared by containers and codecs of packets.
 
-/// A packet was damaged, or of a kind its decoder does not know.
+/// A packet was damaged or is not supported by its decoder.
 pub(super) struct Undecodable;
 
-/// Sound to leave out at the ends, in frames of the decoder's output.
+/// Audio to drop at both ends, in frames of the decoder's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Trim {
-    /// Frames to drop first: what the encoder put before the signal.
+    /// Frames to drop at the start: the encoder's delay.
     pub(super) skip: u64,
     /// Frames to keep after that.
     pub(super) keep: Option<u64>,

@@ -1,4 +1,4 @@
-//! Uncompressed and nearly uncompressed samples (linear, float, G.711, ADPCM) as they lie in wav, au, aiff and kin.
+//! Uncompressed and simply compressed samples (linear, float, G.711, ADPCM) of wav, au, aiff and similar formats.
 
 use std::io::Read;
 
@@ -7,12 +7,12 @@ use symphonia::core::audio::{Channels, Position};
 use super::adpcm;
 use super::sink::{Shape, Sink};
 use super::source::Section;
-use super::{DecodeError, Heard};
+use super::{DecodeError, DetectedFormat};
 
-/// How one sample, or one block of them, is stored.
+/// Encoding of one sample or block of samples.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Encoding {
-    /// Signed integer in this many bytes (1 to 8).
+    /// Signed integer of this many bytes (1 to 8).
     Int {
         bytes: usize,
         big_endian: bool,
@@ -23,7 +23,7 @@ pub(super) enum Encoding {
         used: usize,
         big_endian: bool,
     },
-    /// Integer with an offset of half its range, in this many bytes.
+    /// Integer with an offset of half its range, of this many bytes.
     Unsigned {
         bytes: usize,
         big_endian: bool,
@@ -59,7 +59,7 @@ impl Encoding {
         }
     }
 
-    /// Bytes that decode on their own, for this many channels.
+    /// Bytes of the smallest decodable unit, for this many channels.
     fn unit(&self, channels: usize) -> usize {
         match self {
             Self::Int { bytes, .. } | Self::Padded { bytes, .. } | Self::Unsigned { bytes, .. } => {
@@ -76,7 +76,7 @@ impl Encoding {
         matches!(self, Self::ImaWav { .. } | Self::Microsoft { .. })
     }
 
-    /// Decodes whole units (for ADPCM one, which the end of the file may have cut) to interleaved samples.
+    /// Decodes complete units (for ADPCM one, which may be truncated by the end of the file) to interleaved samples.
     fn decode(&self, bytes: &[u8], channels: usize, out: &mut Vec<f32>) {
         match self {
             Self::Int { bytes: size, big_endian } => {
@@ -110,7 +110,7 @@ impl Encoding {
 
 const SCALE: f32 = 1.0 / 9_223_372_036_854_775_808.0;
 
-/// A sample of up to eight bytes, moved up to the top of 64 bits so that all widths have one full scale.
+/// A sample of up to eight bytes, shifted to the top of 64 bits so that all widths have the same full scale.
 fn integer(raw: &[u8], big_endian: bool) -> i64 {
     let mut wide = [0u8; 8];
     for (at, &byte) in raw.iter().enumerate().take(8) {
@@ -138,27 +138,31 @@ fn a_law(code: u8) -> f32 {
     (if code & 0x80 != 0 { magnitude } else { -magnitude }) as f32 / 32768.0
 }
 
-/// A header's account of where samples lie and what they are.
+/// Location and format of the samples, from a file's header.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     pub(super) container: &'static str,
     pub(super) encoding: Encoding,
     pub(super) rate: u32,
     pub(super) channels: usize,
-    /// Speaker positions in the order of the standard wav mask, where the file gives them.
+    /// Channel positions in the order of the standard wav mask, if the file gives them.
     pub(super) mask: Option<u32>,
     pub(super) data_start: u64,
-    /// Bytes claimed; `None` runs to the end of the file.
+    /// Number of bytes by the header; `None`: up to the end of the file.
     pub(super) data_len: Option<u64>,
-    /// Frames claimed; ADPCM pads its last block and says the true length here.
+    /// Number of frames by the header; ADPCM pads its last block, so this is the true length.
     pub(super) frames: Option<u64>,
 }
 
-/// Bytes read at a time.
+/// Bytes per read.
 const CHUNK: usize = 1 << 16;
 
-/// Reads the samples `layout` tells of.
-pub(super) fn decode(source: &Section, layout: &Layout, sink: &mut Sink<'_>) -> Result<Heard, DecodeError> {
+/// Decodes the samples that `layout` describes.
+pub(super) fn decode(
+    source: &Section,
+    layout: &Layout,
+    sink: &mut Sink<'_>,
+) -> Result<DetectedFormat, DecodeError> {
     sink.check_shape(layout.rate, layout.channels)?;
     let channels = layout.channels;
     let unit = layout.encoding.unit(channels);
@@ -191,5 +195,5 @@ pub(super) fn decode(source: &Section, layout: &Layout, sink: &mut Sink<'_>) -> 
         }
         sink.push(&samples, &shape)?;
     }
-    Ok(Heard { container: layout.container, codec: layout.encoding.name() })
+    Ok(DetectedFormat { container: layout.container, codec: layout.encoding.name() })
 }

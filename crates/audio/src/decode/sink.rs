@@ -1,18 +1,18 @@
-//! Where decoded blocks of any shape become one line of samples at one rate, within the limits.
+//! Turns decoded blocks of any rate and channels into mono samples at one rate, within the limits.
 
 use symphonia::core::audio::{Channels, layouts};
 
 use super::downmix::{self, Downmix};
-use super::{DecodeError, DecodeLimits, Limit, Watch};
+use super::{DecodeError, DecodeHooks, DecodeLimits, Limit};
 use crate::resample::Resampler;
 
-/// Sample rates taken for real, in Hz.
+/// Plausible sample rates, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
-/// Bigger samples than full-scale 32-bit integers stored as floats are not sound.
-const WILD: f32 = 2_147_483_648.0;
-/// Interleaved samples handled at a time: bounds the scratch memory and how long a cancel waits.
+/// Limit of samples: full-scale 32-bit integers stored as floats.
+const MAX_SAMPLE: f32 = 2_147_483_648.0;
+/// Interleaved samples per step: bounds the scratch memory and the delay of cancellation.
 const STRIDE: usize = 1 << 16;
-/// Samples that a resampler may hold back and give later.
+/// Samples that a resampler may hold back.
 const SLACK: usize = 1 << 14;
 
 /// Rate and channels of a run of blocks.
@@ -23,7 +23,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Channels whose places are only known where there are one or two.
+    /// A shape without known channel positions, except for mono and stereo.
     pub(super) fn plain(rate: u32, channels: usize) -> Self {
         let channels = match channels {
             1 => layouts::CHANNEL_LAYOUT_MONO,
@@ -34,11 +34,11 @@ impl Shape {
     }
 }
 
-/// Takes interleaved blocks; a change of rate or channels between them starts a new stretch.
+/// Takes interleaved blocks; when rate or channels change, a new resampler and downmix are set up.
 pub(super) struct Sink<'a> {
     rate_hz: u32,
     limits: &'a DecodeLimits,
-    watch: &'a dyn Watch,
+    hooks: &'a dyn DecodeHooks,
     stage: Option<Stage>,
     clean: Vec<f32>,
     mono: Vec<f32>,
@@ -50,16 +50,16 @@ struct Stage {
     shape: Shape,
     width: usize,
     downmix: Downmix,
-    /// `None` for the rate that is wanted, which passes through as it is.
+    /// `None` if the rate is already the requested one.
     resampler: Option<Resampler>,
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(rate_hz: u32, limits: &'a DecodeLimits, watch: &'a dyn Watch) -> Self {
+    pub(super) fn new(rate_hz: u32, limits: &'a DecodeLimits, hooks: &'a dyn DecodeHooks) -> Self {
         Self {
             rate_hz,
             limits,
-            watch,
+            hooks,
             stage: None,
             clean: Vec::new(),
             mono: Vec::new(),
@@ -68,12 +68,12 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Fails when the caller asked to stop.
+    /// Fails if the caller cancelled.
     pub(super) fn check_cancelled(&self) -> Result<(), DecodeError> {
-        if self.watch.is_cancelled() { Err(DecodeError::Cancelled) } else { Ok(()) }
+        if self.hooks.is_cancelled() { Err(DecodeError::Cancelled) } else { Ok(()) }
     }
 
-    /// Fails when a stream of this shape cannot be taken; for decoders that would allocate by it.
+    /// Fails if a stream of this shape is not allowed; for decoders whose allocations depend on it.
     pub(super) fn check_shape(&self, rate: u32, channels: usize) -> Result<(), DecodeError> {
         if channels == 0 {
             return Err(DecodeError::malformed("audio", "it claims to have no channels"));
@@ -87,12 +87,12 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Whether any samples have come.
+    /// Whether no samples have arrived yet.
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none()
     }
 
-    /// Takes a block of interleaved samples, of which a partial last frame is dropped.
+    /// Takes a block of interleaved samples; a partial last frame is dropped.
     pub(super) fn push(&mut self, interleaved: &[f32], shape: &Shape) -> Result<(), DecodeError> {
         self.check_cancelled()?;
         if interleaved.is_empty() {
@@ -105,20 +105,22 @@ impl<'a> Sink<'a> {
             self.first.get_or_insert_with(|| shape.clone());
         }
         let Some(stage) = &mut self.stage else { return Ok(()) };
-        let most = (self.limits.max_duration_s * f64::from(self.rate_hz)) as usize;
+        let max_samples = (self.limits.max_duration_s * f64::from(self.rate_hz)) as usize;
         for part in interleaved.chunks(STRIDE / stage.width * stage.width) {
             self.clean.clear();
-            self.clean.extend(part.iter().map(|&x| if x.is_finite() { x.clamp(-WILD, WILD) } else { 0.0 }));
+            self.clean.extend(
+                part.iter().map(|&x| if x.is_finite() { x.clamp(-MAX_SAMPLE, MAX_SAMPLE) } else { 0.0 }),
+            );
             self.mono.clear();
             let frames = part.len() / stage.width;
             let coming = frames * self.rate_hz as usize / stage.shape.rate as usize + SLACK;
-            make_room(&mut self.samples, coming, most, self.watch)?;
+            reserve_samples(&mut self.samples, coming, max_samples, self.hooks)?;
             stage.downmix.mix(&self.clean, &mut self.mono);
             match &mut stage.resampler {
                 Some(resampler) => resampler.push(&self.mono, &mut self.samples),
                 None => self.samples.extend_from_slice(&self.mono),
             }
-            if self.samples.len() > most {
+            if self.samples.len() > max_samples {
                 return Err(DecodeError::TooLarge { limit: Limit::Duration(self.limits.max_duration_s) });
             }
         }
@@ -132,28 +134,28 @@ impl<'a> Sink<'a> {
         self.stage = None;
     }
 
-    /// The samples, and the shape of the first stretch; `None` if there was no sound.
+    /// The samples, and the shape of the first block; `None` if there was no audio.
     pub(super) fn finish(mut self) -> Option<(Vec<f32>, Shape)> {
         self.flush();
         let first = self.first?;
-        tame(&mut self.samples);
+        limit_peaks(&mut self.samples);
         (!self.samples.is_empty()).then_some((self.samples, first))
     }
 }
 
-/// Makes room for `coming` samples, by half of what is there, and hardly more than the `most` that there may be.
-fn make_room(
+/// Reserves memory for `coming` samples: grows by half, up to about `max_samples`.
+fn reserve_samples(
     samples: &mut Vec<f32>,
     coming: usize,
-    most: usize,
-    watch: &dyn Watch,
+    max_samples: usize,
+    hooks: &dyn DecodeHooks,
 ) -> Result<(), DecodeError> {
     if samples.capacity() - samples.len() >= coming {
         return Ok(());
     }
-    let half_more = (samples.len() + samples.len() / 2).min(most);
+    let half_more = (samples.len() + samples.len() / 2).min(max_samples);
     let wanted = half_more.max(samples.len() + coming);
-    if !watch.may_take((wanted - samples.capacity()) * size_of::<f32>()) {
+    if !hooks.reserve((wanted - samples.capacity()) * size_of::<f32>()) {
         return Err(DecodeError::NoMemory);
     }
     samples.reserve_exact(wanted - samples.len());
@@ -173,19 +175,19 @@ impl Stage {
     }
 }
 
-/// Peak up to which samples are left alone: lossy codecs overshoot full scale, but not four times.
+/// Samples up to this peak are not changed: lossy codecs overshoot full scale, but by less than this.
 const OVERSHOOT: f32 = 4.0;
 
-/// Brings sound in another scale (floats that hold integers, say) down to full scale.
+/// Scales audio of another range (for example integers stored as floats) down to full scale.
 ///
-/// The scale is judged by all but the largest thousandth of the samples, so that a few wild ones do not silence the
-/// rest; those are cut off.
-fn tame(samples: &mut [f32]) {
+/// The scale is chosen without the largest thousandth of the samples, so that a few outliers do not silence the
+/// rest; those are clipped.
+fn limit_peaks(samples: &mut [f32]) {
     let peak = samples.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
     if peak <= OVERSHOOT {
         return;
     }
-    // Powers of two are fine enough here; the biased exponent of a float is its index.
+    // Powers of two are accurate enough here; the biased exponent of a float is the index.
     let mut counts = [0usize; 256];
     samples.iter().for_each(|x| counts[((x.to_bits() >> 23) & 0xff) as usize] += 1);
     let mut above = 0;

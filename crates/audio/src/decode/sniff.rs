@@ -1,11 +1,11 @@
-//! What a file is, by its content.
+//! Detects the format of a file by its content.
 
 use super::DecodeError;
 use super::flac;
 use super::format::Format;
 use super::source::Section;
 
-/// Kinds of file, by who reads them.
+/// File formats, by the module that reads them.
 #[derive(Debug, PartialEq)]
 pub(super) enum Container {
     Wav,
@@ -14,31 +14,31 @@ pub(super) enum Container {
     Caf,
     Flac,
     Stream(Format),
-    /// Known, but read by the `ffmpeg` program only.
-    Foreign(Foreign),
-    /// Not audio as far as can be seen; the text says what it looks like.
+    /// Known, but only supported by the `ffmpeg` program.
+    FfmpegOnly(FfmpegFormat),
+    /// Apparently not audio; the text says what it looks like.
     Unknown(&'static str),
 }
 
-/// A format left to `ffmpeg`.
+/// A format that only `ffmpeg` supports.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Foreign {
+pub(super) struct FfmpegFormat {
     pub(super) name: &'static str,
-    /// What `ffmpeg` calls the demuxer.
+    /// Name of ffmpeg's demuxer.
     pub(super) demuxer: &'static str,
 }
 
-/// How far into a file the first frame of MPEG audio or ADTS is looked for.
+/// Number of bytes searched for the first frame of MPEG audio or ADTS.
 const SCAN: usize = 1 << 20;
-/// Tags before the content that are stepped over.
+/// Maximum number of tags skipped before the content.
 const MAX_TAGS: usize = 8;
 
-/// The kind of file, and where it starts: behind tags and junk.
+/// The container, and the offset at which it starts, after tags and junk.
 pub(super) fn sniff(source: &Section) -> Result<(Container, u64), DecodeError> {
     let mut start = 0;
     for _ in 0..MAX_TAGS {
         match id3_len(&source.peek(start, 10)?) {
-            // A tag longer than the file lies; what follows its header is looked through instead.
+            // A tag longer than the file is invalid; the bytes after its header are searched instead.
             Some(len) if start + len >= source.len() => {
                 start += 10;
                 break;
@@ -50,7 +50,7 @@ pub(super) fn sniff(source: &Section) -> Result<(Container, u64), DecodeError> {
     if let Some(container) = by_magic(&source.peek(start, 4096)?) {
         return Ok((container, start));
     }
-    // The checksums of FLAC are surer than the headers of MPEG.
+    // The checksums of FLAC are more reliable than the headers of MPEG.
     if let Some(at) = flac::find(&source.section(start, u64::MAX))? {
         return Ok((Container::Flac, start + at));
     }
@@ -63,12 +63,12 @@ pub(super) fn sniff(source: &Section) -> Result<(Container, u64), DecodeError> {
         return Ok((Container::Flac, start + at as u64));
     }
     if is_gsm(&bytes) {
-        return Ok((Container::Foreign(Foreign { name: "GSM 06.10", demuxer: "gsm" }), start));
+        return Ok((Container::FfmpegOnly(FfmpegFormat { name: "GSM 06.10", demuxer: "gsm" }), start));
     }
     Ok((Container::Unknown(guess(&bytes)), start))
 }
 
-/// Whole length of the ID3v2 tag that starts here.
+/// Total length of the ID3v2 tag that starts here.
 fn id3_len(head: &[u8]) -> Option<u64> {
     let &[b'I', b'D', b'3', major, minor, flags, a, b, c, d] = head.first_chunk()? else { return None };
     if major == 0xff || minor == 0xff || [a, b, c, d].iter().any(|byte| byte & 0x80 != 0) {
@@ -83,11 +83,11 @@ const WAVE64: [u8; 16] = *b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0";
 const ASF: [u8; 16] = *b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c";
 
 fn by_magic(head: &[u8]) -> Option<Container> {
-    let foreign = |name, demuxer| Some(Container::Foreign(Foreign { name, demuxer }));
+    let ffmpeg_format = |name, demuxer| Some(Container::FfmpegOnly(FfmpegFormat { name, demuxer }));
     let tag = |at: usize| head.get(at..at + 4).unwrap_or_default();
     match (tag(0), tag(8)) {
         (b"RIFF" | b"RIFX" | b"RF64" | b"BW64", b"WAVE") => return Some(Container::Wav),
-        (b"RIFF", b"AVI ") => return foreign("AVI", "avi"),
+        (b"RIFF", b"AVI ") => return ffmpeg_format("AVI", "avi"),
         (b"FORM", b"AIFF" | b"AIFC") => return Some(Container::Aiff),
         _ => {}
     }
@@ -100,37 +100,37 @@ fn by_magic(head: &[u8]) -> Option<Container> {
             return Some(Container::Unknown("a later piece of a webm recording; send it with its beginning"));
         }
         b"OggS" => return Some(ogg(head)),
-        b"wvpk" => return foreign("WavPack", "wv"),
-        b"MAC " => return foreign("Monkey's Audio", "ape"),
-        b"TTA1" => return foreign("True Audio", "tta"),
-        b"DSD " => return foreign("DSF", "dsf"),
-        b".RMF" => return foreign("RealMedia", "rm"),
-        b"MPCK" => return foreign("Musepack", "mpc8"),
-        b"\x00\x00\x01\xba" => return foreign("MPEG program stream", "mpeg"),
+        b"wvpk" => return ffmpeg_format("WavPack", "wv"),
+        b"MAC " => return ffmpeg_format("Monkey's Audio", "ape"),
+        b"TTA1" => return ffmpeg_format("True Audio", "tta"),
+        b"DSD " => return ffmpeg_format("DSF", "dsf"),
+        b".RMF" => return ffmpeg_format("RealMedia", "rm"),
+        b"MPCK" => return ffmpeg_format("Musepack", "mpc8"),
+        b"\x00\x00\x01\xba" => return ffmpeg_format("MPEG program stream", "mpeg"),
         _ => {}
     }
     if head.starts_with(&WAVE64) {
         return Some(Container::Wav);
     }
     if head.starts_with(&ASF) {
-        return foreign("WMA (ASF)", "asf");
+        return ffmpeg_format("WMA (ASF)", "asf");
     }
     if head.starts_with(b"#!AMR") {
-        return foreign("AMR", "amr");
+        return ffmpeg_format("AMR", "amr");
     }
     if head.starts_with(b"FLV\x01") {
-        return foreign("FLV", "flv");
+        return ffmpeg_format("FLV", "flv");
     }
     if head.starts_with(b"Creative Voice File") {
-        return foreign("VOC", "voc");
+        return ffmpeg_format("VOC", "voc");
     }
     if head.starts_with(b"\x0b\x77") && head.len() > 5 {
-        // The stream id tells AC-3 (to 10) from E-AC-3 (above).
+        // The stream id distinguishes AC-3 (up to 10) from E-AC-3 (above).
         let (name, demuxer) = if head[5] >> 3 > 10 { ("E-AC-3", "eac3") } else { ("AC-3", "ac3") };
-        return foreign(name, demuxer);
+        return ffmpeg_format(name, demuxer);
     }
     if head.len() > 376 && [0, 188, 376].iter().all(|&at| head[at] == 0x47) {
-        return foreign("MPEG transport stream", "mpegts");
+        return ffmpeg_format("MPEG transport stream", "mpegts");
     }
     if matches!(
         tag(4),
@@ -142,17 +142,17 @@ fn by_magic(head: &[u8]) -> Option<Container> {
     None
 }
 
-/// Speex is the one codec of Ogg that is not decoded here but worth handing on.
+/// Speex is the only codec in Ogg that is left to ffmpeg.
 fn ogg(head: &[u8]) -> Container {
     let body = head.get(26).map_or(28, |&segments| 27 + usize::from(segments));
     if head.get(body..body + 8) == Some(b"Speex   ") {
-        Container::Foreign(Foreign { name: "Speex", demuxer: "ogg" })
+        Container::FfmpegOnly(FfmpegFormat { name: "Speex", demuxer: "ogg" })
     } else {
         Container::Stream(Format::Ogg)
     }
 }
 
-/// What must stay the same from frame to frame, and the length of this one.
+/// Fields that must be equal in all frames, and the length of this one.
 #[derive(Clone, Copy, PartialEq)]
 struct Frame {
     format: Format,
@@ -210,13 +210,13 @@ fn frame(bytes: &[u8]) -> Option<Frame> {
     Some(Frame { format: Format::Mpeg, kind: header & 0xfffe_0c00, len: len as usize })
 }
 
-/// Version, layer, rate and whether it is mono, of a frame of MPEG audio: what a decoder cannot change on the way.
+/// Version, layer, rate and whether it is mono, of a frame of MPEG audio, which a decoder cannot change during a stream.
 pub(super) fn mpeg_kind(bytes: &[u8]) -> Option<(u32, bool)> {
     let frame = frame(bytes).filter(|frame| frame.format == Format::Mpeg)?;
     Some((frame.kind, bytes[3] >> 6 == 3))
 }
 
-/// Frames that must follow one another to be believed: fewer where they start the file than behind junk.
+/// Number of consecutive frames required for detection: fewer at the start of the file than after junk.
 const CONFIRM_AT_START: usize = 2;
 const CONFIRM: usize = 4;
 
@@ -228,7 +228,7 @@ fn find_frames(bytes: &[u8], whole: bool) -> Option<(Format, usize)> {
         while seen < wanted {
             match bytes.get(next..).and_then(frame) {
                 Some(frame) if (frame.format, frame.kind) == (first.format, first.kind) => next += frame.len,
-                // A very short recording ends before it can be confirmed.
+                // A very short recording has too few frames to confirm.
                 _ if whole && at == 0 && next >= bytes.len() => break,
                 _ => return None,
             }
@@ -243,7 +243,7 @@ fn is_gsm(bytes: &[u8]) -> bool {
     bytes.len() >= 33 * 10 && bytes.chunks_exact(33).take(1000).all(|frame| frame[0] >> 4 == 0xd)
 }
 
-/// A name for what is no audio, for the message.
+/// A description of content that is not audio, for the error message.
 fn guess(bytes: &[u8]) -> &'static str {
     const PICTURES: [&[u8]; 4] = [b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM"];
     let text = &bytes[..bytes.len().min(512)];

@@ -1,31 +1,31 @@
-//! The bytes of a file, shared between whoever looks at them, and read within a budget.
+//! Shared access to the bytes of a file, with a read budget.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use symphonia::core::io::MediaSource;
 
-/// What a caller may hand in.
+/// Input of the decoder.
 pub(super) trait Source: Read + Seek + Send {}
 impl<T: Read + Seek + Send> Source for T {}
 
 /// A window of a shared source with its own position.
 ///
-/// Several may exist over one file: looking at its head, demuxing it, and copying it elsewhere after the demuxer gave
-/// up take one each. A reader that runs in circles (seeking back for ever over crafted offsets) is stopped when it
-/// has read several times what the window holds.
+/// Several may exist for one file: detecting its format, demuxing it, and copying it for ffmpeg
+/// use one each. A reader that loops (seeking back forever because of crafted offsets) is stopped when it
+/// has read the window several times.
 pub(super) struct Section {
     source: Arc<Mutex<Box<dyn Source>>>,
     start: u64,
     len: u64,
-    /// Bytes presented behind the window, to mend what a demuxer cannot read.
+    /// Bytes appended to the window, to repair a file for a demuxer.
     tail: Vec<u8>,
     pos: u64,
     budget: u64,
     seekable: bool,
 }
 
-/// How often a demuxer may read the whole file, and what it may read beyond that.
+/// Number of times that a demuxer may read the whole file, and the bytes that it may read in addition.
 const BUDGET_PASSES: u64 = 8;
 const BUDGET_EXTRA: u64 = 64 << 20;
 
@@ -41,30 +41,30 @@ impl Section {
         Self { source, start, len, tail: Vec::new(), pos: 0, budget, seekable: true }
     }
 
-    /// The same window with more bytes behind it.
-    pub(super) fn behind(mut self, tail: Vec<u8>) -> Self {
+    /// The same window with `tail` appended.
+    pub(super) fn with_tail(mut self, tail: Vec<u8>) -> Self {
         self.tail = tail;
         self
     }
 
-    /// A window of the file from `start` of `len` bytes, cut to what this one has; positioned at its begin.
+    /// A window of the file from `start` of `len` bytes, clipped to this one; positioned at its start.
     pub(super) fn section(&self, start: u64, len: u64) -> Self {
         let start = start.min(self.len);
         Self::over(Arc::clone(&self.source), self.start + start, len.min(self.len - start))
     }
 
-    /// The same window, to be read from begin to end only.
+    /// The same window, without seeking.
     pub(super) fn forward_only(mut self) -> Self {
         self.seekable = false;
         self
     }
 
-    /// Bytes to be read in all.
+    /// Total number of bytes.
     pub(super) fn len(&self) -> u64 {
         self.len + self.tail.len() as u64
     }
 
-    /// Up to `len` bytes from `start`, fewer at the end; the position stays.
+    /// Up to `len` bytes from `start`, fewer at the end; does not change the position.
     pub(super) fn peek(&self, start: u64, len: usize) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.section(start, len as u64).read_to_end(&mut bytes)?;
@@ -78,7 +78,7 @@ impl Read for Section {
         let want = remaining.min(buf.len() as u64).min(self.budget) as usize;
         if want == 0 {
             if remaining > 0 && !buf.is_empty() {
-                return Err(io::Error::other("the file sends its reader in circles"));
+                return Err(io::Error::other("reading the file does not end, as its offsets form a loop"));
             }
             return Ok(0);
         }
@@ -103,7 +103,7 @@ impl Seek for Section {
             SeekFrom::Current(offset) => self.pos.checked_add_signed(offset),
         };
         self.pos =
-            pos.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a seek before the begin"))?;
+            pos.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a seek before the start"))?;
         Ok(self.pos)
     }
 }

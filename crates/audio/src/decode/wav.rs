@@ -1,4 +1,4 @@
-//! Wav in all its sizes: RIFF, big-endian RIFX, RF64 and BW64 (ITU-R BS.2088), Sony's Wave64.
+//! All variants of wav: RIFF, big-endian RIFX, RF64 and BW64 (ITU-R BS.2088), Sony's Wave64.
 
 use super::DecodeError;
 use super::adpcm::MICROSOFT_COEFFICIENTS;
@@ -17,7 +17,7 @@ struct Format {
     coefficients: Vec<[i32; 2]>,
 }
 
-/// A wav file of any of its kinds, told apart by its first bytes.
+/// Reads a wav file of any variant, which the first bytes identify.
 pub(super) fn read(source: &Section) -> Result<Content, DecodeError> {
     let head = source.peek(0, 16)?;
     let (name, style, mut at) = match head.first_chunk() {
@@ -43,10 +43,7 @@ pub(super) fn read(source: &Section) -> Result<Content, DecodeError> {
             }
             b"data" => {
                 let Some(format) = format else {
-                    return Err(DecodeError::malformed(
-                        name,
-                        "the samples come before the format that explains them",
-                    ));
+                    return Err(DecodeError::malformed(name, "the samples come before the format chunk"));
                 };
                 let len = data_len(source, &chunk, style, long_data)?;
                 return content(source, name, format, big, chunk.start, len, frames);
@@ -61,8 +58,8 @@ pub(super) fn read(source: &Section) -> Result<Content, DecodeError> {
     ))
 }
 
-/// Bytes of samples: a recorder that could not go back to fill in the size leaves 0 or all ones; both mean "to the
-/// end of the file", unless another chunk follows right behind an empty one.
+/// Bytes of samples. A recorder that could not seek back to write the size leaves 0 or all ones; both mean "to the
+/// end of the file", unless another chunk directly follows an empty one.
 fn data_len(
     source: &Section,
     chunk: &Chunk,
@@ -99,7 +96,7 @@ fn parse_format(fields: &Fields) -> Format {
     match format.tag {
         EXTENSIBLE if fields.bytes.len() >= 26 => {
             format.mask = Some(fields.u32(20)).filter(|&mask| mask != 0);
-            // The first two bytes of the sub-format's id are the plain tag.
+            // The first two bytes of the sub-format's id are the format tag.
             format.tag = fields.u16(24);
         }
         IMA => format.samples_per_block = u64::from(fields.u16(18)),
@@ -140,7 +137,7 @@ fn content(
     if channels == 0 {
         return Err(DecodeError::malformed(container, "it claims to have no channels"));
     }
-    // Samples may lie in more bytes than their bits need.
+    // Samples may be stored in more bytes than their bits need.
     let needed = usize::from(bits).div_ceil(8);
     let stored = if block % channels == 0 && (needed..=8).contains(&(block / channels)) {
         block / channels
@@ -150,7 +147,7 @@ fn content(
     let encoding = match tag {
         PCM if stored == 0 => return Err(DecodeError::malformed(container, "its samples have no bits")),
         PCM | FLOAT if stored > 8 => {
-            return Err(DecodeError::malformed(container, format!("{bits} bits a sample")));
+            return Err(DecodeError::malformed(container, format!("{bits} bits per sample")));
         }
         PCM if stored == 1 => Encoding::Unsigned { bytes: 1, big_endian },
         PCM if needed < stored && right_justified(source, start, stored, needed, big_endian)? => {
@@ -164,9 +161,9 @@ fn content(
         IMA if bits == 4 => Encoding::ImaWav { block },
         MICROSOFT if bits == 4 => Encoding::Microsoft { block, coefficients },
         MPEG | MP3 => return Ok(Content::Mpeg { start, len: len.unwrap_or(u64::MAX) }),
-        _ => return Ok(Content::Foreign(format!("wav with codec 0x{tag:04x} of {bits} bits"))),
+        _ => return Ok(Content::Unsupported(format!("wav with codec 0x{tag:04x} of {bits} bits"))),
     };
-    // A fact chunk that says less than all but the last block hold is not to be believed.
+    // A fact chunk with a count below that of all blocks but the last is invalid.
     let bytes = len.unwrap_or(u64::MAX).min(source.len().saturating_sub(start));
     let whole_blocks = bytes / (block.max(1) as u64) * samples_per_block;
     let frames = frames.filter(|&frames| frames > 0 && frames + samples_per_block >= whole_blocks);
@@ -182,7 +179,7 @@ fn content(
     }))
 }
 
-/// Whether narrow samples lie in the low bytes of their wide slots; the standard says the high ones. Then the top
+/// Whether samples are stored in the low bytes of their wider slots, instead of the high ones as in the standard. Then the top
 /// bytes only repeat the sign and the low byte is used.
 fn right_justified(
     source: &Section,

@@ -1,7 +1,7 @@
 //! AAC-LC in ADTS frames (ISO/IEC 14496-3, annex 1.A).
 //!
-//! ADTS has no place for a length: a decoder gives 1024 samples of delay before the sound and up to a frame of silence
-//! behind it, as with every other encoder.
+//! ADTS cannot store a length: a decoder outputs 1024 samples of delay before the audio and up to a frame of silence
+//! after it, as with every other encoder.
 
 use std::ops::RangeInclusive;
 
@@ -9,12 +9,12 @@ use syom::{EncodeOptions, EncodedFrame};
 
 use super::{Codec, EncodeError, OutputFormat};
 
-/// Bits a second; a frame of a channel holds at most 6144 bits, six a sample.
+/// Bits per second; a frame has at most 6144 bits per channel, six per sample.
 pub(super) fn bitrates_bps(rate_hz: u32) -> RangeInclusive<u32> {
     8_000..=rate_hz * 6
 }
 
-/// About four bits a sample: the codec is a plain one, and speech is near transparent from there on.
+/// About four bits per sample: with this simple encoder, speech is nearly transparent from there on.
 pub(super) fn default_bps(rate_hz: u32) -> u32 {
     match rate_hz {
         32_000.. => 128_000,
@@ -31,7 +31,7 @@ pub(super) struct Aac {
 
 impl Aac {
     pub(super) fn new(rate_hz: u32, bitrate_bps: u32) -> Result<Self, EncodeError> {
-        // A frame of lookahead keeps attacks from smearing forward, grouped short windows cost fewer bits.
+        // A frame of lookahead avoids pre-echo; grouped short windows need fewer bits.
         let options =
             EncodeOptions::adts().with_bitrate_bps(bitrate_bps).with_lookahead(true).with_short_group(true);
         Ok(Self { encoder: syom::Encoder::new(rate_hz, 1, &options).map_err(failed)?, empty: true })
@@ -50,7 +50,7 @@ impl Codec for Aac {
 
     fn finish(mut self: Box<Self>, out: &mut Vec<u8>) -> Result<Vec<u8>, EncodeError> {
         if self.empty {
-            // A stream without a frame is no stream to a player.
+            // Players reject a stream without a frame.
             self.encode(&[0.0], out)?;
         }
         self.encoder.finish(|frame| append(&frame, out)).map_err(failed)?;

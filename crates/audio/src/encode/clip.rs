@@ -1,17 +1,17 @@
-//! What keeps samples within full scale before they meet a codec.
+//! Limits samples to full scale before encoding.
 
-/// From here on the curve bends: −0.28 dB. Sound below passes unchanged to the bit.
+/// Knee of the soft clipper: −0.28 dB. Samples below are not changed.
 const KNEE: f32 = 31.0 / 32.0;
-/// Bound on what enters the resampler: 12 dB over full scale. Sound never gets there; a stray huge number would ring
+/// Limit of samples that enter the resampler: 12 dB over full scale. Audio never reaches it; a stray huge number would ring
 /// over a whole block.
 const CEILING: f32 = 4.0;
 
-/// The sample, with silence for what is no number and a bound on what is too large.
+/// Replaces NaN by silence and limits large samples.
 pub(super) fn sane(sample: f32) -> f32 {
     if sample.is_nan() { 0.0 } else { sample.clamp(-CEILING, CEILING) }
 }
 
-/// Bends what lies above the knee so that it nears full scale and never passes it: an overshoot is rounded, not cut.
+/// Soft clipping: samples above the knee approach full scale and never exceed it.
 pub(super) fn soft(sample: f32) -> f32 {
     const ROOM: f32 = 1.0 - KNEE;
     let over = sample.abs() - KNEE;

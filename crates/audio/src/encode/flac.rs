@@ -10,7 +10,7 @@ use super::frames::Frames;
 use super::pcm::quantize;
 use super::{Codec, EncodeError, OutputFormat};
 
-/// Samples a block: within the limit of the streamable subset, and 0.1 s at the rate of most voices.
+/// Samples per block: within the limit of the streamable subset, and 0.1 s at the rate of most voices.
 const BLOCK: usize = 2304;
 const BITS_PER_SAMPLE: usize = 16;
 
@@ -20,12 +20,12 @@ pub(super) struct Flac {
     blocks: Blocks,
 }
 
-/// The encoder of single blocks and what the header tells of them.
+/// The encoder of blocks, and the header's statistics of them.
 struct Blocks {
     config: Verified<config::Encoder>,
     info: StreamInfo,
     buffer: FrameBuf,
-    /// Counts blocks and carries the MD5 of the samples.
+    /// Counts blocks and computes the MD5 of the samples.
     context: Context,
     smallest: usize,
     largest: usize,
@@ -46,7 +46,7 @@ impl Flac {
     }
 
     /// The header of a stream of unknown length.
-    pub(super) fn head(&self) -> Vec<u8> {
+    pub(super) fn header(&self) -> Vec<u8> {
         header(self.rate_hz, 0, (0, 0), [0; 16])
     }
 }
@@ -92,24 +92,24 @@ impl Blocks {
     }
 }
 
-/// The stream marker and the STREAMINFO block (RFC 9639, section 8.2); zero stands for unknown. The last block may be
-/// shorter than the smallest size given here: that is of all but the last.
+/// The stream marker and the STREAMINFO block (RFC 9639, section 8.2); zero means unknown. The minimum block size excludes the
+/// last block, which may be shorter.
 fn header(rate_hz: u32, samples: u64, (smallest, largest): (usize, usize), md5: [u8; 16]) -> Vec<u8> {
     const LAST_BLOCK: u8 = 0x80;
     const LENGTH: u32 = 34;
-    let mut head = b"fLaC".to_vec();
-    head.push(LAST_BLOCK);
-    head.extend_from_slice(&LENGTH.to_be_bytes()[1..]);
-    head.extend_from_slice(&(BLOCK as u16).to_be_bytes());
-    head.extend_from_slice(&(BLOCK as u16).to_be_bytes());
-    head.extend_from_slice(&(smallest as u32).to_be_bytes()[1..]);
-    head.extend_from_slice(&(largest as u32).to_be_bytes()[1..]);
-    // 20 bits of rate, 3 of channels less one, 5 of bits a sample less one, 36 of samples.
+    let mut header = b"fLaC".to_vec();
+    header.push(LAST_BLOCK);
+    header.extend_from_slice(&LENGTH.to_be_bytes()[1..]);
+    header.extend_from_slice(&(BLOCK as u16).to_be_bytes());
+    header.extend_from_slice(&(BLOCK as u16).to_be_bytes());
+    header.extend_from_slice(&(smallest as u32).to_be_bytes()[1..]);
+    header.extend_from_slice(&(largest as u32).to_be_bytes()[1..]);
+    // 20 bits of rate, 3 of channels less one, 5 of bits per sample less one, 36 of samples.
     let samples = if samples < 1 << 36 { samples } else { 0 };
     let packed = u64::from(rate_hz) << 44 | (BITS_PER_SAMPLE as u64 - 1) << 36 | samples;
-    head.extend_from_slice(&packed.to_be_bytes());
-    head.extend_from_slice(&md5);
-    head
+    header.extend_from_slice(&packed.to_be_bytes());
+    header.extend_from_slice(&md5);
+    header
 }
 
 fn failed(detail: impl std::fmt::Display) -> EncodeError {

@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use super::EncodeError;
 
-/// A file or stream format for speech.
+/// An output format, as a file or stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OutputFormat {
     /// MPEG audio layer III.
@@ -24,7 +24,7 @@ impl OutputFormat {
     /// Every format.
     pub const ALL: [Self; 6] = [Self::Mp3, Self::Opus, Self::Aac, Self::Flac, Self::Wav, Self::Pcm];
 
-    /// Its lower-case name, as [`FromStr`] reads it.
+    /// Its lower-case name, as parsed by [`FromStr`].
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -66,7 +66,7 @@ impl fmt::Display for OutputFormat {
 impl FromStr for OutputFormat {
     type Err = EncodeError;
 
-    /// Reads a name of any case.
+    /// Parses a name, ignoring case.
     fn from_str(name: &str) -> Result<Self, EncodeError> {
         let same = |format: &Self| format.name().eq_ignore_ascii_case(name);
         Self::ALL.into_iter().find(same).ok_or_else(|| EncodeError::UnknownFormat { name: name.to_owned() })

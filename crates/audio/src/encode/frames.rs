@@ -1,4 +1,4 @@
-/// Cuts pushes of any length into frames of one length.
+/// Splits samples, pushed in any number, into frames of a fixed length.
 pub(super) struct Frames {
     length: usize,
     pending: Vec<f32>,
@@ -10,12 +10,12 @@ impl Frames {
         Self { length, pending: Vec::with_capacity(length), taken: 0 }
     }
 
-    /// Samples taken so far.
+    /// Samples pushed so far.
     pub(super) fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Takes samples and hands on each frame they fill.
+    /// Takes samples and passes on each complete frame.
     pub(super) fn push<E>(
         &mut self,
         mut samples: &[f32],
@@ -23,8 +23,8 @@ impl Frames {
     ) -> Result<(), E> {
         self.taken += samples.len() as u64;
         while self.pending.len() + samples.len() >= self.length {
-            let (head, rest) = samples.split_at(self.length - self.pending.len());
-            self.pending.extend_from_slice(head);
+            let (part, rest) = samples.split_at(self.length - self.pending.len());
+            self.pending.extend_from_slice(part);
             samples = rest;
             each(&self.pending)?;
             self.pending.clear();
@@ -33,7 +33,7 @@ impl Frames {
         Ok(())
     }
 
-    /// The samples that fill no frame.
+    /// The samples of the incomplete last frame.
     pub(super) fn into_rest(self) -> Vec<f32> {
         self.pending
     }

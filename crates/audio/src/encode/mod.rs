@@ -1,9 +1,9 @@
-//! Mono samples to files and streams people play, while the samples are still being made.
+//! Encodes mono samples to files and streams while the samples are still being produced.
 //!
-//! An [`Encoder`] takes samples in pushes of any length and gives bytes as soon as a frame is full; the bytes do not
-//! depend on where the pushes were cut. Memory is that of a few frames.
+//! An [`Encoder`] takes samples in pushes of any length and returns bytes as soon as a frame is complete; the bytes do not
+//! depend on the lengths of the pushes. Only a few frames are in memory.
 //!
-//! | format | sample rates in Hz | bits a second, unless chosen | first sound after |
+//! | format | sample rates in Hz | default bits per second | first bytes of audio after |
 //! | --- | --- | --- | --- |
 //! | mp3 | the nine of MPEG, 8000 to 48 000 | constant: 128 000, from 16 000 Hz 80 000, below 48 000 | one frame, 12 to 72 ms |
 //! | opus | any; coded at the next of 8000, 12 000, 16 000, 24 000, 48 000, always played at 48 000 | about 64 000, from 16 000 Hz 32 000, below 24 000 | 0.2 s |
@@ -11,7 +11,7 @@
 //! | flac | any from 8000 to 48 000 | lossless from 16 bit | one block of 2304 samples |
 //! | wav, pcm | any from 8000 to 48 000 | 16 bit | at once |
 //!
-//! A change of rate holds back about 0.05 s more.
+//! Resampling adds a delay of about 0.05 s.
 
 mod aac;
 mod clip;
@@ -32,32 +32,32 @@ pub use format::OutputFormat;
 
 use crate::resample::Resampler;
 
-/// Rates of the sound in a file, in Hz.
+/// Allowed output rates, in Hz.
 const RATES_HZ: std::ops::RangeInclusive<u32> = 8_000..=48_000;
-/// Rates of the samples given, in Hz.
+/// Allowed input rates, in Hz.
 const INPUT_RATES_HZ: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 /// The rates of MPEG-1, 2 and 2.5 audio, which AAC shares.
 const MPEG_RATES_HZ: [u32; 9] = [8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
-/// The rates Opus codes at.
+/// The rates at which Opus encodes.
 const OPUS_RATES_HZ: [u32; 5] = [8_000, 12_000, 16_000, 24_000, 48_000];
-/// Samples handled at a time, so that scratch memory is small however long a push is.
+/// Samples processed at a time, so that scratch memory is small for pushes of any length.
 const PIECE: usize = 8192;
 
-/// What may be chosen about the output.
+/// Options of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EncodeOptions {
     /// Sample rate of the output in Hz; that of the input if `None`.
     pub sample_rate_hz: Option<u32>,
-    /// Bits a second of a lossy format; one at which speech is close to transparent if `None`.
+    /// Bits per second of a lossy format; if `None`, a bitrate at which speech is nearly transparent.
     pub bitrate_bps: Option<u32>,
 }
 
-/// One format's part of the work.
+/// The codec of one format.
 trait Codec: Send {
-    /// Takes conditioned samples at the codec's rate and appends the frames they fill.
+    /// Takes valid samples at the codec's rate and appends complete frames.
     fn encode(&mut self, samples: &[f32], out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
-    /// Appends the rest; returns the header as it would have been with the length known, or nothing if it is the same.
+    /// Appends the rest; returns the header with the final length, or nothing if it has not changed.
     fn finish(self: Box<Self>, out: &mut Vec<u8>) -> Result<Vec<u8>, EncodeError>;
 }
 
@@ -69,17 +69,17 @@ trait Codec: Send {
 /// let mut encoder = Encoder::new(OutputFormat::Mp3, 24_000, &EncodeOptions::default())?;
 /// let mut bytes = Vec::new();
 /// for _sentence in 0..2 {
-///     encoder.push(&[0.0; 12_000], &mut bytes)?; // and send `bytes` on
+///     encoder.push(&[0.0; 12_000], &mut bytes)?; // and send `bytes`
 /// }
 /// let header = encoder.finish(&mut bytes)?;
-/// bytes[..header.len()].copy_from_slice(&header); // where the begin can still be changed
+/// bytes[..header.len()].copy_from_slice(&header); // if the start can still be changed
 /// # Ok::<(), mynah_audio::EncodeError>(())
 /// ```
 pub struct Encoder {
     resampler: Option<Resampler>,
     codec: Box<dyn Codec>,
-    /// The header, until it is given out.
-    head: Vec<u8>,
+    /// The header, until it is written.
+    header: Vec<u8>,
     input: Vec<f32>,
     output: Vec<f32>,
 }
@@ -89,7 +89,7 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// A sample rate or bitrate that the format does not have; the message lists those it has.
+    /// For a sample rate or bitrate that the format does not support; the message lists the supported ones.
     pub fn new(
         format: OutputFormat,
         input_rate_hz: u32,
@@ -100,18 +100,18 @@ impl Encoder {
         }
         let rate_hz = coded_rate(format, options.sample_rate_hz.unwrap_or(input_rate_hz))?;
         let bitrate = |range, default| checked_bitrate(format, options.bitrate_bps, range, default);
-        let (codec, head): (Box<dyn Codec>, _) = match format {
+        let (codec, header): (Box<dyn Codec>, _) = match format {
             OutputFormat::Mp3 => {
                 let codec =
                     mp3::Mp3::new(rate_hz, bitrate(mp3::bitrates_bps(rate_hz), mp3::default_bps(rate_hz))?)?;
-                let head = codec.head();
-                (Box::new(codec), head)
+                let header = codec.header();
+                (Box::new(codec), header)
             }
             OutputFormat::Opus => {
                 let mut codec =
                     opus::Opus::new(rate_hz, bitrate(opus::BITRATES_BPS, opus::default_bps(rate_hz))?)?;
-                let head = codec.head();
-                (Box::new(codec), head)
+                let header = codec.header();
+                (Box::new(codec), header)
             }
             OutputFormat::Aac => {
                 let codec =
@@ -121,14 +121,14 @@ impl Encoder {
             OutputFormat::Flac => {
                 no_bitrate(format, options)?;
                 let codec = flac::Flac::new(rate_hz)?;
-                let head = codec.head();
-                (Box::new(codec), head)
+                let header = codec.header();
+                (Box::new(codec), header)
             }
             OutputFormat::Wav => {
                 no_bitrate(format, options)?;
                 let codec = pcm::Wav::new(rate_hz);
-                let head = codec.head();
-                (Box::new(codec), head)
+                let header = codec.header();
+                (Box::new(codec), header)
             }
             OutputFormat::Pcm => {
                 no_bitrate(format, options)?;
@@ -139,20 +139,22 @@ impl Encoder {
             None
         } else {
             let resampler = Resampler::new(input_rate_hz, rate_hz);
-            Some(resampler.ok_or_else(|| EncodeError::codec(format, "cannot change the sample rate so"))?)
+            Some(resampler.ok_or_else(|| {
+                EncodeError::codec(format, "this conversion of sample rates is not supported")
+            })?)
         };
-        Ok(Self { resampler, codec, head, input: Vec::new(), output: Vec::new() })
+        Ok(Self { resampler, codec, header, input: Vec::new(), output: Vec::new() })
     }
 
-    /// Takes samples and appends the bytes that are ready to `out`, the header before all others.
+    /// Takes samples and appends finished bytes to `out`, beginning with the header.
     ///
-    /// Full scale is ±1. What lies beyond −0.3 dB is bent to stay within, and a sample that is no number is silence.
+    /// Full scale is ±1. Samples above −0.3 dB are soft-clipped, and NaN becomes silence.
     ///
     /// # Errors
     ///
-    /// [`EncodeError::Codec`] if the codec fails; the stream cannot go on then.
+    /// [`EncodeError::Codec`] if the codec fails; the stream cannot be continued then.
     pub fn push(&mut self, samples: &[f32], out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        out.append(&mut self.head);
+        out.append(&mut self.header);
         for piece in samples.chunks(PIECE) {
             self.input.clear();
             self.input.extend(piece.iter().map(|&sample| clip::sane(sample)));
@@ -171,14 +173,14 @@ impl Encoder {
 
     /// Appends the last bytes.
     ///
-    /// A header is written before the length is known. What is returned is the header with the length in it, to be put
-    /// over the first bytes of a file; a stream that cannot go back is complete without. Empty where nothing changes.
+    /// The header was written before the length was known. Returns the header with the length, to overwrite
+    /// the first bytes of a file; a stream that cannot seek is valid without it. Empty if nothing changes.
     ///
     /// # Errors
     ///
     /// As [`Self::push`].
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<Vec<u8>, EncodeError> {
-        out.append(&mut self.head);
+        out.append(&mut self.header);
         if let Some(resampler) = &mut self.resampler {
             self.output.clear();
             resampler.finish(&mut self.output);
@@ -189,7 +191,7 @@ impl Encoder {
     }
 }
 
-/// Encodes samples that are all there, with their length in the header.
+/// Encodes all samples at once, with their length in the header.
 ///
 /// # Errors
 ///
@@ -203,12 +205,12 @@ pub fn encode(
     let mut encoder = Encoder::new(format, input_rate_hz, options)?;
     let mut out = Vec::new();
     encoder.push(samples, &mut out)?;
-    let head = encoder.finish(&mut out)?;
-    out[..head.len()].copy_from_slice(&head);
+    let header = encoder.finish(&mut out)?;
+    out[..header.len()].copy_from_slice(&header);
     Ok(out)
 }
 
-/// The rate at which a format codes sound of the rate asked for.
+/// The rate at which a format encodes audio of the requested rate.
 fn coded_rate(format: OutputFormat, rate_hz: u32) -> Result<u32, EncodeError> {
     let unsupported = |allowed: String| EncodeError::UnsupportedRate { format, rate_hz, allowed };
     match format {

@@ -1,7 +1,7 @@
 //! MPEG audio layer III (ISO/IEC 11172-3 and 13818-3), constant bitrate.
 //!
-//! The first frame is the silent one that carries the `Info` tag: players read the encoder's delay from it and, in a
-//! finished file, the length, so that the sound begins and ends to the sample.
+//! The first frame is silent and has the `Info` tag: players read the encoder's delay from it and, in a
+//! finished file, the length, so that the audio starts and ends at the exact sample.
 
 use std::ops::RangeInclusive;
 
@@ -14,17 +14,17 @@ use super::{Codec, EncodeError, OutputFormat};
 
 /// Bytes of the tag's optional fields, which come after its flags: frames, bytes, table of contents, quality.
 const COUNTS_BYTES: usize = 4 + 4 + 100 + 4;
-/// Bytes of the tag's part with the delay, the last two of which are a checksum of all before.
+/// Bytes of the tag's part with the delay; the last two are a checksum of everything before.
 const LAME_BYTES: usize = 36;
 
-/// Bits a second that frames of this sample rate have room for. One between two of the standard's table is rounded to
-/// the nearer.
+/// Allowed bits per second at this sample rate. A value between two of the standard's table is rounded to
+/// the nearer one.
 pub(super) fn bitrates_bps(rate_hz: u32) -> RangeInclusive<u32> {
     if rate_hz >= 32_000 { 32_000..=320_000 } else { 8_000..=160_000 }
 }
 
-/// Up to 24 kHz about five bits a sample: at these rates the encoder has neither a reservoir nor noise shaping, and
-/// makes up for them with bits.
+/// Up to 24 kHz about five bits per sample: at these rates the encoder has neither a bit reservoir nor noise shaping, and
+/// needs a higher bitrate instead.
 pub(super) fn default_bps(rate_hz: u32) -> u32 {
     match rate_hz {
         22_050.. => 128_000,
@@ -42,7 +42,7 @@ struct Stream {
     header: FrameHeader,
     state: Mp3Encode,
     tag: TagStats,
-    /// Thousandths of a byte by which the frames so far are too short, where a frame is no whole number of bytes.
+    /// Thousandths of a byte by which the frames so far are too short, if a frame is not a whole number of bytes.
     owed: u32,
 }
 
@@ -54,9 +54,9 @@ impl Mp3 {
         Ok(Self { frames, stream: Stream { header, state: Mp3Encode::new(), tag, owed: 0 } })
     }
 
-    /// The tag of a stream of unknown length: the encoder's delay, and a number of bytes beyond all reach. Zeros for
-    /// frames and bytes would be an empty file to some players, and a tag without either no tag to others.
-    pub(super) fn head(&self) -> Vec<u8> {
+    /// The tag of a stream of unknown length: the encoder's delay, and a very large number of bytes. Some players take zero
+    /// frames and bytes for an empty file, and others ignore a tag without these fields.
+    pub(super) fn header(&self) -> Vec<u8> {
         const BYTES_ALONE: u32 = 2;
         let mut tag = self.stream.tag(lametag::ENCODER_DELAY, 0);
         let size = tag.len();
@@ -84,7 +84,7 @@ impl Codec for Mp3 {
         let length = stream.header.version.samples_per_frame();
         let samples = frames.taken();
         let mut rest = frames.into_rest();
-        // A sound shorter than a frame starts later where FFmpeg's trimming asks for it; see the function.
+        // Audio shorter than a frame starts later because of FFmpeg's trimming; see the function.
         let extra = if samples < length as u64 { lametag::extra_priming(samples, length) } else { 0 };
         rest.splice(0..0, std::iter::repeat_n(0.0, extra));
         let delay = lametag::ENCODER_DELAY + extra;

@@ -17,19 +17,19 @@ impl Pages {
         Self { serial, sequence: 0, lacing: Vec::new(), payload: Vec::new() }
     }
 
-    /// Adds a packet to the page at hand.
+    /// Adds a packet to the current page.
     pub(super) fn add(&mut self, packet: &[u8]) {
         self.lacing.extend(std::iter::repeat_n(255, packet.len() / 255));
         self.lacing.push((packet.len() % 255) as u8);
         self.payload.extend_from_slice(packet);
     }
 
-    /// Whether a packet of up to `bytes` still fits the page at hand.
+    /// Whether a packet of up to `bytes` still fits into the current page.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
         self.lacing.len() + bytes / 255 < 255
     }
 
-    /// Writes the page at hand. `granule` is the position at the end of its last packet.
+    /// Writes the current page. `granule` is the position at the end of its last packet.
     pub(super) fn write(&mut self, granule: u64, last: bool, out: &mut Vec<u8>) {
         let flags = if self.sequence == 0 { BEGIN } else { 0 } | if last { END } else { 0 };
         let start = out.len();

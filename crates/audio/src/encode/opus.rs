@@ -8,10 +8,10 @@ use super::frames::Frames;
 use super::ogg::Pages;
 use super::{Codec, EncodeError, OutputFormat};
 
-/// Bits a second the codec takes for one channel (RFC 6716, section 2.1.1).
+/// Bits per second that the codec accepts for one channel (RFC 6716, section 2.1.1).
 pub(super) const BITRATES_BPS: RangeInclusive<u32> = 6_000..=256_000;
 
-/// The upper end of what RFC 6716, section 2.1.1, calls sweet spots of one channel, and more.
+/// At or above the upper end of the sweet spots for one channel in RFC 6716, section 2.1.1.
 pub(super) fn default_bps(rate_hz: u32) -> u32 {
     match rate_hz {
         24_000.. => 64_000,
@@ -24,18 +24,18 @@ pub(super) fn default_bps(rate_hz: u32) -> u32 {
 const GRANULE_RATE_HZ: u32 = 48_000;
 const FRAMES_PER_S: u32 = 50;
 const FRAME_GRANULES: u64 = (GRANULE_RATE_HZ / FRAMES_PER_S) as u64;
-/// Packets a page: 0.2 s. A page costs 27 bytes, and a listener waits for one to be full.
+/// Packets per page: 0.2 s. A page has 27 bytes of overhead, and a client waits for it to be complete.
 const PAGE_PACKETS: u32 = 10;
-/// The largest packet of one frame: a byte of contents and 1275 of the frame.
+/// The largest packet of one frame: one byte of table of contents and 1275 bytes of the frame.
 const MAX_FRAME_PACKET: usize = 1276;
-/// Any number tells a stream apart from others in the same file; ours is alone, and equal input gives equal bytes.
+/// Serial number of the stream. It is the only one in the file; a constant gives equal bytes for equal input.
 const SERIAL: u32 = 0x6d79_6e61;
 
 pub(super) struct Opus {
     rate_hz: u32,
     frames: Frames,
     stream: Stream,
-    head: Vec<u8>,
+    header: Vec<u8>,
 }
 
 struct Stream {
@@ -48,7 +48,7 @@ struct Stream {
 }
 
 impl Opus {
-    /// `rate_hz` is one of the five rates of the codec.
+    /// `rate_hz` is one of the codec's five rates.
     pub(super) fn new(rate_hz: u32, bitrate_bps: u32) -> Result<Self, EncodeError> {
         let mut encoder = OpusEncoder::new(rate_hz as i32, 1, Application::Audio).map_err(failed)?;
         encoder.bitrate_bps = bitrate_bps as i32;
@@ -56,11 +56,11 @@ impl Opus {
         encoder.signal_type = Some(Signal::Voice);
         let pre_skip = opus_pure::OpusHead::for_encoder(&encoder, rate_hz).pre_skip;
         let mut pages = Pages::new(SERIAL);
-        let mut head = Vec::new();
+        let mut header = Vec::new();
         pages.add(&id_header(rate_hz, pre_skip));
-        pages.write(0, false, &mut head);
+        pages.write(0, false, &mut header);
         pages.add(&comment_header());
-        pages.write(0, false, &mut head);
+        pages.write(0, false, &mut header);
         let stream = Stream {
             encoder,
             pre_skip,
@@ -69,11 +69,11 @@ impl Opus {
             packets_in_page: 0,
             granule: 0,
         };
-        Ok(Self { rate_hz, frames: Frames::new((rate_hz / FRAMES_PER_S) as usize), stream, head })
+        Ok(Self { rate_hz, frames: Frames::new((rate_hz / FRAMES_PER_S) as usize), stream, header })
     }
 
-    pub(super) fn head(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.head)
+    pub(super) fn header(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.header)
     }
 }
 
@@ -89,8 +89,8 @@ impl Codec for Opus {
 
     fn finish(self: Box<Self>, out: &mut Vec<u8>) -> Result<Vec<u8>, EncodeError> {
         let Self { rate_hz, frames, mut stream, .. } = *self;
-        // Where the sound ends; a player drops what the last packet holds beyond it (RFC 7845, section 4.4). It lies
-        // behind the packets so far by the delay at least, so that a packet is left for the last page.
+        // The end of the audio; a player drops the rest of the last packet (RFC 7845, section 4.4). It is
+        // at least the delay after the packets so far, so that a packet is left for the last page.
         let end = u64::from(stream.pre_skip) + frames.taken() * u64::from(GRANULE_RATE_HZ / rate_hz);
         let length = (rate_hz / FRAMES_PER_S) as usize;
         let mut rest = frames.into_rest();

@@ -1,4 +1,4 @@
-//! Codecs and the containers they come in, from recordings of one sweep.
+//! Codecs and their containers, with recordings of one sweep.
 
 use mynah_audio::DecodeError;
 
@@ -12,7 +12,7 @@ macro_rules! data {
 }
 
 #[test]
-fn every_codec_gives_the_sweep_in_its_place() {
+fn every_codec_decodes_the_aligned_sweep() {
     let wanted = sweep(16_000);
     // Where nothing says how long the encoder's delay is, it stays. No whole number of samples at 16 kHz, it lets the two
     // agree less well, as does what is left of a sample in Opus.
@@ -47,7 +47,7 @@ fn every_codec_gives_the_sweep_in_its_place() {
 }
 
 #[test]
-fn formats_left_to_ffmpeg_work_with_it_and_are_refused_without() {
+fn formats_for_ffmpeg_are_decoded_by_it_or_refused() {
     let installed = std::process::Command::new("ffmpeg").arg("-version").output().is_ok();
     match decode(data!("sweep.ac3")) {
         Ok(decoded) => {
@@ -68,10 +68,10 @@ fn chained_streams_play_one_after_the_other() {
 }
 
 #[test]
-fn strung_together_mp3_files_are_not_cut_at_the_count_of_the_first() {
+fn concatenated_mp3_files_are_not_cut_at_the_count_of_the_first() {
     let decoded = decode([data!("sweep.mp3"), data!("sweep.mp3")].concat()).expect("decodes");
     assert!((decoded.info.duration_s - 1.5).abs() < 0.06, "{}", decoded.info.duration_s);
-    // The frames of MPEG-1 layer III at 48 kHz behind those at 44.1 kHz.
+    // Frames of MPEG-1 layer III at 48 kHz after those at 44.1 kHz.
     let mixed = [data!("sweep.mp3"), &encoded_mp3(24_000)].concat();
     let decoded = decode(mixed).expect("decodes");
     assert!((decoded.info.duration_s - 1.5).abs() < 0.12, "{}", decoded.info.duration_s);
@@ -99,7 +99,7 @@ fn high_efficiency_aac_keeps_its_upper_band() {
 }
 
 #[test]
-fn junk_and_tags_before_mp3_are_stepped_over() {
+fn junk_and_tags_before_mp3_are_skipped() {
     let mp3 = data!("sweep.mp3");
     let junk: Vec<u8> = (0..4096u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let huge_tag = [&b"ID3\x03\0\0\x3f\x7f\x7f\x7f"[..], mp3].concat();
@@ -135,7 +135,7 @@ fn flac_survives_damage_before_and_inside_its_frames() {
 }
 
 #[test]
-fn what_breaks_off_plays_up_to_there() {
+fn truncated_files_are_decoded_up_to_their_end() {
     let cases = [
         ("mp3", data!("sweep.mp3")),
         ("m4a", data!("sweep.m4a")),

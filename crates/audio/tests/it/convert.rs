@@ -25,7 +25,7 @@ fn every_rate_comes_out_at_16_khz_in_place_and_at_length() {
 }
 
 #[test]
-fn the_passband_is_flat_and_nothing_folds_back() {
+fn the_passband_is_flat_and_free_of_aliasing() {
     for rate in [44_100, 48_000, 96_000] {
         for hertz in [100.0, 1_000.0, 5_000.0, 7_000.0, 7_400.0] {
             let out = decode(float_wav(&[&sine(hertz, rate, 1.0)], rate)).expect("decodes").samples;
@@ -41,7 +41,7 @@ fn the_passband_is_flat_and_nothing_folds_back() {
 }
 
 #[test]
-fn stereo_is_averaged_and_cancelling_stereo_is_heard() {
+fn stereo_is_averaged_and_opposite_polarity_does_not_cancel() {
     let voice = sweep(16_000);
     let inverted: Vec<f32> = voice.iter().map(|x| -x).collect();
     let silence = vec![0.0; voice.len()];
@@ -63,7 +63,7 @@ fn stereo_is_averaged_and_cancelling_stereo_is_heard() {
 }
 
 #[test]
-fn sides_that_turn_against_each_other_on_the_way_are_heard_throughout() {
+fn a_change_of_polarity_during_the_recording_does_not_cancel() {
     let voice = [sweep(16_000), sweep(16_000), sweep(16_000)].concat();
     let right: Vec<f32> = voice.iter().enumerate().map(|(n, x)| if n < 12_000 { *x } else { -x }).collect();
     let out = decode(float_wav(&[&voice, &right], 16_000)).expect("decodes").samples;
@@ -88,7 +88,7 @@ fn the_centre_of_surround_counts_most_and_its_low_channel_not() {
 }
 
 #[test]
-fn samples_that_are_no_numbers_or_in_another_scale_do_not_reach_the_models() {
+fn nan_and_samples_of_another_scale_are_sanitized() {
     let mut pcm = sweep(16_000);
     (pcm[3_000], pcm[6_000], pcm[9_000]) = (f32::NAN, f32::INFINITY, f32::NEG_INFINITY);
     let out = decode(float_wav(&[&pcm], 16_000)).expect("decodes").samples;

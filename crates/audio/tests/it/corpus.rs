@@ -1,4 +1,4 @@
-//! The corpus of the fuzz targets, inputs that once failed among it; `fuzz/README.md` tells more.
+//! Replays the corpus of the fuzz targets, which includes inputs that once failed; see `fuzz/README.md`.
 
 #[path = "../../../../fuzz/src/audio.rs"]
 #[allow(unreachable_pub, reason = "the file belongs to the fuzz crate")]

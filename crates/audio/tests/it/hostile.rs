@@ -7,7 +7,7 @@ use crate::decode;
 use crate::files::{Wav, s16};
 
 #[test]
-fn what_is_no_audio_is_named_and_the_supported_formats_are_told() {
+fn content_that_is_not_audio_is_named_and_the_supported_formats_are_listed() {
     let cases: [(&str, &[u8]); 6] = [
         ("text", b"Dear sir or madam, the minutes of the meeting follow below."),
         ("web page", b"<!doctype html><html><body>404</body></html>"),

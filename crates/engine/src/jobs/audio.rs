@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use mynah_audio::{DecodeError, DecodeLimits, Decoded, Watch, decode_at};
+use mynah_audio::{DecodeError, DecodeHooks, DecodeLimits, Decoded, decode_at};
 use mynah_core::CancelFlag;
 
 use crate::Error;
@@ -42,12 +42,12 @@ struct Accounted<'a> {
     memory: Mutex<(&'a mut Reservation, Option<Error>)>,
 }
 
-impl Watch for Accounted<'_> {
+impl DecodeHooks for Accounted<'_> {
     fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
     }
 
-    fn may_take(&self, bytes: usize) -> bool {
+    fn reserve(&self, bytes: usize) -> bool {
         let (memory, refused) = &mut *lock(&self.memory);
         memory.grow(bytes as u64).map_err(|error| *refused = Some(error)).is_ok()
     }

@@ -56,7 +56,7 @@ pub(crate) fn detect_speech(
     memory.grow(size_of_val(audio.samples.as_slice()) as u64)?;
     let options =
         vad::VadOptions { threshold, prefix_padding_ms, silence_duration_ms, ..vad::VadOptions::default() };
-    Ok(Some(SpeechSegments(vad::speech_stretches(&audio.samples, &options))))
+    Ok(Some(SpeechSegments(vad::speech_segments(&audio.samples, &options))))
 }
 
 /// Transcribes the audio, or its speech, and aligns words where they are asked for.

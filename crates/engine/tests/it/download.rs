@@ -220,7 +220,7 @@ fn what_the_hub_answers_is_told() {
     }
     for (body, text) in [
         ("<html>log in to the wireless network</html>", "its list of files is not understood"),
-        (r#"{"sha": "1", "siblings": []}"#, "it has no weights in a format that is read"),
+        (r#"{"sha": "1", "siblings": []}"#, "it has no weights in a supported format"),
     ] {
         let hub = Hub::start(move |_| Reply::body(body));
         let error = pull_from(&hub).unwrap_err();

@@ -1,33 +1,33 @@
-//! Tiles in registers of 512 bits, where the CPU has AVX-512 F, BW, VL and VNNI; whatever else it does is done by [`super::x86`].
+//! Tiles in registers of 512 bits, where the CPU has AVX-512 F, BW, VL and VNNI; everything else is in [`super::x86`].
 
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::x86::{AHEAD, EXP, FAR_SIGHTED_ROWS, LN_2_HIGH, LN_2_LOW, LoadPairs, LoadPanel};
+use super::x86::{AHEAD, EXP, LN_2_HIGH, LN_2_LOW, LoadPairs, LoadPanel, MAX_UNPREFETCHED_ROWS};
 use super::{ERF_A, ERF_P, SCORES_ROW, Scales, Target, Tile};
 use crate::panels::PANEL;
 
 /// Rows of the tallest tile with AVX-512: 12 x 16 sums, even and odd steps apart, fill 24 of its 32 registers.
 pub(crate) const TALL_TILE_ROWS: usize = 12;
 
-/// Panels of its floats: 12 x 32 sums fill 24 registers too, and each number of a row that is read is used twice.
+/// Panels of a wide tile of floats: 12 x 32 sums fill 24 registers too, and each number of a row is used twice per load.
 pub(crate) const WIDE_TILE_PANELS: usize = 2;
 
-/// A tile of floats in registers of twice the width: twice as fast where these are computed as one.
+/// A tile of floats in registers of twice the width: twice as fast on processors that compute these in one step.
 ///
 /// # Safety
 /// See [`Tile`], with up to [`TALL_TILE_ROWS`] rows and [`WIDE_TILE_PANELS`] panels; the CPU has AVX2, FMA, F16C and AVX-512 F
 /// and VL.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512vl")]
 pub(crate) unsafe fn tile<T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
-    // SAFETY: passed on; the constants are the tile's number of rows and their distance.
+    // SAFETY: by the caller's contract; the constants are the tile's number of rows and their stride.
     unsafe {
         match (t.rows, t.a_row, t.columns > PANEL) {
             (TALL_TILE_ROWS, 1, false) => tile_rows::<TALL_TILE_ROWS, 1, T>(t, panel),
             (TALL_TILE_ROWS, 1, true) => wide_tile_rows::<TALL_TILE_ROWS, 1, T>(t, panel),
             (TALL_TILE_ROWS, SCORES_ROW, true) => wide_tile_rows::<TALL_TILE_ROWS, SCORES_ROW, T>(t, panel),
             (7.., ..) => {
-                // Two halves rather than a kernel for each number of rows: only the last strip has fewer than all.
+                // Two halves rather than one kernel for each number of rows: only the last strip has fewer rows.
                 let upper = Tile { rows: TALL_TILE_ROWS / 2, ..*t };
                 let lower = Tile {
                     rows: t.rows - upper.rows,
@@ -46,23 +46,23 @@ pub(crate) unsafe fn tile<T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
     }
 }
 
-/// Bytes ahead that both panels of a wide tile are asked for: sixteen steps, about as long as the third-level cache takes.
+/// Prefetch distance of both panels of a wide tile, bytes: sixteen steps, about the latency of the third-level cache.
 const WIDE_AHEAD: usize = 1024;
 
-/// A distance of rows that is the tile's; others are constants, which saves registers.
+/// Row stride taken from the tile at run time; other strides are constants, which saves registers.
 const ANY: usize = 0;
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512vl")]
 unsafe fn tile_rows<const ROWS: usize, const A_ROW: usize, T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
     let a_row = if A_ROW == ANY { t.a_row } else { A_ROW };
-    // Even and odd steps are summed apart, as six sums alone would wait for themselves.
+    // Even and odd steps are summed separately, as six sums alone would be limited by latency.
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
-    let ahead = t.streamed && ROWS > FAR_SIGHTED_ROWS;
+    let ahead = t.streamed && ROWS > MAX_UNPREFETCHED_ROWS;
     let add_step = |sums: &mut [[__m512; 2]; ROWS], which: usize, k: usize| {
         let (a, b) = (t.a.wrapping_add(k * t.a_step), panel.wrapping_add(k * PANEL));
         if ahead {
-            // Touches nothing: any address may be asked for.
+            // Prefetching is allowed for any address.
             _mm_prefetch::<_MM_HINT_T0>(b.cast::<i8>().wrapping_add(AHEAD));
         }
         // SAFETY: called with k < depth, for which the contract grants both.
@@ -81,7 +81,7 @@ unsafe fn tile_rows<const ROWS: usize, const A_ROW: usize, T: LoadPanel>(t: &Til
         add_step(&mut sums, 0, t.depth - 1);
     }
     let sums = sums.map(|[even, odd]| [_mm512_add_ps(even, odd)]);
-    // SAFETY: passed on.
+    // SAFETY: by the caller's contract.
     unsafe { finish(&t.to, t.columns, &sums) }
 }
 
@@ -97,7 +97,7 @@ unsafe fn wide_tile_rows<const ROWS: usize, const A_ROW: usize, T: LoadPanel>(
     for k in 0..t.depth {
         let (a, b) = (t.a.wrapping_add(k * t.a_step), panel.wrapping_add(k * PANEL));
         for b in [b, b.wrapping_add(t.panel_step)] {
-            // Touches nothing: any address may be asked for.
+            // Prefetching is allowed for any address.
             _mm_prefetch::<_MM_HINT_T0>(b.cast::<i8>().wrapping_add(WIDE_AHEAD));
         }
         // SAFETY: k < depth, for which the contract grants both.
@@ -111,7 +111,7 @@ unsafe fn wide_tile_rows<const ROWS: usize, const A_ROW: usize, T: LoadPanel>(
         }
     }
     let sums: [_; ROWS] = std::array::from_fn(|r| [left[r], right[r]]);
-    // SAFETY: passed on.
+    // SAFETY: by the caller's contract.
     unsafe { finish(&t.to, t.columns, &sums) }
 }
 
@@ -128,8 +128,8 @@ pub(super) unsafe fn finish<const ROWS: usize, const PANELS: usize>(
 ) {
     for p in 0..PANELS {
         let mask = u16::MAX >> (PANEL - PANEL.min(columns - p * PANEL));
-        // SAFETY: `c` and `bias` are readable (and `c` writable) at `columns` places a row by the contract of `Tile`; the mask
-        // leaves the others alone.
+        // SAFETY: `c` and `bias` are readable (and `c` writable) at `columns` places per row by the contract of `Tile`; the mask
+        // excludes the others.
         unsafe {
             let mut bias = _mm512_setzero_ps();
             if !to.bias.is_null() {
@@ -150,7 +150,7 @@ pub(super) unsafe fn finish<const ROWS: usize, const PANELS: usize>(
     }
 }
 
-/// [`finish`] of rows that lie in memory, two panels side by side.
+/// [`finish`] for rows in memory, two panels side by side.
 ///
 /// # Safety
 /// As [`finish`].
@@ -159,7 +159,7 @@ pub(super) unsafe fn finish<const ROWS: usize, const PANELS: usize>(
 pub(crate) unsafe fn finish_rows(to: &Target, columns: usize, rows: &[[f32; WIDE_TILE_PANELS * PANEL]]) {
     for (r, row) in rows.iter().enumerate() {
         let (at, to) = (row.as_ptr(), to.at_row(r));
-        // SAFETY: a row has twice sixteen numbers; the rest is passed on.
+        // SAFETY: a row has twice sixteen numbers; the rest is by the caller's contract.
         unsafe {
             let (left, right) = (_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(PANEL)));
             if columns > PANEL {
@@ -171,7 +171,7 @@ pub(crate) unsafe fn finish_rows(to: &Target, columns: usize, rows: &[[f32; WIDE
     }
 }
 
-/// e^x as [`super::x86`] has it, in sixteen lanes, by the same operations.
+/// e^x in sixteen lanes, by the same operations as in [`super::x86`].
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn exp16(x: __m512) -> __m512 {
@@ -202,7 +202,7 @@ fn gelu16(x: __m512) -> __m512 {
     }
     let minus_square = _mm512_mul_ps(_mm512_sub_ps(_mm512_setzero_ps(), z), z);
     let erf = _mm512_fnmadd_ps(poly, exp16(minus_square), one);
-    // Of what is below zero, one less: |x| and x times the error function differ in nothing but the sign.
+    // x erf(x) = |x| erf(|x|), so the error function is only needed for positive numbers.
     let half = _mm512_mul_ps(_mm512_set1_ps(0.5), x);
     _mm512_fmadd_ps(_mm512_abs_ps(half), erf, half)
 }
@@ -215,7 +215,7 @@ pub(crate) unsafe fn exp_sum(values: &mut [f32], shift: f32) -> f32 {
     let mut sums = [_mm512_setzero_ps(); 2];
     for (i, chunk) in values.chunks_mut(PANEL).enumerate() {
         let mask = u16::MAX >> (PANEL - chunk.len());
-        // SAFETY: the mask leaves out what is not in the chunk.
+        // SAFETY: the mask excludes what is not in the chunk.
         unsafe {
             let e = exp16(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, chunk.as_ptr()), shift));
             sums[i % 2] = _mm512_mask_add_ps(sums[i % 2], mask, sums[i % 2], e);
@@ -231,7 +231,7 @@ pub(crate) unsafe fn exp_sum(values: &mut [f32], shift: f32) -> f32 {
 pub(crate) unsafe fn gelu(values: &mut [f32]) {
     for chunk in values.chunks_mut(PANEL) {
         let mask = u16::MAX >> (PANEL - chunk.len());
-        // SAFETY: the mask leaves out what is not in the chunk.
+        // SAFETY: the mask excludes what is not in the chunk.
         unsafe {
             let value = gelu16(_mm512_maskz_loadu_ps(mask, chunk.as_ptr()));
             _mm512_mask_storeu_ps(chunk.as_mut_ptr(), mask, value);
@@ -243,7 +243,7 @@ pub(crate) unsafe fn gelu(values: &mut [f32]) {
 /// See [`super::tile_integers`], with up to [`TALL_TILE_ROWS`] rows; the CPU has AVX2, FMA, F16C, AVX-512 F, BW, VL and VNNI.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(crate) unsafe fn tile_integers<T: LoadPairs>(t: &Tile<i16>, scales: Scales, panel: *const T) {
-    // SAFETY: passed on; the constant is the tile's number of rows.
+    // SAFETY: by the caller's contract; the constant is the tile's number of rows.
     unsafe {
         with_rows!(t.rows, [1 2 3 4 5 6 7 8 9 10 11], TALL_TILE_ROWS, ROWS => {
             tile_integers_rows::<T, ROWS>(t, scales, panel);
@@ -258,9 +258,9 @@ unsafe fn tile_integers_rows<T: LoadPairs, const ROWS: usize>(
     scales: Scales,
     panel: *const T,
 ) {
-    // Even and odd pairs are summed apart, so that a tile of few rows does not wait for its own last sum.
+    // Even and odd pairs are summed separately, so that a tile of few rows is not limited by latency.
     let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
-    // Of twelve rows every third has a pointer, as there are not so many registers for them.
+    // Only every third of twelve rows has a pointer, as there are not enough registers.
     let mut rows: [*const i16; TALL_TILE_ROWS / 3] =
         std::array::from_fn(|third| t.a.wrapping_add(3 * third * t.a_row));
     let row_bytes = t.a_row * size_of::<i16>();
@@ -284,7 +284,7 @@ unsafe fn tile_integers_rows<T: LoadPairs, const ROWS: usize>(
             add_pair::<ROWS, 0>(&mut sums, T::load(panel.add((pairs - 1) * 2 * PANEL)), &rows, row_bytes);
         }
     }
-    // SAFETY: sixteen column scales and a scale a row are readable by the contract of `Scales`.
+    // SAFETY: sixteen column scales and one scale per row are readable by the contract of `Scales`.
     unsafe {
         let columns = _mm512_loadu_ps(scales.columns);
         let mut scaled = [[_mm512_setzero_ps()]; ROWS];
@@ -311,7 +311,7 @@ unsafe fn add_pair<const ROWS: usize, const PAIR: usize>(
 ) {
     for (third, &row) in rows.iter().enumerate() {
         let first = 3 * third;
-        // SAFETY: passed on, and only rows that there are.
+        // SAFETY: by the caller's contract, and only for existing rows.
         unsafe {
             if first < ROWS {
                 sums[first][PAIR] = add_products::<0, PAIR>(sums[first][PAIR], b, row, row_bytes);
@@ -326,16 +326,16 @@ unsafe fn add_pair<const ROWS: usize, const PAIR: usize>(
     }
 }
 
-/// `sums` and, in each lane, the products of its pair of `b` with pair number `PAIR` of the row that is `BEHIND` rows behind
+/// `sums` and, in each lane, the products of its pair of `b` with pair number `PAIR` of the row that is `OFFSET` rows after
 /// `row`.
 ///
-/// In assembly, as LLVM takes the intrinsic apart into a product and a sum, which need twice the instructions.
+/// In assembly, as LLVM splits the intrinsic into a product and a sum, which takes twice the instructions.
 ///
 /// # Safety
 /// The pair can be read; the CPU has AVX-512 F and VNNI.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn add_products<const BEHIND: usize, const PAIR: usize>(
+unsafe fn add_products<const OFFSET: usize, const PAIR: usize>(
     sums: __m512i,
     b: __m512i,
     row: *const i16,
@@ -344,7 +344,7 @@ unsafe fn add_products<const BEHIND: usize, const PAIR: usize>(
     let mut sums = sums;
     // SAFETY: reads the four bytes that the caller grants and writes nothing but `sums`.
     unsafe {
-        if BEHIND == 0 {
+        if OFFSET == 0 {
             asm!(
                 "vpdpwssd {sums}, {b}, dword ptr [{row} + 4 * {pair}]{{1to16}}",
                 sums = inout(zmm_reg) sums,
@@ -354,13 +354,13 @@ unsafe fn add_products<const BEHIND: usize, const PAIR: usize>(
                 options(pure, readonly, nostack, preserves_flags),
             );
         } else {
-            // Once or twice a row's bytes are part of the address.
+            // The address can include a row's bytes once or twice.
             asm!(
-                "vpdpwssd {sums}, {b}, dword ptr [{row} + {behind} * {row_bytes} + 4 * {pair}]{{1to16}}",
+                "vpdpwssd {sums}, {b}, dword ptr [{row} + {offset} * {row_bytes} + 4 * {pair}]{{1to16}}",
                 sums = inout(zmm_reg) sums,
                 b = in(zmm_reg) b,
                 row = in(reg) row,
-                behind = const (if BEHIND == 0 { 1 } else { BEHIND }),
+                offset = const (if OFFSET == 0 { 1 } else { OFFSET }),
                 row_bytes = in(reg) row_bytes,
                 pair = const PAIR,
                 options(pure, readonly, nostack, preserves_flags),

@@ -1,4 +1,4 @@
-//! The inner kernels, once an instruction set, and the choice among them.
+//! The micro-kernels, one per instruction set, and the dispatch among them.
 //!
 //! A tile is up to six rows (twelve with AVX-512) by one panel of the product; its sums stay in registers over the whole depth.
 
@@ -7,7 +7,7 @@ use half::f16;
 use crate::cpu::Isa;
 use crate::panels::PANEL;
 
-/// A call that has the number of rows as a constant, so that a tile's sums stay in registers: one of those listed, or else the
+/// Calls with the number of rows as a constant, so that a tile's sums stay in registers: one of those listed, or else the
 /// last.
 macro_rules! with_rows {
     ($rows:expr, [$($fewer:literal)*], $most:expr, $ROWS:ident => $call:expr) => {
@@ -30,9 +30,9 @@ pub(crate) mod amx;
 pub(crate) mod avx512;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
-pub(crate) mod quads;
-pub(crate) mod rows;
+pub(crate) mod row_ops;
 pub(crate) mod scalar;
+pub(crate) mod u8i8_gemm;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;
 
@@ -46,7 +46,7 @@ use x86::LoadPairs;
 /// Rows of any tile: 6 x 16 sums fill twelve of AVX2's sixteen registers.
 pub(crate) const TILE_ROWS: usize = 6;
 
-/// Rows of the tallest tile, where there are that many rows.
+/// Rows of the tallest tile, used if there are that many rows.
 pub(crate) fn tall_tile_rows(isa: Isa) -> usize {
     match isa {
         #[cfg(target_arch = "x86_64")]
@@ -64,22 +64,22 @@ pub(crate) fn wide_tile_columns(isa: Isa) -> usize {
     }
 }
 
-/// How far apart attention keeps its rows of scores, which tall tiles know as a constant. Not a power of two, as then the
-/// same step of all rows would want the same few places of the first-level cache.
+/// Distance between attention's rows of scores, a constant for tall tiles. Not a power of two, as then the
+/// same step of all rows would map to the same few sets of the first-level cache.
 pub(crate) const SCORES_ROW: usize = 256 + PANEL;
 
 /// Largest magnitude that inputs of [`tile_integers`] are rounded to: its upper byte, rounded, is still an i8.
 pub(crate) const LARGEST_INPUT: i16 = i16::MAX - 128;
 
-/// Where a product goes, and what happens to it before.
+/// Destination of a product, and the operations on it before it is written.
 ///
 /// The contract: for all rows and columns of the product `c` can be read and written at `r * c_row + j`; `bias`, if not null,
-/// can be read at as many places as there are columns; nobody else touches these places of `c` meanwhile.
+/// can be read at as many places as there are columns; no other thread accesses these places of `c` meanwhile.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
     pub(crate) c: *mut f32,
     pub(crate) c_row: usize,
-    /// Add to what `c` holds instead of replacing it.
+    /// Add to `c` instead of replacing it.
     pub(crate) accumulate: bool,
     /// Added to each row at the end; null: nothing.
     pub(crate) bias: *const f32,
@@ -88,22 +88,22 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// `c`, whose rows lie `c_row` numbers apart, is replaced by the product.
+    /// Replaces `c`, whose rows are `c_row` numbers apart, by the product.
     pub(crate) fn new(c: *mut f32, c_row: usize) -> Self {
         Self { c, c_row, accumulate: false, bias: std::ptr::null(), gelu: false }
     }
 
-    /// What is left of it from a row on.
+    /// The destination from a row on.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn at_row(self, row: usize) -> Self {
         Self { c: self.c.wrapping_add(row * self.c_row), ..self }
     }
 }
 
-/// What a tile reads beside the panel, and where it writes.
+/// A tile's sizes, left operand and destination; the panel is passed separately.
 ///
 /// The contract of all kernels that take one: `rows` is 1 to [`tall_tile_rows`] and `columns` 1 to [`PANEL`] (floats:
-/// [`wide_tile_columns`], the second panel being `panel_step` numbers behind the first); `a` can be read at
+/// [`wide_tile_columns`], the second panel being `panel_step` numbers after the first); `a` can be read at
 /// `r * a_row + k * a_step` for all rows and `depth` steps; the panel can be read at `depth * PANEL` places; see [`Target`].
 #[derive(Clone, Copy)]
 pub struct Tile<A> {
@@ -115,10 +115,10 @@ pub struct Tile<A> {
     pub(crate) a_step: usize,
     pub(crate) panel_step: usize,
     pub(crate) to: Target,
-    /// The panel comes from memory with this tile, and what lies behind it with the next: worth asking for in time.
+    /// The panel comes from memory with this tile, and the one after it with the next: prefetch it.
     #[cfg_attr(
         not(target_arch = "x86_64"),
-        expect(dead_code, reason = "only x86's kernels were seen to gain by it")
+        expect(dead_code, reason = "only x86's kernels were measured to gain from it")
     )]
     pub(crate) streamed: bool,
 }
@@ -164,21 +164,21 @@ pub(crate) unsafe fn tile_f16(isa: Isa, tile: &Tile<f32>, panel: *const f16) {
 /// Scales that turn a tile's integer sums into f32.
 #[derive(Clone, Copy)]
 pub(crate) struct Scales {
-    /// One a row of the tile.
+    /// One per row of the tile.
     pub(crate) rows: *const f32,
-    /// One a column of the panel; readable at [`PANEL`] places.
+    /// One per column of the panel; readable at [`PANEL`] places.
     pub(crate) columns: *const f32,
 }
 
 impl Scales {
-    /// Those from a row on.
+    /// The scales from a row on.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn at_row(self, row: usize) -> Self {
         Self { rows: self.rows.wrapping_add(row), ..self }
     }
 }
 
-/// Weights that are integers.
+/// Integer weights.
 pub(crate) trait Integer: LoadPairs + Default + Send + Sync + Into<i32> {
     /// Largest magnitude that weights are rounded to.
     const LARGEST: i16;
@@ -196,7 +196,7 @@ impl Integer for i8 {
 }
 
 impl Integer for i16 {
-    /// Eleven bits: a bit more in a weight is one fewer in an input, as sums have 32, and about here errors balance.
+    /// Eleven bits: one more bit per weight is one fewer per input, as sums have 32, and about here the errors balance.
     const LARGEST: i16 = 1023;
 
     fn from_steps(steps: f32) -> Self {
@@ -329,7 +329,7 @@ mod tests {
         same_sums::<i16>(4095, &[2, 4, 6, 8, 62, 512]);
     }
 
-    /// Depths with every rest of the steps that kernels take, all within what 32 bits can hold.
+    /// Depths with every remainder of the kernels' steps, all within what 32 bits can hold.
     fn same_sums<T: Integer>(largest: i32, depths: &[usize]) {
         for isa in Isa::available() {
             for (rows, depth) in
@@ -364,7 +364,7 @@ mod tests {
                         streamed: false,
                     };
                     let scales = Scales { rows: ones.as_ptr(), columns: ones.as_ptr() };
-                    // SAFETY: the slices have the sizes that the tile tells; `depth * T::LARGEST * largest` fits i32.
+                    // SAFETY: the slices have the tile's sizes; `depth * T::LARGEST * largest` fits i32.
                     unsafe { tile_integers(isa, &tile, scales, panel.as_ptr()) };
                     for (i, &got) in got.iter().enumerate() {
                         let (r, j) = (i / PANEL, i % PANEL);
@@ -384,7 +384,7 @@ mod tests {
         for isa in Isa::available() {
             for len in 0..40 {
                 let mut row = floats(len, 3);
-                // A half of a step, which goes to the even side.
+                // Half of a step, which rounds to even.
                 row.iter_mut().step_by(5).for_each(|v| *v = 4.0 / f32::from(LARGEST_INPUT) * 2.5);
                 row.iter_mut().skip(7).step_by(11).for_each(|v| *v = -4.0);
                 let limit = f32::from(LARGEST_INPUT);
@@ -393,7 +393,7 @@ mod tests {
                     [quantise(isa, &row, limit, &mut got), quantise(Isa::Scalar, &row, limit, &mut want)];
                 assert_eq!((scales[0], &got), (scales[1], &want), "{isa:?}, {len} numbers");
 
-                // Whatever bits, but for numbers that are none.
+                // Any bit pattern except NaN.
                 let halves: Vec<f16> =
                     words(len, 4).map(|v| f16::from_bits(v as u16)).filter(|v| !v.is_nan()).collect();
                 let mut wide = vec![0.0; halves.len()];

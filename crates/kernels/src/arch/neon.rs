@@ -1,6 +1,6 @@
 //! NEON, which every 64-bit ARM processor has, and its dot products of bytes.
 //!
-//! Written by the instructions' descriptions and checked in an emulator; none of it was ever timed on a real processor.
+//! Written from the instruction reference and tested in an emulator; never timed on a real processor.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -46,7 +46,7 @@ impl Load for f16 {
 /// See [`Tile`]; the CPU has NEON.
 #[target_feature(enable = "neon")]
 pub(crate) unsafe fn tile<T: Load>(t: &Tile<f32>, panel: *const T) {
-    // SAFETY: passed on; the constant is the tile's number of rows.
+    // SAFETY: by the caller's contract; the constant is the tile's number of rows.
     unsafe { with_rows!(t.rows, [1 2 3 4 5], 6, ROWS => tile_rows::<ROWS, T>(t, panel)) }
 }
 
@@ -57,7 +57,7 @@ unsafe fn tile_rows<const ROWS: usize, T: Load>(t: &Tile<f32>, panel: *const T) 
     let mut sums = [[vdupq_n_f32(0.0); REGISTERS]; ROWS];
     let (mut a, mut b) = (t.a, panel);
     for _ in 0..t.depth {
-        // SAFETY: `a` and `b` walk the `depth` steps that the contract grants; they are advanced past the last step
+        // SAFETY: `a` and `b` advance over the `depth` steps that the contract grants; they are advanced past the last step
         // with `wrapping_add` and not read there.
         unsafe {
             let ([b0, b1], [b2, b3]) = (T::load8(b), T::load8(b.add(8)));
@@ -72,7 +72,7 @@ unsafe fn tile_rows<const ROWS: usize, T: Load>(t: &Tile<f32>, panel: *const T) 
         b = b.wrapping_add(PANEL);
     }
     for (r, sum) in sums.iter().enumerate() {
-        // SAFETY: passed on.
+        // SAFETY: by the caller's contract.
         unsafe { finish_row(t, r, sum) };
     }
 }
@@ -85,12 +85,12 @@ pub(crate) trait LoadPairs: Copy {
     /// `at` can be read at twice [`PANEL`] places.
     unsafe fn load(at: *const Self) -> [[int16x8_t; 2]; 2];
 
-    /// The product by dot products, which are of bytes: other weights go without.
+    /// The product by dot products, which exist for bytes only; other weights use plain NEON.
     ///
     /// # Safety
     /// See [`super::tile_integers`]; the CPU has NEON with dot products.
     unsafe fn tile_dotprod(t: &Tile<i16>, scales: Scales, panel: *const Self) {
-        // SAFETY: passed on.
+        // SAFETY: by the caller's contract.
         unsafe { tile_integers(t, scales, panel) };
     }
 }
@@ -105,7 +105,7 @@ impl LoadPairs for i8 {
     }
 
     unsafe fn tile_dotprod(t: &Tile<i16>, scales: Scales, panel: *const Self) {
-        // SAFETY: passed on.
+        // SAFETY: by the caller's contract.
         unsafe { tile_i8_dotprod(t, scales, panel) };
     }
 }
@@ -124,7 +124,7 @@ impl LoadPairs for i16 {
 /// See [`super::tile_integers`]; the CPU has NEON.
 #[target_feature(enable = "neon")]
 pub(crate) unsafe fn tile_integers<T: LoadPairs>(t: &Tile<i16>, scales: Scales, panel: *const T) {
-    // SAFETY: passed on; the constant is the tile's number of rows.
+    // SAFETY: by the caller's contract; the constant is the tile's number of rows.
     unsafe { with_rows!(t.rows, [1 2 3 4 5], 6, ROWS => tile_integers_rows::<T, ROWS>(t, scales, panel)) }
 }
 
@@ -154,7 +154,7 @@ unsafe fn tile_integers_rows<T: LoadPairs, const ROWS: usize>(
         }
     }
     for (r, sum) in sums.iter().enumerate() {
-        // SAFETY: passed on.
+        // SAFETY: by the caller's contract.
         unsafe { finish_integers(t, scales, r, sum) };
     }
 }
@@ -163,7 +163,7 @@ unsafe fn tile_integers_rows<T: LoadPairs, const ROWS: usize>(
 /// See [`super::tile_integers`]; inputs do not exceed [`super::LARGEST_INPUT`]; the CPU has NEON with dot products.
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn tile_i8_dotprod(t: &Tile<i16>, scales: Scales, panel: *const i8) {
-    // SAFETY: passed on; the tile has these rows.
+    // SAFETY: by the caller's contract; the tile has these rows.
     unsafe {
         for first in (0..t.rows & !1).step_by(2) {
             tile_i8_dotprod_rows::<2>(t, first, scales, panel);
@@ -174,10 +174,10 @@ unsafe fn tile_i8_dotprod(t: &Tile<i16>, scales: Scales, panel: *const i8) {
     }
 }
 
-/// Inputs that are taken at once.
+/// Inputs per step.
 const STEP: usize = 8;
 
-/// `ROWS` rows from `first` on. The dot product is of bytes and inputs have 16 bits, so each is cut in two:
+/// `ROWS` rows from `first` on. The dot product is of bytes and inputs have 16 bits, so each is split in two:
 /// `x = 256 high + low`, both in i8. Two sums, of high and of low parts, make the exact one at the end. That is two
 /// instructions for sixteen products, where [`tile_integers_rows`] needs four. Two rows' sums fill sixteen registers; those of
 /// three leave too few for the rest.
@@ -191,7 +191,7 @@ unsafe fn tile_i8_dotprod_rows<const ROWS: usize>(
 ) {
     let mut high = [[vdupq_n_s32(0); REGISTERS]; ROWS];
     let mut low = [[vdupq_n_s32(0); REGISTERS]; ROWS];
-    // The last step's weights, filled up with zeros where the depth is no multiple.
+    // The last step's weights, padded with zeros if the depth is not a multiple.
     let mut last = [0_i8; STEP * PANEL];
     for k in (0..t.depth).step_by(STEP) {
         let whole = k + STEP <= t.depth;
@@ -236,9 +236,9 @@ unsafe fn tile_i8_dotprod_rows<const ROWS: usize>(
         }
     }
     for r in 0..ROWS {
-        // Whatever the first sum loses at its top comes back: the whole is known to fit.
+        // Overflow of the first sum cancels out: the result is known to fit.
         let sum = std::array::from_fn(|i| vaddq_s32(vshlq_n_s32::<8>(high[r][i]), low[r][i]));
-        // SAFETY: passed on.
+        // SAFETY: by the caller's contract.
         unsafe { finish_integers(t, scales, first + r, &sum) };
     }
 }
@@ -263,19 +263,19 @@ pub(crate) fn dot_products<const LANE: i32>(sums: int32x4_t, weights: int8x16_t,
     sums
 }
 
-/// A row's integer sums become numbers and are written.
+/// Scales and writes a row's integer sums.
 ///
 /// # Safety
 /// See [`Tile`] and [`Scales`]; the CPU has NEON.
 #[inline]
 #[target_feature(enable = "neon")]
 unsafe fn finish_integers(t: &Tile<i16>, scales: Scales, r: usize, sums: &Row<int32x4_t>) {
-    // SAFETY: sixteen column scales and a scale a row are readable by the contract of `Scales`.
+    // SAFETY: sixteen column scales and one scale per row are readable by the contract of `Scales`.
     let scaled = std::array::from_fn(|i| unsafe {
         let scale = vmulq_n_f32(vld1q_f32(scales.columns.add(4 * i)), *scales.rows.add(r));
         vmulq_f32(vcvtq_f32_s32(sums[i]), scale)
     });
-    // SAFETY: passed on.
+    // SAFETY: by the caller's contract.
     unsafe { finish_row(t, r, &scaled) };
 }
 
@@ -288,7 +288,7 @@ unsafe fn finish_integers(t: &Tile<i16>, scales: Scales, r: usize, sums: &Row<in
 unsafe fn finish_row<A>(t: &Tile<A>, r: usize, sums: &Row<float32x4_t>) {
     // Narrow tiles go through full rows on the stack.
     let (mut row, mut bias) = ([0.0_f32; PANEL], [0.0_f32; PANEL]);
-    // SAFETY: `c` and `bias` are readable (and `c` writable) at `columns` places a row by the contract of `Tile`; whole
+    // SAFETY: `c` and `bias` are readable (and `c` writable) at `columns` places per row by the contract of `Tile`; whole
     // registers are only used on them when `columns` is PANEL.
     unsafe {
         let whole = t.columns == PANEL;
@@ -333,7 +333,7 @@ fn exp4(x: float32x4_t) -> float32x4_t {
     let n = vrndnq_f32(vmulq_n_f32(x, std::f32::consts::LOG2_E));
     let r = vfmsq_n_f32(x, n, 0.693_359_4);
     let r = vfmsq_n_f32(r, n, -2.121_944_4e-4);
-    // Taylor's series to the sixth power: the rest is below 2e-8 for |r| <= 0.347.
+    // Taylor series to the sixth power: the remainder is below 2e-8 for |r| <= 0.347.
     let mut p = vdupq_n_f32(1.0 / 720.0);
     for c in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         p = vfmaq_f32(vdupq_n_f32(c), p, r);
@@ -390,7 +390,7 @@ pub(crate) unsafe fn exp_sum(values: &mut [f32], shift: f32) -> f32 {
         }
     }
     if !rest.is_empty() {
-        // Lanes behind the rest are minus infinity, whose exponential adds nothing.
+        // Unused lanes are minus infinity, whose exponential is 0.
         let mut padded = [f32::NEG_INFINITY; 4];
         padded[..rest.len()].copy_from_slice(rest);
         // SAFETY: `padded` has four numbers.

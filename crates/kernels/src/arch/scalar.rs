@@ -1,4 +1,4 @@
-//! Plain Rust: the definition that the other variants are tested against, and the way on other machines.
+//! Plain Rust: the reference for testing the other variants, and the fallback on other machines.
 
 use super::{ERF_A, ERF_P, Integer, Scales, TILE_ROWS, Tile};
 use crate::panels::{Element, PANEL};

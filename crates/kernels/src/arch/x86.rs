@@ -7,17 +7,17 @@ use half::f16;
 use super::{ERF_A, ERF_P, Scales, Tile};
 use crate::panels::PANEL;
 
-/// A tile of more rows keeps the processor too busy to look far ahead in a panel of floats by itself.
-pub(super) const FAR_SIGHTED_ROWS: usize = 1;
+/// With more rows than this a tile needs software prefetching: the processor does not prefetch a panel of floats far enough.
+pub(super) const MAX_UNPREFETCHED_ROWS: usize = 1;
 
-/// Bytes ahead that a streamed panel is asked for.
+/// Prefetch distance of a streamed panel, bytes.
 pub(super) const AHEAD: usize = 4096;
 
-/// ln 2 in two parts, so that a whole number of the first is exact (Cody and Waite, 1980).
+/// ln 2 in two parts, so that integer multiples of the first are exact (Cody and Waite, 1980).
 pub(super) const LN_2_HIGH: f32 = 0.693_359_4;
 pub(super) const LN_2_LOW: f32 = -2.121_944_4e-4;
 
-/// Taylor's series of e^r from the sixth power down: the rest is below 2e-8 for |r| <= 0.347.
+/// Taylor series of e^r from the sixth power down: the remainder is below 2e-8 for |r| <= 0.347.
 pub(super) const EXP: [f32; 7] = [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
 
 /// Panels that can be loaded as registers of f32.
@@ -69,7 +69,7 @@ impl LoadPanel for f16 {
 /// See [`Tile`]; the CPU has AVX2, FMA and F16C.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) unsafe fn tile<T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
-    // SAFETY: passed on; the constant is the tile's number of rows.
+    // SAFETY: by the caller's contract; the constant is the tile's number of rows.
     unsafe { with_rows!(t.rows, [1 2 3 4 5], 6, ROWS => tile_rows::<ROWS, T>(t, panel)) }
 }
 
@@ -78,13 +78,13 @@ pub(crate) unsafe fn tile<T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
 unsafe fn tile_rows<const ROWS: usize, T: LoadPanel>(t: &Tile<f32>, panel: *const T) {
     let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
     let (mut a, mut b) = (t.a, panel);
-    let ahead = t.streamed && ROWS > FAR_SIGHTED_ROWS;
+    let ahead = t.streamed && ROWS > MAX_UNPREFETCHED_ROWS;
     for _ in 0..t.depth {
         if ahead {
-            // Touches nothing: any address may be asked for.
+            // Prefetching is allowed for any address.
             _mm_prefetch::<_MM_HINT_T0>(b.cast::<i8>().wrapping_add(AHEAD));
         }
-        // SAFETY: `a` and `b` walk the `depth` steps that the contract grants; they are advanced past the last step
+        // SAFETY: `a` and `b` advance over the `depth` steps that the contract grants; they are advanced past the last step
         // with `wrapping_add` and not read there.
         unsafe {
             let (b0, b1) = T::load(b);
@@ -97,7 +97,7 @@ unsafe fn tile_rows<const ROWS: usize, T: LoadPanel>(t: &Tile<f32>, panel: *cons
         a = a.wrapping_add(t.a_step);
         b = b.wrapping_add(PANEL);
     }
-    // SAFETY: passed on.
+    // SAFETY: by the caller's contract.
     unsafe { finish(t, &sums) }
 }
 
@@ -152,7 +152,7 @@ impl LoadPairs for i16 {
 /// See [`super::tile_integers`]; the CPU has AVX2.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) unsafe fn tile_integers<T: LoadPairs>(t: &Tile<i16>, scales: Scales, panel: *const T) {
-    // SAFETY: passed on; the constant is the tile's number of rows.
+    // SAFETY: by the caller's contract; the constant is the tile's number of rows.
     unsafe { with_rows!(t.rows, [1 2 3 4 5], 6, ROWS => tile_integers_rows::<T, ROWS>(t, scales, panel)) }
 }
 
@@ -176,7 +176,7 @@ unsafe fn tile_integers_rows<T: LoadPairs, const ROWS: usize>(
             }
         }
     }
-    // SAFETY: sixteen column scales and a scale a row are readable by the contract of `Scales`.
+    // SAFETY: sixteen column scales and one scale per row are readable by the contract of `Scales`.
     unsafe {
         let columns = [_mm256_loadu_ps(scales.columns), _mm256_loadu_ps(scales.columns.add(8))];
         let mut scaled = [[_mm256_setzero_ps(); 2]; ROWS];
@@ -200,7 +200,7 @@ unsafe fn finish<const ROWS: usize, A>(t: &Tile<A>, sums: &[[__m256; 2]; ROWS]) 
     // Narrow tiles go through a full row on the stack.
     let mut spill = [0.0_f32; PANEL];
     let mut bias = [_mm256_setzero_ps(); 2];
-    // SAFETY: `c` and `bias` are readable (and `c` writable) at `columns` places a row by the contract of `Tile`; whole
+    // SAFETY: `c` and `bias` are readable (and `c` writable) at `columns` places per row by the contract of `Tile`; whole
     // registers are only used on them when `columns` is PANEL.
     unsafe {
         let whole = t.columns == PANEL;
@@ -297,7 +297,7 @@ pub(crate) unsafe fn exp_sum(values: &mut [f32], shift: f32) -> f32 {
     }
     let rest = chunks.into_remainder();
     if !rest.is_empty() {
-        // Lanes behind the rest are minus infinity, whose exponential adds nothing.
+        // Unused lanes are minus infinity, whose exponential is 0.
         let mut padded = [f32::NEG_INFINITY; 8];
         padded[..rest.len()].copy_from_slice(rest);
         // SAFETY: `padded` has eight numbers.
@@ -345,7 +345,7 @@ pub(crate) unsafe fn round_to_i16(from: &[f32], factor: f32, to: &mut [i16]) {
         unsafe {
             let low = _mm256_cvtps_epi32(_mm256_mul_ps(factors, _mm256_loadu_ps(from.as_ptr())));
             let high = _mm256_cvtps_epi32(_mm256_mul_ps(factors, _mm256_loadu_ps(from.as_ptr().add(8))));
-            // Packing works within halves; the permutation puts the quarters in order again.
+            // Packing works within halves; the permutation restores the order of the quarters.
             let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
             _mm256_storeu_si256(to.as_mut_ptr().cast(), packed);
         }

@@ -1,14 +1,14 @@
-//! Attention of the rows of many sequences, each to its own past, which grows at its end.
+//! Attention of rows of many sequences, each to its own past, which grows by appending.
 
 use half::f16;
 
-use crate::arch::rows::{Number, add_weighted, products};
+use crate::arch::row_ops::{Number, add_weighted, products};
 use crate::cpu::Isa;
 use crate::{elementwise, pool};
 
-/// Positions of a block: memory grows by these, and what is there stays where it is.
+/// Positions per block: memory grows block by block, and existing blocks are never moved.
 const BLOCK: usize = 128;
-/// Numbers read by a task, at least.
+/// Minimum numbers read per task.
 const SHARE: usize = 16 * 1024;
 
 /// Keys and values of one sequence in one layer.
@@ -26,7 +26,7 @@ enum Blocks {
     F16(Vec<Block<f16>>),
 }
 
-/// Keys and values of BLOCK positions, each `[heads][BLOCK][head_dim]`: what a head reads lies together.
+/// Keys and values of BLOCK positions, each `[heads][BLOCK][head_dim]`: a head's numbers are contiguous.
 #[derive(Clone, Debug)]
 struct Block<T> {
     keys: Box<[T]>,
@@ -34,13 +34,13 @@ struct Block<T> {
 }
 
 impl GrowingKeyValues {
-    /// No positions yet; rows of `heads * head_dim` numbers, kept in 32 bits if `wide`, else in 16.
+    /// An empty sequence; rows of `heads * head_dim` numbers, stored in 32 bits if `wide`, else in 16.
     pub fn new(heads: usize, head_dim: usize, wide: bool) -> Self {
         let blocks = if wide { Blocks::F32(vec![]) } else { Blocks::F16(vec![]) };
         Self { heads, head_dim, positions: 0, blocks }
     }
 
-    /// Adds a position: rows of all heads.
+    /// Appends a position: one row of keys and one of values, of all heads.
     pub fn push(&mut self, key: &[f32], value: &[f32]) {
         let width = self.heads * self.head_dim;
         assert!(key.len() == width && value.len() == width, "rows of {width} expected");
@@ -56,7 +56,7 @@ impl GrowingKeyValues {
         self.positions
     }
 
-    /// Bytes held.
+    /// Bytes in memory.
     pub fn bytes(&self) -> usize {
         let block = 2 * BLOCK * self.heads * self.head_dim;
         match &self.blocks {
@@ -81,12 +81,12 @@ fn push<T: Number>(blocks: &mut Vec<Block<T>>, position: usize, head_dim: usize,
     }
 }
 
-/// What a row of queries sees: the first so many positions of a sequence.
+/// What a row of queries attends to: the first positions of a sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Past<'a> {
     /// The sequence.
     pub sequence: &'a GrowingKeyValues,
-    /// Positions seen, at least one.
+    /// Number of positions, at least one.
     pub positions: usize,
 }
 
@@ -106,7 +106,7 @@ fn attend_with(isa: Isa, queries: &[f32], scale: f32, pasts: &[Past<'_>], out: &
         "a row's past does not fit"
     );
     let work: usize = pasts.iter().map(|past| past.positions * width).sum();
-    // Half of a row's heads, or of many short rows as many as are worth a task.
+    // Half of a row's heads per task, or, for many short rows, enough heads for a task to be worthwhile.
     let share = (SHARE * pasts.len() * heads / work.max(1)).max(heads.div_ceil(2));
     pool::for_each_chunk(out, share * dim, |task, out| {
         let mut weights = Vec::new();
@@ -122,7 +122,7 @@ fn attend_with(isa: Isa, queries: &[f32], scale: f32, pasts: &[Past<'_>], out: &
     });
 }
 
-/// `weights` has room for a number of each position seen.
+/// `weights` has one number per position attended to.
 fn attend_head<T: Number>(
     isa: Isa,
     query: &[f32],
@@ -181,7 +181,7 @@ mod tests {
                         sequence
                     })
                     .collect();
-                // The second sequence is seen by two rows, one of which sees less of it.
+                // Two rows attend to the second sequence, one of them to fewer positions.
                 let seen = [(0, 1), (1, 17), (1, 40), (2, 300)];
                 let pasts = seen.map(|(s, positions)| Past { sequence: &sequences[s], positions });
                 let queries = noise(seen.len() * width, 99);

@@ -1,4 +1,4 @@
-//! Keys and values that do not grow, in panels.
+//! Keys and values of a fixed length, in panels.
 
 use crate::arch::panel_count;
 use crate::gemm::Float;
@@ -11,14 +11,14 @@ pub struct KeyValues<T> {
     pub(super) heads: usize,
     pub(super) head_dim: usize,
     pub(super) positions: usize,
-    /// Per head, panels with a column a position.
+    /// Per head, panels with one column per position.
     keys: Vec<T>,
-    /// Per head, panels with a row a position and a column a dimension.
+    /// Per head, panels with one row per position and one column per dimension.
     values: Vec<T>,
 }
 
 impl<T: Float> KeyValues<T> {
-    /// Packs `positions` rows of `heads * head_dim` keys and values; rows lie `stride` numbers apart in both.
+    /// Packs `positions` rows of `heads * head_dim` keys and values; rows are `stride` numbers apart in both.
     pub fn pack(
         heads: usize,
         head_dim: usize,
@@ -61,7 +61,7 @@ impl<T: Float> KeyValues<T> {
         Self { heads, head_dim, positions, keys: packed_keys, values: packed_values }
     }
 
-    /// What [`KeyValues::packed`] gave, put together again; `None` if the numbers do not fit the shape.
+    /// Restores what [`KeyValues::packed`] returned; `None` if the lengths do not fit the shape.
     pub fn from_packed(
         heads: usize,
         head_dim: usize,
@@ -75,7 +75,7 @@ impl<T: Float> KeyValues<T> {
         fits.then_some(Self { heads, head_dim, positions, keys, values })
     }
 
-    /// The packed keys and the packed values. Their order is that of the kernels of this build.
+    /// The packed keys and the packed values, in the layout of this build's kernels.
     pub fn packed(&self) -> (&[T], &[T]) {
         (&self.keys, &self.values)
     }
@@ -85,7 +85,7 @@ impl<T: Float> KeyValues<T> {
         self.positions
     }
 
-    /// Bytes held.
+    /// Bytes in memory.
     pub fn bytes(&self) -> usize {
         size_of_val(self.keys.as_slice()) + size_of_val(self.values.as_slice())
     }

@@ -1,27 +1,27 @@
-//! Attention by tiles of brain floats: keys and values of a block are split into parts once for all rows of a task.
+//! Attention by AMX tiles of bfloat16 numbers: keys and values of a block are split into parts once for all rows of a task.
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use super::{AnyKeyValues, KeyValues, Queries, SCORES_ROW, Span};
-use crate::arch::amx::{Line, Spread, Tiles, floats};
+use crate::arch::amx::{Interleaver, TileRow, Tiles, floats};
 use crate::gemm::Float;
 use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
 
-/// From so many rows of queries on it pays to split keys and values.
-pub(super) const LEAST_ROWS: usize = 48;
-/// Rows of a task at most: with 64 numbers a head, 350 KB of queries and 200 KB of sums in the second-level cache.
+/// From this number of query rows on, splitting keys and values pays off.
+pub(super) const MIN_ROWS: usize = 48;
+/// Maximum rows per task: with 64 numbers per head, 350 KB of queries and 200 KB of sums in the second-level cache.
 const TASK_ROWS: usize = 24 * floats::STRIP;
-/// Keys of a block: with 64 numbers a head, their parts and those of the values take 200 KB.
+/// Keys of a block: with 64 numbers per head, their parts and those of the values take 200 KB.
 const BLOCK_KEYS: usize = SCORES_ROW - PANEL;
 
 /// A block of keys.
 struct Block {
-    /// Numbers of a head.
+    /// Numbers per head.
     dim: usize,
     keys: usize,
-    /// How many of them get no weight, from the first on.
+    /// Number of keys at the beginning that get no weight.
     unwanted: usize,
     /// Added to their scores.
     bias: f32,
@@ -30,18 +30,18 @@ struct Block {
 #[derive(Default)]
 struct Scratch {
     /// Rows of queries, whole strips.
-    queries: Vec<Line>,
+    queries: Vec<TileRow>,
     /// Pairs of panels of the block's keys.
-    keys: Vec<Line>,
+    keys: Vec<TileRow>,
     /// Pairs of panels of the block's values.
-    values: Vec<Line>,
-    /// Of even strips and of odd ones.
+    values: Vec<TileRow>,
+    /// For even strips and for odd ones.
     strips: [Strip; 2],
-    /// Of each row: sums of values by weights, of whole pairs of panels.
+    /// Weighted sums of values, per row; columns are rounded up to whole pairs of panels.
     sums: Vec<f32>,
-    /// Of each row.
+    /// Largest score, per row.
     largest: Vec<f32>,
-    /// Of each row: the sum of its weights.
+    /// Sum of the weights, per row.
     totals: Vec<f32>,
 }
 
@@ -51,10 +51,10 @@ struct Strip {
     /// Rows [`SCORES_ROW`] apart.
     scores: Vec<f32>,
     /// Their exponentials.
-    weights: Vec<Line>,
+    weights: Vec<TileRow>,
 }
 
-/// [`super::attend_spans`] of queries and an output that fit, where `Isa::Amx` is; `shape` is heads and numbers a head.
+/// [`super::attend_spans`] for `Isa::Amx`; sizes were checked. `shape` is heads and numbers per head.
 pub(super) fn attend(
     q: Queries<'_>,
     scale: f32,
@@ -68,7 +68,7 @@ pub(super) fn attend(
     let [heads, dim] = shape;
     // Several tasks for each thread, of whole strips.
     let blocks = (4 * pool::threads()).div_ceil(heads).max(q.rows.div_ceil(TASK_ROWS));
-    let task_rows = q.rows.div_ceil(blocks).next_multiple_of(floats::STRIP).max(LEAST_ROWS);
+    let task_rows = q.rows.div_ceil(blocks).next_multiple_of(floats::STRIP).max(MIN_ROWS);
     let blocks = q.rows.div_ceil(task_rows);
     pool::run(heads * blocks, |task| {
         let (head, first) = (task / blocks, task % blocks * task_rows);
@@ -94,12 +94,12 @@ pub(super) fn attend(
 }
 
 impl Scratch {
-    /// Splits rows of queries, of which a head has the columns `part`, times `scale`.
+    /// Splits rows of queries times `scale`, in the columns `part` of a head.
     #[target_feature(enable = "avx512f,avx512bw")]
     fn begin(&mut self, q: &Queries<'_>, rows: Range<usize>, part: Range<usize>, scale: f32) {
         let row_lines = floats::row_lines(part.len());
         let padded = rows.len().next_multiple_of(floats::STRIP);
-        self.queries.resize(padded * row_lines, Line::ZERO);
+        self.queries.resize(padded * row_lines, TileRow::ZERO);
         for (row, lines) in rows.zip(self.queries.chunks_exact_mut(row_lines)) {
             let row = &q.data[row * q.stride..][part.clone()];
             for (numbers, lines) in row.chunks(floats::DEPTH).zip(lines.as_chunks_mut().0) {
@@ -120,7 +120,7 @@ impl Scratch {
     /// Folds a span's keys and values into the sums of `rows` rows.
     fn fold_span<T: Float>(&mut self, kv: &KeyValues<T>, head: usize, rows: usize, span: &Span<'_>) {
         let Range { start, end } = span.positions;
-        // Keys lie in panels; those of the first panel that are not wanted are weighed with nothing.
+        // Keys are in panels; those of the first panel before `start` get weight 0.
         let begin = if start < end { start - start % PANEL } else { end };
         for first in (begin..end).step_by(BLOCK_KEYS) {
             let block = Block {
@@ -130,7 +130,7 @@ impl Scratch {
                 bias: (span.count as f32).ln(),
             };
             self.split_block(kv, head, first, block.keys);
-            // SAFETY: `Isa::Amx` is there, and nothing that is called from there has tiles of its own.
+            // SAFETY: `Isa::Amx` is available, and no function called there uses tiles of its own.
             unsafe { self.fold_block(&block, rows, &mut Tiles::begin()) };
         }
     }
@@ -138,15 +138,15 @@ impl Scratch {
     /// Splits the keys and values at `first..first + keys` of a head.
     fn split_block<T: Float>(&mut self, kv: &KeyValues<T>, head: usize, first: usize, keys: usize) {
         let dim = kv.head_dim;
-        let split = |lines: &mut Vec<Line>,
+        let split = |lines: &mut Vec<TileRow>,
                      [columns, depth]: [usize; 2],
                      panel: &dyn Fn(usize) -> usize,
                      from: &[T]| {
             let pair_lines = floats::pair_lines(depth);
-            lines.resize(columns.div_ceil(floats::COLUMNS) * pair_lines, Line::ZERO);
+            lines.resize(columns.div_ceil(floats::COLUMNS) * pair_lines, TileRow::ZERO);
             for p in 0..columns.div_ceil(PANEL) {
                 let lines = &mut lines[p / floats::PANELS * pair_lines..][..pair_lines];
-                // SAFETY: `Isa::Amx` is there.
+                // SAFETY: `Isa::Amx` is available.
                 unsafe { T::split_panel(&from[panel(p)..][..depth * PANEL], p % floats::PANELS, lines) };
             }
         };
@@ -154,8 +154,8 @@ impl Scratch {
         split(&mut self.values, [dim, keys], &|p| (p * kv.positions + first) * PANEL, kv.values_of(head));
     }
 
-    /// Folds the block of keys and values into the sums of all strips. While scores of a strip become weights, in vectors, tiles
-    /// multiply: queries of the strip behind it with keys, and weights of the one before it with values.
+    /// Folds the block of keys and values into the sums of all strips. While vector instructions turn a strip's scores into weights,
+    /// tiles multiply the next strip's queries with keys and the previous strip's weights with values.
     #[target_feature(enable = "avx512f,avx512bw")]
     fn fold_block(&mut self, block: &Block, rows: usize, tiles: &mut Tiles) {
         let &Block { dim, keys, .. } = block;
@@ -163,7 +163,7 @@ impl Scratch {
         let (query_lines, weight_lines) = (floats::row_lines(dim), floats::row_lines(keys));
         let width = dim.next_multiple_of(floats::COLUMNS);
         for strip in &mut self.strips {
-            strip.weights.resize(floats::STRIP * weight_lines, Line::ZERO);
+            strip.weights.resize(floats::STRIP * weight_lines, TileRow::ZERO);
         }
         let strips = rows.div_ceil(floats::STRIP);
         for stage in 0..strips + 2 {
@@ -185,7 +185,7 @@ impl Scratch {
                 total: [0.0; floats::DEPTH],
                 row: 0,
                 turn: 0,
-                spread: Spread::new(
+                interleaver: Interleaver::new(
                     weighed.len() * (1 + floats::steps(keys)),
                     products / floats::STEP_LINES * floats::PRODUCTS,
                 ),
@@ -209,33 +209,33 @@ impl Scratch {
     }
 }
 
-/// A strip's scores on their way to weights.
+/// A strip's scores that are being turned into weights.
 struct Weighing<'a> {
     block: &'a Block,
     strip: &'a mut Strip,
-    /// Of the strip's rows: sums of values by weights so far, their largest scores, the sums of weights.
+    /// Per row of the strip: weighted sums of values so far, the largest score, and the sum of weights.
     sums: &'a mut [f32],
     largest: &'a mut [f32],
     totals: &'a mut [f32],
-    /// The weights of the row that is being done, place by place.
+    /// Sums of the current row's weights, lane by lane.
     total: [f32; floats::DEPTH],
     row: usize,
-    /// What is next of the row: its largest score, or a step of its keys, counted from one.
+    /// The next item of the row: 0 finds its largest score, others are steps of its keys.
     turn: usize,
-    spread: Spread,
+    interleaver: Interleaver,
 }
 
 impl Weighing<'_> {
-    /// Does what is due beside a product of tiles.
+    /// Does the work that is due during one product of tiles.
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw")]
     fn go_on(&mut self) {
-        for _ in 0..self.spread.due() {
+        for _ in 0..self.interleaver.due() {
             self.take_turn();
         }
     }
 
-    /// Does what is left.
+    /// Does the remaining work.
     #[target_feature(enable = "avx512f,avx512bw")]
     fn finish(mut self) {
         while self.row < self.largest.len() {
@@ -258,7 +258,7 @@ impl Weighing<'_> {
         }
     }
 
-    /// Finds a row's largest score and scales what there is of it accordingly.
+    /// Finds a row's largest score and rescales its sums accordingly.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     fn begin_row(&mut self) {
@@ -276,7 +276,7 @@ impl Weighing<'_> {
         self.total.fill(0.0);
     }
 
-    /// A step of a row's scores becomes weights.
+    /// Turns a step of a row's scores into weights.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     fn weigh_step(&mut self, step: usize) {

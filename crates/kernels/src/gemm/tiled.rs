@@ -1,10 +1,11 @@
-//! Many rows by tiles of brain floats: a task splits its panels once and passes all of its rows by them, a strip at a time.
+//! The product of many rows by AMX tiles of bfloat16 numbers: a task splits its panels once and multiplies all of its rows with
+//! them, one strip at a time.
 
 use std::cell::RefCell;
 
-use super::{Float, Out, Rows};
+use super::{Float, MatMut, MatRef};
 use crate::arch::amx::floats;
-use crate::arch::amx::{Line, Spread, Tiles};
+use crate::arch::amx::{Interleaver, TileRow, Tiles};
 use crate::arch::{Target, avx512, panel_count};
 use crate::epilogue::Epilogue;
 use crate::panels::PANEL;
@@ -12,17 +13,17 @@ use crate::pool::{self, SharedMut};
 
 /// Depth of a block: the product is read and written once for each.
 const BLOCK_DEPTH: usize = 512;
-/// Bytes of split panels that a task takes at most: they stay in the second-level cache while all its strips pass.
+/// Maximum bytes of split panels per task: they stay in the second-level cache while all its strips are multiplied.
 const SHARE_BYTES: usize = 768 << 10;
-/// Rows of a product that are finished at a time: little enough for vectors not to keep tiles waiting.
-const ROWS_A_TURN: usize = 2;
+/// Rows of a product that are finished at a time: few enough that vector instructions do not delay the tiles.
+const ROWS_PER_ITEM: usize = 2;
 
 #[derive(Default)]
 struct Scratch {
-    /// Of each pair of a task's panels.
-    panels: Vec<Line>,
-    /// The strip that is multiplied, and the next one.
-    strips: [Vec<Line>; 2],
+    /// Split panels, by pairs.
+    panels: Vec<TileRow>,
+    /// The current strip and the next one.
+    strips: [Vec<TileRow>; 2],
 }
 
 /// The product of a strip with two panels.
@@ -30,15 +31,15 @@ struct Scratch {
 #[repr(C, align(64))]
 struct Sums([[f32; floats::COLUMNS]; floats::STRIP]);
 
-/// [`super::gemm`] of operands that fit, where `Isa::Amx` is.
-pub(super) fn multiply<T: Float>(a: &Rows<'_>, panels: &[T], out: Out<'_>, epilogue: &Epilogue<'_>) {
+/// [`super::gemm`] for `Isa::Amx`; the sizes were checked.
+pub(super) fn multiply<T: Float>(a: &MatRef<'_>, panels: &[T], out: MatMut<'_>, epilogue: &Epilogue<'_>) {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
     }
     let count = panel_count(out.columns);
     let (groups, strips) = (count.div_ceil(floats::PANELS), a.rows.div_ceil(floats::STRIP));
     // As many panels as fit, and several tasks for each thread.
-    let group_bytes = floats::pair_lines(a.depth.min(BLOCK_DEPTH)) * size_of::<Line>();
+    let group_bytes = floats::pair_lines(a.depth.min(BLOCK_DEPTH)) * size_of::<TileRow>();
     let shares = groups.div_ceil((SHARE_BYTES / group_bytes).max(1));
     let shares = if strips < 16 { shares.max(4 * pool::threads()).min(groups) } else { shares };
     let share = groups.div_ceil(shares);
@@ -57,12 +58,12 @@ pub(super) fn multiply<T: Float>(a: &Rows<'_>, panels: &[T], out: Out<'_>, epilo
                 let depth = BLOCK_DEPTH.min(a.depth - first_k);
                 let block_epilogue = epilogue.of_block(first_k == 0, first_k + depth == a.depth);
                 let group_lines = floats::pair_lines(depth);
-                scratch.panels.resize(my_groups.len() * group_lines, Line::ZERO);
+                scratch.panels.resize(my_groups.len() * group_lines, TileRow::ZERO);
                 for p in my_groups.start * floats::PANELS..(my_groups.end * floats::PANELS).min(count) {
                     let lines = &mut scratch.panels[(p / floats::PANELS - my_groups.start) * group_lines..]
                         [..group_lines];
                     let panel = &panels[(p * a.depth + first_k) * PANEL..][..depth * PANEL];
-                    // SAFETY: `Isa::Amx` is there.
+                    // SAFETY: `Isa::Amx` is available.
                     unsafe { T::split_panel(panel, p % floats::PANELS, lines) };
                 }
                 let block = Block { a, first_k, depth, rows: rows.clone() };
@@ -71,8 +72,8 @@ pub(super) fn multiply<T: Float>(a: &Rows<'_>, panels: &[T], out: Out<'_>, epilo
                     let columns = floats::COLUMNS.min(columns - column);
                     (block_epilogue.target(c.as_mut_ptr(), stride, row, column), columns)
                 };
-                // SAFETY: `Isa::Amx` is there, and targets are as `Target` wants them: out, bias and columns were checked, and
-                // these columns of these rows are this task's alone.
+                // SAFETY: `Isa::Amx` is available, and targets meet the contract of `Target`: out, bias and columns were checked,
+                // and no other task has these columns of these rows.
                 unsafe { block.multiply(scratch, my_groups.clone(), target) };
             }
         });
@@ -81,19 +82,19 @@ pub(super) fn multiply<T: Float>(a: &Rows<'_>, panels: &[T], out: Out<'_>, epilo
 
 /// Rows of the left operand, and a part of their depth.
 struct Block<'a> {
-    a: &'a Rows<'a>,
+    a: &'a MatRef<'a>,
     first_k: usize,
     depth: usize,
     rows: std::ops::Range<usize>,
 }
 
 impl Block<'_> {
-    /// Multiplies all rows with all panels of the scratch. While tiles multiply, vectors finish the product before and split the
-    /// strip behind.
+    /// Multiplies all rows with all panels of the scratch. Meanwhile vector instructions finish the previous product and split the
+    /// next strip.
     ///
     /// # Safety
-    /// `target` gives where the product of a strip from a row on with a pair of panels goes and how many columns it has; see
-    /// [`Target`]. `Isa::Amx` is there.
+    /// `target` returns the destination and the number of columns of the product of a strip, by its first row, and a pair of
+    /// panels; see [`Target`]. `Isa::Amx` is available.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     unsafe fn multiply(
         &self,
@@ -105,12 +106,12 @@ impl Block<'_> {
         let products = floats::steps(self.depth) * floats::PRODUCTS;
         let Scratch { panels, strips: [strip, next] } = scratch;
         for lines in [&mut *strip, &mut *next] {
-            lines.resize(floats::STRIP * row_lines, Line::ZERO);
+            lines.resize(floats::STRIP * row_lines, TileRow::ZERO);
         }
         let mut sums = [Sums([[0.0; floats::COLUMNS]; floats::STRIP]); 2];
         let (mut strip, mut next) = (strip, next);
         Splitting::new(self, self.rows.start, next, products).finish();
-        // SAFETY: the contract; nothing that is called from here has tiles of its own.
+        // SAFETY: the contract; no function called here uses tiles of its own.
         let mut tiles = unsafe { Tiles::begin() };
         let mut finishing = Finishing::new(target(self.rows.start, groups.start), 0, products);
         let mut which = 0;
@@ -129,8 +130,8 @@ impl Block<'_> {
                     false,
                     || {
                         // SAFETY: the contract.
-                        unsafe { finishing.go_on(before) };
-                        splitting.go_on();
+                        unsafe { finishing.advance(before) };
+                        splitting.advance();
                     },
                 );
                 // SAFETY: the contract.
@@ -145,95 +146,101 @@ impl Block<'_> {
     }
 }
 
-/// A product on its way to where it goes.
+/// A product that is being finished and written.
 struct Finishing {
     to: Target,
     rows: usize,
     columns: usize,
-    /// Rows that are done.
+    /// Rows finished so far.
     done: usize,
-    spread: Spread,
+    interleaver: Interleaver,
 }
 
 impl Finishing {
     fn new((to, columns): (Target, usize), rows: usize, products: usize) -> Self {
-        Self { to, rows, columns, done: 0, spread: Spread::new(rows.div_ceil(ROWS_A_TURN), products) }
+        Self {
+            to,
+            rows,
+            columns,
+            done: 0,
+            interleaver: Interleaver::new(rows.div_ceil(ROWS_PER_ITEM), products),
+        }
     }
 
-    /// Does what is to be done beside one product.
+    /// Does the work that is due during one product.
     ///
     /// # Safety
     /// See [`Target`]; the CPU has AVX-512 F.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    unsafe fn go_on(&mut self, sums: &Sums) {
-        for _ in 0..self.spread.due() {
-            // SAFETY: passed on.
-            unsafe { self.take_turn(sums) };
+    unsafe fn advance(&mut self, sums: &Sums) {
+        for _ in 0..self.interleaver.due() {
+            // SAFETY: by the caller's contract.
+            unsafe { self.run_item(sums) };
         }
     }
 
-    /// Does what is left.
+    /// Does the remaining work.
     ///
     /// # Safety
     /// As above.
     #[target_feature(enable = "avx512f,avx512bw")]
     unsafe fn finish(&mut self, sums: &Sums) {
         while self.done < self.rows {
-            // SAFETY: passed on.
-            unsafe { self.take_turn(sums) };
+            // SAFETY: by the caller's contract.
+            unsafe { self.run_item(sums) };
         }
     }
 
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw")]
-    unsafe fn take_turn(&mut self, sums: &Sums) {
-        let rows = &sums.0[self.done..self.rows.min(self.done + ROWS_A_TURN)];
+    unsafe fn run_item(&mut self, sums: &Sums) {
+        let rows = &sums.0[self.done..self.rows.min(self.done + ROWS_PER_ITEM)];
         // SAFETY: these are rows of the product, which the caller grants.
         unsafe { avx512::finish_rows(&self.to.at_row(self.done), self.columns, rows) };
-        self.done += ROWS_A_TURN;
+        self.done += ROWS_PER_ITEM;
     }
 }
 
-/// A strip on its way to parts.
+/// A strip that is being split into bfloat16 parts.
 struct Splitting<'a> {
     block: &'a Block<'a>,
     first_row: usize,
-    lines: &'a mut [Line],
-    /// What is next: a step of a row, of so many.
+    lines: &'a mut [TileRow],
+    /// The next item: a step of a row. `rows` is the number of rows.
     row: usize,
     step: usize,
     rows: usize,
-    spread: Spread,
+    interleaver: Interleaver,
 }
 
 impl<'a> Splitting<'a> {
-    fn new(block: &'a Block<'a>, first_row: usize, lines: &'a mut [Line], products: usize) -> Self {
+    fn new(block: &'a Block<'a>, first_row: usize, lines: &'a mut [TileRow], products: usize) -> Self {
         let rows = block.rows.end.saturating_sub(first_row).min(floats::STRIP);
-        let spread = Spread::new(rows * floats::steps(block.depth), products);
-        Self { block, first_row, lines, row: 0, step: 0, rows, spread }
+        let interleaver = Interleaver::new(rows * floats::steps(block.depth), products);
+        Self { block, first_row, lines, row: 0, step: 0, rows, interleaver }
     }
 
-    /// Does what is to be done beside one product.
+    /// Does the work that is due during one product.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn go_on(&mut self) {
-        for _ in 0..self.spread.due() {
-            self.take_turn();
+    fn advance(&mut self) {
+        for _ in 0..self.interleaver.due() {
+            self.run_item();
         }
     }
 
-    /// Does what is left.
+    /// Does the remaining work.
     #[target_feature(enable = "avx512f,avx512bw")]
     fn finish(mut self) {
         while self.row < self.rows {
-            self.take_turn();
+            self.run_item();
         }
     }
 
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn take_turn(&mut self) {
+    fn run_item(&mut self) {
         if self.row == self.rows {
             return;
         }
@@ -256,7 +263,7 @@ impl<'a> Splitting<'a> {
 mod tests {
     use crate::cpu::Isa;
     use crate::epilogue::Epilogue;
-    use crate::gemm::{Out, Rows, gemm};
+    use crate::gemm::{MatMut, MatRef, gemm};
     use crate::noise::floats;
     use crate::panels::{self, PANEL};
 
@@ -273,8 +280,8 @@ mod tests {
                 .for_each(|c| panels::set_column(&mut data, depth, c, &w[c * depth..(c + 1) * depth]));
             let error = |isa: Isa| {
                 let mut c = vec![0.0; rows * columns];
-                let a = Rows { data: &x, rows, depth, stride: depth };
-                gemm(isa, a, &data, Out { data: &mut c, columns, stride: columns }, &Epilogue::default());
+                let a = MatRef { data: &x, rows, depth, stride: depth };
+                gemm(isa, a, &data, MatMut { data: &mut c, columns, stride: columns }, &Epilogue::default());
                 let squares = c.iter().enumerate().map(|(i, got)| {
                     let (x, w) = (&x[i / columns * depth..][..depth], &w[i % columns * depth..][..depth]);
                     let want: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::weights::Reader;
 
-/// What the configuration file says; files of the older layout have none, and the published model's numbers hold.
+/// Fields of the configuration file. The older layout has no such file; the defaults are the published model's.
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 pub(super) struct Settings {
@@ -35,17 +35,17 @@ impl Default for Settings {
 /// Sizes of the language model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Numbers in a hidden state.
+    /// Width of a hidden state.
     pub width: usize,
-    /// Numbers between the two layers of a feed-forward block.
+    /// Width of a feed-forward block's hidden layer.
     pub ffn_width: usize,
     /// Layers.
     pub layers: usize,
     /// Attention heads.
     pub heads: usize,
-    /// Tokens of text.
+    /// Number of text tokens.
     pub text_tokens: usize,
-    /// Codes of each codebook, with the one that ends speech.
+    /// Codes per codebook, including the stop code.
     pub audio_tokens: usize,
     /// Codebooks.
     pub codebooks: usize,

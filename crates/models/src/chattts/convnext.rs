@@ -1,12 +1,12 @@
-//! ConvNeXt blocks (arXiv:2201.03545) over time, in stacks as ChatTTS and Vocos have them. Rows are frames.
+//! ConvNeXt blocks (arXiv:2201.03545) over time, in the stacks of ChatTTS and Vocos. Rows are frames.
 
 use mynah_core::ModelError;
 use mynah_kernels::{DepthwiseConv, Epilogue, LayerNorm, Matrix};
 
+use super::conv_buffer::ConvBuffer;
 use super::weights::Reader;
-use super::window::Window;
 
-/// A convolution over time that sees `half` frames to either side.
+/// A convolution over time that reads `half` frames to either side.
 pub(super) struct Conv {
     inputs: usize,
     half: usize,
@@ -41,8 +41,8 @@ impl Conv {
         Ok(Self { inputs, half, weight, bias: None, gelu: false })
     }
 
-    pub(super) fn window(&self) -> Window {
-        Window::new(self.inputs, self.half)
+    pub(super) fn window(&self) -> ConvBuffer {
+        ConvBuffer::new(self.inputs, self.half)
     }
 
     pub(super) fn outputs(&self) -> usize {
@@ -53,8 +53,8 @@ impl Conv {
         self.weight.bytes()
     }
 
-    /// Takes the next frames and returns those that can be made of them.
-    pub(super) fn run(&self, window: &mut Window, x: &[f32], end: bool) -> Vec<f32> {
+    /// Takes the next frames and returns the outputs that became final.
+    pub(super) fn run(&self, window: &mut ConvBuffer, x: &[f32], end: bool) -> Vec<f32> {
         window.push(x, end);
         let rows = window.ready();
         let mut out = vec![0.0; rows * self.outputs()];
@@ -74,13 +74,13 @@ pub(super) struct Block {
     norm: LayerNorm,
     widen: Matrix,
     widen_bias: Vec<f32>,
-    /// The block's scale is in these.
+    /// The block's scale is folded into these weights.
     narrow: Matrix,
     narrow_bias: Vec<f32>,
 }
 
 impl Block {
-    /// Reads block `name`, whose scale is called `scale`.
+    /// Reads block `name`, whose scale tensor is named `scale`.
     pub(super) fn load(
         reader: &Reader<'_>,
         name: &str,
@@ -104,8 +104,8 @@ impl Block {
         })
     }
 
-    pub(super) fn window(&self) -> Window {
-        Window::new(self.width, self.half)
+    pub(super) fn window(&self) -> ConvBuffer {
+        ConvBuffer::new(self.width, self.half)
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -113,7 +113,7 @@ impl Block {
     }
 
     /// See [`Conv::run`].
-    pub(super) fn run(&self, window: &mut Window, x: &[f32], end: bool) -> Vec<f32> {
+    pub(super) fn run(&self, window: &mut ConvBuffer, x: &[f32], end: bool) -> Vec<f32> {
         window.push(x, end);
         let rows = window.ready();
         let mut out = window.own().to_vec();
@@ -134,11 +134,11 @@ pub(super) struct Stack {
     conv_out: Conv,
 }
 
-/// A [`Stack`]'s state between pieces.
+/// A [`Stack`]'s state between chunks.
 pub(super) struct StackStream {
-    conv_in: [Window; 2],
-    blocks: Vec<Window>,
-    conv_out: Window,
+    conv_in: [ConvBuffer; 2],
+    blocks: Vec<ConvBuffer>,
+    conv_out: ConvBuffer,
 }
 
 impl Stack {
@@ -148,7 +148,7 @@ impl Stack {
         let [outputs, _, _] = reader.shape(&format!("{name}.conv_out.weight"))?;
         let block = |i: usize| format!("{name}.decoder_block.{i}");
         let count = reader.count(&format!("{name}.decoder_block."));
-        // Older files call the scale gamma, as Vocos does.
+        // In older files the scale is named gamma, as in Vocos.
         let scale = if reader.has(&format!("{}.weight", block(0))) { "weight" } else { "gamma" };
         Ok(Self {
             conv_in: [
@@ -179,7 +179,7 @@ impl Stack {
         }
     }
 
-    /// Takes the next frames and returns those that can be made of them; `on_stage` sees what each stage made.
+    /// Takes the next frames and returns the outputs that became final; `on_stage` receives each stage's output.
     pub(super) fn run(
         &self,
         stream: &mut StackStream,

@@ -1,7 +1,7 @@
-//! The discrete autoencoder: codes to mel spectra, and recordings to codes.
+//! The discrete variational autoencoder (DVAE): codes to mel spectra, and audio to codes.
 //!
 //! Codes are those of finite scalar quantisation (arXiv:2309.15505) in two groups of channels with two stages each: code
-//! `2 g + r` of a step is stage r of group g. A code's base-5 digits are the steps of four numbers.
+//! `2 g + r` of a step is stage r of group g. A code's base-5 digits are the levels of four numbers.
 
 use std::sync::Arc;
 
@@ -18,15 +18,15 @@ use super::weights::Reader;
 /// Groups of channels, and stages of each.
 const GROUPS: usize = 2;
 const STAGES: usize = 2;
-/// Numbers that are quantised together, and steps of each.
+/// Numbers that are quantised together, and levels of each.
 const DIGITS: usize = 4;
 const LEVELS: u32 = 5;
-/// How much finer the second stage is than the first. Implementations of the quantiser have had 4 and 5 here; 4 is what was
+/// How much finer the second stage is than the first. Versions of the quantiser have used 4 and 5; 4 was
 /// current when the model was published.
 const STAGE_SCALE: f32 = 4.0;
-/// What the hyperbolic tangent is stretched to: half of one level less than the number of levels, and a little more.
+/// Bound of the scaled hyperbolic tangent: half of the number of levels less one, plus a small margin.
 const BOUND: f32 = 2.002;
-/// Log-mel values are logarithms of at least this.
+/// Lower limit of mel magnitudes, before the logarithm.
 const SMALLEST_MEL: f32 = 1e-5;
 
 /// Codes to mel spectra.
@@ -47,7 +47,7 @@ impl DvaeDecoder {
         Ok(Self { project_out: [project(0)?, project(1)?], mel: MelDecoder::load(reader)? })
     }
 
-    /// What codes stand for: rows that [`MelDecoder::run`] takes.
+    /// Features of codes: the input rows of [`MelDecoder::run`].
     pub(super) fn features(&self, codes: &[Codes]) -> Vec<f32> {
         let width: usize = self.project_out.iter().map(|(weight, _)| weight.outputs()).sum();
         let mut out = vec![0.0; codes.len() * width];
@@ -62,7 +62,7 @@ impl DvaeDecoder {
     }
 }
 
-/// The numbers that a step's codes of group `g` stand for.
+/// The dequantised numbers of a step's codes of group `g`.
 fn group_values(codes: &Codes, g: usize) -> [f32; DIGITS] {
     std::array::from_fn(|j| {
         let value = |stage: usize| {
@@ -73,7 +73,7 @@ fn group_values(codes: &Codes, g: usize) -> [f32; DIGITS] {
     })
 }
 
-/// Recordings to codes.
+/// Audio to codes.
 pub(super) struct DvaeEncoder {
     forward: Arc<dyn RealToComplex<f32>>,
     window: Vec<f32>,
@@ -116,21 +116,19 @@ impl DvaeEncoder {
     /// Codes of mono samples at 24 kHz, one step for each 512 samples.
     ///
     /// # Errors
-    /// [`ModelError::InvalidInput`] for less than two frames.
+    /// [`ModelError::InvalidInput`] for fewer than two frames.
     pub(super) fn encode(&self, samples: &[f32]) -> Result<Vec<Codes>, ModelError> {
         self.encode_stages(samples, &mut |_| {})
     }
 
-    /// [`DvaeEncoder::encode`]; `on_stage` sees log-mel frames, halved frames and what the stack makes of them.
+    /// [`DvaeEncoder::encode`]; `on_stage` receives log-mel frames, downsampled frames and the stack's output.
     pub(super) fn encode_stages(
         &self,
         samples: &[f32],
         on_stage: &mut dyn FnMut(&[f32]),
     ) -> Result<Vec<Codes>, ModelError> {
         if samples.len() <= WINDOW_LENGTH {
-            return Err(ModelError::InvalidInput(
-                "the voice sample is shorter than a twentieth of a second".into(),
-            ));
+            return Err(ModelError::InvalidInput("the reference audio is shorter than 0.05 s".into()));
         }
         let log_mel = self.log_mel(samples);
         on_stage(&log_mel);
@@ -140,7 +138,7 @@ impl DvaeEncoder {
             .collect();
         let x = self.conv.run(&mut self.conv.window(), &scaled, true);
         let width = self.halve.outputs();
-        // A frame of zeros to either side; outputs see four frames and begin two frames apart.
+        // Padded with a frame of zeros on either side; outputs read four frames and are two frames apart.
         let padded = [&vec![0.0; width], &*x, &vec![0.0; width]].concat();
         let steps = x.len() / width / 2;
         let mut halved = vec![0.0; steps * width];
@@ -152,7 +150,7 @@ impl DvaeEncoder {
         Ok(self.quantise(&encoded, steps))
     }
 
-    /// Log-mel frames around every 256th sample, the signal being mirrored at its ends.
+    /// Log-mel frames centred on every 256th sample; the signal is mirrored at its ends.
     fn log_mel(&self, samples: &[f32]) -> Vec<f32> {
         let half = WINDOW_LENGTH / 2;
         let last = samples.len() - 1;
@@ -194,15 +192,15 @@ impl DvaeEncoder {
                 &Epilogue::bias(bias),
             );
             for (codes, values) in codes.iter_mut().zip(projected.chunks_exact(DIGITS)) {
-                let mut place = 1;
+                let mut digit_value = 1;
                 for value in values {
-                    // The first stage bounds its input twice, as the quantiser of the time did.
+                    // The first stage bounds its input twice, as the quantiser did at the time.
                     let coarse_in = bounded(*value);
                     let coarse = bounded(coarse_in).round_ties_even();
                     let fine = bounded((coarse_in - coarse / 2.0) * STAGE_SCALE).round_ties_even();
-                    codes[g * STAGES] += (coarse + 2.0) as u32 * place;
-                    codes[g * STAGES + 1] += (fine + 2.0) as u32 * place;
-                    place *= LEVELS;
+                    codes[g * STAGES] += (coarse + 2.0) as u32 * digit_value;
+                    codes[g * STAGES + 1] += (fine + 2.0) as u32 * digit_value;
+                    digit_value *= LEVELS;
                 }
             }
             first += weight.inputs();

@@ -1,4 +1,4 @@
-//! Finding a checkpoint's files, in the published layout and in the one before it.
+//! Finds a checkpoint's files, in the published layout and in the older one.
 
 use std::path::{Path, PathBuf};
 
@@ -6,11 +6,11 @@ use mynah_core::ModelError;
 use mynah_text::word_piece::WordPiece;
 use mynah_weights::{Tensors, open_state_dict, read_json, read_side_file};
 
+use super::character_map::Homophones;
 use super::config::Settings;
-use super::normalise::Homophones;
 use crate::error;
 
-/// The files of a checkpoint. Tensors are read when they are asked for.
+/// The files of a checkpoint. Tensors are read on demand.
 pub(super) struct Files {
     folder: PathBuf,
     pub(super) gpt: Part,
@@ -18,7 +18,7 @@ pub(super) struct Files {
     pub(super) embed: Part,
     pub(super) decoder: Part,
     pub(super) vocos: Part,
-    /// Only voice samples need it.
+    /// Only reference audio needs it.
     pub(super) dvae: Option<Part>,
 }
 
@@ -27,11 +27,11 @@ pub(super) struct Part {
     /// Its path within the checkpoint.
     pub(super) name: &'static str,
     pub(super) tensors: Tensors,
-    /// What stands in front of names.
+    /// Prefix of names.
     pub(super) prefix: &'static str,
 }
 
-/// The file that tells the published layout, and that of the older one.
+/// The files that identify the published layout and the older one.
 const PUBLISHED: &str = "gpt/model.safetensors";
 const OLDER: &str = "GPT.pt";
 
@@ -97,7 +97,7 @@ impl Files {
             return Err(error::io(path, std::io::ErrorKind::NotFound.into()));
         };
         let json = embedded_json(&pickle)
-            .ok_or_else(|| malformed("tokenizer.pt", "it holds no vocabulary in JSON".into()))?;
+            .ok_or_else(|| malformed("tokenizer.pt", "it has no vocabulary in JSON".into()))?;
         WordPiece::from_json(json).map_err(|reason| malformed("tokenizer.pt", reason.to_string()))
     }
 
@@ -138,8 +138,7 @@ pub(super) fn read_homophones(path: &Path) -> Result<Homophones, ModelError> {
     read_json(path)?.ok_or_else(|| error::io(path, std::io::ErrorKind::NotFound.into()))
 }
 
-/// The vocabulary within a pickled tokenizer: tokenizers are pickled as the text of their `tokenizer.json`. The pickle
-/// itself is not run.
+/// The vocabulary in a pickled tokenizer, which has the text of its `tokenizer.json`. The pickle is not executed.
 fn embedded_json(pickle: &[u8]) -> Option<&[u8]> {
     const BEGINNING: &[u8] = b"{\"version\"";
     let start = pickle.windows(BEGINNING.len()).position(|window| window == BEGINNING)?;

@@ -1,30 +1,30 @@
-//! Generation: prompts of several texts go in together, then a step at a time gives each text its next token or codes.
+//! Autoregressive generation: several texts are prefilled together, then each step gives each text its next token or codes.
 
 use std::sync::Arc;
 
 use mynah_core::{CancelFlag, JobContext, ModelError};
 
 use super::gpt::{Gpt, Sequence};
-use super::sampling::{Noise, Sampling};
+use super::sampling::{RandomSource, Sampling};
 use crate::batching::{BatchState, Participant, StepBatcher};
 
-/// Positions that the model was made for.
-const MOST_POSITIONS: usize = 4096;
+/// Maximum number of positions of the model.
+const MAX_POSITIONS: usize = 4096;
 
-/// How often the first step is tried if it ends a text.
-const MOST_BEGINNINGS: usize = 64;
+/// Maximum number of retries of the first step if it ends a text.
+const MAX_FIRST_STEP_RETRIES: usize = 64;
 
-/// One step of audio, a code of each codebook.
+/// One step of audio: one code per codebook.
 pub type Codes = [u32; 4];
 
-/// What a text's generation begins from.
+/// A text's prompt.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Prompt {
-    /// Text.
+    /// Ids of text tokens.
     pub(super) ids: Vec<u32>,
-    /// What replaces the embedding of which id.
+    /// The id whose embedding is replaced, and the speaker embedding that replaces it.
     pub(super) speaker: Option<(u32, Arc<[f32]>)>,
-    /// Audio that is to be continued.
+    /// Audio to continue.
     pub(super) audio: Arc<[Codes]>,
 }
 
@@ -54,7 +54,7 @@ impl Prompt {
 /// What is generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// Tokens of text up to this one.
+    /// Text tokens, ended by this one.
     Text { end: u32 },
     /// Audio codes.
     Codes,
@@ -63,29 +63,29 @@ pub(super) enum Target {
 /// One text of a [`Generation`].
 pub(super) struct Row {
     sequence: Sequence,
-    /// Normalised state that the next token is chosen from.
+    /// Normalised hidden state from which the next token is chosen.
     state: Vec<f32>,
-    /// Tokens (in the first place) or codes so far.
+    /// Tokens (in the first element) or codes so far.
     pub(super) codes: Vec<Codes>,
-    /// The state that each of them was chosen from, `[steps, width]`; of audio alone.
+    /// The hidden states from which they were chosen, `[steps, width]`; for audio only.
     pub(super) states: Vec<f32>,
     pub(super) finished: bool,
 }
 
-/// Texts on their way.
+/// Texts that are being generated.
 pub(super) struct Generation<'a> {
     gpt: &'a Gpt,
     participant: Participant<'a, Step>,
     target: Target,
     sampling: Sampling,
-    noise: Noise,
+    random: RandomSource,
     pub(super) rows: Vec<Row>,
     step: usize,
     cancel: CancelFlag,
 }
 
 impl<'a> Generation<'a> {
-    /// Reads the prompts.
+    /// Prefills the prompts.
     ///
     /// # Errors
     /// [`ModelError::InvalidInput`] if a prompt is empty or, with what may follow it, too long for the model.
@@ -95,17 +95,17 @@ impl<'a> Generation<'a> {
         target: Target,
         prompts: &[Prompt],
         sampling: &Sampling,
-        noise: Noise,
+        random: RandomSource,
         cancel: &CancelFlag,
     ) -> Result<Self, ModelError> {
         let mut sampling = sampling.clone();
         let longest = prompts.iter().map(Prompt::positions).max().unwrap_or(0);
-        if longest + 1 >= MOST_POSITIONS {
+        if longest + 1 >= MAX_POSITIONS {
             return Err(ModelError::InvalidInput(format!(
-                "a sentence and its voice sample take {longest} places of the model's {MOST_POSITIONS}; shorten them"
+                "a sentence and its reference audio take {longest} of the model's {MAX_POSITIONS} positions; shorten them"
             )));
         }
-        sampling.max_tokens = sampling.max_tokens.min(MOST_POSITIONS - longest);
+        sampling.max_tokens = sampling.max_tokens.min(MAX_POSITIONS - longest);
         let width = gpt.config.width;
         let rows = prompts
             .iter()
@@ -116,16 +116,16 @@ impl<'a> Generation<'a> {
                 if count == 0 {
                     return Err(ModelError::InvalidInput("a prompt is empty".into()));
                 }
-                // Texts one after the other: a prompt is long enough to keep the machine busy.
+                // One text at a time: a prompt has enough rows to use all cores.
                 let state = gpt.forward(&mut x, &mut [&mut sequence], &[count], cancel, &mut |_, _| {})?;
                 Ok(Row { sequence, state, codes: vec![], states: vec![], finished: false })
             })
             .collect::<Result<_, ModelError>>()?;
         let participant = batcher.join();
-        Ok(Self { gpt, participant, target, sampling, noise, rows, step: 0, cancel: cancel.clone() })
+        Ok(Self { gpt, participant, target, sampling, random, rows, step: 0, cancel: cancel.clone() })
     }
 
-    /// Scores of the next token or codes of each row that goes on, `[rows, codebooks, tokens]`.
+    /// Logits of the next token or codes of each row, `[rows, codebooks, tokens]`.
     pub(super) fn logits(&self) -> Vec<f32> {
         let states: Vec<f32> = self.rows.iter().flat_map(|row| &row.state).copied().collect();
         match self.target {
@@ -134,7 +134,7 @@ impl<'a> Generation<'a> {
         }
     }
 
-    /// Tokens to choose from, and how many are chosen a step.
+    /// Number of tokens to choose from, and number of choices per step.
     fn choices(&self) -> (usize, usize) {
         match self.target {
             Target::Text { .. } => (self.gpt.config.text_tokens, 1),
@@ -142,7 +142,7 @@ impl<'a> Generation<'a> {
         }
     }
 
-    /// Turns scores into probabilities.
+    /// Turns logits into probabilities, in place.
     pub(super) fn probabilities(&self, scores: &mut [f32]) {
         let (tokens, codebooks) = self.choices();
         let forbidden = (self.step < self.sampling.min_tokens).then_some(self.end());
@@ -155,7 +155,7 @@ impl<'a> Generation<'a> {
         }
     }
 
-    /// Chooses every row's next token or codes and goes on. Returns whether there is a next step.
+    /// Chooses every row's next token or codes and computes the next states. Returns whether there is a next step.
     pub(super) fn step(&mut self, context: JobContext<'_>) -> Result<bool, ModelError> {
         if self.is_over() {
             return Ok(false);
@@ -166,20 +166,20 @@ impl<'a> Generation<'a> {
         let (tokens, codebooks) = self.choices();
         let end = self.end();
         let rows = &mut self.rows;
-        let mut chosen = self.noise.choose(&scores, tokens, |i| !rows[i / codebooks].finished);
-        if self.step == 0 && matches!(self.noise, Noise::Stream(_)) {
-            // A text that ends before it begins gets another chance, and with it those beside it.
-            for _ in 0..MOST_BEGINNINGS {
+        let mut chosen = self.random.choose(&scores, tokens, |i| !rows[i / codebooks].finished);
+        if self.step == 0 && matches!(self.random, RandomSource::Stream(_)) {
+            // If a text would end at once, all texts of the batch are drawn again.
+            for _ in 0..MAX_FIRST_STEP_RETRIES {
                 if !chosen.contains(&end) {
                     break;
                 }
-                chosen = self.noise.choose(&scores, tokens, |_| true);
+                chosen = self.random.choose(&scores, tokens, |_| true);
             }
         }
         for (row, chosen) in rows.iter_mut().zip(chosen.chunks_exact(codebooks)) {
             row.finished |= chosen.contains(&end);
             if !row.finished {
-                // A token of text stands in all places.
+                // A text token fills all elements.
                 row.codes.push(std::array::from_fn(|k| chosen[k % codebooks]));
                 if self.target == Target::Codes {
                     row.states.extend_from_slice(&row.state);
@@ -193,12 +193,12 @@ impl<'a> Generation<'a> {
         Ok(!self.is_over())
     }
 
-    /// Whether no row gets another step.
+    /// Whether generation is finished.
     pub(super) fn is_over(&self) -> bool {
         self.step >= self.sampling.max_tokens || self.rows.iter().all(|row| row.finished)
     }
 
-    /// What ends a row.
+    /// The token that ends a row.
     fn end(&self) -> u32 {
         match self.target {
             Target::Text { end } => end,
@@ -206,50 +206,50 @@ impl<'a> Generation<'a> {
         }
     }
 
-    /// Feeds what was chosen.
+    /// Feeds the chosen tokens to the model.
     fn advance(&mut self, context: JobContext<'_>) -> Result<(), ModelError> {
         let width = self.gpt.config.width;
-        let mut going: Vec<&mut Row> = self.rows.iter_mut().filter(|row| !row.finished).collect();
-        if going.is_empty() {
+        let mut active: Vec<&mut Row> = self.rows.iter_mut().filter(|row| !row.finished).collect();
+        if active.is_empty() {
             return Ok(());
         }
-        let mut x = vec![0.0; going.len() * width];
-        for (row, x) in going.iter().zip(x.chunks_exact_mut(width)) {
+        let mut x = vec![0.0; active.len() * width];
+        for (row, x) in active.iter().zip(x.chunks_exact_mut(width)) {
             let Some(codes) = row.codes.last() else { continue };
             match self.target {
                 Target::Text { .. } => self.gpt.embed_text(codes[0], x),
                 Target::Codes => self.gpt.embed_codes(codes, x),
             }
         }
-        let sequences = going.iter_mut().map(|row| std::mem::take(&mut row.sequence)).collect();
+        let sequences = active.iter_mut().map(|row| std::mem::take(&mut row.sequence)).collect();
         let gpt = self.gpt;
         let step = Step { rows: x, sequences };
         let done = self.participant.step(step, context, |steps| compute(gpt, steps))?;
         let states = done.rows.chunks_exact(width);
-        for ((row, state), sequence) in going.iter_mut().zip(states).zip(done.sequences) {
+        for ((row, state), sequence) in active.iter_mut().zip(states).zip(done.sequences) {
             row.state.copy_from_slice(state);
             row.sequence = sequence;
         }
         Ok(())
     }
 
-    /// Other requests need not wait for the next step.
+    /// Shared steps no longer wait for this request.
     pub(super) fn leave(&mut self) {
         self.participant.leave();
     }
 
-    /// Steps done.
+    /// Number of steps done.
     pub(super) fn steps_done(&self) -> usize {
         self.step
     }
 
-    /// The source of chance as it now stands, for what comes next.
-    pub(super) fn into_noise(self) -> Noise {
-        self.noise
+    /// The random source in its current state, for what comes next.
+    pub(super) fn into_random(self) -> RandomSource {
+        self.random
     }
 }
 
-/// What a request hands in for a step, and gets back with states for embeddings.
+/// A request's part of a shared step: embeddings in, hidden states out.
 pub(super) struct Step {
     /// `[sequences, width]`: embeddings, then normalised states.
     rows: Vec<f32>,

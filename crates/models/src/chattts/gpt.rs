@@ -1,8 +1,8 @@
-//! The language model: a Llama (arXiv:2302.13971) whose input and output layers know text and audio codes.
+//! The language model: a Llama (arXiv:2302.13971) with input and output layers for text tokens and audio codes.
 
 use mynah_core::{CancelFlag, ModelError};
 use mynah_kernels::attention::{GrowingKeyValues, Past, attend_growing};
-use mynah_kernels::{Epilogue, Matrix, Precision, RmsNorm, Rotary, functions};
+use mynah_kernels::{Epilogue, Matrix, Precision, RmsNorm, Rotary, vecmath};
 
 use super::Config;
 use super::weights::Reader;
@@ -13,33 +13,33 @@ pub(super) struct Gpt {
     norm: RmsNorm,
     rotary: Rotary,
     text_embedding: Matrix,
-    /// Codebooks one after the other.
+    /// All codebooks, stacked.
     code_embedding: Matrix,
     text_head: Matrix,
-    /// Codebooks one after the other.
+    /// All codebooks, stacked.
     code_head: Matrix,
-    /// Keep keys and values in 32 bits instead of 16.
+    /// Store keys and values in 32 bits instead of 16.
     wide_cache: bool,
 }
 
 struct Layer {
     attention_norm: RmsNorm,
-    /// Queries, keys and values side by side.
+    /// Queries, keys and values from one product, in this order.
     qkv: Matrix,
     out: Matrix,
     ffn_norm: RmsNorm,
-    /// Gates and values side by side.
+    /// Gates and values from one product, in this order.
     gate_up: Matrix,
     down: Matrix,
 }
 
-/// Keys and values of a text and what was said of it so far.
+/// Keys and values of a text and its speech so far.
 #[derive(Default)]
 pub(super) struct Sequence {
     layers: Vec<GrowingKeyValues>,
 }
 
-/// Sees the states behind the first layer; for tests.
+/// Receives the states after each layer; for tests.
 pub(super) type OnLayer<'a> = &'a mut dyn FnMut(usize, &[f32]);
 
 impl Gpt {
@@ -95,7 +95,7 @@ impl Gpt {
         Sequence { layers: vec![empty; self.layers.len()] }
     }
 
-    /// Embedding of a token of text; ids are checked by whoever made them.
+    /// Embedding of a text token; the caller ensures that the id is valid.
     pub(super) fn embed_text(&self, id: u32, to: &mut [f32]) {
         self.text_embedding.row(id as usize, to);
     }
@@ -110,7 +110,7 @@ impl Gpt {
         }
     }
 
-    /// Feeds `x`, rows of embeddings: for each sequence in turn as many as `counts` says. `x` becomes the states before
+    /// Feeds `x`, rows of embeddings: `counts[i]` rows for sequence i, in order. `x` becomes the states before
     /// the last norm; returns the normalised states of each sequence's last row, `[sequences, width]`.
     pub(super) fn forward(
         &self,
@@ -142,8 +142,8 @@ impl Gpt {
                 for (qkv, query) in projected.by_ref().take(count) {
                     let (q, kv) = qkv.split_at_mut(width);
                     let (k, v) = kv.split_at_mut(width);
-                    self.rotary.turn(past.positions(), q);
-                    self.rotary.turn(past.positions(), k);
+                    self.rotary.rotate(past.positions(), q);
+                    self.rotary.rotate(past.positions(), k);
                     query.copy_from_slice(q);
                     past.push(k, v);
                 }
@@ -162,7 +162,7 @@ impl Gpt {
 
             layer.ffn_norm.apply(x, &mut normed);
             layer.gate_up.apply(&normed, rows, &mut gate_up, &plain);
-            functions::swiglu(&gate_up, ffn_width, &mut gated);
+            vecmath::swiglu(&gate_up, ffn_width, &mut gated);
             layer.down.apply(&gated, rows, x, &add);
             on_layer(l, x);
         }
@@ -185,12 +185,12 @@ impl Gpt {
         out
     }
 
-    /// Scores of the next token of text, `[rows, text_tokens]`.
+    /// Logits of the next text token, `[rows, text_tokens]`.
     pub(super) fn text_logits(&self, states: &[f32]) -> Vec<f32> {
         logits(&self.text_head, states)
     }
 
-    /// Scores of the next codes, `[rows, codebooks, audio_tokens]`.
+    /// Logits of the next codes, `[rows, codebooks, audio_tokens]`.
     pub(super) fn code_logits(&self, states: &[f32]) -> Vec<f32> {
         logits(&self.code_head, states)
     }

@@ -1,25 +1,25 @@
-//! From hidden states, or from what codes stand for, to mel spectra: two frames a step.
+//! From hidden states, or from the features of codes, to mel spectra: two frames per step.
 
 use mynah_core::ModelError;
 
+use super::conv_buffer::ConvBuffer;
 use super::convnext::{Conv, Stack, StackStream};
 use super::weights::Reader;
-use super::window::Window;
 
 /// Bands of a mel spectrum.
 pub(super) const MELS: usize = 100;
 
-/// A stack behind which a convolution makes log-mel frames.
+/// A stack of ConvNeXt blocks, then a convolution to log-mel frames.
 pub(super) struct MelDecoder {
     stack: Stack,
-    /// The bands' scales (`coef`) are in its weights.
+    /// The bands' scales (`coef`) are folded into its weights.
     out: Conv,
 }
 
-/// State between pieces.
+/// State between chunks.
 pub(super) struct MelStream {
     stack: StackStream,
-    out: Window,
+    out: ConvBuffer,
 }
 
 impl MelDecoder {
@@ -39,8 +39,8 @@ impl MelDecoder {
         MelStream { stack: self.stack.stream(), out: self.out.window() }
     }
 
-    /// Takes the next steps, rows of twice the stack's inputs: the first half of a row is its first frame, the second
-    /// its second, so that rows of steps are rows of frames as they lie. Returns the log-mel frames that can be made.
+    /// Takes the next steps, rows of twice the stack's inputs: the first half of a row is its first frame, the second half
+    /// its second, so rows of steps have the memory layout of rows of frames. Returns the log-mel frames that are final.
     pub(super) fn run(
         &self,
         stream: &mut MelStream,

@@ -1,34 +1,34 @@
 //! ChatTTS: dialogue speech in Chinese and English, written from a description of the published model.
 //!
-//! A text is normalised (`read_out`, `normalise`), cut into pieces (`split`) and put into a prompt (`prompts`,
-//! `speaker`). A language model (`gpt`, `generate`, `sampling`) gives four audio codes a step, and with them hidden states,
-//! from which a decoder (`mel_decoder`) makes mel spectra and Vocos (`vocos`) samples. The same language model can first
-//! put pauses and laughter into the text. `dvae` makes codes of a recording, so that its voice is continued.
+//! A text is normalised (`text_normalization`, `character_map`), cut into pieces (`split`) and put into a prompt (`prompts`,
+//! `speaker`). A language model (`gpt`, `generate`, `sampling`) generates four audio codes and a hidden state per step.
+//! `codes_to_audio` decodes hidden states to mel spectra (`mel_decoder`) and those to samples (`vocos`). The same language model
+//! can first insert pauses and laughter into the text. `dvae` encodes reference audio, whose voice is then continued.
 //!
-//! Weights, homophones and speaker statistics have licences of their own; none of them is in the program.
+//! Weights, homophones and speaker statistics have licences of their own; none of them is part of the program.
 
+mod character_map;
+mod codes_to_audio;
 mod config;
+mod conv_buffer;
 mod convnext;
 mod dvae;
 mod files;
 mod generate;
 mod gpt;
 mod mel_decoder;
-mod normalise;
 mod prompts;
 mod random;
-mod read_aloud;
-mod read_out;
 #[cfg(test)]
 mod reference_tests;
 mod sampling;
 mod speaker;
 mod speech;
 mod split;
+mod synthesize;
+mod text_normalization;
 mod vocos;
-mod voicing;
 mod weights;
-mod window;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -39,9 +39,9 @@ use mynah_core::{
 use mynah_kernels::Precision;
 use mynah_text::word_piece::WordPiece;
 
+pub use character_map::Language;
 pub use config::Config;
 pub use generate::Codes;
-pub use normalise::Language;
 pub use prompts::Style;
 pub use sampling::Sampling;
 pub use speaker::strings::{decode_sample, encode_sample, encode_speaker};
@@ -51,25 +51,25 @@ pub use vocos::SAMPLE_RATE;
 
 use crate::batching::StepBatcher;
 
+use character_map::Homophones;
+use codes_to_audio::AudioDecoder;
 use dvae::{DvaeDecoder, DvaeEncoder};
 use files::{Files, Part};
 use generate::{Generation, Step, Target};
 use gpt::Gpt;
 use mel_decoder::MelDecoder;
-use normalise::Homophones;
 use prompts::Tokens;
-use sampling::Noise;
+use sampling::RandomSource;
 use speaker::{Statistics, Voices};
 use vocos::Vocos;
-use voicing::Voicing;
 use weights::Reader;
 
-/// What a model is loaded with, beside its checkpoint.
+/// Options of loading a model.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     /// Precision of the weights; `Auto` is 8 bits.
     pub compute: ComputeType,
-    /// Folder of voices that the user saved.
+    /// Folder of the user's saved voices.
     pub voices: Option<PathBuf>,
 }
 
@@ -86,7 +86,7 @@ pub struct ChatTts {
     vocos: Vocos,
     batcher: StepBatcher<Step>,
     precision: Precision,
-    /// Loaded when first needed.
+    /// Loaded on first use.
     dvae_encoder: OnceLock<DvaeEncoder>,
     dvae_decoder: OnceLock<DvaeDecoder>,
 }
@@ -149,34 +149,34 @@ impl ChatTts {
         &self.gpt.config
     }
 
-    /// Bytes of weights in memory, without what voice samples need.
+    /// Bytes of weights in memory, without the DVAE, which only reference audio needs.
     pub fn bytes(&self) -> usize {
         self.gpt.bytes() + self.decoder.bytes() + self.vocos.bytes()
     }
 
-    /// Where the spread of seeded voices comes from.
+    /// Source of the statistics from which seeded voices are drawn.
     pub fn statistics_source(&self) -> &StatisticsSource {
         &self.statistics_source
     }
 
-    /// The voice that `name` means: one that the user saved, `seed:N`, an encoded speaker (a base16384 string, or the base64
-    /// of a tensor that PyTorch saved), or any other name, whose XXH32 hash is the seed; `default` is the empty name.
+    /// The voice for `name`: a saved voice, `seed:N`, an encoded speaker (a base16384 string, or the base64
+    /// of a tensor saved by PyTorch), or any other name, whose XXH32 hash is the seed; `default` is the empty name.
     ///
     /// # Errors
-    /// [`ModelError::InvalidInput`] says what is wrong with an encoded speaker or a seed.
+    /// [`ModelError::InvalidInput`] describes an invalid encoded speaker or seed.
     pub fn voice(&self, name: &str) -> Result<Voice, ModelError> {
         self.voices.find(name)
     }
 
-    /// A voice that continues a recording: mono samples at 24 kHz and what is said in them.
+    /// A voice that continues reference audio: mono samples at 24 kHz and their transcript.
     ///
     /// # Errors
     /// [`ModelError::InvalidInput`] if it is too short or too long, [`ModelError::Unsupported`] if the checkpoint has no DVAE.
-    pub fn voice_of_sample(&self, samples: &[f32], transcript: &str) -> Result<Voice, ModelError> {
-        const MOST_SECONDS: usize = 60;
-        if samples.len() > MOST_SECONDS * SAMPLE_RATE as usize {
+    pub fn voice_from_reference(&self, samples: &[f32], transcript: &str) -> Result<Voice, ModelError> {
+        const MAX_SECONDS: usize = 60;
+        if samples.len() > MAX_SECONDS * SAMPLE_RATE as usize {
             return Err(ModelError::InvalidInput(format!(
-                "the voice sample is longer than {MOST_SECONDS} seconds"
+                "the reference audio is longer than {MAX_SECONDS} seconds"
             )));
         }
         let codes = self.dvae_encoder()?.encode(samples)?.into();
@@ -184,10 +184,10 @@ impl ChatTts {
         Ok(Voice { sample: Some(VoiceSample { codes, text }), ..Voice::default() })
     }
 
-    /// Begins to speak a text; [`Speech::next_chunk`] makes the samples.
+    /// Begins to synthesize a text; [`Speech::next_chunk`] returns the samples.
     ///
     /// # Errors
-    /// [`ModelError::InvalidInput`] if there is nothing to say or an option is outside its limits.
+    /// [`ModelError::InvalidInput`] if the text has no words or an option is outside its limits.
     pub fn begin(
         &self,
         text: &str,
@@ -197,34 +197,34 @@ impl ChatTts {
         Speech::new(self, text, options, cancel)
     }
 
-    /// Samples of codes by way of the DVAE, as the model's first release did it.
+    /// Decodes codes to samples through the DVAE, as in the model's first release.
     ///
     /// # Errors
-    /// [`ModelError::InvalidInput`] for what is no code, [`ModelError::Unsupported`] if the checkpoint has no DVAE.
+    /// [`ModelError::InvalidInput`] for an invalid code, [`ModelError::Unsupported`] if the checkpoint has no DVAE.
     pub fn decode_codes(&self, codes: &[Codes]) -> Result<Vec<f32>, ModelError> {
         if codes.iter().flatten().any(|&code| code >= self.gpt.config.stop_code()) {
             return Err(ModelError::InvalidInput("a code is outside the codebook".into()));
         }
         let dvae = self.dvae_decoder()?;
-        Ok(Voicing::new(&dvae.mel, &self.vocos).push(&dvae.features(codes), true))
+        Ok(AudioDecoder::new(&dvae.mel, &self.vocos).push(&dvae.features(codes), true))
     }
 
-    /// Samples of hidden states, `[steps, width]`, all at once: the last half of what speaking does.
+    /// Decodes hidden states, `[steps, width]`, to samples: the second half of synthesis.
     ///
     /// # Errors
-    /// [`ModelError::InvalidInput`] if there are no whole steps.
+    /// [`ModelError::InvalidInput`] if the length is not a multiple of the width.
     pub fn decode_states(&self, states: &[f32]) -> Result<Vec<f32>, ModelError> {
         if !states.len().is_multiple_of(self.gpt.config.width) {
             return Err(ModelError::InvalidInput(format!("a step has {} numbers", self.gpt.config.width)));
         }
-        Ok(self.voicing().push(states, true))
+        Ok(self.audio_decoder().push(states, true))
     }
 
-    /// Scores of each step's codes, `[codebooks, audio_tokens]` each, if `codes` are what is said: what precision costs is
-    /// measured by them.
+    /// Logits of each step's codes, `[codebooks, audio_tokens]` each, when `codes` are fed as the speech of `text`. Used to
+    /// measure the effect of precision.
     ///
     /// # Errors
-    /// [`ModelError::InvalidInput`] for what is no code, [`ModelError::Cancelled`].
+    /// [`ModelError::InvalidInput`] for an invalid code, [`ModelError::Cancelled`].
     pub fn scores(
         &self,
         text: &str,
@@ -250,19 +250,19 @@ impl ChatTts {
         Ok(scores)
     }
 
-    fn voicing(&self) -> Voicing<'_> {
-        Voicing::new(&self.decoder, &self.vocos)
+    fn audio_decoder(&self) -> AudioDecoder<'_> {
+        AudioDecoder::new(&self.decoder, &self.vocos)
     }
 
-    /// Lets the model put pauses and laughter into texts, all at once.
+    /// Lets the model insert pauses and laughter into texts, in one batch.
     fn refine(
         &self,
         texts: &[String],
         tags: &str,
         sampling: &Sampling,
-        noise: Noise,
+        noise: RandomSource,
         context: JobContext<'_>,
-    ) -> Result<(Vec<String>, Noise), ModelError> {
+    ) -> Result<(Vec<String>, RandomSource), ModelError> {
         let prompts: Vec<_> = texts
             .iter()
             .map(|text| generate::Prompt {
@@ -280,15 +280,15 @@ impl ChatTts {
         generation.leave();
         let refined = generation.rows.iter().map(|row| {
             let ids = row.codes.iter().map(|codes| codes[0]);
-            let kept: Vec<u32> = ids.filter(|&id| id < self.tokens.first_steering).collect();
+            let kept: Vec<u32> = ids.filter(|&id| id < self.tokens.first_control_token).collect();
             self.vocabulary.decode(&kept)
         });
-        Ok((refined.collect(), generation.into_noise()))
+        Ok((refined.collect(), generation.into_random()))
     }
 
     fn dvae(&self) -> Result<&Part, ModelError> {
         self.files.dvae.as_ref().ok_or_else(|| {
-            ModelError::Unsupported("this ChatTTS checkpoint has no DVAE, which voice samples need".into())
+            ModelError::Unsupported("this ChatTTS checkpoint has no DVAE, which reference audio needs".into())
         })
     }
 
@@ -296,7 +296,7 @@ impl ChatTts {
         if let Some(encoder) = self.dvae_encoder.get() {
             return Ok(encoder);
         }
-        // Codes are rounded, so what leads to them is kept exact.
+        // Codes are quantised, so the encoder is computed in full precision.
         let loaded = DvaeEncoder::load(&reader(self.dvae()?, Precision::F32))?;
         Ok(self.dvae_encoder.get_or_init(|| loaded))
     }
@@ -324,7 +324,7 @@ impl ModelFamily for ChatTtsFamily {
     }
 
     fn capabilities(&self, _languages: &[String]) -> Capabilities {
-        Capabilities::Speech(read_aloud::CAPABILITIES)
+        Capabilities::Speech(synthesize::CAPABILITIES)
     }
 
     fn detect(&self, path: &Path) -> Result<bool, ModelError> {

@@ -1,4 +1,4 @@
-//! PyTorch's random numbers on the CPU, so that a seed gives the voice and the words that it gives there.
+//! PyTorch's random numbers on the CPU, so that a seed gives the same voice and speech as there.
 //!
 //! The generator is MT19937 (Matsumoto and Nishimura, ACM TOMACS 8(1), 1998), seeded with the low 32 bits of the seed.
 
@@ -45,13 +45,13 @@ impl Mt19937 {
         self.next = 0;
     }
 
-    /// A number of 64 bits: the high half is drawn first.
+    /// A 64-bit number; the high half is drawn first.
     pub(super) fn next_u64(&mut self) -> u64 {
         let high = u64::from(self.next_u32());
         high << 32 | u64::from(self.next_u32())
     }
 
-    /// Passes over `count` exponentially distributed numbers.
+    /// Skips `count` exponentially distributed numbers.
     pub(super) fn skip_exponentials(&mut self, count: usize) {
         for _ in 0..count {
             self.next_u64();
@@ -63,8 +63,8 @@ impl Mt19937 {
         exponential(self.next_u64())
     }
 
-    /// Normally distributed numbers rounded to 16 bits, every step of making them rounded too, as `torch.randn` in half
-    /// precision does for a count that is a multiple of 16: Box and Muller's polar form (Annals of Mathematical
+    /// Normally distributed numbers in half precision, with every operation rounded to it, as `torch.randn` in half
+    /// precision does for a count that is a multiple of 16: the Box-Muller transform (Annals of Mathematical
     /// Statistics 29, 1958) of eight pairs at a time.
     pub(super) fn normal_f16(&mut self, count: usize) -> Vec<f16> {
         assert!(count.is_multiple_of(16), "numbers come in blocks of sixteen");
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_those_of_the_published_generator() {
+    fn output_matches_the_published_generator() {
         // The 10000th output for the seed 5489 is what the C++ standard requires of std::mt19937.
         let mut generator = Mt19937::new(5489);
         let last = (0..10_000).map(|_| generator.next_u32()).last();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn skipped_numbers_are_those_not_seen() {
+    fn skipping_equals_drawing() {
         let (mut one, mut other) = (Mt19937::new(3), Mt19937::new(3));
         let all: Vec<f32> = (0..1000).map(|_| one.exponential()).collect();
         other.skip_exponentials(700);

@@ -1,9 +1,9 @@
-//! Every stage against the reference implementation, on a tiny random model.
+//! Compares every stage with the reference implementation, on a tiny random model.
 
+mod audio;
 mod chain;
 mod fixture;
 mod language_model;
-mod sound;
 
 use std::sync::LazyLock;
 
@@ -11,14 +11,14 @@ pub(super) use fixture::model;
 
 use super::*;
 
-/// A job that is not cancelled and does not wait.
+/// The context of a job that is never cancelled and never waits.
 fn unscheduled() -> JobContext<'static> {
     static NEVER: LazyLock<CancelFlag> = LazyLock::new(CancelFlag::new);
     JobContext::unscheduled(&NEVER)
 }
 
-/// The largest allowed error, relative to the largest number of a tensor. Two implementations in f32 that sum in other
-/// orders stay a hundred times below.
+/// The largest allowed error, relative to the largest number of a tensor. Two implementations in f32 with different
+/// orders of summation stay a hundred times below.
 const TOLERANCE: f64 = 2e-4;
 
 /// Fails where `found` is further from `expected` than `tolerance` times the largest number expected.

@@ -1,28 +1,28 @@
-//! Choosing tokens from scores, in the order of the reference implementation.
+//! Sampling of tokens from logits, in the reference implementation's order of operations.
 
 use mynah_kernels::elementwise;
 
 use super::random::Mt19937;
 
-/// Tokens of its own past that the repetition penalty looks at.
+/// Number of previous tokens that the repetition penalty considers.
 const PENALTY_WINDOW: usize = 16;
-/// Candidates that always survive top-P and top-K.
-const FEWEST: usize = 3;
+/// Minimum number of candidates after top-p and top-k.
+const MIN_CANDIDATES: usize = 3;
 
-/// How tokens are chosen.
+/// Sampling parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// Scores are divided by this, one number a codebook (text uses the first); 0 takes the most likely.
+    /// Logits are divided by this, one number per codebook (text uses the first); 0 takes the most probable token.
     pub temperature: [f32; 4],
-    /// Share of the probability that candidates must have together; at least three candidates are kept.
+    /// Total probability of the candidates to keep (top-p); at least three are kept.
     pub top_p: Option<f32>,
-    /// Number of candidates, at least three.
+    /// Number of candidates to keep (top-k); at least three are kept.
     pub top_k: Option<usize>,
-    /// A token that was said n times among the last 16 is made less likely by this factor to the power of n; 1 does nothing.
+    /// A token that occurs n times among the last 16 is penalised by this factor to the power of n; 1 has no effect.
     pub repetition_penalty: f32,
-    /// Steps before the end may be chosen.
+    /// Minimum number of steps before the end token.
     pub min_tokens: usize,
-    /// Steps after which generation ends.
+    /// Maximum number of steps.
     pub max_tokens: usize,
 }
 
@@ -44,7 +44,7 @@ impl Sampling {
         Self { temperature: [0.7; 4], repetition_penalty: 1.0, max_tokens: 384, ..Self::speech() }
     }
 
-    /// Turns scores into probabilities, in place. `history` is what was chosen before in this row and codebook;
+    /// Turns logits into probabilities, in place. `history` has the tokens already chosen in this row and codebook;
     /// `forbidden` cannot be chosen.
     pub(super) fn probabilities(
         &self,
@@ -91,14 +91,14 @@ impl Sampling {
     }
 }
 
-/// Drops the least likely, whose probabilities add up to no more than `1 - top_p`.
+/// Drops the least probable tokens, whose probabilities add up to at most `1 - top_p`.
 fn keep_top_p(scores: &mut [f32], top_p: f32) {
     let mut order: Vec<u32> = (0..scores.len() as u32).collect();
     order.sort_by(|&a, &b| scores[a as usize].total_cmp(&scores[b as usize]));
     let mut sorted: Vec<f32> = order.iter().map(|&i| scores[i as usize]).collect();
     elementwise::softmax(&mut sorted);
     let mut sum = 0.0;
-    for (&i, p) in order.iter().zip(&sorted).take(order.len().saturating_sub(FEWEST)) {
+    for (&i, p) in order.iter().zip(&sorted).take(order.len().saturating_sub(MIN_CANDIDATES)) {
         sum += p;
         if sum > 1.0 - top_p {
             break;
@@ -107,9 +107,9 @@ fn keep_top_p(scores: &mut [f32], top_p: f32) {
     }
 }
 
-/// Drops what is less likely than the `top_k`-th.
+/// Drops tokens that are less probable than the `top_k`-th.
 fn keep_top_k(scores: &mut [f32], top_k: usize) {
-    let keep = top_k.max(FEWEST);
+    let keep = top_k.max(MIN_CANDIDATES);
     if keep >= scores.len() {
         return;
     }
@@ -119,7 +119,7 @@ fn keep_top_k(scores: &mut [f32], top_k: usize) {
     scores.iter_mut().filter(|score| **score < smallest).for_each(|score| *score = f32::NEG_INFINITY);
 }
 
-/// Place of the largest number, the first of equals.
+/// Index of the largest number, the first among equals.
 fn argmax(values: impl Iterator<Item = f32>) -> usize {
     let largest = values
         .enumerate()
@@ -127,21 +127,21 @@ fn argmax(values: impl Iterator<Item = f32>) -> usize {
     largest.0
 }
 
-/// Where chance comes from.
+/// Source of random numbers.
 #[derive(Clone)]
-pub(super) enum Noise {
-    /// One seed for all steps: every step sees the same numbers, as the reference's `manual_seed` makes it.
+pub(super) enum RandomSource {
+    /// One seed for all steps: every step draws the same numbers, as with the reference's `manual_seed`.
     EveryStep(u64),
-    /// One stream for all steps, as the reference without `manual_seed` draws from its global generator.
+    /// One stream for all steps, as with the reference's global generator without `manual_seed`.
     Stream(Mt19937),
-    /// None: the most likely is taken.
+    /// No randomness: takes the most probable token.
     #[cfg(test)]
     Greedy,
 }
 
-impl Noise {
-    /// Chooses a token in each row of `probabilities`, which are `[rows, tokens]`; rows whose `wanted` is false get 0, but
-    /// use up their random numbers. A token is drawn with its probability by taking the largest `p / q`, q being
+impl RandomSource {
+    /// Draws a token for each row of `probabilities`, `[rows, tokens]`. Rows for which `wanted` is false get 0, but
+    /// consume their random numbers. A token is drawn with its probability by taking the largest `p / q`, with q
     /// exponentially distributed.
     pub(super) fn choose(
         &mut self,
@@ -172,7 +172,7 @@ impl Noise {
                 if p > 0.0 {
                     return p / generator.exponential();
                 }
-                // Making the number would be in vain, but it is drawn.
+                // The number is not needed, but must be consumed.
                 generator.skip_exponentials(1);
                 0.0
             });

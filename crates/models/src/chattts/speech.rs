@@ -1,64 +1,64 @@
-//! A text on its way to samples: pieces of it go through the language model in groups, and their sound is made while the
-//! next codes are.
+//! Synthesis of a text: its pieces go through the language model in groups, and audio is decoded while codes are still being
+//! generated.
 
 use std::collections::VecDeque;
 
 use mynah_core::{CancelFlag, JobContext, ModelError, TokenCounts};
 
+use super::character_map::{self, Language, Switches};
+use super::codes_to_audio::AudioDecoder;
 use super::generate::{Generation, Target};
-use super::normalise::{self, Language, Switches};
 use super::prompts::{self, Style};
 use super::random::Mt19937;
-use super::sampling::{Noise, Sampling};
+use super::sampling::{RandomSource, Sampling};
 use super::speaker::{Voice, VoiceSample};
 use super::split::split;
-use super::voicing::Voicing;
-use super::{ChatTts, read_out};
+use super::{ChatTts, text_normalization};
 
-/// Steps whose sound is made at a time: a third of a second.
+/// Steps decoded to audio at a time: a third of a second.
 const PIECE_STEPS: usize = 16;
-/// Longest text, bytes: hours of speech. Longer ones are refused before anything is computed.
-const MOST_TEXT_BYTES: usize = 1 << 20;
-/// Most texts that go through the model together.
-const MOST_ROWS: usize = 16;
+/// Maximum text length, bytes: hours of speech. Longer texts are refused before anything is computed.
+const MAX_TEXT_BYTES: usize = 1 << 20;
+/// Maximum number of texts per batch of the model.
+const MAX_ROWS: usize = 16;
 
-/// Where randomness comes from.
+/// The seed of random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seed {
     /// One stream of random numbers for all steps.
     Stream(u64),
-    /// The same random numbers at every step, as the reference implementation's `manual_seed`.
+    /// The same random numbers at every step, like the reference implementation's `manual_seed`.
     EveryStep(u64),
 }
 
-/// How a text is spoken.
+/// Options of synthesis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpeakOptions {
-    /// Who speaks.
+    /// The voice.
     pub voice: Voice,
     /// Pace, and what refinement adds.
     pub style: Style,
-    /// Let the model put pauses and laughter into the text first. Done in any case if the style asks for it.
+    /// Let the model insert pauses and laughter into the text first. Implied by some fields of the style.
     pub refine: bool,
-    /// Read out digits, dates, money, units and percent.
-    pub read_out: bool,
-    /// Replace punctuation by marks that the model knows.
-    pub normalise: bool,
-    /// Replace characters by homophones that the model knows better, if a map was loaded.
+    /// Verbalize digits, dates, money, units and percentages.
+    pub normalize_text: bool,
+    /// Replace punctuation by marks in the model's vocabulary.
+    pub map_punctuation: bool,
+    /// Replace rare characters by common homophones, if a map was loaded.
     pub homophones: bool,
-    /// Language of the text; found out for each piece if `None`.
+    /// Language of the text; `None` detects it for each piece.
     pub language: Option<Language>,
     /// Cut long text into pieces.
     pub split: bool,
-    /// Pieces that go through the model together, at most.
+    /// Maximum number of pieces per batch.
     pub rows: usize,
-    /// Give the first piece's sound to the others as a sample, so that the voice stays the same.
+    /// Use the first piece's audio as reference for the others, so that the voice stays the same.
     pub keep_voice: bool,
-    /// How codes are chosen.
+    /// Sampling of codes.
     pub speech: Sampling,
-    /// How refined text is chosen.
+    /// Sampling of refined text.
     pub refinement: Sampling,
-    /// Randomness; `None` goes on where drawing the voice left off, so that equal voices and texts sound alike.
+    /// Seed; `None` continues the generator that drew the voice, so that equal voices and texts give equal audio.
     pub seed: Option<Seed>,
 }
 
@@ -68,8 +68,8 @@ impl Default for SpeakOptions {
             voice: Voice::default(),
             style: Style { speed: Some(5), ..Style::default() },
             refine: false,
-            read_out: true,
-            normalise: true,
+            normalize_text: true,
+            map_punctuation: true,
             homophones: true,
             language: None,
             split: true,
@@ -101,47 +101,47 @@ impl SpeakOptions {
         Ok(())
     }
 
-    fn noise(&self, model: &ChatTts) -> Noise {
+    fn random(&self, model: &ChatTts) -> RandomSource {
         match (self.seed, self.voice.drawn_with) {
-            (Some(Seed::EveryStep(seed)), _) => Noise::EveryStep(seed),
-            (Some(Seed::Stream(seed)), _) => Noise::Stream(Mt19937::new(seed)),
+            (Some(Seed::EveryStep(seed)), _) => RandomSource::EveryStep(seed),
+            (Some(Seed::Stream(seed)), _) => RandomSource::Stream(Mt19937::new(seed)),
             (None, Some(seed)) => {
                 let mut generator = Mt19937::new(seed);
                 drop(model.voices.statistics.draw(&mut generator));
-                Noise::Stream(generator)
+                RandomSource::Stream(generator)
             }
-            (None, None) => Noise::Stream(Mt19937::new(0)),
+            (None, None) => RandomSource::Stream(Mt19937::new(0)),
         }
     }
 }
 
-/// A text being spoken; made by [`ChatTts::begin`].
+/// A text that is being synthesized; created by [`ChatTts::begin`].
 pub struct Speech<'a> {
     model: &'a ChatTts,
     options: SpeakOptions,
-    /// Texts not yet given to the language model.
+    /// Texts not yet passed to the language model.
     texts: VecDeque<String>,
     group: Option<Group<'a>>,
-    /// `None` while a group has it.
-    noise: Option<Noise>,
+    /// `None` while a group uses it.
+    random: Option<RandomSource>,
     steps: usize,
     read_tokens: u64,
-    /// Texts of the groups before.
+    /// Number of texts in previous groups.
     texts_done: usize,
-    /// Number of the text that the last samples belong to.
+    /// Index of the text that the last samples belong to.
     text: usize,
-    spoke: bool,
+    has_audio: bool,
     cancel: CancelFlag,
 }
 
-/// Texts that go through the language model together, one of which is being voiced.
+/// Texts in one batch of the language model, one of which is being decoded to audio.
 struct Group<'a> {
     generation: Generation<'a>,
     texts: Vec<String>,
     row: usize,
-    /// Steps of the row that were voiced.
-    voiced: usize,
-    voicing: Voicing<'a>,
+    /// Steps of the row decoded to audio.
+    decoded_steps: usize,
+    audio_decoder: AudioDecoder<'a>,
 }
 
 impl<'a> Speech<'a> {
@@ -151,18 +151,18 @@ impl<'a> Speech<'a> {
         mut options: SpeakOptions,
         cancel: &CancelFlag,
     ) -> Result<Self, ModelError> {
-        if text.len() > MOST_TEXT_BYTES {
-            let reason = format!("the text is longer than {MOST_TEXT_BYTES} bytes");
+        if text.len() > MAX_TEXT_BYTES {
+            let reason = format!("the text is longer than {MAX_TEXT_BYTES} bytes");
             return Err(ModelError::InvalidOption { name: "text", reason });
         }
-        let text = options.style.lift(text);
+        let text = options.style.take_leading_tags(text);
         options.refine |= options.style.refines();
         options.check()?;
         let pieces = if options.split { split(text) } else { vec![text.to_owned()] };
         let texts: VecDeque<String> = pieces
             .iter()
             .map(|piece| prepare(model, piece, &options))
-            .filter(|text| says_something(text))
+            .filter(|text| has_words(text))
             .collect();
         if texts.is_empty() {
             return Err(ModelError::InvalidOption {
@@ -170,47 +170,47 @@ impl<'a> Speech<'a> {
                 reason: "the text has no words to speak".into(),
             });
         }
-        let noise = Some(options.noise(model));
+        let random = Some(options.random(model));
         Ok(Self {
             model,
             options,
             texts,
             group: None,
-            noise,
+            random,
             steps: 0,
             read_tokens: 0,
             texts_done: 0,
             text: 0,
-            spoke: false,
+            has_audio: false,
             cancel: cancel.clone(),
         })
     }
 
-    /// Tokens of text read, and steps of the language model made for audio, so far. 46.875 steps are a second.
+    /// Text tokens read and audio steps generated so far. 46.875 steps are a second.
     pub fn counts(&self) -> TokenCounts {
         let going = self.group.as_ref().map_or(0, |group| group.generation.steps_done());
         TokenCounts { input: self.read_tokens, output: (self.steps + going) as u64 }
     }
 
-    /// Number of the piece of text that the last samples belong to, from 0 on.
+    /// Index of the piece of text that the last samples belong to.
     pub fn piece(&self) -> usize {
         self.text
     }
 
     /// The next samples, mono at 24 kHz; `None` at the end. The language model computes under `context`'s step
-    /// permits, or under another request's; what a piece of codes sounds like, a small part of the work, is computed without a permit.
+    /// permits, or under another request's; decoding codes to audio, a small part of the work, needs no permit.
     ///
     /// # Errors
-    /// [`ModelError::Cancelled`], [`ModelError::InvalidInput`] if a piece with its voice sample is too long for the model or nothing
-    /// was said.
+    /// [`ModelError::Cancelled`], [`ModelError::InvalidInput`] if a piece with its reference audio is too long for the model or the
+    /// model generated no audio.
     pub fn next_chunk(&mut self, context: JobContext<'_>) -> Result<Option<Vec<f32>>, ModelError> {
         loop {
             self.cancel.check()?;
             let Some(mut group) = self.group.take() else {
                 if self.texts.is_empty() {
-                    if !self.spoke {
+                    if !self.has_audio {
                         return Err(ModelError::InvalidInput(
-                            "the model said nothing; try another seed or voice".into(),
+                            "the model generated no audio; try another seed or voice".into(),
                         ));
                     }
                     return Ok(None);
@@ -226,7 +226,7 @@ impl<'a> Speech<'a> {
                 self.group = Some(group);
             }
             if !samples.is_empty() {
-                self.spoke = true;
+                self.has_audio = true;
                 self.text = text;
                 return Ok(Some(samples));
             }
@@ -235,11 +235,11 @@ impl<'a> Speech<'a> {
 
     fn begin_group(&mut self, context: JobContext<'_>) -> Result<Group<'a>, ModelError> {
         let model = self.model;
-        // The first piece goes alone if the others are to have its voice, and so that its sound is there soonest.
+        // The first piece goes alone if the others use its voice; this also gives its audio soonest.
         let alone = self.options.keep_voice && self.options.voice.sample.is_none();
-        let rows = if alone { 1 } else { self.options.rows.clamp(1, MOST_ROWS) };
+        let rows = if alone { 1 } else { self.options.rows.clamp(1, MAX_ROWS) };
         let mut texts: Vec<String> = self.texts.drain(..rows.min(self.texts.len())).collect();
-        let noise = self.noise.take().unwrap_or(Noise::EveryStep(0));
+        let noise = self.random.take().unwrap_or(RandomSource::EveryStep(0));
         let noise = if self.options.refine { self.refine(&mut texts, noise, context)? } else { noise };
         let tags = self.options.style.speech_tags();
         let voice = &self.options.voice;
@@ -258,7 +258,7 @@ impl<'a> Speech<'a> {
             &self.cancel,
         )?;
         drop(permit);
-        Ok(Group { generation, texts, row: 0, voiced: 0, voicing: model.voicing() })
+        Ok(Group { generation, texts, row: 0, decoded_steps: 0, audio_decoder: model.audio_decoder() })
     }
 
     fn end_group(&mut self, group: Group<'a>) {
@@ -268,28 +268,28 @@ impl<'a> Speech<'a> {
             && self.options.voice.sample.is_none()
             && let (Some(row), Some(text)) = (group.generation.rows.first(), group.texts.first())
         {
-            // One that did not come to its end would be a bad example.
+            // A piece that was cut off would be a bad reference.
             self.options.keep_voice = row.finished && !row.codes.is_empty();
             if self.options.keep_voice {
                 let codes = row.codes.clone().into();
                 self.options.voice.sample = Some(VoiceSample { codes, text: text.clone() });
             }
         }
-        self.noise = Some(group.generation.into_noise());
+        self.random = Some(group.generation.into_random());
     }
 
-    /// Lets the model put pauses and laughter into texts.
+    /// Lets the model insert pauses and laughter into texts.
     fn refine(
         &self,
         texts: &mut [String],
-        noise: Noise,
+        noise: RandomSource,
         context: JobContext<'_>,
-    ) -> Result<Noise, ModelError> {
+    ) -> Result<RandomSource, ModelError> {
         let model = self.model;
         let tags = self.options.style.refine_tags();
         let (refined, noise) = model.refine(texts, &tags, &self.options.refinement, noise, context)?;
         for (text, refined) in texts.iter_mut().zip(refined) {
-            if says_something(&refined) {
+            if has_words(&refined) {
                 *text = refined;
             }
         }
@@ -298,19 +298,19 @@ impl<'a> Speech<'a> {
 }
 
 impl Group<'_> {
-    /// Makes the next samples; there may be none yet.
+    /// Generates codes and decodes the next samples, of which there may be none yet.
     fn next(&mut self, context: JobContext<'_>) -> Result<Vec<f32>, ModelError> {
         let generated = self.generate(context);
         self.generation.leave();
         generated?;
-        Ok(self.voice())
+        Ok(self.decode_audio())
     }
 
-    /// Makes codes until there is a piece to voice.
+    /// Generates codes until there is enough to decode.
     fn generate(&mut self, context: JobContext<'_>) -> Result<(), ModelError> {
         loop {
             let row = &self.generation.rows[self.row];
-            let fresh = row.codes.len() - self.voiced;
+            let fresh = row.codes.len() - self.decoded_steps;
             if fresh >= PIECE_STEPS || row.finished || self.generation.is_over() {
                 return Ok(());
             }
@@ -318,36 +318,40 @@ impl Group<'_> {
         }
     }
 
-    /// Makes the sound of the next piece.
-    fn voice(&mut self) -> Vec<f32> {
+    /// Decodes the next steps to audio.
+    fn decode_audio(&mut self) -> Vec<f32> {
         let row = &self.generation.rows[self.row];
         let end = row.finished || self.generation.is_over();
         let width = row.states.len().checked_div(row.codes.len()).unwrap_or(0);
-        let last = row.codes.len().min(self.voiced + PIECE_STEPS);
+        let last = row.codes.len().min(self.decoded_steps + PIECE_STEPS);
         let end = end && last == row.codes.len();
-        let samples = self.voicing.push(&row.states[self.voiced * width..last * width], end);
-        self.voiced = last;
+        let samples = self.audio_decoder.push(&row.states[self.decoded_steps * width..last * width], end);
+        self.decoded_steps = last;
         if end {
             self.row += 1;
-            self.voiced = 0;
-            self.voicing.restart();
+            self.decoded_steps = 0;
+            self.audio_decoder.restart();
         }
         samples
     }
 }
 
-/// A piece of text as the model should see it.
+/// A piece of text in the form that the model expects.
 pub(super) fn prepare(model: &ChatTts, text: &str, options: &SpeakOptions) -> String {
-    let read = if options.read_out { read_out::read_out(text, options.language) } else { text.to_owned() };
-    let switches = Switches { punctuation: options.normalise, homophones: options.homophones };
-    normalise::normalise(&read, options.language, switches, &model.homophones)
+    let read = if options.normalize_text {
+        text_normalization::normalize_text(text, options.language)
+    } else {
+        text.to_owned()
+    };
+    let switches = Switches { punctuation: options.map_punctuation, homophones: options.homophones };
+    character_map::map_characters(&read, options.language, switches, &model.homophones)
 }
 
 /// Whether there is anything but punctuation and tags.
-fn says_something(text: &str) -> bool {
+fn has_words(text: &str) -> bool {
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        match normalise::tag_length(rest) {
+        match character_map::tag_length(rest) {
             Some(length) => rest = &rest[length..],
             None if c.is_alphanumeric() => return true,
             None => rest = &rest[c.len_utf8()..],

@@ -1,22 +1,22 @@
-//! Long text in pieces that the model says well: sentences, short ones together, long ones cut where a reader would pause.
+//! Splits long text into pieces of a suitable length for the model: short sentences are joined, long ones are cut at punctuation.
 
-/// A piece's length beyond which no sentence joins it, and beyond which it is cut, in units of a Chinese character's
-/// reading time.
-const FULL: usize = 40;
-const TOO_LONG: usize = 120;
+/// Length above which no further sentence is joined to a piece, and above which a sentence is cut, in units of a Chinese
+/// character's speaking time.
+const JOIN_LIMIT: usize = 40;
+const MAX_LENGTH: usize = 120;
 
-/// Characters by reading time: Latin letters take about a third of a Chinese character.
+/// Length by speaking time: a Latin letter takes about a third of a Chinese character.
 fn length(text: &str) -> usize {
     text.chars().map(|c| if c.is_ascii() { 1 } else { 3 }).sum::<usize>() / 3
 }
 
-/// Pieces of a text, at least one character each that is no white space. A line is never joined with another.
+/// Pieces of a text, each with at least one character that is not white space. Lines are never joined.
 pub(super) fn split(text: &str) -> Vec<String> {
     let mut pieces = Vec::new();
     for line in text.lines() {
         let mut piece = String::new();
         for sentence in sentences(line).into_iter().flat_map(cut) {
-            if !piece.is_empty() && length(&piece) + length(sentence) > FULL {
+            if !piece.is_empty() && length(&piece) + length(sentence) > JOIN_LIMIT {
                 pieces.push(std::mem::take(&mut piece));
             }
             piece.push_str(sentence);
@@ -35,9 +35,9 @@ pub(super) fn sentences(line: &str) -> Vec<&str> {
     pieces(line, ends)
 }
 
-/// Cuts what is too long for one breath at commas, else at spaces, else anywhere.
+/// Cuts a sentence that is too long at commas, else at spaces, else anywhere.
 fn cut(sentence: &str) -> Vec<&str> {
-    if length(sentence) <= TOO_LONG {
+    if length(sentence) <= MAX_LENGTH {
         return vec![sentence];
     }
     let parts = pieces(sentence, |c, _| "，、；：,;:".contains(c));
@@ -55,7 +55,7 @@ fn cut(sentence: &str) -> Vec<&str> {
     cut(first).into_iter().chain(cut(second)).collect()
 }
 
-/// Cuts behind the characters that `ends` says, a space behind them included. Tags are not cut.
+/// Cuts after the characters for which `ends` is true, including one space after them. Tags are not cut.
 fn pieces(text: &str, ends: impl Fn(char, Option<char>) -> bool) -> Vec<&str> {
     let (mut found, mut start) = (Vec::new(), 0);
     let mut characters = text.char_indices().peekable();
@@ -92,12 +92,12 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_neither_short_nor_long_and_lose_nothing() {
+    fn pieces_have_a_suitable_length_and_lose_no_text() {
         let text = "你好。".repeat(50) + &"长".repeat(500) + "，" + &"word ".repeat(300);
         let pieces = split(&text);
         assert_eq!(pieces.concat(), text);
-        assert!(pieces.iter().all(|piece| length(piece) <= TOO_LONG), "{pieces:?}");
-        assert!(pieces[..3].iter().all(|piece| length(piece) > FULL / 2), "{pieces:?}");
+        assert!(pieces.iter().all(|piece| length(piece) <= MAX_LENGTH), "{pieces:?}");
+        assert!(pieces[..3].iter().all(|piece| length(piece) > JOIN_LIMIT / 2), "{pieces:?}");
         assert_eq!(split("一。\n\n 二。\n"), ["一。", " 二。"]);
         assert!(split(" \n").is_empty());
     }

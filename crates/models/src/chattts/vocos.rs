@@ -1,31 +1,31 @@
-//! Vocos (arXiv:2306.00814): mel spectra to samples by way of spectra whose inverse Fourier transform is taken.
+//! The Vocos vocoder (arXiv:2306.00814): predicts spectra from mel spectra and inverts them to samples.
 
 use std::sync::Arc;
 
 use mynah_core::ModelError;
-use mynah_kernels::{Epilogue, LayerNorm, Matrix, functions, pool};
+use mynah_kernels::{Epilogue, LayerNorm, Matrix, pool, vecmath};
 use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner};
 
+use super::conv_buffer::ConvBuffer;
 use super::convnext::{Block, Conv};
 use super::mel_decoder::MELS;
 use super::weights::Reader;
-use super::window::Window;
 
-/// Samples a second.
+/// Samples per second.
 pub const SAMPLE_RATE: u32 = 24_000;
 /// Samples of a frame's window.
 pub(super) const WINDOW_LENGTH: usize = 1024;
 /// Samples from one frame to the next.
 pub(super) const HOP_LENGTH: usize = 256;
-/// Numbers in a spectrum.
+/// Bins of a spectrum.
 pub(super) const BINS: usize = WINDOW_LENGTH / 2 + 1;
 /// Hops that a window covers.
 const OVERLAP: usize = WINDOW_LENGTH / HOP_LENGTH;
-/// Hops before the first sample: frames are centred.
+/// Hops before the first sample, as frames are centred.
 const LEAD: usize = OVERLAP / 2;
-/// Magnitudes are at most this.
-const LARGEST_MAGNITUDE: f32 = 100.0;
+/// Upper limit of magnitudes.
+const MAX_MAGNITUDE: f32 = 100.0;
 
 pub(super) struct Vocos {
     embed: Conv,
@@ -38,13 +38,13 @@ pub(super) struct Vocos {
     inverse: Arc<dyn ComplexToReal<f32>>,
 }
 
-/// State between pieces.
+/// State between chunks.
 pub(super) struct VocosStream {
-    embed: Window,
-    blocks: Vec<Window>,
+    embed: ConvBuffer,
+    blocks: Vec<ConvBuffer>,
     /// Frames overlapped so far.
     frames: usize,
-    /// Sums of windowed frames, and of squared windows, for the hops that the next frame reaches first.
+    /// Sums of windowed frames and of squared windows, for the hops that the next frame overlaps.
     sums: [[f32; HOP_LENGTH]; OVERLAP],
     squares: [[f32; HOP_LENGTH]; OVERLAP],
 }
@@ -83,8 +83,8 @@ impl Vocos {
         }
     }
 
-    /// Takes the next log-mel frames and returns the samples that can be made of them; all frames together give
-    /// `256 (frames - 1)`. `on_stage` sees what each stage made.
+    /// Takes the next log-mel frames and returns the samples that became final; all frames together give
+    /// `256 (frames - 1)` samples. `on_stage` receives each stage's output.
     pub(super) fn run(
         &self,
         stream: &mut VocosStream,
@@ -119,13 +119,13 @@ impl Vocos {
             stream.shift(&mut samples);
         }
         if end && stream.frames > 0 {
-            // What the last frame reaches, up to its middle. A single frame has no sample on both sides of it.
+            // The hops up to the last frame's centre. A single frame gives no samples.
             (1..LEAD).for_each(|_| stream.shift(&mut samples));
         }
         samples
     }
 
-    /// Makes windowed frames of log magnitudes and angles.
+    /// Turns log magnitudes and phases into windowed frames.
     fn frames(&self, spectra: &[f32], frames: &mut [f32]) {
         let mut spectrum = vec![Complex::default(); BINS];
         let mut scratch = self.inverse.make_scratch_vec();
@@ -133,15 +133,15 @@ impl Vocos {
         let (mut sin, mut cos) = (vec![0.0; BINS], vec![0.0; BINS]);
         for (spectra, frame) in spectra.chunks_exact(2 * BINS).zip(frames.chunks_exact_mut(WINDOW_LENGTH)) {
             magnitude.copy_from_slice(&spectra[..BINS]);
-            functions::exp(&mut magnitude);
+            vecmath::exp(&mut magnitude);
             let angles = spectra[BINS..].iter();
             turns.iter_mut().zip(angles).for_each(|(turns, a)| *turns = a / std::f32::consts::TAU);
-            functions::sin_cos_turns(&turns, &mut sin, &mut cos);
+            vecmath::sin_cos_turns(&turns, &mut sin, &mut cos);
             for (i, value) in spectrum.iter_mut().enumerate() {
-                let magnitude = magnitude[i].min(LARGEST_MAGNITUDE);
+                let magnitude = magnitude[i].min(MAX_MAGNITUDE);
                 *value = Complex::new(magnitude * cos[i], magnitude * sin[i]);
             }
-            // A real signal has no angle at either end of the spectrum.
+            // The first and last bin of a real signal's spectrum are real.
             spectrum[0].im = 0.0;
             spectrum[BINS - 1].im = 0.0;
             let transformed = self.inverse.process_with_scratch(&mut spectrum, frame, &mut scratch);
@@ -163,7 +163,7 @@ impl VocosStream {
         }
     }
 
-    /// Moves on by a hop and gives out the first, unless it lies before the first sample.
+    /// Advances by one hop and returns the first one, unless it is before the first sample.
     fn shift(&mut self, samples: &mut Vec<f32>) {
         if self.frames >= LEAD {
             let hop = self.sums[0].iter().zip(&self.squares[0]);

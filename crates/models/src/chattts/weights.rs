@@ -1,4 +1,4 @@
-//! Tensors of a checkpoint, packed for the kernels; every name and shape is checked.
+//! Reads tensors of a checkpoint and packs them for the kernels. Every name and shape is checked.
 
 use mynah_core::ModelError;
 use mynah_kernels::{DepthwiseConv, LayerNorm, Matrix, Precision};
@@ -12,12 +12,12 @@ const NORM_EPSILON: f32 = 1e-6;
 /// Reads tensors of one file.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
-    /// What errors call the file.
+    /// Name of the file in errors.
     pub(super) file: &'a str,
     pub(super) tensors: &'a Tensors,
-    /// What stands in front of every name in this file.
+    /// Prefix of every name in this file.
     pub(super) prefix: &'a str,
-    /// How matrices are kept.
+    /// Precision of matrices.
     pub(super) precision: Precision,
 }
 
@@ -34,7 +34,7 @@ impl Reader<'_> {
         self.tensors.shape(&self.full(name)).is_some()
     }
 
-    /// How many parts are numbered behind `name`: one more than the largest number.
+    /// Number of parts `name0`, `name1`, ...: one more than the largest number.
     pub(super) fn count(&self, name: &str) -> usize {
         let name = self.full(name);
         let numbers = self
@@ -44,7 +44,7 @@ impl Reader<'_> {
         numbers.max().map_or(0, |largest| largest.saturating_add(1))
     }
 
-    /// The shape of a tensor of this rank, no size being 0.
+    /// The shape of a tensor, which must have this rank and no size of 0.
     pub(super) fn shape<const RANK: usize>(&self, name: &str) -> Result<[usize; RANK], ModelError> {
         let shape = self.tensors.shape(&self.full(name));
         let shape = shape.ok_or_else(|| self.refuse(name, "the checkpoint has no such tensor".into()))?;
@@ -74,7 +74,7 @@ impl Reader<'_> {
         Ok(self.pack(&values, outputs, inputs))
     }
 
-    /// Matrices `[_, inputs]` on top of one another.
+    /// Matrices `[outputs, inputs]`, stacked.
     pub(super) fn stacked(
         &self,
         names: &[String],

@@ -1,13 +1,13 @@
-//! hibari: small English voices that make speech from phonemes.
+//! hibari: small English voices that synthesize speech from phonemes.
 //!
 //! A voice is one ONNX file of 8 MB (hibari-tts 0.2, Apache-2.0), a distillation of a Kokoro voice. `weights` reads it,
-//! `tokens` numbers the phonemes, `network` predicts durations, pitch and spectra, `pulses` and `vocoder` turn those into
-//! samples; `read_aloud` puts the English front end before all that. Everything up to the spectra is computed for the whole
-//! utterance; spectra and samples are made in pieces as they are asked for.
+//! `tokens` maps phonemes to ids, `network` predicts durations, pitch and spectral parameters, `excitation` and `vocoder` turn
+//! those into samples; `synthesize` adds the English front end. Everything up to the last layer is computed for the whole
+//! utterance; spectra and samples are computed chunk by chunk on demand.
 
+mod excitation;
 mod network;
-mod pulses;
-mod read_aloud;
+mod synthesize;
 mod tokens;
 mod vocoder;
 mod voices;
@@ -22,7 +22,7 @@ use mynah_core::{
 };
 use mynah_text::english::G2p;
 
-pub use pulses::{HOP_LENGTH, SAMPLE_RATE};
+pub use excitation::{HOP_LENGTH, SAMPLE_RATE};
 pub use tokens::{MAX_PHONEMES, split_phonemes};
 pub use voices::Voice;
 
@@ -32,7 +32,7 @@ use network::{Decoded, Network, PARTS};
 use tokens::Tokens;
 use vocoder::{FIRST_FRAMES, Stream, Vocoder};
 
-/// What the voices can be asked for.
+/// Capabilities of all voices.
 const CAPABILITIES: SpeechCapabilities = SpeechCapabilities {
     languages: &["en"],
     instructions: false,
@@ -76,12 +76,12 @@ impl ModelFamily for HibariFamily {
     }
 }
 
-/// The voices of a folder, shared by all jobs. Each is loaded when it is first asked for, as is the front end of each
+/// The voices of a folder, shared by all jobs. Each is loaded on first use, as is the front end of each
 /// dialect.
 pub struct Hibari {
     voices: Vec<Slot>,
     vocoder: Arc<Vocoder>,
-    /// Where the front end's files are.
+    /// Folder of the front end's files.
     folder: PathBuf,
     american: OnceLock<G2p>,
     british: OnceLock<G2p>,
@@ -94,7 +94,7 @@ struct Slot {
 }
 
 impl Slot {
-    fn is_there(&self) -> bool {
+    fn is_available(&self) -> bool {
         self.network.get().is_some() || self.path.is_file()
     }
 
@@ -108,26 +108,26 @@ impl Slot {
 }
 
 impl Hibari {
-    /// Whether there is a voice at `path`, by the names of files.
+    /// Whether there is a voice at `path`, judged by file names.
     pub fn is_at(path: &Path) -> bool {
         let is_voice = |file: &Path| file.is_file() && file.extension().is_some_and(|ext| ext == "onnx");
         voices::possible(path).1.iter().any(|(_, file)| is_voice(file))
     }
 
-    /// Opens a folder with files of voices under the names they are published by (`hibari.onnx`, ...), or one such file
+    /// Opens a folder of voice files under their published names (`hibari.onnx`, ...), or one such file
     /// under any name, and loads the default voice. Voices may be added to the folder later.
     ///
     /// # Errors
-    /// There is no voice, or its file is damaged or of another kind.
+    /// There is no voice, or its file is damaged or not a hibari voice.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
         let (folder, possible) = voices::possible(path);
         let slot = |(voice, path)| Slot { voice, path, network: OnceLock::new() };
         let mut voices: Vec<_> = possible.into_iter().map(slot).collect();
-        // The first that is there is the default.
+        // The first available voice is the default.
         voices.sort_by_key(|slot| !slot.path.is_file());
         let Some(default) = voices.first().filter(|slot| slot.path.is_file()) else {
             let source =
-                std::io::Error::new(std::io::ErrorKind::NotFound, "no hibari voice (hibari.onnx) is there");
+                std::io::Error::new(std::io::ErrorKind::NotFound, "there is no hibari voice (hibari.onnx)");
             return Err(error::io(path, source));
         };
         default.network()?;
@@ -135,22 +135,22 @@ impl Hibari {
         Ok(Self { voices, vocoder: Arc::new(Vocoder::new()), folder, american, british })
     }
 
-    /// The voices there are, the default first.
+    /// The available voices, the default first.
     pub fn voices(&self) -> impl Iterator<Item = &Voice> {
-        self.voices.iter().filter(|slot| slot.is_there()).map(|slot| &slot.voice)
+        self.voices.iter().filter(|slot| slot.is_available()).map(|slot| &slot.voice)
     }
 
     /// The voice of this name, or the default for `None`.
     ///
     /// # Errors
-    /// [`ModelError::InvalidOption`] lists the voices there are.
+    /// [`ModelError::InvalidOption`] lists the available voices.
     pub fn voice(&self, name: Option<&str>) -> Result<&Voice, ModelError> {
         self.slot(name).map(|slot| &slot.voice)
     }
 
     fn slot(&self, name: Option<&str>) -> Result<&Slot, ModelError> {
-        let mut there = self.voices.iter().filter(|slot| slot.is_there());
-        there.find(|slot| name.is_none_or(|name| slot.voice.name == name)).ok_or_else(|| {
+        let mut available = self.voices.iter().filter(|slot| slot.is_available());
+        available.find(|slot| name.is_none_or(|name| slot.voice.name == name)).ok_or_else(|| {
             let names: Vec<_> = self.voices().map(|voice| voice.name.as_str()).collect();
             let asked: String = name.unwrap_or_default().chars().take(80).collect();
             let reason = format!("unknown voice {asked:?}; use one of {}", names.join(", "));
@@ -163,12 +163,12 @@ impl Hibari {
         self.voices.iter().filter_map(|slot| slot.network.get()).map(|network| network.bytes()).sum()
     }
 
-    /// Begins to speak `phonemes` (misaki's alphabet, at most [`MAX_PHONEMES`]; other characters are passed over): all
-    /// but the samples, which [`Utterance::next_chunk`] makes.
+    /// Begins to synthesize `phonemes` (misaki's alphabet, at most [`MAX_PHONEMES`]; other characters are skipped): computes
+    /// everything except the samples, which [`Utterance::next_chunk`] returns.
     ///
     /// # Errors
-    /// [`ModelError::InvalidOption`] for an unknown voice or a pace outside its limits, [`ModelError::InvalidInput`] for too many phonemes or
-    /// none.
+    /// [`ModelError::InvalidOption`] for an unknown voice or a speed outside its limits, [`ModelError::InvalidInput`] for too many
+    /// phonemes or none.
     pub fn begin(
         &self,
         phonemes: &str,
@@ -178,12 +178,12 @@ impl Hibari {
         self.begin_with(phonemes, options, None, cancel)
     }
 
-    /// [`Hibari::begin`] where somebody waits for the first samples: those are made from no more than they need, and differ
-    /// from the whole's by the rounding of its inputs.
+    /// [`Hibari::begin`] with a low latency: the first samples are computed from only the frames they depend on. They differ
+    /// slightly from those of [`Hibari::begin`], as their inputs are quantized over a smaller range.
     ///
     /// # Errors
     /// Those of [`Hibari::begin`].
-    pub fn begin_soon(
+    pub fn begin_low_latency(
         &self,
         phonemes: &str,
         options: &SpeechOptions,
@@ -210,11 +210,11 @@ impl Hibari {
         for duration in &decoded.durations {
             ends.push(ends[ends.len() - 1] + duration * HOP_LENGTH);
         }
-        let boundaries = tokens.places.iter().map(|&place| ends[place]).collect();
+        let boundaries = tokens.starts.iter().map(|&start| ends[start]).collect();
         Ok(Utterance { network, vocoder: Arc::clone(&self.vocoder), decoded, stream, boundaries })
     }
 
-    /// Speaks `phonemes` at once.
+    /// Synthesizes all of `phonemes`.
     ///
     /// # Errors
     /// Those of [`Hibari::begin`].
@@ -233,16 +233,16 @@ impl Hibari {
     }
 }
 
-/// A spoken text.
+/// Synthesized speech.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Speech {
-    /// Mono, at [`SAMPLE_RATE`].
+    /// Mono samples at [`SAMPLE_RATE`].
     pub samples: Vec<f32>,
     /// As [`Utterance::boundaries`].
     pub boundaries: Vec<usize>,
 }
 
-/// A text being spoken.
+/// An utterance that is being synthesized.
 pub struct Utterance {
     network: Arc<Network>,
     vocoder: Arc<Vocoder>,
@@ -252,18 +252,18 @@ pub struct Utterance {
 }
 
 impl Utterance {
-    /// Samples in all, at [`SAMPLE_RATE`].
+    /// Total number of samples, at [`SAMPLE_RATE`].
     pub fn samples(&self) -> usize {
         self.decoded.f0_hz.len() * HOP_LENGTH
     }
 
-    /// For each character of the phonemes the sample at which it begins, and one more for where the last ends. Before
-    /// the first and behind the last is the voice's silence.
+    /// For each character of the phonemes the sample at which it starts, and one more for the end of the last. Before
+    /// the first and after the last is the voice's silence.
     pub fn boundaries(&self) -> &[usize] {
         &self.boundaries
     }
 
-    /// The next samples, 0.6 s or less; `None` at the end. Put together they are the same however they are asked for.
+    /// The next samples, 0.6 s or less; `None` at the end.
     ///
     /// # Errors
     /// [`ModelError::Cancelled`].
@@ -275,7 +275,7 @@ impl Utterance {
         Ok(self.stream.next(&self.vocoder, &self.network, &self.decoded))
     }
 
-    /// What the network says, to be measured against other implementations.
+    /// The network's outputs, for comparison with other implementations.
     pub fn network_outputs(&self) -> NetworkOutputs {
         let mut parts = vec![0.0; self.decoded.f0_hz.len() * PARTS];
         self.network.parts(&self.decoded, 0, &mut parts);

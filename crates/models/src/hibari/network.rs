@@ -1,16 +1,18 @@
-//! The acoustic network: phonemes in, spectra and pitch out.
+//! The acoustic network: from phonemes to pitch and spectral parameters.
 //!
-//! Two text encoders read the phonemes. The prosody half turns its own into durations, and, stretched to frames of 25 ms,
-//! into pitch and energy at 12.5 ms; the decoder half turns its own, stretched alike, together with those into the
-//! spectrum's parts. Both encoders run one attention layer several times over; all else is ConvNeXt blocks. Matrix
-//! products are 8-bit with inputs rounded on the fly, as the voices were exported, so durations come out alike.
+//! Two text encoders read the phonemes. The prosody network turns the output of the first into durations, and, expanded to steps
+//! of 25 ms, into pitch and energy at 12.5 ms. The decoder turns the output of the second, expanded likewise, pitch and energy
+//! into spectral parameters. Both encoders apply one attention layer several times; everything else is ConvNeXt blocks. Matrix
+//! products are 8-bit with dynamically quantized inputs, as in the exported voices, so durations are the same as theirs.
 
 use std::cell::RefCell;
 use std::path::Path;
 
 use mynah_core::{CancelFlag, ModelError};
 use mynah_kernels::attention::{KeyValues, Queries, attend};
-use mynah_kernels::{DepthwiseConv, Epilogue, Finish, Grid, LayerNorm, Matrix, QuantizedMatrix, Range};
+use mynah_kernels::{
+    DepthwiseConv, Epilogue, LayerNorm, Matrix, QuantEpilogue, QuantParams, QuantizedMatrix, ValueRange,
+};
 
 use super::tokens::TOKENS;
 use super::weights::Weights;
@@ -18,11 +20,12 @@ use crate::error;
 
 /// Frequency bins of a spectrum.
 pub(super) const BINS: usize = 601;
-/// Numbers a frame: magnitude and turn of the pulses, magnitude of the noise, magnitude and angle of the rest, a bin each.
+/// Numbers per frame, one per bin each: gain and phase shift of the excitation, magnitude of the noise, magnitude and phase of the
+/// free part.
 pub(super) const PARTS: usize = 5 * BINS;
-/// Frames of the spectrum a frame of the durations.
-const FRAMES_A_STEP: usize = 2;
-/// Steps of 25 ms that an utterance can have: ten minutes, far beyond what 400 phonemes take at the slowest pace.
+/// Frames of the spectrum per step of the durations.
+const FRAMES_PER_STEP: usize = 2;
+/// Maximum number of steps of 25 ms per utterance: ten minutes, far more than 400 phonemes take at the lowest speed.
 const MAX_STEPS: usize = 24_000;
 
 /// Decoder's width, and its text encoder's.
@@ -30,13 +33,13 @@ const DECODER: usize = 256;
 const DECODER_TEXT: usize = 128;
 /// Text features, pitch and energy.
 const DECODER_INPUTS: usize = DECODER_TEXT + 2;
-const DECODER_REACH: usize = 7;
+const DECODER_KERNEL: usize = 7;
 const DECODER_BLOCKS: usize = 8;
-const BLOCK_REACH: usize = 7;
-/// Frames to either side that a frame behind the decoder's blocks hangs on.
-const DECODER_CONTEXT: usize = DECODER_BLOCKS * (BLOCK_REACH / 2);
+const BLOCK_KERNEL: usize = 7;
+/// Frames to either side that an output frame of the decoder's blocks depends on.
+const DECODER_CONTEXT: usize = DECODER_BLOCKS * (BLOCK_KERNEL / 2);
 const PROSODY: usize = 192;
-const DURATION_REACH: usize = 3;
+const DURATION_KERNEL: usize = 3;
 
 /// Weights of one voice.
 pub(super) struct Network {
@@ -53,46 +56,46 @@ pub(super) struct Network {
     head: QuantizedMatrix,
 }
 
-/// An utterance up to the last layer, whose output is the bulk and is made when it is wanted.
+/// An utterance up to the last layer, whose large output is computed on demand.
 #[derive(Clone, Debug)]
 pub(super) struct Decoded {
     /// Length of each token in frames of 12.5 ms.
     pub(super) durations: Vec<usize>,
-    /// Pitch of each frame; below 40 where there is none.
+    /// Pitch of each frame; below 40 if unvoiced.
     pub(super) f0_hz: Vec<f32>,
-    /// What the decoder's blocks read, `[frames, DECODER]`, until they have read all.
+    /// Input of the decoder's blocks, `[frames, DECODER]`; empty once they have processed all of it.
     input: Vec<f32>,
-    /// What the last layer reads: `[frames so far, DECODER]`.
+    /// Input of the last layer: `[frames so far, DECODER]`.
     states: Vec<f32>,
-    grid: Grid,
+    params: QuantParams,
 }
 
 impl Network {
-    /// Reads a voice's file.
+    /// Loads a voice file.
     pub(super) fn load(path: &Path) -> Result<Self, ModelError> {
         let file = std::fs::read(path).map_err(|source| error::io(path, source))?;
         let weights = Weights::open(path, &file)?;
         let blocks = |name: &str, count, width, hidden| -> Result<Vec<Block>, ModelError> {
             (0..count)
-                .map(|i| Block::load(&weights, &format!("{name}.{i}"), width, hidden, BLOCK_REACH))
+                .map(|i| Block::load(&weights, &format!("{name}.{i}"), width, hidden, BLOCK_KERNEL))
                 .collect()
         };
         Ok(Self {
             decoder_text: TextEncoder::load(&weights, "m.text", DECODER_TEXT, 4)?,
             prosody_text: TextEncoder::load(&weights, "pn.text", PROSODY, 6)?,
-            duration_in: weights.convolution("pn.dur.0", PROSODY, PROSODY, DURATION_REACH)?,
+            duration_in: weights.convolution("pn.dur.0", PROSODY, PROSODY, DURATION_KERNEL)?,
             duration_out: weights.convolution("pn.dur.2", PROSODY, 1, 1)?,
             prosody_in: weights.convolution("pn.pro_in", PROSODY, PROSODY, 1)?,
             prosody: blocks("pn.pro", 6, PROSODY, 2 * PROSODY)?,
-            prosody_out: weights.convolution("pn.pro_out", PROSODY, 2 * FRAMES_A_STEP, 1)?,
-            decoder_in: weights.convolution("m.dec_in", DECODER_INPUTS, DECODER, DECODER_REACH)?,
+            prosody_out: weights.convolution("pn.pro_out", PROSODY, 2 * FRAMES_PER_STEP, 1)?,
+            decoder_in: weights.convolution("m.dec_in", DECODER_INPUTS, DECODER, DECODER_KERNEL)?,
             decoder: blocks("m.dec", DECODER_BLOCKS, DECODER, 3 * DECODER)?,
             decoder_norm: weights.norm("m.dec_norm", DECODER)?,
             head: weights.linear("m.head.bias", DECODER, PARTS)?,
         })
     }
 
-    /// Runs what comes before the decoder's blocks; [`Network::decode`] goes on. `ids` are below [`TOKENS`].
+    /// Runs everything before the decoder's blocks; [`Network::decode`] runs those. `ids` are below [`TOKENS`].
     pub(super) fn plan(&self, ids: &[usize], speed: f32, cancel: &CancelFlag) -> Result<Decoded, ModelError> {
         let mut scratch = SCRATCH.take();
         let prosody_text = self.prosody_text.run(ids, &mut scratch, cancel)?;
@@ -100,7 +103,7 @@ impl Network {
         let total: usize = steps.iter().sum();
         if total > MAX_STEPS {
             return Err(ModelError::Unsupported(format!(
-                "the voice wants to speak for {} s without a pause: cut the text into shorter sentences",
+                "the utterance would take {} s without a pause: cut the text into shorter sentences",
                 total / 40
             )));
         }
@@ -111,12 +114,18 @@ impl Network {
         let decoder_text = self.decoder_text.run(ids, &mut scratch, cancel)?;
         let input = self.decoder_input(&decoder_text, &token_of_step, &f0_hz, &energy);
         SCRATCH.set(scratch);
-        let durations = steps.iter().map(|count| count * FRAMES_A_STEP).collect();
-        Ok(Decoded { durations, f0_hz, input, states: vec![], grid: Grid::covering(Range::EMPTY) })
+        let durations = steps.iter().map(|count| count * FRAMES_PER_STEP).collect();
+        Ok(Decoded {
+            durations,
+            f0_hz,
+            input,
+            states: vec![],
+            params: QuantParams::covering(ValueRange::EMPTY),
+        })
     }
 
-    /// Runs the decoder's blocks over all frames, or over no more than the first `frames` hang on. Those then have inputs
-    /// rounded to a finer grid than the whole has, which nobody hears.
+    /// Runs the decoder's blocks over all frames, or only over those that the first `frames` depend on. The quantization
+    /// parameters then cover a smaller range than those of all frames; the difference is inaudible.
     pub(super) fn decode(
         &self,
         decoded: &mut Decoded,
@@ -139,23 +148,23 @@ impl Network {
         }
         SCRATCH.set(scratch);
         decoded.states.resize(x.len(), 0.0);
-        decoded.grid = Grid::covering(self.decoder_norm.apply(&x, &mut decoded.states));
+        decoded.params = QuantParams::covering(self.decoder_norm.apply(&x, &mut decoded.states));
         Ok(())
     }
 
     /// Length of each token in steps of 25 ms, at least one.
     fn durations(&self, text: &[f32], speed: f32) -> Vec<usize> {
         let tokens = text.len() / PROSODY;
-        // A row of zeros at both ends.
-        let mut padded = vec![0.0; (tokens + DURATION_REACH - 1) * PROSODY];
-        padded[DURATION_REACH / 2 * PROSODY..][..text.len()].copy_from_slice(text);
+        // Padded with a row of zeros at both ends.
+        let mut padded = vec![0.0; (tokens + DURATION_KERNEL - 1) * PROSODY];
+        padded[DURATION_KERNEL / 2 * PROSODY..][..text.len()].copy_from_slice(text);
         let (weights, bias) = &self.duration_in;
         let mut hidden = vec![0.0; text.len()];
         weights.apply_strided(&padded, tokens, PROSODY, &mut hidden, PROSODY, &Epilogue::bias_gelu(bias));
         let (weights, bias) = &self.duration_out;
         let mut logs = vec![0.0; tokens];
         weights.apply(&hidden, tokens, &mut logs, &Epilogue::bias(bias));
-        // Number to integer conversion saturates, so nothing overflows whatever the network says.
+        // The float-to-integer conversion saturates, so no output can overflow.
         logs.iter().map(|v| ((v.exp() - 1.0) / speed).round_ties_even().clamp(1.0, 1e6) as usize).collect()
     }
 
@@ -168,7 +177,7 @@ impl Network {
         cancel: &CancelFlag,
     ) -> Result<(Vec<f32>, Vec<f32>), ModelError> {
         let steps = token_of_step.len();
-        // The input layer looks at one token at a time: applied before stretching, it does less.
+        // The input layer processes each token alone, so it is applied before the expansion, which is less work.
         let (weights, bias) = &self.prosody_in;
         let tokens = text.len() / PROSODY;
         let mut projected = vec![0.0; text.len()];
@@ -180,12 +189,13 @@ impl Network {
             block.run(&mut x, scratch);
         }
         let (weights, bias) = &self.prosody_out;
-        let mut out = vec![0.0; steps * 2 * FRAMES_A_STEP];
+        let mut out = vec![0.0; steps * 2 * FRAMES_PER_STEP];
         weights.apply(&x, steps, &mut out, &Epilogue::bias(bias));
-        // A step: pitch in units of 100 Hz of its two frames, then their energies.
-        let steps = out.chunks_exact(2 * FRAMES_A_STEP);
-        let f0_hz = steps.clone().flat_map(|step| step[..FRAMES_A_STEP].iter().map(|v| v * 100.0)).collect();
-        let energy = steps.flat_map(|step| &step[FRAMES_A_STEP..]).copied().collect();
+        // Per step: the pitch of its two frames in units of 100 Hz, then their energies.
+        let steps = out.chunks_exact(2 * FRAMES_PER_STEP);
+        let f0_hz =
+            steps.clone().flat_map(|step| step[..FRAMES_PER_STEP].iter().map(|v| v * 100.0)).collect();
+        let energy = steps.flat_map(|step| &step[FRAMES_PER_STEP..]).copied().collect();
         Ok((f0_hz, energy))
     }
 
@@ -198,10 +208,10 @@ impl Network {
         energy: &[f32],
     ) -> Vec<f32> {
         let frames = f0_hz.len();
-        let mut padded = vec![0.0; (frames + DECODER_REACH - 1) * DECODER_INPUTS];
-        let rows = padded[DECODER_REACH / 2 * DECODER_INPUTS..].chunks_exact_mut(DECODER_INPUTS);
+        let mut padded = vec![0.0; (frames + DECODER_KERNEL - 1) * DECODER_INPUTS];
+        let rows = padded[DECODER_KERNEL / 2 * DECODER_INPUTS..].chunks_exact_mut(DECODER_INPUTS);
         for (frame, row) in rows.take(frames).enumerate() {
-            let token = token_of_step[frame / FRAMES_A_STEP];
+            let token = token_of_step[frame / FRAMES_PER_STEP];
             row[..DECODER_TEXT].copy_from_slice(&text[token * DECODER_TEXT..][..DECODER_TEXT]);
             row[DECODER_TEXT] = f0_hz[frame].max(0.0).ln_1p() / 5.0;
             row[DECODER_TEXT + 1] = energy[frame];
@@ -215,10 +225,10 @@ impl Network {
     /// The last layer for frames `first..first + out.len() / PARTS`, on the calling thread.
     pub(super) fn parts(&self, decoded: &Decoded, first: usize, out: &mut [f32]) {
         let states = &decoded.states[first * DECODER..];
-        self.head.apply_block(states, decoded.grid, out.len() / PARTS, out, Finish::Plain);
+        self.head.apply_block(states, decoded.params, out.len() / PARTS, out, QuantEpilogue::Plain);
     }
 
-    /// Bytes of weights held.
+    /// Bytes of weights in memory.
     pub(super) fn bytes(&self) -> usize {
         let blocks = self.prosody.iter().chain(&self.decoder).map(Block::bytes).sum::<usize>();
         self.decoder_text.bytes()
@@ -230,7 +240,7 @@ impl Network {
 }
 
 thread_local! {
-    /// What a sentence needed, the next one needs again.
+    /// Reused by the next sentence.
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
 }
 
@@ -242,8 +252,8 @@ struct Scratch {
     attended: Vec<f32>,
 }
 
-/// A ConvNeXt block (arXiv:2201.03545): depthwise convolution, norm, two layers with GELU between, a factor a channel,
-/// added to its input.
+/// A ConvNeXt block (arXiv:2201.03545): depthwise convolution, norm, two layers with GELU between them, scaled by one factor per
+/// channel and added to its input.
 struct Block {
     conv: DepthwiseConv,
     norm: LayerNorm,
@@ -273,7 +283,7 @@ impl Block {
     fn run(&self, x: &mut [f32], scratch: &mut Scratch) {
         scratch.normed.resize(x.len(), 0.0);
         let range = self.conv.apply_normalised(&self.norm, x, &mut scratch.normed);
-        two_layers(&self.widen, &self.narrow, range, scratch, x, Finish::ScaleAdd(&self.gamma));
+        two_layers(&self.widen, &self.narrow, range, scratch, x, QuantEpilogue::ScaleAdd(&self.gamma));
     }
 
     fn bytes(&self) -> usize {
@@ -281,23 +291,23 @@ impl Block {
     }
 }
 
-/// `x = finish(narrow(gelu(widen(normed))))`.
+/// `x = epilogue(narrow(gelu(widen(normed))))`.
 fn two_layers(
     widen: &QuantizedMatrix,
     narrow: &QuantizedMatrix,
-    range: Range,
+    range: ValueRange,
     scratch: &mut Scratch,
     x: &mut [f32],
-    finish: Finish<'_>,
+    epilogue: QuantEpilogue<'_>,
 ) {
     let rows = x.len() / narrow.outputs();
     scratch.hidden.resize(rows * widen.outputs(), 0.0);
-    let grid = Grid::covering(range);
-    let range = widen.apply(&scratch.normed, grid, rows, &mut scratch.hidden, Finish::Gelu);
-    narrow.apply(&scratch.hidden, Grid::covering(range), rows, x, finish);
+    let params = QuantParams::covering(range);
+    let range = widen.apply(&scratch.normed, params, rows, &mut scratch.hidden, QuantEpilogue::Gelu);
+    narrow.apply(&scratch.hidden, QuantParams::covering(range), rows, x, epilogue);
 }
 
-/// Reads phonemes: embedding, two convolution blocks, and one attention layer run several times over.
+/// The text encoder: embedding, two convolution blocks, and one attention layer applied several times.
 struct TextEncoder {
     width: usize,
     /// `[TOKENS, width]`.
@@ -341,7 +351,7 @@ impl TextEncoder {
     }
 }
 
-/// A transformer layer with its norms in front (arXiv:2002.04745).
+/// A pre-norm transformer layer (arXiv:2002.04745).
 struct AttentionLayer {
     norm1: LayerNorm,
     /// Queries, keys and values side by side.
@@ -374,18 +384,18 @@ impl AttentionLayer {
         scratch.normed.resize(x.len(), 0.0);
         let range = self.norm1.apply(x, &mut scratch.normed);
         scratch.hidden.resize(3 * x.len(), 0.0);
-        let grid = Grid::covering(range);
-        self.project_in.apply(&scratch.normed, grid, rows, &mut scratch.hidden, Finish::Plain);
+        let params = QuantParams::covering(range);
+        self.project_in.apply(&scratch.normed, params, rows, &mut scratch.hidden, QuantEpilogue::Plain);
         let (head, stride) = (width / Self::HEADS, 3 * width);
         let (keys, values) = (&scratch.hidden[width..], &scratch.hidden[2 * width..]);
         let kv = KeyValues::<f32>::pack(Self::HEADS, head, rows, keys, values, stride);
         scratch.attended.resize(x.len(), 0.0);
         let queries = Queries { data: &scratch.hidden, rows, stride };
         attend(queries, 1.0 / (head as f32).sqrt(), &kv, &mut scratch.attended);
-        let grid = Grid::covering(Range::of(&scratch.attended));
-        self.project_out.apply(&scratch.attended, grid, rows, x, Finish::Add);
+        let params = QuantParams::covering(ValueRange::of(&scratch.attended));
+        self.project_out.apply(&scratch.attended, params, rows, x, QuantEpilogue::Add);
         let range = self.norm2.apply(x, &mut scratch.normed);
-        two_layers(&self.widen, &self.narrow, range, scratch, x, Finish::Add);
+        two_layers(&self.widen, &self.narrow, range, scratch, x, QuantEpilogue::Add);
     }
 
     fn bytes(&self) -> usize {

@@ -1,17 +1,17 @@
-//! Phonemes as the voices number them.
+//! Token ids of phonemes.
 
 use mynah_core::ModelError;
 
-/// Phonemes that a voice speaks in one go.
+/// Maximum number of phonemes per utterance.
 pub const MAX_PHONEMES: usize = 400;
 
 /// Number of rows in the voices' embeddings.
 pub(super) const TOKENS: usize = 178;
 
-/// Put before and after the phonemes.
+/// Token before and after the phonemes.
 pub(super) const EDGE: usize = 0;
 
-/// The alphabet of the Kokoro voices, which these were distilled from: the first number of each run, and its
+/// The alphabet of the Kokoro voices, from which these were distilled: the first id of each run, and its
 /// characters in order.
 const RUNS: [(usize, &str); 30] = [
     (1, ";:,.!?"),
@@ -46,54 +46,54 @@ const RUNS: [(usize, &str); 30] = [
     (177, "ᵻ"),
 ];
 
-/// The number of a phoneme; `None` for characters outside the alphabet.
+/// The id of a phoneme; `None` for characters outside the alphabet.
 fn number(phoneme: char) -> Option<usize> {
     RUNS.iter().find_map(|(first, run)| run.chars().position(|c| c == phoneme).map(|at| first + at))
 }
 
-/// Phonemes as a voice takes them.
+/// Phonemes as token ids.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tokens {
-    /// Numbers with [`EDGE`] at both ends.
+    /// Ids with [`EDGE`] at both ends.
     pub(super) ids: Vec<usize>,
-    /// For each character of the phonemes, the place in `ids` where it begins; characters outside the alphabet take no
-    /// place. One more at the end for where the last ends.
-    pub(super) places: Vec<usize>,
+    /// For each character of the phonemes, the index in `ids` at which it starts; characters outside the alphabet have no
+    /// id of their own. One more entry for the end of the last.
+    pub(super) starts: Vec<usize>,
 }
 
 impl Tokens {
-    /// Numbers the phonemes, leaving out characters that are none.
+    /// Maps phonemes to ids and skips other characters.
     pub(super) fn encode(phonemes: &str) -> Result<Self, ModelError> {
         let length = phonemes.chars().count();
         if length > MAX_PHONEMES {
             return Err(ModelError::InvalidInput(format!(
-                "{length} phonemes at once are too many: cut the text so that each part has at most {MAX_PHONEMES}"
+                "{length} phonemes are too many for one utterance: cut the text so that each part has at most {MAX_PHONEMES}"
             )));
         }
         let mut ids = vec![EDGE];
-        let mut places = Vec::with_capacity(length + 1);
+        let mut starts = Vec::with_capacity(length + 1);
         for phoneme in phonemes.chars() {
-            places.push(ids.len());
+            starts.push(ids.len());
             ids.extend(number(phoneme));
         }
-        places.push(ids.len());
+        starts.push(ids.len());
         ids.push(EDGE);
         if ids.len() < 3 {
             return Err(ModelError::InvalidInput(
-                "there is nothing in the text that an English voice could say".into(),
+                "the text has nothing that an English voice can speak".into(),
             ));
         }
-        Ok(Self { ids, places })
+        Ok(Self { ids, starts })
     }
 }
 
-/// Cuts phonemes into parts of at most [`MAX_PHONEMES`]: behind the last clause that fits, else behind the last word that
-/// fits, else where the limit is. Nothing but the white space between parts is lost.
+/// Cuts phonemes into parts of at most [`MAX_PHONEMES`]: after the last clause that fits, else after the last word that
+/// fits, else at the limit. Only the white space between parts is dropped.
 pub fn split_phonemes(phonemes: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = phonemes.trim();
     while let Some((limit, _)) = rest.char_indices().nth(MAX_PHONEMES) {
-        // A part may end where the limit is, if a space follows.
+        // A part may end at the limit if a space follows.
         let spaces: Vec<usize> =
             rest.match_indices(' ').map(|(at, _)| at).take_while(|&at| at <= limit).collect();
         let ends_clause =
@@ -114,16 +114,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn phonemes_are_numbered_between_edges() {
+    fn phonemes_are_mapped_to_ids_between_edges() {
         let tokens = Tokens::encode("həlˈO 7ðˈɛɹ.").unwrap();
         assert_eq!(tokens.ids, [0, 50, 83, 54, 156, 31, 16, 81, 156, 86, 123, 4, 0]);
-        // The digit is no phoneme: it begins where the next one does.
-        assert_eq!(tokens.places, [1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 11, 12]);
+        // The digit is not a phoneme: its start is that of the next one.
+        assert_eq!(tokens.starts, [1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 11, 12]);
         assert_eq!(number('ᵻ'), Some(TOKENS - 1));
     }
 
     #[test]
-    fn too_much_and_nothing_are_refused() {
+    fn too_many_and_no_phonemes_are_refused() {
         assert!(Tokens::encode(&"a".repeat(MAX_PHONEMES)).is_ok());
         let error = Tokens::encode(&"a".repeat(MAX_PHONEMES + 1)).unwrap_err();
         assert!(error.to_string().contains("401 phonemes"), "{error}");
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn long_text_is_cut_behind_clauses_then_words() {
+    fn long_text_is_cut_after_clauses_then_words() {
         let clause = format!("{}, ", "ab ".repeat(60).trim_end());
         let long = clause.repeat(7);
         let parts = split_phonemes(&long);

@@ -1,31 +1,31 @@
-//! From the network's spectra to samples.
+//! From spectral parameters to samples (a harmonic-plus-noise vocoder).
 //!
-//! A frame's spectrum is the sum of three: the pulse train's, with magnitude and angle changed; noise with a magnitude;
-//! and a free part with magnitude and angle. Frames are turned into samples by the inverse short-time Fourier transform,
+//! A frame's spectrum is the sum of three: the filtered excitation (gain and phase shift per bin); noise with a magnitude per bin;
+//! and a free part with magnitude and phase. Frames are turned into samples by the inverse short-time Fourier transform,
 //! windowed, overlapped and divided by the windows' sum of squares (Griffin and Lim, IEEE TASSP 32(2), 1984). A sample is
-//! final as soon as all frames that reach it are there, so audio can be had in pieces that put together are the whole.
+//! final as soon as all frames that overlap it are known, so audio is produced chunk by chunk.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use mynah_kernels::{functions, pool, random};
+use mynah_kernels::{pool, random, vecmath};
 use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
+use super::excitation::{Excitation, HOP_LENGTH};
 use super::network::{BINS, Decoded, Network, PARTS};
-use super::pulses::{HOP_LENGTH, Pulses};
 
 /// Samples of a frame's window.
 const WINDOW_LENGTH: usize = 1200;
 /// Hops that a window covers.
 const OVERLAP: usize = WINDOW_LENGTH / HOP_LENGTH;
-/// Hops of the overlapped frames before the first sample: frames are centred.
+/// Hops before the first sample, as frames are centred.
 const LEAD: usize = OVERLAP / 2;
-/// Magnitudes are the exponentials of at most this.
-const LARGEST_LOG: f32 = 7.0;
-/// Frames made at a time: 0.6 s.
+/// Upper limit of log magnitudes.
+const MAX_LOG_MAGNITUDE: f32 = 7.0;
+/// Frames per chunk: 0.6 s.
 const BLOCK_FRAMES: usize = 48;
-/// Frames of an utterance's first block, for which somebody may be waiting: 0.2 s.
+/// Frames of an utterance's first chunk: 0.2 s, for a low latency.
 pub(super) const FIRST_FRAMES: usize = 16;
 
 /// Transforms and windows, shared by all utterances.
@@ -34,7 +34,7 @@ pub(super) struct Vocoder {
     inverse: Arc<dyn ComplexToReal<f32>>,
     /// A periodic Hann window.
     window: Vec<f32>,
-    /// What a hop that four frames reach is multiplied by: one over the sum of the windows' squares.
+    /// Factors for a hop that four frames overlap: one over the sum of the windows' squares.
     steady: Vec<f32>,
 }
 
@@ -54,30 +54,35 @@ impl Vocoder {
     }
 }
 
-/// An utterance on its way into samples.
+/// State of an utterance's synthesis.
 pub(super) struct Stream {
-    source: Pulses,
+    excitation: Excitation,
     seed: u64,
-    /// Windowed samples of frames: the last ones of the block before, which still reach into this one, and this block's.
+    /// Windowed samples of frames: the last ones of the previous block, which still overlap this one, and this block's.
     windowed: Vec<f32>,
     /// Frames done.
     done: usize,
 }
 
-/// Frames of the block before that reach into a block.
+/// Frames of the previous block that overlap a block.
 const CARRIED: usize = OVERLAP - 1;
 
 impl Stream {
     pub(super) fn new(seed: u64) -> Self {
-        Self { source: Pulses::default(), seed, windowed: vec![0.0; CARRIED * WINDOW_LENGTH], done: 0 }
+        Self {
+            excitation: Excitation::default(),
+            seed,
+            windowed: vec![0.0; CARRIED * WINDOW_LENGTH],
+            done: 0,
+        }
     }
 
-    /// Whether there were samples.
+    /// Whether any samples were returned.
     pub(super) fn has_begun(&self) -> bool {
         self.done > 0
     }
 
-    /// The next samples; `None` at the end. The first call needs FIRST_FRAMES frames decoded, others all.
+    /// The next samples; `None` at the end. The first call needs the first FIRST_FRAMES frames decoded, later ones all.
     pub(super) fn next(
         &mut self,
         vocoder: &Vocoder,
@@ -91,8 +96,8 @@ impl Stream {
         let block = if first == 0 { FIRST_FRAMES } else { BLOCK_FRAMES };
         let count = block.min(frames - first);
         self.done += count;
-        // The last frame's window reaches LEAD hops further.
-        self.source.extend(&decoded.f0_hz, (self.done + LEAD).min(frames));
+        // The last frame's window extends LEAD hops further.
+        self.excitation.extend(&decoded.f0_hz, (self.done + LEAD).min(frames));
         let mut windowed = std::mem::take(&mut self.windowed);
         let carried = windowed.len() - CARRIED * WINDOW_LENGTH;
         windowed.copy_within(carried.., 0);
@@ -102,7 +107,7 @@ impl Stream {
         pool::for_each_chunk(&mut windowed[CARRIED * WINDOW_LENGTH..], share * WINDOW_LENGTH, |task, out| {
             this.frames(vocoder, network, decoded, first + task * share, out);
         });
-        // Half of the first window lies before the beginning, and the last frames reach up to the end.
+        // Half of the first window is before the beginning, and the last frames extend to the end.
         let hops =
             if first == 0 { LEAD } else { first }..self.done + if self.done == frames { LEAD } else { 0 };
         let mut samples = vec![0.0; hops.len() * HOP_LENGTH];
@@ -115,7 +120,7 @@ impl Stream {
         Some(samples)
     }
 
-    /// Makes frames from `first` on, each WINDOW_LENGTH windowed samples, on the calling thread.
+    /// Computes frames from `first` on, each WINDOW_LENGTH windowed samples, on the calling thread.
     fn frames(&self, vocoder: &Vocoder, network: &Network, decoded: &Decoded, first: usize, out: &mut [f32]) {
         thread_local! {
             static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
@@ -134,7 +139,7 @@ impl Stream {
         });
     }
 
-    /// Makes one frame of an utterance of `length` samples; `parts` is overwritten.
+    /// Computes one frame of an utterance of `length` samples; `parts` is overwritten.
     fn frame(
         &self,
         vocoder: &Vocoder,
@@ -149,49 +154,49 @@ impl Stream {
         let (noise, free) = rest.split_at_mut(BINS);
         let ((pulse, pulse_turns), (free, free_angle)) = (pulse.split_at_mut(BINS), free.split_at_mut(BINS));
         for magnitude in [&mut *pulse, &mut *noise, &mut *free] {
-            magnitude.iter_mut().for_each(|v| *v = v.min(LARGEST_LOG));
-            functions::exp(magnitude);
+            magnitude.iter_mut().for_each(|v| *v = v.min(MAX_LOG_MAGNITUDE));
+            vecmath::exp(magnitude);
         }
 
         free_angle.iter_mut().for_each(|v| *v *= std::f32::consts::FRAC_1_PI * 0.5);
-        functions::sin_cos_turns(free_angle, &mut s.im, &mut s.re);
+        vecmath::sin_cos_turns(free_angle, &mut s.im, &mut s.re);
         for (to, ((magnitude, re), im)) in s.spectrum.iter_mut().zip(free.iter().zip(&s.re).zip(&s.im)) {
             *to = Complex::new(magnitude * re, magnitude * im);
         }
 
-        // Of the counter's 64 bits the upper half is the seed's too: every seed has its own noise.
+        // The upper half of the counter's 64 bits also comes from the seed, so every seed has its own noise.
         let counter = (self.seed & !0xffff_ffff) | ((frame * BINS) as u64 & 0xffff_ffff);
         random::normal_pairs(self.seed as u32, counter, &mut s.re, &mut s.im);
         for (to, ((magnitude, re), im)) in s.spectrum.iter_mut().zip(noise.iter().zip(&s.re).zip(&s.im)) {
             *to += Complex::new(magnitude * re, magnitude * im);
         }
 
-        if self.source_spectrum(vocoder, length, frame, s) {
-            functions::tanh(pulse_turns);
+        if self.excitation_spectrum(vocoder, length, frame, s) {
+            vecmath::tanh(pulse_turns);
             pulse_turns.iter_mut().for_each(|v| *v *= 0.5);
-            functions::sin_cos_turns(pulse_turns, &mut s.im, &mut s.re);
+            vecmath::sin_cos_turns(pulse_turns, &mut s.im, &mut s.re);
             let turns = pulse.iter().zip(&s.re).zip(&s.im);
             for ((to, source), ((magnitude, re), im)) in s.spectrum.iter_mut().zip(&s.source).zip(turns) {
                 *to += source * Complex::new(magnitude * re, magnitude * im);
             }
         }
 
-        // A real signal has no angle at either end of the spectrum.
+        // The first and last bin of a real signal's spectrum are real.
         s.spectrum[0].im = 0.0;
         s.spectrum[BINS - 1].im = 0.0;
         let transformed = vocoder.inverse.process_with_scratch(&mut s.spectrum, out, &mut s.fft);
-        assert!(transformed.is_ok(), "buffers are as long as the transform");
+        assert!(transformed.is_ok(), "buffers have the length of the transform");
         for (v, w) in out.iter_mut().zip(&vocoder.window) {
             *v *= w / WINDOW_LENGTH as f32;
         }
     }
 
-    /// The pulse train's spectrum around a frame, scaled so that a cosine of amplitude 1 has magnitude 1; `false` where
-    /// there are no pulses.
-    fn source_spectrum(&self, vocoder: &Vocoder, length: usize, frame: usize, s: &mut Scratch) -> bool {
+    /// The excitation's spectrum around a frame, scaled such that a cosine of amplitude 1 has magnitude 1; `false` if the frame is
+    /// unvoiced.
+    fn excitation_spectrum(&self, vocoder: &Vocoder, length: usize, frame: usize, s: &mut Scratch) -> bool {
         let start = (frame * HOP_LENGTH) as isize - (WINDOW_LENGTH / 2) as isize;
-        let (length, source) = (length as isize, self.source.samples());
-        // Beyond its ends the signal is mirrored.
+        let (length, source) = (length as isize, self.excitation.samples());
+        // The signal is mirrored at its ends.
         let at = |i: isize| {
             if i < 0 {
                 -i
@@ -210,12 +215,12 @@ impl Stream {
             return false;
         }
         let transformed = vocoder.forward.process_with_scratch(&mut s.segment, &mut s.source, &mut s.fft);
-        assert!(transformed.is_ok(), "buffers are as long as the transform");
+        assert!(transformed.is_ok(), "buffers have the length of the transform");
         true
     }
 }
 
-/// Adds up what frames below `end` give to a hop; `windowed` begins CARRIED frames before frame `first`.
+/// Sums the contributions of frames below `end` to a hop; `windowed` begins CARRIED frames before frame `first`.
 fn overlap(vocoder: &Vocoder, windowed: &[f32], first: usize, end: usize, hop: usize, out: &mut [f32]) {
     let reaching = hop.saturating_sub(CARRIED)..end.min(hop + 1);
     for frame in reaching.clone() {

@@ -1,11 +1,11 @@
-//! The voices there are.
+//! The published voices and their files.
 
 use std::path::{Path, PathBuf};
 
 /// A voice of the family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Voice {
-    /// What it is asked for by.
+    /// Its name in requests.
     pub name: String,
     /// Language tag: `en-US` or `en-GB`. Phonemes should follow that accent.
     pub language: &'static str,
@@ -29,8 +29,8 @@ const KNOWN: [(&str, &str, &str, &str); 5] = [
     ("kore", "af_kore.int8.onnx", "en-US", "female"),
 ];
 
-/// The folder of the front end, and the voices whose files are or may come to be in the folder `path` or its `voices`
-/// folder; or the one whose file `path` is, known or not.
+/// The folder of the front end, and the voices with their files, existing or not, in the folder `path` or its `voices`
+/// folder. If `path` is a file, the voice is that file's alone, published or not.
 pub(super) fn possible(path: &Path) -> (PathBuf, Vec<(Voice, PathBuf)>) {
     let voice =
         |&(name, _, language, gender): &(&str, _, _, _)| Voice { name: name.into(), language, gender };

@@ -1,4 +1,4 @@
-//! Weights by name, out of a voice's file.
+//! Reads weights by name from a voice file.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use mynah_weights::onnx::{FLOAT, Graph, INT8, Node, Tensor};
 
 use crate::error;
 
-/// How often each operation occurs in the graph that [`super::network`] follows. A file with other counts is another
-/// network, which would speak nonsense without a word if only its tensors were looked at.
+/// Number of each operation in the graph that [`super::network`] implements. A file with other counts is another
+/// network: if only its tensors were checked, it would silently produce garbage.
 const OPERATORS: [(&str, usize); 32] = [
     ("Add", 155),
     ("Cast", 112),
@@ -56,7 +56,7 @@ impl<'a> Weights<'a> {
         let known = |(name, count): &(&str, usize)| operators.get(name) == Some(count);
         if operators.len() != OPERATORS.len() || !OPERATORS.iter().all(known) {
             return Err(ModelError::Unsupported(format!(
-                "{} is not built like the hibari voices of version 0.2: use one of those files",
+                "{} has not the graph of a hibari voice of version 0.2; use one of those files",
                 path.display()
             )));
         }
@@ -81,7 +81,7 @@ impl<'a> Weights<'a> {
         if numbers.iter().all(|v| v.is_finite()) {
             Ok(numbers)
         } else {
-            Err(error::tensor(name, "holds numbers that are not finite"))
+            Err(error::tensor(name, "has numbers that are not finite"))
         }
     }
 
@@ -97,7 +97,7 @@ impl<'a> Weights<'a> {
         Ok(LayerNorm::new(weight, self.floats(&format!("{name}.bias"), &[channels])?))
     }
 
-    /// `{name}.weight` and `{name}.bias` of a convolution of each channel by itself.
+    /// `{name}.weight` and `{name}.bias` of a depthwise convolution.
     pub(super) fn depthwise(
         &self,
         name: &str,
@@ -132,8 +132,8 @@ impl<'a> Weights<'a> {
         Ok((matrix, self.floats(&format!("{name}.bias"), &[outputs])?))
     }
 
-    /// The quantised layer whose bias is the tensor `bias`. Its weights have names of the exporter's making, so they are
-    /// found by way of the graph: bias <- Add -> Mul -> Cast -> MatMulInteger -> weights.
+    /// The quantised layer whose bias is the tensor `bias`. Its weights have generated names, so they are
+    /// found through the graph: bias <- Add -> Mul -> Cast -> MatMulInteger -> weights.
     pub(super) fn linear(
         &self,
         bias: &str,

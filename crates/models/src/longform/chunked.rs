@@ -1,5 +1,5 @@
-//! The driver for models that take a few seconds of audio at a time and give text without times: the recording is cut where
-//! nobody speaks, and every chunk becomes a segment with the times of its speech.
+//! The driver for models that take a few seconds of audio at a time and give text without timestamps: the recording is cut at
+//! pauses, and every chunk becomes a segment with the times of its speech.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,33 +16,34 @@ use super::parallel::transcribe_parts;
 use super::stitch::without_repeated;
 use super::{SAMPLE_RATE_HZ, hundredths};
 
-/// Speech that follows within this time belongs to the same chunk, while there is room in it.
+/// Speech segments with a gap of at most this go into the same chunk if they fit.
 const MAX_GAP_S: f64 = 1.0;
-/// How much two chunks overlap where speech had to be cut.
+/// Overlap of two chunks if the cut is within speech.
 const OVERLAP_FRAMES: usize = 60;
 
-/// What a model makes of one chunk.
+/// The transcript of one chunk.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChunkText {
     /// The text.
     pub text: String,
-    /// Token ids; empty where the model has none. Text that is cut short, as the chunk before has its beginning, loses them.
+    /// Token ids; empty if the model has none. They are dropped if the beginning of the text is cut because it repeats the end of
+    /// the previous chunk.
     pub tokens: Vec<u32>,
-    /// The tokens with their log probabilities; empty where the model has none, lost as the tokens are.
+    /// The tokens with their log probabilities; empty if the model has none, and dropped like the tokens.
     pub logprobs: Vec<TokenLogprob>,
 }
 
-/// Makes text of a chunk: 16 kHz samples of at most [`ChunkedOptions::max_chunk_s`]. Computes under the context's step permits.
+/// Transcribes a chunk: 16 kHz samples of at most [`ChunkedOptions::max_chunk_s`]. Computes under the context's step permits.
 pub type Recognize<'a> = dyn Fn(&[f32], JobContext<'_>) -> Result<ChunkText, ModelError> + Sync + 'a;
 
-/// What the driver needs to know of a model and a request.
+/// The driver's parameters of a model and a request.
 #[derive(Clone, Debug)]
 pub struct ChunkedOptions {
-    /// Longest audio that the model takes, seconds.
+    /// Maximum audio length of the model, seconds.
     pub max_chunk_s: f64,
-    /// Chunks that are better computed together than one after the other.
+    /// Number of chunks to transcribe in parallel.
     pub chunks_at_once: usize,
-    /// What was asked for.
+    /// The requested task.
     pub task: Task,
     /// Code of the spoken language.
     pub language: String,
@@ -51,14 +52,14 @@ pub struct ChunkedOptions {
 /// Samples of a chunk.
 struct Chunk {
     samples: Range<usize>,
-    /// It begins before the end of the chunk before.
+    /// Whether it begins before the end of the previous chunk.
     overlaps: bool,
 }
 
 /// Transcribes a recording of any length, several chunks at once.
 ///
 /// # Errors
-/// What `recognize` fails with, or [`ModelError::Cancelled`].
+/// Errors of `recognize`, or [`ModelError::Cancelled`].
 pub fn transcribe_chunks(
     audio: AudioInput<'_>,
     options: &ChunkedOptions,
@@ -82,14 +83,14 @@ pub fn transcribe_chunks(
         let ChunkText { text, tokens, logprobs } = recognized;
         let new = if *overlaps { without_repeated(&previous, &text) } else { &text }.trim();
         if new.contains(char::is_alphanumeric) {
-            // The overlap belongs to the chunk before.
+            // The overlap belongs to the previous chunk.
             let start = samples.start.max(if *overlaps { previous_end } else { 0 });
             let is_whole = new.len() == text.trim().len();
             let segment = Arc::new(Segment {
                 id: segments.len(),
                 start_s: hundredths(seconds(start)),
                 end_s: hundredths(seconds(samples.end)),
-                // Scripts that write words apart have a space between segments too.
+                // Scripts with spaces between words have one between segments too.
                 text: if new.starts_with(is_written_without_spaces) {
                     new.to_owned()
                 } else {
@@ -126,14 +127,14 @@ fn is_written_without_spaces(c: char) -> bool {
     matches!(c, '\u{0e00}'..='\u{0e7f}' | '\u{3000}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ff00}'..='\u{ffef}')
 }
 
-/// The chunks of a recording: its speech, as the request had it detected or else as it is detected here.
+/// The chunks of a recording: of its speech segments as given in the request, or else as detected here.
 fn chunks(audio: AudioInput<'_>, max_chunk_s: f64) -> Vec<Chunk> {
     let max_samples = ((max_chunk_s * SAMPLE_RATE_HZ) as usize).max(HOP_LENGTH * 200);
     let detected;
     let speech = match audio.speech {
         Some(speech) => speech,
         None => {
-            detected = vad::speech_stretches(audio.samples, &vad::VadOptions::default());
+            detected = vad::speech_segments(audio.samples, &vad::VadOptions::default());
             &detected
         }
     };
@@ -154,7 +155,7 @@ fn chunks(audio: AudioInput<'_>, max_chunk_s: f64) -> Vec<Chunk> {
     chunks
 }
 
-/// Stretches of speech, those with a short gap between them as one while they fit into a chunk.
+/// Merges speech segments with short gaps as long as they fit into a chunk.
 fn merge(speech: &[Range<usize>], max_samples: usize) -> Vec<Range<usize>> {
     let mut merged: Vec<Range<usize>> = Vec::new();
     for spoken in speech.iter().filter(|spoken| !spoken.is_empty()) {
@@ -185,7 +186,7 @@ mod tests {
         ChunkedOptions { max_chunk_s: 15.0, chunks_at_once: 2, task: Task::Transcribe, language: "en".into() }
     }
 
-    /// A tone that is loud but for the last tenth of every tenth second.
+    /// A tone with a pause of 0.9 s at the end of every 10 s.
     fn samples(seconds: usize) -> Vec<f32> {
         let loud = |i: usize| !(i / SECOND % 10 == 9 && i % SECOND > SECOND / 10);
         (0..seconds * SECOND).map(|i| if loud(i) { (i as f32 * 0.3).sin() } else { 0.0 }).collect()
@@ -221,7 +222,7 @@ mod tests {
         assert_eq!((transcript.text().as_str(), transcript.segments.len()), ("", 0));
     }
 
-    /// With this scheduler, and with `audio` as it is given.
+    /// Transcribes `audio` with the given scheduler.
     fn transcribe_with(
         audio: AudioInput<'_>,
         scheduler: &dyn StepScheduler,
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn speech_is_detected_where_the_request_does_not_say() {
+    fn speech_is_detected_if_the_request_does_not_give_it() {
         let silence = vec![0.0; 5 * SECOND];
         let nothing =
             |_: &[f32]| -> Result<ChunkText, ModelError> { panic!("there is nothing to recognize") };
@@ -260,12 +261,12 @@ mod tests {
 
     #[test]
     fn words_of_an_overlap_are_written_once() {
-        // Speech without a pause, whose samples say where they are, with four words a second.
+        // Speech without a pause, with four words per second; each sample encodes its position.
         let audio: Vec<f32> = (0..40 * SECOND).map(|i| 1.0 + i as f32 * 1e-6).collect();
-        let place = |sample: f32| ((sample - 1.0) * 1e6).round() as usize;
+        let position = |sample: f32| ((sample - 1.0) * 1e6).round() as usize;
         let recognize = |samples: &[f32]| {
-            let words =
-                place(samples[0]).div_ceil(SECOND / 4)..place(samples[samples.len() - 1]) / (SECOND / 4) + 1;
+            let words = position(samples[0]).div_ceil(SECOND / 4)
+                ..position(samples[samples.len() - 1]) / (SECOND / 4) + 1;
             text(&words.map(|word| format!("w{word}")).collect::<Vec<_>>().join(" "))
         };
         let all = 0..audio.len();
@@ -282,7 +283,7 @@ mod tests {
     #[test]
     fn segments_are_reported_in_order_and_chunks_without_words_left_out() {
         let audio = samples(20);
-        // Chunks differ in length, by which the script knows them.
+        // The script recognises chunks by their lengths.
         let speech =
             [SECOND..2 * SECOND, 5 * SECOND..7 * SECOND, 10 * SECOND..13 * SECOND, 16 * SECOND..20 * SECOND];
         let recognize = |samples: &[f32]| {
@@ -320,7 +321,7 @@ mod tests {
         );
     }
 
-    /// Keeps what enters the batch, and how many are in it.
+    /// Records what enters the batch, and how many are in it.
     #[derive(Clone, Copy)]
     struct Entries<'a>(&'a Mutex<(Vec<(f64, BatchShare)>, usize)>);
 

@@ -1,4 +1,4 @@
-//! Parts of a recording side by side. What is written does not depend on how many are transcribed at once.
+//! Transcribes parts of a recording in parallel. The result does not depend on the number of workers.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,14 +7,14 @@ use std::thread;
 
 use mynah_core::{JobContext, ModelError};
 
-/// Parts that are transcribed at once, at most: each keeps some megabytes and a thread.
+/// Maximum number of parallel parts: each needs some megabytes and a thread.
 const MAX_WORKERS: usize = 4;
 
-/// Transcribes `parts` parts with up to `workers` threads. `transcribe` gets a part's number and the context of its thread;
-/// `on_part` gets what it made, in the order of the parts, on this thread.
+/// Transcribes `parts` parts with up to `workers` threads. `transcribe` gets a part's index and the context of its thread;
+/// `on_part` gets the results in the order of the parts, on this thread.
 ///
 /// # Errors
-/// The first failure of `transcribe`.
+/// The first error of `transcribe`.
 pub(crate) fn transcribe_parts<T: Send>(
     parts: usize,
     workers: usize,
@@ -46,7 +46,7 @@ pub(crate) fn transcribe_parts<T: Send>(
             });
         }
         drop(sender);
-        // Dropped when this returns, so that no worker waits for it.
+        // Dropped when this returns, so that no worker blocks on it.
         let receiver = receiver;
         let (mut early, mut reported) = (BTreeMap::new(), 0);
         for (number, made) in &receiver {
@@ -72,7 +72,7 @@ mod tests {
     fn parts_are_reported_in_order() {
         let cancel = CancelFlag::new();
         let transcribe = |number: usize, _: JobContext<'_>| {
-            // The earlier ones of each round take longer.
+            // The first ones of each round take longer.
             thread::sleep(Duration::from_millis(4 - number as u64 % 4));
             Ok(10 * number)
         };
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_ends_all() {
+    fn an_error_ends_all() {
         let cancel = CancelFlag::new();
         let transcribe = |number: usize, _: JobContext<'_>| match number {
             3 => Err(ModelError::InvalidInput("no".into())),

@@ -1,9 +1,9 @@
-//! Joining the texts of two parts of a recording that overlap.
+//! Joins the texts of two overlapping parts of a recording.
 
-/// Words that may repeat at a seam: more than anybody says in the overlap.
+/// Maximum number of repeated words: more than fit into the overlap.
 const MAX_REPEATED: usize = 12;
 
-/// What of `next` is new after `previous`: without the words at its start that repeat the end of `previous`.
+/// `next` without the words at its start that repeat the end of `previous`.
 pub(crate) fn without_repeated<'a>(previous: &str, next: &'a str) -> &'a str {
     let before: Vec<String> = previous.split_whitespace().map(bare).collect();
     let after: Vec<String> = next.split_whitespace().map(bare).collect();
@@ -17,7 +17,7 @@ pub(crate) fn without_repeated<'a>(previous: &str, next: &'a str) -> &'a str {
     rest
 }
 
-/// A word without case and punctuation, which the two parts may write differently.
+/// A word in lower case without punctuation, as the two parts may differ in these.
 fn bare(word: &str) -> String {
     word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_that_repeat_at_a_seam_are_written_once() {
+    fn repeated_words_are_removed() {
         for (previous, next, rest) in [
             ("the stale smell of old", "of old beer lingers", " beer lingers"),
             ("the stale smell of Old,", " Of old beer", " beer"),

@@ -1,6 +1,6 @@
 //! Sizes of a Whisper model and the token lists that come with its checkpoint.
 
-/// Everything that tells one Whisper model from another.
+/// Everything in which Whisper models differ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Mel bands: 80, or 128 from large-v3 on.
@@ -25,22 +25,22 @@ pub struct Config {
     pub text_positions: usize,
     /// Token ids that are never chosen (not speech).
     pub suppress_tokens: Vec<u32>,
-    /// Token ids that are not chosen first: blank and end of text.
+    /// Token ids that are not chosen as the first token: blank and end of text.
     pub begin_suppress_tokens: Vec<u32>,
     /// Cross-attention heads that follow the audio: (decoder layer, head). Empty: all heads of the upper half of
-    /// the layers, as openai-whisper does where it knows no better.
+    /// the layers, openai-whisper's default.
     pub alignment_heads: Vec<(usize, usize)>,
 }
 
 impl Config {
-    /// Whether the model was taught languages and tasks: all but those with the English-only vocabulary.
+    /// Whether the model was trained on several languages and tasks: all but those with the English-only vocabulary.
     pub fn is_multilingual(&self) -> bool {
         self.vocab_size != ENGLISH_VOCAB_SIZE
     }
 
-    /// Whether the error rates of a model of this size were measured with [`EncoderContext::Trimmed`]: whisper-tiny.en's and
-    /// whisper-base's were, on real weights. The thresholds that tell doubtful text were chosen on those two; others are decoded
-    /// on the full window unless a request says otherwise.
+    /// Whether error rates were measured with [`EncoderContext::Trimmed`] for models of this size: whisper-tiny.en's and
+    /// whisper-base's were, on real weights. The confidence thresholds were chosen on those two; other models decode
+    /// the full window unless a request says otherwise.
     ///
     /// [`EncoderContext::Trimmed`]: super::EncoderContext::Trimmed
     pub fn is_measured_trimmed(&self) -> bool {

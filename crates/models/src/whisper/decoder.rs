@@ -12,42 +12,41 @@ use super::weights::{Decoder, DecoderLayer, Weights};
 /// The audio's keys and values for every decoder layer.
 #[derive(Clone, Copy)]
 pub(super) struct Cross<'a> {
-    /// Of the positions that were computed.
+    /// Of the computed positions.
     pub(super) own: &'a [AudioKeyValues],
-    /// Of all positions, for those behind.
-    pub(super) behind: Option<&'a [AudioKeyValues]>,
+    /// Of a window of padding, used for the positions after the computed ones.
+    pub(super) trailing: Option<&'a [AudioKeyValues]>,
 }
 
 impl Cross<'_> {
     fn attend(&self, layer: usize, queries: Queries<'_>, scale: f32, out: &mut [f32]) {
         let own = &self.own[layer];
         let computed = own.positions();
-        let behind = self.behind.map(|behind| &behind[layer]);
-        let behind = behind.map(|kv| kv.after(computed, POOL_CROSS));
-        let spans: Vec<Span<'_>> = iter::once(own.span(0..computed, 1)).chain(behind).collect();
+        let trailing = self.trailing.map(|trailing| &trailing[layer]);
+        let trailing = trailing.map(|kv| kv.after(computed, POOL_CROSS));
+        let spans: Vec<Span<'_>> = iter::once(own.span(0..computed, 1)).chain(trailing).collect();
         attention::attend_spans(queries, scale, &spans, out);
     }
 }
 
-/// Keys and values for every decoder layer of encoder states, `[positions, width]`.
+/// Cross-attention keys and values of every decoder layer from encoder states, `[positions, width]`. `pool`: see [`Layout`].
 ///
 /// # Errors
-/// [`ModelError::Cancelled`], looked for before each layer's.
-/// `alike`: see [`Layout`].
+/// [`ModelError::Cancelled`], checked before each layer.
 pub(super) fn cross_key_values(
     weights: &Weights,
     config: &Config,
     states: &[f32],
-    alike: usize,
+    pool: usize,
     context: JobContext<'_>,
 ) -> Result<Vec<AudioKeyValues>, ModelError> {
     let width = config.width;
     let (heads, head_dim) = (config.decoder_heads, width / config.decoder_heads);
     let positions = states.len() / width;
-    let layout = Layout { heads, head_dim, positions, stride: 2 * width, alike };
+    let layout = Layout { heads, head_dim, positions, stride: 2 * width, pool };
     let mut kv = vec![0.0; positions * 2 * width];
     let pack = |layer: &DecoderLayer| {
-        let _turn = context.step()?;
+        let _permit = context.step()?;
         layer.cross.kv.apply(states, positions, &mut kv);
         Ok(AudioKeyValues::pack(weights.wide_key_values, layout, &kv, &kv[width..]))
     };
@@ -56,55 +55,55 @@ pub(super) fn cross_key_values(
 
 /// Self-attention keys and values of all hypotheses.
 ///
-/// A token's keys and values lie at a *place*; a hypothesis is a list of places, so hypotheses share their common past
-/// and reordering them copies nothing but lists.
+/// A token's keys and values are stored in a *slot*; a hypothesis is a list of slots, so hypotheses share their common prefix
+/// and reordering them copies only the lists.
 pub(super) struct Cache {
     width: usize,
-    /// Per layer, `[places, width]`.
+    /// Per layer, `[slots, width]`.
     keys: Vec<Vec<f32>>,
     values: Vec<Vec<f32>>,
-    places: usize,
+    slots: usize,
     free: Vec<u32>,
 }
 
 impl Cache {
     pub(super) fn new(layers: usize, width: usize) -> Self {
         let empty = || vec![Vec::new(); layers];
-        Self { width, keys: empty(), values: empty(), places: 0, free: Vec::new() }
+        Self { width, keys: empty(), values: empty(), slots: 0, free: Vec::new() }
     }
 
-    /// A place that no hypothesis uses.
-    pub(super) fn claim(&mut self) -> u32 {
+    /// A slot that no hypothesis uses.
+    pub(super) fn allocate(&mut self) -> u32 {
         self.free.pop().unwrap_or_else(|| {
-            self.places += 1;
+            self.slots += 1;
             for store in self.keys.iter_mut().chain(&mut self.values) {
-                store.resize(self.places * self.width, 0.0);
+                store.resize(self.slots * self.width, 0.0);
             }
-            self.places as u32 - 1
+            self.slots as u32 - 1
         })
     }
 
-    /// Frees every place that is not in `used`.
-    pub(super) fn keep<'a>(&mut self, used: impl Iterator<Item = &'a u32>) {
-        let mut in_use = vec![false; self.places];
-        used.for_each(|&place| in_use[place as usize] = true);
+    /// Frees every slot that is not in `used`.
+    pub(super) fn retain<'a>(&mut self, used: impl Iterator<Item = &'a u32>) {
+        let mut in_use = vec![false; self.slots];
+        used.for_each(|&slot| in_use[slot as usize] = true);
         self.free.clear();
-        self.free.extend((0..self.places as u32).rev().filter(|&place| !in_use[place as usize]));
+        self.free.extend((0..self.slots as u32).rev().filter(|&slot| !in_use[slot as usize]));
     }
 }
 
-/// Observes the queries of each layer's cross-attention: layer and queries.
+/// Receives the queries of each layer's cross-attention: layer and queries.
 pub(super) type OnQueries<'a> = &'a mut dyn FnMut(usize, Queries<'_>);
 
-/// Rows that hear the same audio.
+/// Rows that attend to the same audio.
 pub(super) struct Group<'a> {
     pub(super) cross: Cross<'a>,
     pub(super) cache: &'a mut Cache,
-    /// Each row's places in the cache, its new token's last.
+    /// Each row's slots in the cache; its new token's is the last.
     pub(super) past: Vec<&'a [u32]>,
 }
 
-/// Feeds `tokens`, each a row of its own at the last position of its past; the rows of the first group come first. Returns
+/// Feeds `tokens`, each to a row of its own at the last position of its past; the rows of the first group come first. Returns
 /// the normalised states, `[tokens, width]`.
 pub(super) fn forward(
     decoder: &Decoder,
@@ -140,10 +139,10 @@ pub(super) fn forward(
             (queries, rest.1) = rest.1.split_at_mut(size);
             (attended, rest.2) = rest.2.split_at_mut(size);
             for (i, (qkv, past)) in qkv.chunks_exact(3 * width).zip(&*past).enumerate() {
-                let place = past[past.len() - 1] as usize * width;
+                let slot = past[past.len() - 1] as usize * width;
                 queries[i * width..(i + 1) * width].copy_from_slice(&qkv[..width]);
-                cache.keys[l][place..place + width].copy_from_slice(&qkv[width..2 * width]);
-                cache.values[l][place..place + width].copy_from_slice(&qkv[2 * width..]);
+                cache.keys[l][slot..slot + width].copy_from_slice(&qkv[width..2 * width]);
+                cache.values[l][slot..slot + width].copy_from_slice(&qkv[2 * width..]);
             }
             let (keys, values) = (&cache.keys[l], &cache.values[l]);
             attention::attend_cache(queries, scale, heads, past, keys, values, attended);
@@ -170,7 +169,7 @@ pub(super) fn forward(
     normed
 }
 
-/// Cross-attention weights of a layer's heads over the first `frames` positions, each `[rows, frames]`.
+/// Cross-attention weights of one head over the first `frames` positions, `[rows, frames]`.
 pub(super) fn alignment_weights(
     config: &Config,
     cross: &AudioKeyValues,

@@ -1,7 +1,7 @@
 //! Which files of a repository or folder make a Whisper checkpoint. Repositories hold the same weights several times
 //! (f32, f16, other frameworks); one set is enough.
 
-/// Files beside the weights, taken where present.
+/// Files beside the weights, fetched if present.
 const SIDE_FILES: [&str; 11] = [
     "config.json",
     "generation_config.json",
@@ -19,7 +19,7 @@ const SIDE_FILES: [&str; 11] = [
 /// The files that make a checkpoint, weights first; an error says what is missing.
 pub(super) fn select<'a>(names: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
     let find = |wanted: &str| names.iter().copied().find(|name| *name == wanted);
-    let mut chosen = weights(names).ok_or("it has no weights in a format that is read")?;
+    let mut chosen = weights(names).ok_or("it has no weights in a supported format")?;
     find("config.json").ok_or("it has no config.json")?;
     if find("tokenizer.json").is_none() && (find("vocab.json").is_none() || find("merges.txt").is_none()) {
         return Err("it has no tokenizer");
@@ -120,7 +120,7 @@ mod tests {
             ]
         );
         names.remove(0);
-        assert_eq!(select(&names), Err("it has no weights in a format that is read"));
+        assert_eq!(select(&names), Err("it has no weights in a supported format"));
     }
 
     #[test]

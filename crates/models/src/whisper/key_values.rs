@@ -1,15 +1,15 @@
-//! Keys and values of a layer for positions of the audio.
+//! One layer's keys and values for positions of the audio.
 
 use std::ops::Range;
 
 use half::f16;
 use mynah_kernels::attention::{self, KeyValues, Queries, Span};
 
-/// Positions of padding in a row that are stored as one for the encoder, their mean, and weigh as many. One position of
-/// silence is so much like the next that this costs no accuracy, and otherwise a short clip spends most of its attention on
-/// padding. The 1500 positions of Whisper's models are a multiple of both numbers.
+/// Consecutive positions of padding that are pooled for the encoder: their mean is stored once and weighted by their number.
+/// Neighbouring positions of padding are so similar that this costs no accuracy; otherwise a short clip would spend most of its
+/// attention time on padding. The 1500 positions of Whisper's models are a multiple of both pool sizes.
 pub(super) const POOL_ENCODER: usize = 12;
-/// The same for the decoder, which looks more closely: with ten, Japanese and Korean lose three points.
+/// The same for the decoder, which is more sensitive: with ten, Japanese and Korean lose three points.
 pub(super) const POOL_CROSS: usize = 4;
 
 /// One layer's keys and values, in 32 or 16 bits.
@@ -18,7 +18,7 @@ pub(super) enum AudioKeyValues {
     F16(KeyValues<f16>),
 }
 
-/// How keys and values lie in memory before they are packed.
+/// Memory layout of keys and values before they are packed.
 #[derive(Clone, Copy)]
 pub(super) struct Layout {
     pub(super) heads: usize,
@@ -26,18 +26,18 @@ pub(super) struct Layout {
     pub(super) positions: usize,
     /// Numbers from one position to the next.
     pub(super) stride: usize,
-    /// So many positions in a row are packed as one, their mean.
-    pub(super) alike: usize,
+    /// Number of consecutive positions that are packed as one, their mean; 1 packs each.
+    pub(super) pool: usize,
 }
 
 impl AudioKeyValues {
     /// `wide`: in 32 bits.
     pub(super) fn pack(wide: bool, layout: Layout, keys: &[f32], values: &[f32]) -> Self {
-        let Layout { heads, head_dim, positions, stride, alike } = layout;
-        if alike > 1 {
+        let Layout { heads, head_dim, positions, stride, pool } = layout;
+        if pool > 1 {
             let width = heads * head_dim;
-            let mean = |x: &[f32]| means(x, positions, stride, width, alike);
-            let layout = Layout { positions: positions.div_ceil(alike), stride: width, alike: 1, ..layout };
+            let mean = |x: &[f32]| means(x, positions, stride, width, pool);
+            let layout = Layout { positions: positions.div_ceil(pool), stride: width, pool: 1, ..layout };
             return Self::pack(wide, layout, &mean(keys), &mean(values));
         }
         if wide {
@@ -63,7 +63,7 @@ impl AudioKeyValues {
         Span { kv, positions, count }
     }
 
-    /// Of padding: what stands for the positions after the `computed` ones, `pool` of them stored as one.
+    /// For keys and values of padding: the span for the positions after the `computed` ones; `pool` of them are stored as one.
     pub(super) fn after(&self, computed: usize, pool: usize) -> Span<'_> {
         self.span(computed / pool..self.positions(), pool)
     }

@@ -1,11 +1,11 @@
 //! Whisper (arXiv:2212.04356): speech recognition and translation to English.
 //!
-//! `config` and `weights` load, `encoder` and `decoder` compute one window, `step` is what the search sees of them,
-//! `decode` chooses tokens, `transcribe` walks through a recording window by window and finds word times.
+//! `config` and `weights` load; `encoder` and `decoder` compute one window; `backend` is the interface through which the search
+//! sees them; `search` chooses tokens; `transcribe` goes through a recording window by window and aligns words.
 
+pub mod backend;
 pub mod checkpoint;
 pub mod config;
-mod decode;
 mod decoder;
 mod encoder;
 mod files;
@@ -14,8 +14,8 @@ mod padding;
 mod padding_file;
 #[cfg(test)]
 mod reference_tests;
+mod search;
 mod session;
-pub mod step;
 mod transcribe;
 mod weights;
 
@@ -30,9 +30,9 @@ use mynah_core::{
 };
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
+pub use backend::{Alignment, DecoderState, EncoderContext, WhisperBackend};
 pub use checkpoint::Checkpoint;
 pub use config::Config;
-pub use step::{Alignment, EncoderContext, Network, WindowDecoder};
 
 use padding_file::PaddingFile;
 use transcribe::{WhisperModel, transcribe};
@@ -54,10 +54,10 @@ impl Whisper {
         Ok(Self { model: session::Model::new(config, weights), tokenizer, mel, compute })
     }
 
-    /// Keeps what the model makes of padding in this folder, where the next process that loads the checkpoint at `path`
-    /// finds it. Whatever fails is computed instead.
+    /// Caches the keys and values of padding in this folder for the next process that loads the checkpoint at `path`. If the
+    /// cache cannot be read or written they are computed.
     #[must_use]
-    pub fn with_padding_kept_in(mut self, folder: &Path, path: &Path) -> Self {
+    pub fn with_padding_cache(mut self, folder: &Path, path: &Path) -> Self {
         self.model.padding_file = PaddingFile::new(folder, path, self.compute);
         self
     }
@@ -67,13 +67,13 @@ impl Whisper {
         &self.model.config
     }
 
-    /// Vocabulary.
+    /// The tokenizer with its vocabulary.
     pub fn tokenizer(&self) -> &WhisperTokenizer {
         &self.tokenizer
     }
 
-    /// The network alone: windows and steps.
-    pub fn network(&self) -> &dyn Network {
+    /// The model without its tokenizer: encodes windows and runs decoder steps.
+    pub fn backend(&self) -> &dyn WhisperBackend {
         &self.model
     }
 }
@@ -100,12 +100,12 @@ impl Transcriber for Whisper {
         sink: &mut dyn TranscriptSink,
     ) -> Result<Transcript, ModelError> {
         let Self { model, tokenizer, mel, .. } = self;
-        let model = WhisperModel { network: model, config: &model.config, tokenizer, mel };
+        let model = WhisperModel { backend: model, config: &model.config, tokenizer, mel };
         transcribe(&model, audio, options, context, sink)
     }
 }
 
-/// What models that know these languages can be asked for; none: all of Whisper's.
+/// Capabilities of a model of these languages; an empty list means all of Whisper's.
 fn capabilities(languages: Vec<String>) -> TranscriptionCapabilities {
     TranscriptionCapabilities {
         translates: languages.len() != 1,
@@ -133,8 +133,8 @@ impl ModelFamily for WhisperFamily {
     }
 
     fn capabilities(&self, languages: &[String]) -> Capabilities {
-        // A fine-tune of a multilingual model can be asked for other languages than its own; what it knows shows when it is
-        // loaded.
+        // A fine-tune of a multilingual model accepts other languages than the listed ones; its vocabulary is known only once
+        // it is loaded.
         let translates = languages.len() != 1;
         Capabilities::Transcription(TranscriptionCapabilities { translates, ..capabilities(Vec::new()) })
     }
@@ -148,7 +148,7 @@ impl ModelFamily for WhisperFamily {
     }
 
     fn load(&self, path: &Path, context: &LoadContext) -> Result<Model, ModelError> {
-        let whisper = Whisper::load(path, context.compute)?.with_padding_kept_in(&context.cache, path);
+        let whisper = Whisper::load(path, context.compute)?.with_padding_cache(&context.cache, path);
         Ok(Model::Transcriber(Arc::new(whisper)))
     }
 }

@@ -1,10 +1,10 @@
-//! What the model makes of the padding behind short audio: computed once, used by every window.
+//! Keys and values of the padding after short audio: computed once, used by every window.
 //!
-//! Whisper hears windows of 30 s, and without the padding behind a short clip it goes astray. But the padding is always
-//! the same: its keys and values in each encoder layer, and those that the decoder's cross-attention makes of its final
-//! states, hardly depend on the clip before it. So a window computes its own positions and a margin, attends to their
-//! keys and values and to the stored ones of the positions behind them, and the decoder does likewise. What is stored
-//! has heard padding alone, not the clip: the error of that is what the margin is for.
+//! Whisper encodes windows of 30 s, and its output degrades without the padding after a short clip. But that padding is always
+//! the same: its keys and values in each encoder layer, and those that the decoder's cross-attention derives from the final
+//! states, depend very little on the clip before it. So a window computes its own positions and a margin, and attends to their
+//! keys and values and to the stored ones of the positions after them; the decoder does the same. The stored ones come from a
+//! window of padding alone and ignore the clip; the margin keeps the resulting error small.
 
 use mynah_core::{JobContext, ModelError};
 
@@ -12,16 +12,16 @@ use super::key_values::{AudioKeyValues, Layout, POOL_CROSS, POOL_ENCODER};
 use super::weights::Weights;
 use super::{Config, decoder, encoder};
 
-/// Log-mel value of all bands behind the end of the audio. Silence, as in training, would be about -0.5 to -1; this is
-/// what faster-whisper pads with, and short clips of hard speech come out better by half a point of word error rate.
+/// Log-mel value of all bands after the end of the audio. Silence, as in training, would be about -0.5 to -1. faster-whisper
+/// pads with this value, and it lowers the word error rate of short, difficult clips by half a point.
 pub(super) const PADDING: f32 = 0.0;
 
-/// Positions of 20 ms behind the audio that are computed in its company: 1 s. With less, the last words suffer.
+/// Positions of 20 ms after the audio that are computed with it: 1 s. With fewer, the last words are less accurate.
 pub(super) const MARGIN: usize = 50;
-/// The same where English text leaves doubts: 4 s, with which it comes out as well as with all of the 30 s.
+/// The same for English text of low confidence: 4 s, which is as accurate as all of the 30 s.
 pub(super) const WIDE_MARGIN: usize = 200;
 
-/// Keys and values of a window of nothing but padding.
+/// Keys and values of a window of padding alone.
 pub(super) struct Padding {
     /// Per encoder layer.
     pub(super) encoder: Vec<AudioKeyValues>,
@@ -38,7 +38,7 @@ impl Padding {
         let mel = vec![PADDING; config.n_mels * 2 * config.audio_positions];
         let mut encoder = Vec::with_capacity(config.encoder_layers);
         let keep: encoder::OnKeyValues<'_> = &mut |layout, keys, values| {
-            let layout = Layout { alike: POOL_ENCODER, ..layout };
+            let layout = Layout { pool: POOL_ENCODER, ..layout };
             encoder.push(AudioKeyValues::pack(weights.wide_key_values, layout, keys, values));
         };
         let states = encoder::encode(weights, config, &mel, None, Some(keep), context)?;
@@ -47,7 +47,7 @@ impl Padding {
     }
 }
 
-/// Positions to compute for so many frames of audio and a margin, if that is worth it: less than the whole window.
+/// Number of positions to compute for `content_frames` frames of audio and a margin; `None` if that is the whole window.
 pub(super) fn trimmed_positions(
     content_frames: usize,
     margin: usize,

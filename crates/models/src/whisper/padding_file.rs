@@ -1,7 +1,7 @@
 //! The padding's keys and values on disk, so that the first short clip of a process need not compute them.
 //!
-//! A safetensors file with the packed numbers. It is a cache: one that is of another checkpoint, damaged or cannot be
-//! written is as good as none.
+//! A safetensors file with the packed numbers. It is only a cache: a file that belongs to another checkpoint, is damaged or
+//! cannot be written is ignored.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -19,10 +19,10 @@ use super::Config;
 use super::key_values::{AudioKeyValues, POOL_CROSS, POOL_ENCODER};
 use super::padding::Padding;
 
-/// Counts changes of what is stored: of the packing, the padding or the arithmetic.
+/// Incremented whenever the stored numbers change: by the packing, the padding or the arithmetic.
 const VERSION: u32 = 4;
 
-/// Where a checkpoint's padding is kept, and for which state of its files.
+/// The cached padding of a checkpoint, and the state of the checkpoint's files that it belongs to.
 pub(super) struct PaddingFile {
     path: PathBuf,
     /// The checkpoint's files with their sizes and times, and the precision.
@@ -30,7 +30,7 @@ pub(super) struct PaddingFile {
 }
 
 impl PaddingFile {
-    /// The file in `folder` for a checkpoint; `None` if that cannot be looked at.
+    /// The file in `folder` for a checkpoint; `None` if the checkpoint's files cannot be listed.
     pub(super) fn new(folder: &Path, checkpoint: &Path, compute: ComputeType) -> Option<Self> {
         let checkpoint = checkpoint.canonicalize().ok()?;
         let mut files = Vec::new();
@@ -53,7 +53,7 @@ impl PaddingFile {
         })
     }
 
-    /// What was kept, if it is of this checkpoint and model.
+    /// The cached padding, if it belongs to this checkpoint and model.
     pub(super) fn read(&self, config: &Config) -> Option<Padding> {
         let bytes = fs::read(&self.path).ok()?;
         let (_, metadata) = SafeTensors::read_metadata(&bytes).ok()?;
@@ -61,11 +61,11 @@ impl PaddingFile {
             return None;
         }
         let tensors = SafeTensors::deserialize(&bytes).ok()?;
-        let layers = |side: &str, layers: usize, heads: usize, alike: usize| {
+        let layers = |side: &str, layers: usize, heads: usize, pool: usize| {
             let layer = |l: usize| {
                 let keys = tensors.tensor(&format!("{side}.{l}.keys")).ok()?;
                 let values = tensors.tensor(&format!("{side}.{l}.values")).ok()?;
-                unpack(heads, config.width / heads, config.audio_positions.div_ceil(alike), &keys, &values)
+                unpack(heads, config.width / heads, config.audio_positions.div_ceil(pool), &keys, &values)
             };
             (0..layers).map(layer).collect::<Option<Vec<_>>>()
         };
@@ -75,7 +75,7 @@ impl PaddingFile {
         })
     }
 
-    /// Keeps the padding for the next process.
+    /// Stores the padding for the next process.
     pub(super) fn write(&self, padding: &Padding) -> io::Result<()> {
         let sides = [("encoder", &padding.encoder), ("cross", &padding.cross)];
         let packed: Vec<(String, Dtype, Vec<u8>)> = sides
@@ -99,7 +99,7 @@ impl PaddingFile {
         let metadata = HashMap::from([("identity".to_owned(), self.identity.clone())]);
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        // Written beside and renamed, so that no reader ever sees half of it.
+        // Written to a temporary file and renamed, so that no reader sees a partial file.
         let partial = self.path.with_extension(format!("{}.part", std::process::id()));
         safetensors::serialize_to_file(views, Some(metadata), &partial)
             .map_err(io::Error::other)

@@ -1,4 +1,4 @@
-//! Our forward pass against Hugging Face transformers, on tiny random models.
+//! Compares the forward pass with that of Hugging Face transformers, on tiny random models.
 
 mod tiny_whisper;
 
@@ -16,7 +16,7 @@ use crate::whisper::EncoderContext;
 
 use tiny_whisper::{Fixture, Variant, fixture};
 
-/// A job that is not cancelled and does not wait.
+/// The context of a job that is never cancelled and never waits.
 fn unscheduled() -> JobContext<'static> {
     static NEVER: LazyLock<CancelFlag> = LazyLock::new(CancelFlag::new);
     JobContext::unscheduled(&NEVER)
@@ -28,7 +28,7 @@ fn folder(variant: &Variant) -> TempDir {
     folder
 }
 
-/// Calls `check` with each model at a precision.
+/// Calls `check` with each model at one precision.
 fn each_model(compute: ComputeType, check: impl Fn(&Fixture, &Variant, &Whisper)) {
     let fixture = fixture();
     for variant in &fixture.variants {
@@ -37,7 +37,7 @@ fn each_model(compute: ComputeType, check: impl Fn(&Fixture, &Variant, &Whisper)
     }
 }
 
-/// Fails where `found` is further than `tolerance` from `expected`, naming the worst place.
+/// Fails where `found` is further than `tolerance` from `expected`, naming the worst index.
 fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let difference = |index: usize| (found[index] - expected[index]).abs();
@@ -59,7 +59,7 @@ fn log_sum_exp(logits: &[f32]) -> f32 {
 }
 
 #[test]
-fn weights_are_those_that_the_reference_was_given() {
+fn weights_match_those_of_the_reference() {
     for variant in fixture().variants {
         let folder = folder(&variant);
         let checkpoint = Checkpoint::open(folder.path()).unwrap();
@@ -79,7 +79,7 @@ fn weights_are_those_that_the_reference_was_given() {
 }
 
 #[test]
-fn encoder_states_are_those_of_transformers() {
+fn encoder_states_match_transformers() {
     each_model(ComputeType::F32, |fixture, variant, whisper| {
         let mel = variant.mel(fixture.frames);
         let states =
@@ -96,7 +96,7 @@ fn encoder_states_are_those_of_transformers() {
 }
 
 #[test]
-fn logits_are_those_of_transformers_at_every_precision() {
+fn logits_match_transformers_at_every_precision() {
     // Logits have a deviation of about 2. The weights are f16 numbers, so that f16 rounds only the cross-attention's
     // keys and values.
     for (compute, tolerance) in
@@ -105,7 +105,7 @@ fn logits_are_those_of_transformers_at_every_precision() {
         each_model(compute, |fixture, variant, whisper| {
             let name = format!("{} {compute:?}", variant.name);
             let mut window = whisper
-                .network()
+                .backend()
                 .encode(&variant.mel(fixture.frames), EncoderContext::Full, unscheduled())
                 .unwrap();
             let all: Vec<usize> = (0..variant.tokens.len()).collect();
@@ -125,10 +125,10 @@ fn logits_are_those_of_transformers_at_every_precision() {
 }
 
 #[test]
-fn steps_give_what_feeding_all_tokens_at_once_gives() {
+fn steps_equal_feeding_all_tokens_at_once() {
     each_model(ComputeType::F32, |fixture, variant, whisper| {
         let mut window = whisper
-            .network()
+            .backend()
             .encode(&variant.mel(fixture.frames), EncoderContext::Full, unscheduled())
             .unwrap();
         let (prompt, rest) = variant.tokens.split_at(3);
@@ -172,7 +172,7 @@ fn the_scheduler_records_how_many_rows_a_step_has() {
     let whisper = Whisper::load(folder.path(), ComputeType::F32).unwrap();
     let context = JobContext { cancel: &cancel, scheduler: &scheduler };
     let mut window =
-        whisper.network().encode(&variant.mel(fixture.frames), EncoderContext::Full, context).unwrap();
+        whisper.backend().encode(&variant.mel(fixture.frames), EncoderContext::Full, context).unwrap();
     window.prefill(&variant.tokens[..3], &[2]).unwrap();
     scheduler.0.borrow_mut().clear();
     for rows in [1, 3, 2] {
@@ -183,10 +183,10 @@ fn the_scheduler_records_how_many_rows_a_step_has() {
 }
 
 #[test]
-fn alignment_is_the_attention_of_transformers() {
+fn alignment_matches_transformers() {
     each_model(ComputeType::F32, |fixture, variant, whisper| {
         let mut window = whisper
-            .network()
+            .backend()
             .encode(&variant.mel(fixture.frames), EncoderContext::Full, unscheduled())
             .unwrap();
         let alignment = window.align(&variant.tokens, fixture.alignment_frames).unwrap();
@@ -202,7 +202,7 @@ fn alignment_is_the_attention_of_transformers() {
 
 /// Logits after a few tokens for the audio `mel`.
 fn logits(whisper: &Whisper, mel: &[f32], window: EncoderContext, tokens: &[u32]) -> Vec<f32> {
-    let mut decoder = whisper.network().encode(mel, window, unscheduled()).unwrap();
+    let mut decoder = whisper.backend().encode(mel, window, unscheduled()).unwrap();
     assert_eq!(decoder.is_trimmed(), window != EncoderContext::Full);
     decoder.prefill(tokens, &[tokens.len() - 1]).unwrap()
 }
@@ -211,8 +211,8 @@ fn logits(whisper: &Whisper, mel: &[f32], window: EncoderContext, tokens: &[u32]
 fn a_trimmed_window_of_padding_is_the_full_one() {
     for variant in &fixture().variants {
         let mut whisper = Whisper::load(folder(variant).path(), ComputeType::F32).unwrap();
-        // What is stored was computed after padding, so after audio that is padding it is exact, as far as neighbours are
-        // alike; positions in random places are not.
+        // The stored keys and values come from a window of padding, so for a clip of padding they are exact if neighbouring
+        // positions are equal, which random positional embeddings are not.
         let positions = &mut whisper.model.weights.encoder.positions;
         for row in 1..positions.len() / variant.width {
             positions.copy_within(..variant.width, row * variant.width);
@@ -223,7 +223,7 @@ fn a_trimmed_window_of_padding_is_the_full_one() {
                 [EncoderContext::Full, EncoderContext::Trimmed, EncoderContext::TrimmedWide]
                     .map(|window| logits(&whisper, &mel, window, &variant.tokens));
             for part in [trimmed, wide] {
-                // At the end of the window the convolutions see zeros, so that its last position is unlike the others.
+                // At the end of the window the convolutions read zeros, so its last position differs from the others.
                 assert_close(&format!("{} with {frames} frames", variant.name), &part, &full, 2e-3);
             }
         }
@@ -231,44 +231,44 @@ fn a_trimmed_window_of_padding_is_the_full_one() {
 }
 
 #[test]
-fn padding_is_kept_for_the_next_process_and_computed_where_it_is_of_another_checkpoint() {
+fn padding_is_cached_for_the_next_process_and_computed_again_for_another_checkpoint() {
     let fixture = fixture();
     let cache = tempfile::tempdir().unwrap();
     let variant = &fixture.variants[0];
     let checkpoint = folder(variant);
     let load = || {
         let whisper = Whisper::load(checkpoint.path(), ComputeType::F16).unwrap();
-        whisper.with_padding_kept_in(cache.path(), checkpoint.path())
+        whisper.with_padding_cache(cache.path(), checkpoint.path())
     };
     let mel = vec![0.5; variant.n_mels * 200];
-    let hear = |whisper: &Whisper| logits(whisper, &mel, EncoderContext::Trimmed, &variant.tokens);
-    let kept = || {
+    let logits = |whisper: &Whisper| logits(whisper, &mel, EncoderContext::Trimmed, &variant.tokens);
+    let cached = || {
         let files: Vec<_> =
             std::fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(files.len(), 1, "{files:?}");
         files[0].clone()
     };
 
-    let computed = hear(&load());
-    let first = std::fs::metadata(kept()).unwrap().modified().unwrap();
-    assert_eq!(hear(&load()), computed, "read back");
-    assert_eq!(std::fs::metadata(kept()).unwrap().modified().unwrap(), first, "not written again");
+    let computed = logits(&load());
+    let first = std::fs::metadata(cached()).unwrap().modified().unwrap();
+    assert_eq!(logits(&load()), computed, "read back");
+    assert_eq!(std::fs::metadata(cached()).unwrap().modified().unwrap(), first, "not written again");
 
-    // Half a file is computed again and replaced.
-    let whole = std::fs::read(kept()).unwrap();
-    std::fs::write(kept(), &whole[..whole.len() / 2]).unwrap();
-    assert_eq!(hear(&load()), computed);
-    assert_eq!(std::fs::read(kept()).unwrap().len(), whole.len());
+    // A truncated file is replaced.
+    let whole = std::fs::read(cached()).unwrap();
+    std::fs::write(cached(), &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(logits(&load()), computed);
+    assert_eq!(std::fs::read(cached()).unwrap().len(), whole.len());
 
-    // So is what belongs to files that have changed since.
+    // So is one of a checkpoint whose files have changed.
     let added = checkpoint.path().join("notes.txt");
     std::fs::write(added, "changed").unwrap();
-    assert_eq!(hear(&load()), computed);
-    assert_ne!(std::fs::read(kept()).unwrap(), whole, "another identity");
+    assert_eq!(logits(&load()), computed);
+    assert_ne!(std::fs::read(cached()).unwrap(), whole, "another identity");
 
-    // Where nothing can be kept, it works as well.
+    // Without a writable cache folder it works as well.
     let whisper = Whisper::load(checkpoint.path(), ComputeType::F16).unwrap();
     let nowhere = cache.path().join("notes.txt/below");
     std::fs::write(cache.path().join("notes.txt"), "").unwrap();
-    assert_eq!(hear(&whisper.with_padding_kept_in(&nowhere, checkpoint.path())), computed);
+    assert_eq!(logits(&whisper.with_padding_cache(&nowhere, checkpoint.path())), computed);
 }

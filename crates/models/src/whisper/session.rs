@@ -1,4 +1,4 @@
-//! One window's state: what [`WindowDecoder`] promises, on top of the decoder.
+//! Implements [`WhisperBackend`] and [`DecoderState`] on top of the encoder and the decoder.
 
 use std::sync::OnceLock;
 
@@ -6,24 +6,24 @@ use mynah_core::{JobContext, ModelError};
 use mynah_kernels::attention::Queries;
 use mynah_kernels::elementwise;
 
+use super::backend::{Alignment, DecoderState, EncoderContext, WhisperBackend};
 use super::decoder::{self, Cache, Cross, Group};
 use super::key_values::AudioKeyValues;
 use super::padding::{self, PADDING, Padding};
 use super::padding_file::PaddingFile;
-use super::step::{Alignment, EncoderContext, Network, WindowDecoder};
 use super::weights::Weights;
 use super::{Config, encoder};
 use crate::batching::{BatchState, Participant, StepBatcher};
 
-/// The network: sizes and weights.
+/// A loaded model: sizes and weights.
 pub(super) struct Model {
     pub(super) config: Config,
     pub(super) weights: Weights,
-    /// Made when the first window is trimmed.
+    /// Computed when the first window is trimmed.
     padding: OnceLock<Padding>,
-    /// Where it is kept for the next process.
+    /// Its cache on disk.
     pub(super) padding_file: Option<PaddingFile>,
-    /// Of windows of each priority.
+    /// One per priority.
     batchers: [StepBatcher<State>; 2],
 }
 
@@ -36,14 +36,14 @@ impl Model {
         if let Some(padding) = self.padding.get() {
             return Ok(padding);
         }
-        // Two jobs may do this at once; they come to the same.
+        // Two jobs may compute this at the same time; their results are equal.
         let kept = self.padding_file.as_ref().and_then(|file| file.read(&self.config));
         let padding = match kept {
             Some(padding) => padding,
             None => {
                 let padding = Padding::compute(&self.config, &self.weights, context)?;
                 if let Some(file) = &self.padding_file {
-                    // Only the next process would gain from it.
+                    // A failed write costs only the next process some time.
                     let _ = file.write(&padding);
                 }
                 padding
@@ -53,15 +53,16 @@ impl Model {
     }
 }
 
-/// Rows of logits that are made at a time where only a number of each is kept.
+/// Rows of logits computed at a time when only one number per row is kept.
 const LOGIT_ROWS: usize = 12;
 
-/// Weights of a decoder that stays in the last cache of a processor of today.
+/// A decoder with fewer bytes of weights than this fits into the last-level cache of current processors.
 const CACHED_BYTES: usize = 64 << 20;
 
-impl Network for Model {
-    /// A tile's rows hardly cost more than one, as weights are read once for them. Beyond, a step of weights in the cache
-    /// is bound by arithmetic and nothing is gained by sharing it; one whose weights come from memory still is by reading.
+impl WhisperBackend for Model {
+    /// All rows of one kernel tile cost little more than one row, as weights are read once for them. With more rows, a step
+    /// whose weights are cached is compute-bound and gains nothing from sharing; one that reads weights from memory is still
+    /// memory-bound.
     fn rows_at_once(&self) -> usize {
         if self.weights.decoder.bytes() <= CACHED_BYTES { 6 } else { 20 }
     }
@@ -69,16 +70,16 @@ impl Network for Model {
     fn encode<'a>(
         &'a self,
         mel: &[f32],
-        window: EncoderContext,
+        encoder_context: EncoderContext,
         context: JobContext<'a>,
-    ) -> Result<Box<dyn WindowDecoder + 'a>, ModelError> {
+    ) -> Result<Box<dyn DecoderState + 'a>, ModelError> {
         let Config { n_mels, audio_positions, .. } = self.config;
         let frames = mel.len() / n_mels;
         if frames == 0 || frames > 2 * audio_positions || frames * n_mels != mel.len() {
             let reason = format!("a window has 1 to {} frames, not {frames}", 2 * audio_positions);
             return Err(ModelError::InvalidInput(reason));
         }
-        let trimmed = match window {
+        let trimmed = match encoder_context {
             EncoderContext::Trimmed => padding::trimmed_positions(frames, padding::MARGIN, audio_positions),
             EncoderContext::TrimmedWide => {
                 padding::trimmed_positions(frames, padding::WIDE_MARGIN, audio_positions)
@@ -91,8 +92,8 @@ impl Network for Model {
         for (padded, band) in padded.chunks_exact_mut(padded_frames).zip(mel.chunks_exact(frames)) {
             padded[..frames].copy_from_slice(band);
         }
-        let behind = padding.map(|padding| &padding.encoder[..]);
-        let states = encoder::encode(&self.weights, &self.config, &padded, behind, None, context)?;
+        let trailing = padding.map(|padding| &padding.encoder[..]);
+        let states = encoder::encode(&self.weights, &self.config, &padded, trailing, None, context)?;
         let state = State {
             cross: decoder::cross_key_values(&self.weights, &self.config, &states, 1, context)?,
             is_trimmed: padding.is_some(),
@@ -106,17 +107,17 @@ impl Network for Model {
     }
 }
 
-/// A window's keys and values, its hypotheses and what they say.
+/// A window's keys and values, its hypotheses and their logits.
 pub(super) struct State {
     cross: Vec<AudioKeyValues>,
-    /// The model's padding stands for the positions behind those computed.
+    /// The stored padding is used for the positions after the computed ones.
     is_trimmed: bool,
     cache: Cache,
-    /// Each row's places in the cache.
+    /// Each row's slots in the cache.
     rows: Vec<Vec<u32>>,
     /// Each row's next token.
     tokens: Vec<u32>,
-    /// `[rows, vocab_size]`: what may follow.
+    /// Logits of the next token, `[rows, vocab_size]`.
     logits: Vec<f32>,
 }
 
@@ -126,13 +127,13 @@ impl BatchState for State {
     }
 }
 
-/// The audio that a window's rows hear.
+/// The audio that a window's rows attend to.
 fn cross<'a>(model: &'a Model, own: &'a [AudioKeyValues], is_trimmed: bool) -> Cross<'a> {
-    let behind = model.padding.get().filter(|_| is_trimmed);
-    Cross { own, behind: behind.map(|padding| &padding.cross[..]) }
+    let trailing = model.padding.get().filter(|_| is_trimmed);
+    Cross { own, trailing: trailing.map(|padding| &padding.cross[..]) }
 }
 
-/// Appends to each row of each state its next token.
+/// Appends its next token to each row of each state.
 fn step(model: &Model, states: &mut [State]) {
     let Model { config, weights, .. } = model;
     let tokens: Vec<u32> = states.iter().flat_map(|state| &state.tokens).copied().collect();
@@ -140,7 +141,7 @@ fn step(model: &Model, states: &mut [State]) {
         .iter_mut()
         .map(|state| {
             for row in &mut state.rows {
-                row.push(state.cache.claim());
+                row.push(state.cache.allocate());
             }
             Group {
                 cross: cross(model, &state.cross, state.is_trimmed),
@@ -171,7 +172,7 @@ struct Session<'a> {
     model: &'a Model,
     context: JobContext<'a>,
     participant: Participant<'a, State>,
-    /// Away during a step, and lost if that fails.
+    /// `None` during a step, and for good if the step fails.
     state: Option<State>,
 }
 
@@ -193,8 +194,8 @@ impl Session<'_> {
         self.state.as_mut().ok_or_else(|| ModelError::InvalidInput("a step of this window failed".to_owned()))
     }
 
-    /// Starts over with `tokens` as the only row; returns the states of all of them. `on_queries` gets the audio's keys and
-    /// values, too.
+    /// Starts over with `tokens` as the only row; returns the decoder's output at each of them, `[tokens, width]`. `on_queries`
+    /// gets the audio's keys and values, the layer and its queries.
     fn feed_row(
         &mut self,
         tokens: &[u32],
@@ -203,8 +204,8 @@ impl Session<'_> {
         self.check_tokens(tokens, tokens.len())?;
         let model = self.model;
         let State { cross: own, is_trimmed, cache, rows, .. } = self.state()?;
-        cache.keep([].iter());
-        let row: Vec<u32> = tokens.iter().map(|_| cache.claim()).collect();
+        cache.retain([].iter());
+        let row: Vec<u32> = tokens.iter().map(|_| cache.allocate()).collect();
         let past = (1..=row.len()).map(|len| &row[..len]).collect();
         let group = Group { cross: cross(model, own, *is_trimmed), cache, past };
         let Model { config, weights, .. } = model;
@@ -217,7 +218,7 @@ impl Session<'_> {
     }
 }
 
-impl WindowDecoder for Session<'_> {
+impl DecoderState for Session<'_> {
     fn vocab_size(&self) -> usize {
         self.model.config.vocab_size
     }
@@ -232,7 +233,7 @@ impl WindowDecoder for Session<'_> {
 
     fn prefill(&mut self, tokens: &[u32], at: &[usize]) -> Result<Vec<f32>, ModelError> {
         self.participant.leave();
-        let _turn = self.context.step()?;
+        let _permit = self.context.step()?;
         let states = self.feed_row(tokens, |_, _, _| {})?;
         let width = self.model.config.width;
         let wanted: Vec<f32> =
@@ -248,7 +249,7 @@ impl WindowDecoder for Session<'_> {
             return;
         }
         *rows = sources.iter().map(|&source| rows[source].clone()).collect();
-        cache.keep(rows.iter().flatten());
+        cache.retain(rows.iter().flatten());
     }
 
     fn step(&mut self, tokens: &[u32]) -> Result<&[f32], ModelError> {
@@ -259,7 +260,7 @@ impl WindowDecoder for Session<'_> {
         let positions = rows.first().map_or(0, Vec::len) + 1;
         self.check_tokens(tokens, positions)?;
         self.state()?.tokens = tokens.to_vec();
-        let state = self.state.take().expect("it was there");
+        let state = self.state.take().expect("checked above");
         let model = self.model;
         let state = self.participant.step(state, self.context, |mut states| {
             step(model, &mut states);
@@ -268,13 +269,13 @@ impl WindowDecoder for Session<'_> {
         Ok(&self.state.insert(state).logits)
     }
 
-    fn rest(&mut self) {
+    fn leave_batch(&mut self) {
         self.participant.leave();
     }
 
     fn align(&mut self, tokens: &[u32], frames: usize) -> Result<Alignment, ModelError> {
         self.participant.leave();
-        let _turn = self.context.step()?;
+        let _permit = self.context.step()?;
         let Model { config, weights, .. } = self.model;
         let computed = self.state()?.cross.first().map_or(1, AudioKeyValues::positions);
         let frames = frames.clamp(1, computed);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use mynah_core::{ComputeType, ModelError};
-use mynah_kernels::{Epilogue, Matrix, Precision, Vocabulary};
+use mynah_kernels::{Epilogue, LogitsMatrix, Matrix, Precision};
 use mynah_weights::{Dtype, Tensors};
 
 use super::Config;
@@ -88,9 +88,9 @@ pub(super) struct Encoder {
 }
 
 pub(super) struct Decoder {
-    /// `[vocab_size, width]`: looked up for the input, and the output layer unless `output` is another.
-    pub(super) embedding: Vocabulary,
-    pub(super) output: Option<Vocabulary>,
+    /// `[vocab_size, width]`: the input embedding, and the output layer too unless `output` is set.
+    pub(super) embedding: LogitsMatrix,
+    pub(super) output: Option<LogitsMatrix>,
     /// `[text_positions, width]`.
     pub(super) positions: Vec<f32>,
     pub(super) layers: Vec<DecoderLayer>,
@@ -98,8 +98,8 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    /// What the normalised states are multiplied with for the next token's logits.
-    pub(super) fn output(&self) -> &Vocabulary {
+    /// The output layer, which maps normalised states to the next token's logits.
+    pub(super) fn output(&self) -> &LogitsMatrix {
         self.output.as_ref().unwrap_or(&self.embedding)
     }
 
@@ -119,45 +119,46 @@ impl Decoder {
 pub(super) struct Weights {
     pub(super) encoder: Encoder,
     pub(super) decoder: Decoder,
-    /// Keep the audio's keys and values in 32 bits instead of 16.
+    /// Store the audio's keys and values in 32 bits instead of 16.
     pub(super) wide_key_values: bool,
 }
 
 impl Weights {
-    /// Bytes of the matrices in memory; the vectors beside them are small.
+    /// Bytes of the matrices in memory; vectors are not counted, as they are small.
     pub(super) fn bytes(&self) -> usize {
         let feed_forward = |f: &FeedForward| f.fc1.weight.bytes() + f.fc2.weight.bytes();
         let attention = |a: &SelfAttention| a.qkv.weight.bytes() + a.out.weight.bytes();
         let cross = |c: &CrossAttention| c.q.weight.bytes() + c.kv.weight.bytes() + c.out.weight.bytes();
         let Self { encoder, decoder, .. } = self;
-        let heard = encoder.layers.iter().map(|l| attention(&l.attention) + feed_forward(&l.feed_forward));
-        let written = decoder
+        let encoder_bytes =
+            encoder.layers.iter().map(|l| attention(&l.attention) + feed_forward(&l.feed_forward));
+        let decoder_bytes = decoder
             .layers
             .iter()
             .map(|l| attention(&l.attention) + cross(&l.cross) + feed_forward(&l.feed_forward));
         encoder.conv1.weight.bytes()
             + encoder.conv2.weight.bytes()
             + decoder.embedding.bytes()
-            + decoder.output.as_ref().map_or(0, Vocabulary::bytes)
-            + heard.chain(written).sum::<usize>()
+            + decoder.output.as_ref().map_or(0, LogitsMatrix::bytes)
+            + encoder_bytes.chain(decoder_bytes).sum::<usize>()
     }
 }
 
-/// What [`ComputeType`] means for each part.
+/// The precision of each part for a [`ComputeType`].
 struct Precisions {
-    /// Small, and the first to see the signal: never rounded to 8 bits.
+    /// Small, and first in the network: never rounded to 8 bits.
     convolutions: Precision,
     encoder: Precision,
     vocabulary: Precision,
     decoder: Precision,
-    /// Four times as many inputs as the other products have, so the largest weight of each output is further out.
+    /// It has four times as many inputs as the other products, so the largest weight per output is larger and rounding coarser.
     decoder_fc2: Precision,
 }
 
-/// Up to this width (whisper-base's) an encoder and the decoder's second feed-forward layers keep two bytes a weight, below it all
-/// of the decoder's layers: hardly more time, and most of the error of rounding is gone for some megabytes. Larger models mind
-/// the rounding less, and their memory more.
-const WIDE_INTEGERS_UP_TO: usize = 512;
+/// Up to this width (whisper-base's) the encoder and the decoder's second feed-forward layers have two bytes per weight; below it
+/// all of the decoder's layers do. That takes hardly more time and some megabytes, and removes most of the rounding error.
+/// Larger models are less sensitive to rounding and more limited by memory.
+const MAX_INT16_WIDTH: usize = 512;
 
 impl Precisions {
     fn new(compute: ComputeType, width: usize) -> Self {
@@ -172,12 +173,12 @@ impl Precisions {
             ComputeType::F32 => all(Precision::F32),
             ComputeType::F16 => all(Precision::F16),
             ComputeType::Auto | ComputeType::Int8 => {
-                let wide = if width <= WIDE_INTEGERS_UP_TO { Precision::Int16 } else { Precision::Int8 };
+                let wide = if width <= MAX_INT16_WIDTH { Precision::Int16 } else { Precision::Int8 };
                 Self {
                     convolutions: Precision::Int16,
                     encoder: wide,
                     vocabulary: Precision::Int8,
-                    decoder: if width < WIDE_INTEGERS_UP_TO { Precision::Int16 } else { Precision::Int8 },
+                    decoder: if width < MAX_INT16_WIDTH { Precision::Int16 } else { Precision::Int8 },
                     decoder_fc2: wide,
                 }
             }
@@ -232,7 +233,7 @@ impl Weights {
     }
 }
 
-/// Reads tensors by their canonical names.
+/// Reads and packs tensors by their canonical names.
 struct Reader<'a> {
     tensors: &'a Tensors,
     precision: Precision,
@@ -264,7 +265,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Tensors of `[outputs, inputs]` each, one below the other.
+    /// Tensors of `[outputs, inputs]` each, stacked.
     fn matrix(
         &self,
         precision: Precision,
@@ -276,7 +277,7 @@ impl Reader<'_> {
             .iter()
             .map(|name| {
                 self.check(name, &[outputs, inputs])?;
-                Rows::open(self.tensors, name, inputs)
+                TensorRows::open(self.tensors, name, inputs)
             })
             .collect::<Result<Vec<_>, ModelError>>()?;
         let matrix = Matrix::pack(precision, names.len() * outputs, inputs, |o, row| {
@@ -292,10 +293,10 @@ impl Reader<'_> {
         precision: Precision,
         tokens: usize,
         width: usize,
-    ) -> Result<Vocabulary, ModelError> {
+    ) -> Result<LogitsMatrix, ModelError> {
         self.check(name, &[tokens, width])?;
-        let rows = Rows::open(self.tensors, name, width)?;
-        Ok(Vocabulary::pack(precision, tokens, width, |token, row| rows.read(token, row)))
+        let rows = TensorRows::open(self.tensors, name, width)?;
+        Ok(LogitsMatrix::pack(precision, tokens, width, |token, row| rows.read(token, row)))
     }
 
     /// Biases one after the other; a missing one is zero (Whisper's keys have none).
@@ -338,11 +339,11 @@ impl Reader<'_> {
         })
     }
 
-    /// `[out, in, 3]` in the checkpoint, `[out, 3, in]` for us: frames lie one after the other.
+    /// `[out, in, 3]` in the checkpoint, `[out, 3, in]` here, as a frame's numbers are contiguous.
     fn convolution(&self, name: &str, outputs: usize, inputs: usize) -> Result<Linear, ModelError> {
         let weight = format!("{name}.weight");
         self.check(&weight, &[outputs, inputs, 3])?;
-        let rows = Rows::open(self.tensors, &weight, 3 * inputs)?;
+        let rows = TensorRows::open(self.tensors, &weight, 3 * inputs)?;
         let weight = Matrix::pack(self.precision, outputs, 3 * inputs, |o, row| {
             let mut stored = vec![0.0; 3 * inputs];
             rows.read(o, &mut stored);
@@ -364,7 +365,7 @@ impl Reader<'_> {
         })
     }
 
-    /// `kv_precision`: keys and values are made of all encoder positions at once, like the encoder's products.
+    /// `kv_precision`: keys and values are computed for all encoder positions at once, like the encoder's products.
     fn cross_attention(
         &self,
         layer: &str,
@@ -395,35 +396,35 @@ impl Reader<'_> {
     }
 }
 
-/// A tensor that is read row by row: as it is stored where that is as floats, otherwise expanded once.
-enum Rows<'a> {
+/// A tensor read row by row: from its stored floats, or expanded once if it is stored otherwise.
+enum TensorRows<'a> {
     Stored { dtype: Dtype, bytes: Cow<'a, [u8]>, inputs: usize },
     Expanded { values: Vec<f32>, inputs: usize },
 }
 
-impl<'a> Rows<'a> {
+impl<'a> TensorRows<'a> {
     fn open(tensors: &'a Tensors, name: &str, inputs: usize) -> Result<Self, ModelError> {
         Ok(match tensors.raw(name)? {
-            Some((dtype, bytes)) => Rows::Stored { dtype, bytes, inputs },
-            None => Rows::Expanded { values: tensors.read_f32(name)?, inputs },
+            Some((dtype, bytes)) => TensorRows::Stored { dtype, bytes, inputs },
+            None => TensorRows::Expanded { values: tensors.read_f32(name)?, inputs },
         })
     }
 
     fn read(&self, row: usize, to: &mut [f32]) {
         match self {
-            Rows::Expanded { values, inputs } => {
+            TensorRows::Expanded { values, inputs } => {
                 to.copy_from_slice(&values[row * inputs..(row + 1) * inputs]);
             }
-            Rows::Stored { dtype: Dtype::F32, bytes, inputs } => {
+            TensorRows::Stored { dtype: Dtype::F32, bytes, inputs } => {
                 let bytes = &bytes[row * inputs * 4..(row + 1) * inputs * 4];
                 for (to, b) in to.iter_mut().zip(bytes.as_chunks::<4>().0) {
                     *to = f32::from_le_bytes(*b);
                 }
             }
-            Rows::Stored { dtype, bytes, inputs } => {
+            TensorRows::Stored { dtype, bytes, inputs } => {
                 let bytes = &bytes[row * inputs * 2..(row + 1) * inputs * 2];
                 let words = bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
-                // The file gives no alignment, so the words are copied before they are widened together.
+                // The file's bytes may be unaligned, so they are copied before they are converted together.
                 if *dtype == Dtype::F16 {
                     let row: Vec<f16> = words.map(f16::from_bits).collect();
                     row.as_slice().convert_to_f32_slice(to);

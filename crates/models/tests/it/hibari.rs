@@ -1,4 +1,4 @@
-//! The voice of the wheel hibari-tts 0.2.1.
+//! Tests of the voice in the wheel hibari-tts 0.2.1.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ const SENTENCES: [&str; 4] = [
     "kˈɑpəɹ wˈIəɹz hˈʌmd ɪn ðə wˈɪnd əbˈʌv ðə ɹˈAlwˌA lˈIn.",
 ];
 
-/// The voice's folder; fetched once and kept between runs.
+/// The voice's folder; downloaded once and cached between runs.
 pub(crate) fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -42,7 +42,7 @@ pub(crate) fn folder() -> &'static Path {
             let Some(name) = file.name().strip_prefix(ASSETS).map(str::to_owned) else { continue };
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).unwrap();
-            // Written beside and renamed: a run that is stopped leaves no half file.
+            // Written to a temporary file and renamed: an interrupted run leaves no partial file.
             let partial = folder.join(format!("{name}.{}.part", std::process::id()));
             std::fs::write(&partial, bytes).unwrap();
             std::fs::rename(partial, folder.join(name)).unwrap();
@@ -70,7 +70,7 @@ pub(crate) fn level_db(samples: &[f32]) -> f64 {
     10.0 * power.log10()
 }
 
-/// onnxruntime's outputs, as tools/make_hibari_fixture.py wrote them.
+/// onnxruntime's outputs, written by tools/make_hibari_fixture.py.
 #[derive(serde::Deserialize)]
 struct Reference {
     phonemes: String,
@@ -82,7 +82,7 @@ struct Reference {
 }
 
 #[test]
-fn network_says_what_onnxruntime_says() {
+fn network_agrees_with_onnxruntime() {
     let reference: Reference = serde_json::from_str(include_str!("../data/hibari.json")).unwrap();
     let options = SpeechOptions::default();
     let utterance = hibari().begin(&reference.phonemes, &options, &CancelFlag::new()).unwrap();
@@ -92,9 +92,9 @@ fn network_says_what_onnxruntime_says() {
         assert_eq!(got.len(), want.len());
         got.iter().zip(want).map(|(a, b)| (a - b).abs()).sum::<f32>() / got.len() as f32
     };
-    // Inputs of each product are rounded to 256 steps. Sums in another order tip some of them to the next step, and what
-    // follows from that moves the spectra by 0.04 on average, between any two implementations (onnxruntime with and
-    // without its optimisations: 0.03). A wrong tap or layer moves them by 0.7.
+    // Inputs of each product are quantized to 256 levels. Another order of summation moves some of them to the next level, which
+    // changes the spectra by 0.04 on average between any two implementations (onnxruntime with and
+    // without its optimisations: 0.03). A wrong tap or layer changes them by 0.7.
     let f0 = mean(&outputs.f0_hz, &reference.f0_hz);
     assert!(f0 < 1.0, "pitch is off by {f0} Hz");
     let sampled: Vec<f32> = outputs
@@ -109,7 +109,7 @@ fn network_says_what_onnxruntime_says() {
 }
 
 #[test]
-fn pieces_make_the_whole_and_seeds_repeat() {
+fn chunks_make_the_whole_and_seeds_are_reproducible() {
     let options = SpeechOptions { seed: 7, ..SpeechOptions::default() };
     let whole = speak(SENTENCES[0], &options);
     let cancel = CancelFlag::new();
@@ -123,8 +123,8 @@ fn pieces_make_the_whole_and_seeds_repeat() {
     assert_eq!(pieces.concat(), whole);
     assert_eq!(samples, whole.len());
 
-    // Where the first samples are wanted at once, they alone come out a little differently.
-    let mut utterance = hibari().begin_soon(SENTENCES[0], &options, &cancel).unwrap();
+    // With a low latency only the first samples differ slightly.
+    let mut utterance = hibari().begin_low_latency(SENTENCES[0], &options, &cancel).unwrap();
     let first = utterance.next_chunk(&cancel).unwrap().unwrap();
     let mut soon = first.clone();
     while let Some(chunk) = utterance.next_chunk(&cancel).unwrap() {
@@ -139,13 +139,13 @@ fn pieces_make_the_whole_and_seeds_repeat() {
     let other = speak(SENTENCES[0], &SpeechOptions { seed: 8, ..SpeechOptions::default() });
     assert_eq!(other.len(), whole.len());
     let difference: Vec<f32> = other.iter().zip(&whole).map(|(a, b)| a - b).collect();
-    // Only the noise differs, which is the smaller part of a voice.
+    // Only the noise differs, which is the smaller part of the signal.
     assert!(difference.iter().any(|&v| v != 0.0));
     assert!(level_db(&difference) < level_db(&whole) - 10.0, "{}", level_db(&difference));
 }
 
 #[test]
-fn pace_stretches_and_characters_have_their_place() {
+fn speed_scales_the_length_and_characters_have_boundaries() {
     let length =
         |speed| speak(SENTENCES[1], &SpeechOptions { speed, ..SpeechOptions::default() }).len() as f64;
     let normal = length(1.0);
@@ -180,7 +180,7 @@ fn joined_sentences_have_no_clicks_gaps_or_jumps_in_level() {
     }
     let (low, high) = levels.iter().fold((0.0_f64, -99.0_f64), |(low, high), &l| (low.min(l), high.max(l)));
     assert!(high - low < 3.0 && low > -30.0, "{levels:?}");
-    // 20 ms windows below -50 dB in a row.
+    // Longest run of 20 ms windows below -50 dB.
     let quiet = all.chunks(480).map(|window| level_db(window) < -50.0);
     let longest =
         quiet.fold((0, 0), |(run, most), q| if q { (run + 1, most.max(run + 1)) } else { (0, most) }).1;
@@ -188,12 +188,12 @@ fn joined_sentences_have_no_clicks_gaps_or_jumps_in_level() {
 }
 
 #[test]
-fn what_cannot_be_spoken_is_refused() {
+fn invalid_input_is_refused() {
     let cancel = CancelFlag::new();
     let begin = |phonemes: &str, options: SpeechOptions| hibari().begin(phonemes, &options, &cancel).err();
-    let unknown = SpeechOptions { voice: Some("nobody".into()), ..SpeechOptions::default() };
+    let unknown = SpeechOptions { voice: Some("missing".into()), ..SpeechOptions::default() };
     let error = begin("ə", unknown).unwrap();
-    assert_eq!(error.to_string(), "unknown voice \"nobody\"; use one of heart");
+    assert_eq!(error.to_string(), "unknown voice \"missing\"; use one of heart");
     assert!(begin("ə", SpeechOptions { voice: Some("heart".into()), ..SpeechOptions::default() }).is_none());
     let fast = SpeechOptions { speed: 5.0, ..SpeechOptions::default() };
     assert!(matches!(begin("ə", fast), Some(ModelError::InvalidOption { name: "speed", .. })));
@@ -202,7 +202,7 @@ fn what_cannot_be_spoken_is_refused() {
     assert!(matches!(begin(&long, SpeechOptions::default()), Some(ModelError::InvalidInput(_))));
     let longest = "həlˈO ".repeat(MAX_PHONEMES / 6);
     assert!(begin(&longest, SpeechOptions { speed: 0.25, ..SpeechOptions::default() }).is_none());
-    // A single phoneme is the shortest there is.
+    // A single phoneme is the shortest input.
     assert!(
         speak(".", &SpeechOptions { speed: 4.0, ..SpeechOptions::default() }).iter().all(|v| v.is_finite())
     );
@@ -215,7 +215,7 @@ fn what_cannot_be_spoken_is_refused() {
 }
 
 #[test]
-fn files_that_are_no_voice_are_refused() {
+fn files_that_are_not_voices_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(Hibari::load(folder.path()), Err(ModelError::Weights(_))));
     let file = folder.path().join("hibari.onnx");

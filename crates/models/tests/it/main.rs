@@ -1,5 +1,5 @@
-//! Tests of whole models with their real weights, which are fetched with pip.
+//! Tests of whole models with their real weights, which are downloaded with pip.
 
 mod corpus;
 mod hibari;
-mod read_aloud;
+mod synthesize;

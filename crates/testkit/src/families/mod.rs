@@ -1,4 +1,4 @@
-//! Families of models for tests: stand-ins that a test steers, and two scripted families that the program does not have.
+//! Model families for tests: fakes controlled by a test, and two scripted families that are not part of the program.
 
 pub mod scripted;
 mod stand_in;

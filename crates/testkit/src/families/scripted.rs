@@ -1,6 +1,6 @@
-//! Two tiny families that are not in the program, to show what one more family needs: this file, and a line in a registry.
+//! Two tiny families that are not part of the program. They show what a new family needs: this file, and a line in a registry.
 //!
-//! [`ScriptedTranscriber`] writes scripted words, takes at most 15 s of audio at a time and knows no times. [`ScriptedVoice`]
+//! [`ScriptedTranscriber`] writes scripted words, takes at most 15 s of audio at a time and gives no timestamps. [`ScriptedVoice`]
 //! speaks each word as a short tone. Both are folders with a `script.json`.
 
 use std::fs;
@@ -14,10 +14,10 @@ use mynah_core::{
 };
 use mynah_models::longform::chunked::{ChunkText, ChunkedOptions, transcribe_chunks};
 
-/// The file that a checkpoint of either family consists of: `{"family": NAME, "words": [WORD, ...]}`.
+/// The only file of a checkpoint of either family: `{"family": NAME, "words": [WORD, ...]}`.
 const SCRIPT: &str = "script.json";
 
-/// Most audio that [`ScriptedTranscriber`] takes at a time, seconds.
+/// Maximum audio per chunk of [`ScriptedTranscriber`], seconds.
 pub const MAX_CHUNK_S: f64 = 15.0;
 
 /// Samples per second of [`ScriptedVoice`].
@@ -88,7 +88,7 @@ fn capabilities() -> TranscriptionCapabilities {
     }
 }
 
-/// Writes its words one after the other, one for each second of audio, and starts over after the last.
+/// Writes its words in order, one per second of audio, and starts over after the last.
 struct Script(Vec<String>);
 
 impl Transcriber for Script {
@@ -110,7 +110,7 @@ impl Transcriber for Script {
             language: "en".to_owned(),
         };
         transcribe_chunks(audio, &chunked, context, sink, &|samples, context| {
-            assert!(samples.len() as f64 <= MAX_CHUNK_S * 16_000.0, "no more than it takes");
+            assert!(samples.len() as f64 <= MAX_CHUNK_S * 16_000.0, "at most the maximum chunk length");
             let _permit = context.step()?;
             let seconds = samples.len().div_ceil(16_000).max(1);
             let words: Vec<&str> = self.0.iter().map(String::as_str).cycle().take(seconds).collect();
@@ -159,7 +159,7 @@ fn speech_capabilities() -> SpeechCapabilities {
     }
 }
 
-/// Speaks each word as a quarter of a second of a tone.
+/// Speaks each word as a tone of 0.25 s.
 struct Tone;
 
 impl Synthesizer for Tone {

@@ -1,4 +1,4 @@
-//! A family whose models a test makes itself.
+//! A fake family whose models are created by a test.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use mynah_core::{
     Timestamps, Transcriber, TranscriptionCapabilities,
 };
 
-/// Makes a model of the checkpoint at a path.
+/// Creates the model for the checkpoint at a path.
 type Load = dyn Fn(&Path, &LoadContext) -> Result<Model, ModelError> + Send + Sync;
 
-/// Stands in a registry in the place of a family of the program.
+/// Replaces a family of the program in a registry.
 pub struct StandIn {
     name: &'static str,
     task: ModelTask,
@@ -19,7 +19,7 @@ pub struct StandIn {
 }
 
 impl StandIn {
-    /// In the place of Whisper.
+    /// Replaces Whisper.
     pub fn whisper<F>(load: F) -> Self
     where
         F: Fn(&Path, &LoadContext) -> Result<Arc<dyn Transcriber>, ModelError> + Send + Sync + 'static,
@@ -28,7 +28,7 @@ impl StandIn {
         Self { name: "whisper", task: ModelTask::Transcription, load: Box::new(load) }
     }
 
-    /// In the place of hibari.
+    /// Replaces hibari.
     pub fn hibari<F>(load: F) -> Self
     where
         F: Fn(&Path, &LoadContext) -> Result<Arc<dyn Synthesizer>, ModelError> + Send + Sync + 'static,
@@ -58,7 +58,7 @@ impl ModelFamily for StandIn {
         }
     }
 
-    /// Every path is a checkpoint of the family that transcribes.
+    /// Every path is a checkpoint of the speech-to-text family.
     fn detect(&self, _path: &Path) -> Result<bool, ModelError> {
         Ok(self.task == ModelTask::Transcription)
     }
@@ -73,7 +73,7 @@ impl ModelFamily for StandIn {
     }
 }
 
-/// Of a model that can be asked for anything.
+/// Capabilities of a model that supports everything.
 pub fn any_transcription() -> TranscriptionCapabilities {
     TranscriptionCapabilities {
         languages: Vec::new(),
@@ -87,7 +87,7 @@ pub fn any_transcription() -> TranscriptionCapabilities {
     }
 }
 
-/// Of a model that can be asked for anything.
+/// Capabilities of a model that supports everything.
 pub fn any_speech() -> SpeechCapabilities {
     SpeechCapabilities {
         languages: &[],

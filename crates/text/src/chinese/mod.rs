@@ -1,5 +1,5 @@
-//! Chinese text as it is said: numbers, dates, times, money, percent and units in words. Text in other letters between it
-//! is English.
+//! Text normalization of Chinese: verbalizes numbers, dates, times, money, percentages and units. Latin text in between is
+//! read as English.
 
 mod numbers;
 mod rules;
@@ -7,7 +7,7 @@ mod units;
 
 use crate::english::{self, Dialect};
 
-/// In which language a number is read that stands beside neither Chinese characters nor enough English words.
+/// The language of numbers next to neither Chinese characters nor enough English words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dominant {
     /// Chinese.
@@ -16,11 +16,11 @@ pub enum Dominant {
     English,
 }
 
-/// English words that make a stretch between Chinese characters a sentence of its own: "3 words" in a Chinese text are
+/// Number of English words above which Latin text between Chinese characters counts as English: "3 words" in a Chinese text is
 /// read in Chinese, "these are 3 words" in English.
 const ENGLISH_WORDS: usize = 3;
 
-/// The words in which a text of Chinese, of English or of both is spoken, with its punctuation.
+/// Verbalizes a text of Chinese, English or both; punctuation is kept.
 pub fn normalise(text: &str, dominant: Dominant) -> String {
     let mut said = String::with_capacity(text.len());
     for stretch in stretches(text, dominant) {
@@ -41,7 +41,7 @@ fn is_chinese(c: char) -> bool {
     matches!(c, '\u{3000}'..='\u{303f}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{ff00}'..='\u{ffef}')
 }
 
-/// Cuts a text where its language changes.
+/// Splits a text where its language changes.
 fn stretches(text: &str, dominant: Dominant) -> Vec<Stretch<'_>> {
     let mut found = Vec::new();
     let (mut start, mut at) = (0, 0);
@@ -101,7 +101,7 @@ fn english(text: &str, said: &mut String) {
     said.push_str(&text[..lead]);
     match english::normalise(words, Dialect::American) {
         Ok(spoken) => said.push_str(&spoken),
-        // Letters of yet another script: the text stays as it is.
+        // Letters of another script: the text is not changed.
         Err(_) => said.push_str(words),
     }
     said.push_str(&text[lead + words.len()..]);

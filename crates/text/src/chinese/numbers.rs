@@ -1,19 +1,19 @@
 //! Numbers in Chinese words.
 
 const DIGITS: [char; 10] = ['零', '一', '二', '三', '四', '五', '六', '七', '八', '九'];
-/// Longer numbers are read digit by digit.
+/// Maximum number of digits; longer numbers are read digit by digit.
 const LONGEST: usize = 16;
 
 fn digit(c: char) -> Option<usize> {
     c.to_digit(10).map(|value| value as usize)
 }
 
-/// Digits one by one; other characters are passed over.
+/// Digits one by one; other characters are skipped.
 pub(super) fn digits(text: &str) -> String {
     text.chars().filter_map(digit).map(|value| DIGITS[value]).collect()
 }
 
-/// Digits of a telephone number, in which one is said so that it cannot be mistaken for seven.
+/// Digits of a telephone number, in which "one" is 幺 so that it is not confused with "seven".
 pub(super) fn telephone(text: &str) -> String {
     digits(text).replace('一', "幺")
 }

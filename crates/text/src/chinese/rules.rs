@@ -1,4 +1,4 @@
-//! What numbers with signs and units around them mean in Chinese. Rules are tried in order at each place of a text.
+//! Rules for numbers with signs and units in Chinese, tried in order at each position of a text.
 
 use std::sync::LazyLock;
 
@@ -7,10 +7,10 @@ use regex::{Captures, Regex};
 use super::numbers::{cardinal, count, digits, number, telephone};
 use super::units;
 
-/// What is said for a match; `None` where it means something else after all.
+/// Returns the words for a match; `None` if the rule does not apply after all.
 type Say = fn(&Captures<'_>, Context<'_>) -> Option<String>;
 
-/// What stands around a match.
+/// The text around a match.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) before: &'a str,
@@ -22,7 +22,7 @@ struct Rule {
     say: Say,
 }
 
-/// Characters that count things; two of them are 两.
+/// Measure words; "two" before them is 两.
 const MEASURES: &str = "个位名只条张本件台辆家次天年周岁秒倍种块分小颗棵层份步句页瓶杯盒包袋斤米公里吨道首头双对组间套部把座场届批点万千亿";
 
 /// A number with an optional fraction and commas between groups of three.
@@ -110,7 +110,7 @@ fn is_hanzi(c: char) -> bool {
     matches!(c, '\u{4e00}'..='\u{9fff}')
 }
 
-/// What is said for what `text` begins with, and its length. `before` is the text in front of it.
+/// The words for the start of `text`, and the length of the match. `before` is the preceding text.
 pub(super) fn say(before: &str, text: &str) -> Option<(usize, String)> {
     RULES.iter().find_map(|rule| {
         let captures = rule.pattern.captures(text)?;
@@ -128,7 +128,7 @@ fn number_of(text: &str) -> String {
     number(text)
 }
 
-/// A number before a word that counts has 两 for two.
+/// A number before a measure word: "two" is 两.
 fn count_of(text: &str, context: Context<'_>) -> String {
     let counts = context.after.trim_start().starts_with(|c: char| MEASURES.contains(c));
     if counts { count(text) } else { number(text) }
@@ -205,7 +205,7 @@ fn temperature(c: &Captures<'_>) -> Option<String> {
     Some(format!("{below}{}{unit}", number(&c[2])))
 }
 
-/// An amount of money without zeros at its end: 3.50 is 三点五.
+/// An amount of money without trailing zeros: 3.50 is 三点五.
 fn trimmed(amount: &str) -> String {
     let amount =
         if amount.contains('.') { amount.trim_end_matches('0').trim_end_matches('.') } else { amount };

@@ -1,11 +1,11 @@
-//! Signs of money and abbreviations of units, and what they are called in Chinese.
+//! Chinese names of currency signs and unit abbreviations.
 
 use std::sync::LazyLock;
 
-/// A pattern of all signs of money.
+/// A pattern of all currency signs.
 pub(super) const CURRENCY_SIGNS: &str = r"HK\$|US\$|NT\$|A\$|C\$|[¥￥$€£₩₽]|RMB|CNY|USD|EUR";
 
-/// What a sign of money is called.
+/// Name of a currency sign.
 pub(super) fn currency(sign: &str) -> Option<&'static str> {
     Some(match sign {
         "¥" | "￥" | "RMB" | "CNY" => "元",
@@ -22,7 +22,7 @@ pub(super) fn currency(sign: &str) -> Option<&'static str> {
     })
 }
 
-/// Abbreviations behind numbers.
+/// Unit abbreviations after numbers.
 const UNITS: [(&str, &str); 62] = [
     ("km/h", "公里每小时"),
     ("km²", "平方公里"),
@@ -98,7 +98,7 @@ pub(super) fn pattern() -> &'static str {
     &PATTERN
 }
 
-/// What an abbreviation is called.
+/// Name of an abbreviation.
 pub(super) fn unit(name: &str) -> Option<&'static str> {
     UNITS.iter().find(|(known, _)| *known == name).map(|(_, said)| *said)
 }

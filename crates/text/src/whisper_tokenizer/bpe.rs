@@ -6,7 +6,7 @@ use std::sync::{LazyLock, OnceLock};
 
 use regex::Regex;
 
-/// GPT-2's pieces. Its rule that white space gives its last character to the word behind needs a look-ahead, which
+/// GPT-2's pieces. Its rule that white space gives its last character to the next word needs a look-ahead, which
 /// [`pieces`] does by hand so that matching stays linear in time.
 static PIECE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+")

@@ -50,16 +50,16 @@ struct AddedToken {
 
 impl WhisperTokenizer {
     /// The built-in vocabulary of OpenAI's models with `vocab_size` tokens: 51864, 51865, 51866, or more if tokens were
-    /// added behind.
+    /// appended.
     pub fn built_in(vocab_size: usize) -> Result<Self, VocabularyError> {
         let packed = if vocab_size >= MULTILINGUAL_SIZE { MULTILINGUAL } else { ENGLISH };
         let mut bytes = Vec::new();
         flate2::read::ZlibDecoder::new(packed).read_to_end(&mut bytes).expect("the built-in table is sound");
         let mut rest = bytes.as_slice();
         let tokens = std::iter::from_fn(|| {
-            let (&length, behind) = rest.split_first()?;
-            let (token, behind) = behind.split_at(usize::from(length));
-            rest = behind;
+            let (&length, tail) = rest.split_first()?;
+            let (token, tail) = tail.split_at(usize::from(length));
+            rest = tail;
             Some(token)
         });
         build(tokens.collect(), &HashMap::new(), vocab_size)

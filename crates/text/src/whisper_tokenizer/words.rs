@@ -1,8 +1,8 @@
-//! Token sequences cut into words, for word timestamps.
+//! Splits token sequences into words, for word timestamps.
 
 use super::WhisperTokenizer;
 
-/// Languages whose words are not set apart by spaces.
+/// Languages written without spaces between words.
 const WITHOUT_SPACES: [&str; 6] = ["zh", "ja", "th", "lo", "my", "yue"];
 
 pub(super) fn split(
@@ -31,7 +31,7 @@ pub(super) fn split(
     words
 }
 
-/// Shortest groups of tokens that are whole characters; a special token is a group by itself.
+/// The shortest groups of tokens that are complete characters; a special token is a group of its own.
 fn by_characters(tokenizer: &WhisperTokenizer, tokens: &[u32]) -> Vec<(String, Vec<u32>)> {
     let mut groups = Vec::new();
     let (mut bytes, mut ids) = (Vec::new(), Vec::new());

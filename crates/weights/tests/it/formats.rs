@@ -1,4 +1,4 @@
-//! The same tensors in every format, and what each carries beside them.
+//! The same tensors in every format, and each format's metadata.
 
 use std::path::Path;
 
@@ -91,7 +91,7 @@ fn every_format_gives_the_same_tensors() {
 }
 
 #[test]
-fn shards_are_put_together() {
+fn shards_are_combined() {
     let tensors = tensors();
     let (first, second) = tensors.split_at(1);
     let index = |second: &str| {
@@ -120,7 +120,7 @@ fn shards_are_put_together() {
 }
 
 #[test]
-fn stored_numbers_are_given_as_they_are() {
+fn stored_numbers_are_returned_unchanged() {
     let tensors = tensors();
     let tensors_of = |file: &[u8]| open(&[("model.bin", file)]).unwrap().tensors;
     let found = tensors_of(&safetensors(&tensors, Numbers::F16));
@@ -159,7 +159,7 @@ fn tensors_are_split_renamed_and_added_to() {
 }
 
 #[test]
-fn files_that_pytorch_wrote_are_read() {
+fn files_saved_by_pytorch_are_read() {
     let sample = |name: &str| {
         Weights::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/torch").join(name))
     };
@@ -197,7 +197,7 @@ fn files_that_pytorch_wrote_are_read() {
 }
 
 #[test]
-fn state_dicts_are_of_two_formats_only() {
+fn state_dicts_have_two_formats_only() {
     let tensors = tensors();
     let of = |file: Vec<u8>| read_state_dict("what was sent", file);
     assert!(of(safetensors(&tensors, Numbers::F32)).is_ok());

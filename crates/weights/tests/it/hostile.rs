@@ -1,4 +1,4 @@
-//! Files that are damaged, that lie, or that change while they are read.
+//! Files that are damaged, inconsistent, or modified while they are read.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -19,18 +19,16 @@ fn refusal(files: &[(&str, &[u8])]) -> String {
 }
 
 #[test]
-fn what_is_no_checkpoint_is_refused() {
+fn files_that_are_not_checkpoints_are_refused() {
     assert!(refusal(&[]).contains("the folder has no model.bin"));
     assert!(refusal(&[("a.bin", b""), ("b.pt", b"")]).contains("several files"));
-    assert!(refusal(&[("model.bin", b"")]).contains("begins like none of the formats"));
-    assert!(
-        refusal(&[("model.safetensors", b"MZ\x90\0not one")]).contains("begins like none of the formats")
-    );
+    assert!(refusal(&[("model.bin", b"")]).contains("has none of the formats"));
+    assert!(refusal(&[("model.safetensors", b"MZ\x90\0not one")]).contains("has none of the formats"));
     assert!(matches!(Weights::open(Path::new("/nonexistent/model")), Err(Error::Io { .. })));
 }
 
 #[test]
-fn a_file_that_is_cut_short_while_it_is_read_is_an_error_and_a_replaced_one_is_read_on() {
+fn a_truncated_file_is_an_error_and_a_replaced_one_can_still_be_read() {
     let weights = safetensors(&tensors(), Numbers::F32);
     let folder = folder(&[("model.safetensors", &weights)]);
     let path = folder.path().join("model.safetensors");
@@ -45,11 +43,11 @@ fn a_file_that_is_cut_short_while_it_is_read_is_an_error_and_a_replaced_one_is_r
     let opened = Weights::open(folder.path()).unwrap();
     OpenOptions::new().write(true).open(&path).unwrap().set_len(100).unwrap();
     let error = read(&opened).unwrap_err().to_string();
-    assert!(error.contains("model.safetensors") && error.contains("written to while it was read"), "{error}");
+    assert!(error.contains("model.safetensors") && error.contains("modified while it was read"), "{error}");
 }
 
 #[test]
-fn archives_that_lie_are_refused() {
+fn inconsistent_archives_are_refused() {
     let refused = |pickle: &[u8], storages: &[(&str, &[u8])]| {
         let storages = storages.iter().map(|(key, bytes)| ((*key).to_owned(), bytes.to_vec())).collect();
         refusal(&[("pytorch_model.bin", &torch_archive(pickle, storages, false))])
@@ -66,7 +64,7 @@ fn archives_that_lie_are_refused() {
     };
     assert!(
         refused(&tensor(1, b'0'), &[("0", &[0; 8])])
-            .contains("elements 1 to 1 + 4 lie outside its storage of 8 bytes")
+            .contains("elements 1 to 1 + 4 are outside its storage of 8 bytes")
     );
     assert!(refused(&tensor(0, b'0'), &[("0", &[0; 6])]).contains("outside its storage"));
     assert!(refused(&tensor(0, b'1'), &[("0", &[0; 8])]).contains(r#"no storage "1""#));
@@ -75,7 +73,7 @@ fn archives_that_lie_are_refused() {
     assert!(refusal(&[("pytorch_model.bin", &deflated)]).contains("is compressed"));
 }
 
-/// Dictionaries that are the same one under many names take no longer than they are written.
+/// One dictionary under many names must not take more time than its size in the file.
 #[test]
 fn numbers_beside_a_state_dict_are_bounded() {
     let count = 40_000;
@@ -96,7 +94,7 @@ fn numbers_beside_a_state_dict_are_bounded() {
     assert_eq!(Weights::open(folder.path()).unwrap().tensors.names().count(), 0);
 }
 
-/// What opens must also be read without a panic.
+/// Files that open must also be readable without a panic.
 fn try_all(path: &Path) {
     if let Ok(weights) = Weights::open(path) {
         for name in weights.tensors.names() {
@@ -137,10 +135,10 @@ proptest! {
 }
 
 #[test]
-fn files_cut_short_are_refused() {
+fn truncated_files_are_refused() {
     for (name, bytes) in SAMPLES.iter() {
         for length in 0..bytes.len() {
-            // ggml's table has no end: it may end after any tensor.
+            // ggml's table has no end marker: it may end after any tensor.
             if *name != "ggml.bin" || length < 100 {
                 refusal(&[(*name, &bytes[..length])]);
             } else {

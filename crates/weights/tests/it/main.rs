@@ -1,4 +1,4 @@
-//! The readers, seen from outside.
+//! Tests of the public readers.
 
 mod formats;
 mod hostile;

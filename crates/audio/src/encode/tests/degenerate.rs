@@ -1,11 +1,11 @@
-//! Input no one should send, and a great deal of it.
+//! Invalid, extreme and very long input.
 
 use super::signal::speech;
 use crate::encode::{EncodeError, EncodeOptions, Encoder, MPEG_RATES_HZ, OutputFormat, encode};
 use crate::{DecodeLimits, decode_bytes};
 
 #[test]
-fn any_length_from_nothing_on_is_a_valid_file() {
+fn any_length_including_zero_is_a_valid_file() {
     let source = speech(0.2);
     for format in OutputFormat::ALL {
         for rate_hz in MPEG_RATES_HZ {
@@ -17,15 +17,15 @@ fn any_length_from_nothing_on_is_a_valid_file() {
                     continue;
                 }
                 match decode_bytes(bytes, &DecodeLimits::default(), &|| false) {
-                    Ok(heard) => {
-                        let off_s = heard.info.duration_s - length as f64 / 24_000.0;
+                    Ok(decoded) => {
+                        let off_s = decoded.info.duration_s - length as f64 / 24_000.0;
                         let most_s = if format == OutputFormat::Aac { 0.26 } else { 0.001 };
                         assert!(
                             (-0.001..most_s).contains(&off_s),
                             "{format} {rate_hz} Hz, {length}: off by {off_s} s"
                         );
                     }
-                    // At a third of the rate one sample is none; a file of none is a bare header.
+                    // At a third of the rate one sample becomes none; an empty file is only a header.
                     Err(_) if length < 2 => {}
                     Err(error) => panic!("{format} {rate_hz} Hz, {length} samples: {error}"),
                 }
@@ -35,7 +35,7 @@ fn any_length_from_nothing_on_is_a_valid_file() {
 }
 
 #[test]
-fn samples_that_are_no_sound_do_no_harm() {
+fn invalid_samples_are_encoded() {
     let mut source = speech(1.0);
     for (n, value) in
         [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, -0.0, 1e-45].into_iter().enumerate()
@@ -53,19 +53,19 @@ fn samples_that_are_no_sound_do_no_harm() {
 }
 
 #[test]
-fn loud_sound_is_bent_below_full_scale_and_the_rest_left_alone() {
+fn loud_audio_is_soft_clipped_and_the_rest_unchanged() {
     let source: Vec<f32> = (-200..=200).map(|n| n as f32 / 100.0).collect();
     let bytes = encode(OutputFormat::Pcm, &source, 24_000, &EncodeOptions::default()).expect("it encodes");
-    let heard: Vec<i16> = bytes.as_chunks().0.iter().map(|&bytes| i16::from_le_bytes(bytes)).collect();
-    assert!(heard.is_sorted(), "the order of levels is kept");
-    assert_eq!((heard[0], heard[400]), (-32768, 32767));
-    for (sample, heard) in source.iter().zip(heard).filter(|(sample, _)| sample.abs() < 0.96) {
-        assert_eq!(heard, (sample * 32768.0).round_ties_even() as i16);
+    let decoded: Vec<i16> = bytes.as_chunks().0.iter().map(|&bytes| i16::from_le_bytes(bytes)).collect();
+    assert!(decoded.is_sorted(), "the order of levels is kept");
+    assert_eq!((decoded[0], decoded[400]), (-32768, 32767));
+    for (sample, decoded) in source.iter().zip(decoded).filter(|(sample, _)| sample.abs() < 0.96) {
+        assert_eq!(decoded, (sample * 32768.0).round_ties_even() as i16);
     }
 }
 
 #[test]
-fn nothing_is_held_back_however_long_the_sound() {
+fn output_keeps_up_with_long_input() {
     let second = speech(1.0);
     for format in OutputFormat::ALL {
         let mut encoder = Encoder::new(format, 24_000, &EncodeOptions::default()).expect("all take 24 kHz");
@@ -74,7 +74,7 @@ fn nothing_is_held_back_however_long_the_sound() {
             encoder.push(&second, &mut bytes).expect("it encodes");
             let came = bytes.len();
             bytes.clear();
-            // Each second that goes in brings out one of the same sound, give or take a frame and the header.
+            // Each second of input gives a second of output, within a frame and the header.
             if n < 2 {
                 average = came;
             } else {
@@ -96,7 +96,7 @@ fn encoders_may_move_between_threads() {
 }
 
 #[test]
-fn what_a_format_does_not_have_is_refused_with_what_it_has() {
+fn unsupported_values_are_refused_with_the_supported_ones() {
     let refusal = |format, input_hz, sample_rate_hz, bitrate_bps| {
         let options = EncodeOptions { sample_rate_hz, bitrate_bps };
         Encoder::new(format, input_hz, &options).err().map(|error| error.to_string())

@@ -1,4 +1,4 @@
-//! What FFmpeg, the decoder behind most players, makes of every format.
+//! Decodes every format with FFmpeg, which most players use.
 
 use std::io::Write as _;
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use crate::encode::{EncodeOptions, Encoder, MPEG_RATES_HZ, OutputFormat, coded_r
 
 const INPUT_HZ: u32 = 24_000;
 
-/// Runs a program of the FFmpeg suite with `input` on its standard input; a word on standard error is a failure.
+/// Runs a program of the FFmpeg suite with `input` on its standard input; any output on standard error is a failure.
 fn run(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut child = Command::new(program)
         .args(["-v", "error"])
@@ -23,7 +23,7 @@ fn run(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
         .unwrap_or_else(|error| panic!("{program} must be installed for these tests: {error}"));
     let mut stdin = child.stdin.take().expect("it is piped");
     let output = std::thread::scope(|scope| {
-        // A program that has seen enough closes its input; what it then lacks shows in its output.
+        // The program may close its input early; missing data shows in its output.
         scope.spawn(move || stdin.write_all(input).ok());
         child.wait_with_output().expect("its output can be read")
     });
@@ -32,17 +32,17 @@ fn run(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-/// The arguments that name an input: samples without a header need their format told.
+/// The arguments for an input: raw samples need their format.
 fn input_arguments(format: OutputFormat, rate_hz: u32, source: &str) -> Vec<String> {
-    let told = if format == OutputFormat::Pcm {
+    let output = if format == OutputFormat::Pcm {
         vec!["-f".to_owned(), "s16le".to_owned(), "-ar".to_owned(), rate_hz.to_string()]
     } else {
         Vec::new()
     };
-    [told, vec!["-i".to_owned(), source.to_owned()]].concat()
+    [output, vec!["-i".to_owned(), source.to_owned()]].concat()
 }
 
-/// A file of the bytes, named as the format's files are.
+/// A file of the bytes, with the format's extension.
 fn written(format: OutputFormat, bytes: &[u8]) -> NamedTempFile {
     let suffix = format!(".{}", format.extension());
     let mut file = tempfile::Builder::new().suffix(&suffix).tempfile().expect("a temporary file");
@@ -54,7 +54,7 @@ fn path(file: &NamedTempFile) -> &str {
     file.path().to_str().expect("a plain path")
 }
 
-/// Decodes a finished file, or a stream through a pipe, at the rate it has.
+/// Decodes a finished file, or a stream through a pipe, at its own rate.
 fn decoded(format: OutputFormat, rate_hz: u32, bytes: &[u8], piped: bool) -> Vec<f32> {
     let file = written(format, bytes);
     let arguments = input_arguments(format, rate_hz, if piped { "-" } else { path(&file) });
@@ -64,7 +64,7 @@ fn decoded(format: OutputFormat, rate_hz: u32, bytes: &[u8], piped: bool) -> Vec
     raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
 }
 
-/// The rate FFmpeg gives for a format coded at `rate_hz`.
+/// The rate that FFmpeg reports for a format encoded at `rate_hz`.
 fn played_rate(format: OutputFormat, rate_hz: u32) -> u32 {
     if format == OutputFormat::Opus { 48_000 } else { rate_hz }
 }
@@ -77,26 +77,26 @@ fn streamed(format: OutputFormat, samples: &[f32], options: &EncodeOptions) -> V
     bytes
 }
 
-/// What a format owes at its default bitrate.
+/// Expected quality of a format at its default bitrate.
 struct Promise {
-    /// Samples at the played rate by which the sound may start late.
+    /// Maximum delay of the start, in samples at the played rate.
     lag: RangeInclusive<isize>,
-    /// Seconds by which it may end late, counted from that start.
+    /// Maximum excess length, seconds.
     tail_s: f64,
-    /// Signal to noise in decibels.
+    /// Minimum signal-to-noise ratio in decibels.
     snr_db: f64,
 }
 
 impl Promise {
     fn of(format: OutputFormat, rate_hz: u32, finished: bool) -> Self {
-        /// Samples of a frame of AAC.
+        /// Samples per AAC frame.
         const AAC_FRAME: isize = 1024;
         match format {
-            // Rounding to 16 bit leaves noise 101 dB under full scale; the signal lies 19 dB under it.
+            // Rounding to 16 bit leaves noise 101 dB under full scale; the signal is 19 dB below that.
             OutputFormat::Wav | OutputFormat::Pcm | OutputFormat::Flac => {
                 Self { lag: 0..=0, tail_s: 0.0, snr_db: 80.0 }
             }
-            // The tag of a finished file gives the length; a stream ends with its last frame. Four bits a sample
+            // The tag of a finished file gives the length; a stream ends with its last frame. Four bits per sample
             // and more reach 28 dB and up here; the encoder hides noise where it is masked, not where it is least.
             OutputFormat::Mp3 => {
                 let frame_s = 576.0 / f64::from(rate_hz);
@@ -105,7 +105,7 @@ impl Promise {
             // Half the bits of mp3, noise in place of what only sounds like noise, and in the low bands a model of the
             // voice instead of its wave; its decoder runs at the coded rate and comes a few samples late to 48 kHz.
             OutputFormat::Opus => Self { lag: 0..=8, tail_s: 0.0, snr_db: 18.0 },
-            // ADTS cannot give a length: a frame of delay before, and up to a frame of silence behind.
+            // ADTS cannot store a length: a frame of delay before, and up to a frame of silence after it.
             OutputFormat::Aac => {
                 let frame_s = AAC_FRAME as f64 / f64::from(rate_hz);
                 Self { lag: AAC_FRAME..=AAC_FRAME, tail_s: frame_s.max(0.05), snr_db: 22.0 }
@@ -130,10 +130,11 @@ fn ffmpeg_decodes_every_format_at_every_rate() {
                 } else {
                     streamed(format, &source, &options)
                 };
-                let heard = decoded(format, coded_hz, &bytes, !finished);
-                let lag = lag(&original, &heard, 1200);
-                let tail_s = (heard.len() as f64 - lag as f64 - original.len() as f64) / f64::from(played_hz);
-                let snr_db = snr_db(&original, &heard[lag.max(0) as usize..]);
+                let decoded = decoded(format, coded_hz, &bytes, !finished);
+                let lag = lag(&original, &decoded, 1200);
+                let tail_s =
+                    (decoded.len() as f64 - lag as f64 - original.len() as f64) / f64::from(played_hz);
+                let snr_db = snr_db(&original, &decoded[lag.max(0) as usize..]);
                 let found =
                     format!("{format} at {rate_hz} Hz: lag {lag}, tail {tail_s:.3} s, {snr_db:.1} dB");
                 let promise = Promise::of(format, coded_hz, finished);
@@ -159,8 +160,9 @@ fn ffprobe_reads_the_headers() {
             arguments
                 .extend(shown.iter().chain(&["-of", "default=noprint_wrappers=1"]).map(ToString::to_string));
             let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-            let told = String::from_utf8(run("ffprobe", &arguments, &[])).expect("plain text");
-            let entry = |name: &str| told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            let output = String::from_utf8(run("ffprobe", &arguments, &[])).expect("plain text");
+            let entry =
+                |name: &str| output.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
             let (codec, container) = match format {
                 OutputFormat::Mp3 => ("mp3", "mp3"),
                 OutputFormat::Opus => ("opus", "ogg"),
@@ -173,7 +175,7 @@ fn ffprobe_reads_the_headers() {
             assert_eq!(entry("format_name"), Some(container), "{format} at {rate_hz} Hz");
             assert_eq!(entry("sample_rate"), Some(&*played_rate(format, rate_hz).to_string()), "{format}");
             assert_eq!(entry("channels"), Some("1"), "{format} at {rate_hz} Hz");
-            // The length of mp3, opus and aac counts the delay, that of aac is a guess from its size.
+            // The length of mp3, opus and aac includes the delay; that of aac is estimated from its size.
             let duration_s: f64 = entry("duration").and_then(|value| value.parse().ok()).expect("a duration");
             assert!((0.99..1.2).contains(&duration_s), "{format} at {rate_hz} Hz: {duration_s} s");
         }

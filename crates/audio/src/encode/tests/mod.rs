@@ -1,4 +1,4 @@
-//! Round trips through FFmpeg and our own decoder, and what hostile input does.
+//! Round trips through FFmpeg and our own decoder, and invalid input.
 
 mod degenerate;
 mod ffmpeg;

@@ -1,4 +1,4 @@
-//! Round trips without any other program.
+//! Round trips with our own decoder.
 
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ fn our_decoder_reads_every_format_with_a_header() {
     let original = resampled(&speech(2.1), 24_000, SAMPLE_RATE);
     for format in OutputFormat::ALL.into_iter().filter(|&format| format != OutputFormat::Pcm) {
         for streamed in [false, true] {
-            // At its lower rates Opus models the voice, and decoders differ by fractions of a sample there.
+            // At its lower rates Opus uses a voice model, and decoders differ by fractions of a sample.
             let sample_rate_hz = (format == OutputFormat::Opus).then_some(48_000);
             let options = EncodeOptions { sample_rate_hz, bitrate_bps: None };
             let mut bytes = Vec::new();
@@ -22,16 +22,16 @@ fn our_decoder_reads_every_format_with_a_header() {
             } else {
                 bytes = encode(format, &original, SAMPLE_RATE, &options).expect("it encodes");
             }
-            let heard =
+            let decoded =
                 decode_bytes(bytes, &DecodeLimits::default(), &|| false).expect("our own files are decoded");
-            let lag = lag(&original, &heard.samples, 1200);
-            let snr_db = snr_db(&original, &heard.samples[lag.max(0) as usize..]);
+            let lag = lag(&original, &decoded.samples, 1200);
+            let snr_db = snr_db(&original, &decoded.samples[lag.max(0) as usize..]);
             let found = format!(
                 "{format}, streamed {streamed}: {} samples, lag {lag}, {snr_db:.1} dB",
-                heard.samples.len()
+                decoded.samples.len()
             );
             assert!(snr_db > 18.0, "{found}");
-            let seconds = heard.info.duration_s - lag as f64 / f64::from(SAMPLE_RATE);
+            let seconds = decoded.info.duration_s - lag as f64 / f64::from(SAMPLE_RATE);
             assert!((2.099..2.15).contains(&seconds), "{found}");
         }
     }
@@ -44,15 +44,15 @@ fn streamed(format: OutputFormat, samples: &[f32], rate_hz: u32, pieces: &[usize
     let mut bytes = Vec::new();
     let mut rest = samples;
     for &piece in pieces.iter().cycle() {
-        let (head, tail) = rest.split_at(piece.min(rest.len()));
-        encoder.push(head, &mut bytes).expect("it encodes");
+        let (part, tail) = rest.split_at(piece.min(rest.len()));
+        encoder.push(part, &mut bytes).expect("it encodes");
         rest = tail;
         if rest.is_empty() {
             break;
         }
     }
-    let head = encoder.finish(&mut bytes).expect("it ends");
-    (bytes, head)
+    let header = encoder.finish(&mut bytes).expect("it ends");
+    (bytes, header)
 }
 
 proptest! {

@@ -1,4 +1,4 @@
-//! A stand-in for speech, and how near a decoded copy comes to it.
+//! Speech-like test audio, and comparison with a decoded copy.
 
 use std::f64::consts::TAU;
 
@@ -26,7 +26,7 @@ pub(super) fn speech(seconds: f64) -> Vec<f32> {
                 .sum();
             noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let hiss = f64::from(noise >> 8) / f64::from(1 << 23) - 1.0;
-            // Four syllables a second, each ending in hiss, and a pause every other second.
+            // Four syllables per second, each ending in hiss, and a pause every other second.
             let beat = (4.0 * t).fract();
             let voiced = (TAU * beat / 1.6).sin().max(0.0);
             let hissing = if beat > 0.85 { 0.03 } else { 0.0 };
@@ -48,7 +48,7 @@ pub(super) fn resampled(samples: &[f32], from_hz: u32, to_hz: u32) -> Vec<f32> {
     out
 }
 
-/// Signal to noise in decibels of `decoded` against `original`, begin to begin.
+/// Signal-to-noise ratio of `decoded` against `original` in decibels, aligned at their starts.
 pub(super) fn snr_db(original: &[f32], decoded: &[f32]) -> f64 {
     let (mut signal, mut noise) = (0.0, 0.0);
     for (&a, &b) in original.iter().zip(decoded) {
@@ -58,7 +58,7 @@ pub(super) fn snr_db(original: &[f32], decoded: &[f32]) -> f64 {
     10.0 * (signal / noise.max(1e-20)).log10()
 }
 
-/// By how many samples `decoded` lags behind `original`: where their first sounds are most alike within `±reach`.
+/// Lag of `decoded` relative to `original` in samples: where their first part is most similar, within `±reach`.
 pub(super) fn lag(original: &[f32], decoded: &[f32], reach: isize) -> isize {
     let likeness = |lag: isize| -> f64 {
         let (a, b) = if lag >= 0 {

@@ -1,12 +1,12 @@
-//! Products of integers by tiles of bytes: an instruction multiplies 16 rows of 64 inputs with 16 columns of 64 weights.
+//! Products of integers by AMX tiles of bytes: one instruction multiplies 16 rows of 64 inputs with 16 columns of 64 weights.
 //!
-//! Inputs have two bytes; upper and lower ones have sums of their own, which are put together modulo 2^32: what comes out is what
-//! other instruction sets get, to the bit.
+//! Inputs have two bytes; upper and lower ones are summed separately, and the sums are combined modulo 2^32: the results are
+//! bit-identical to those of the other instruction sets.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::{Line, ROWS, Tiles};
+use super::{ROWS, TileRow, Tiles};
 use crate::arch::{Integer, Scales, Target, avx512};
 use crate::cpu::Isa;
 use crate::panels::PANEL;
@@ -19,22 +19,22 @@ pub(crate) const PANELS: usize = 2;
 /// Lines of a tile of inputs, of upper and of lower bytes.
 pub(crate) const INPUT_LINES: usize = 2 * ROWS;
 
-/// Inputs that are added up in a lane: a tile of weights has a line for as many, `[PANEL][QUAD]`.
+/// Inputs that are summed per lane: a tile of weights has one row for as many, `[PANEL][QUAD]`.
 const QUAD: usize = 4;
 /// Lines of a byte of a panel's weights that go with a tile of inputs.
 const PANEL_LINES: usize = DEPTH / QUAD;
 
-/// What tiles hold: of the left panel the sums of each of its [`Bytes::SUMS`], then those of the right panel.
+/// Contents of the tiles: the [`Bytes::SUMS`] sums of the left panel, then those of the right one.
 #[repr(C, align(64))]
 pub(crate) struct Sums([[[i32; PANEL]; ROWS]; 6]);
 
-/// Writes tiles as the sums of their numbers, which the caller must have.
+/// Stores tiles to the sums of their numbers. The caller must hold [`Tiles`].
 macro_rules! store_tiles {
     ($sums:expr, $($tile:literal)*) => {
         asm!(
             $(concat!("tilestored [{sums} + {line} + 1024 * ", $tile, "], tmm", $tile),)*
             sums = in(reg) std::ptr::from_mut($sums),
-            line = in(reg) size_of::<Line>(),
+            line = in(reg) size_of::<TileRow>(),
             options(nostack, preserves_flags),
         )
     };
@@ -44,27 +44,27 @@ macro_rules! store_tiles {
 pub(crate) trait Bytes: Integer {
     /// Bytes of a weight.
     const BYTES: usize;
-    /// Sums of a panel, apart by what their products count.
+    /// Number of sums per panel: products of different weight are summed separately.
     const SUMS: usize;
 
-    /// Bytes of two rows of pairs, `[PANEL][2]` each: those of one row, and behind them those of the other; the upper ones, if
-    /// there are two, come first. Only so many of the weights are there.
+    /// Bytes of two rows of pairs, `[PANEL][2]` each: those of one row, then those of the other; of two bytes the upper ones
+    /// come first. `pairs` may be shorter.
     ///
     /// # Safety
     /// They can be read; the CPU has AVX-512 F and BW.
     unsafe fn load_bytes(pairs: &[Self]) -> [__m512i; 2];
 
-    /// Empties the tiles of sums.
+    /// Sets the tiles of sums to zero.
     ///
     /// # Safety
-    /// There are [`Tiles`].
+    /// The caller holds [`Tiles`].
     unsafe fn begin();
 
     /// Adds the products of a tile's rows with two panels.
     ///
     /// # Safety
     /// As above; `inputs` are readable at [`INPUT_LINES`], `weights` at [`weight_lines`].
-    unsafe fn add_step(inputs: *const Line, weights: *const Line);
+    unsafe fn add_step(inputs: *const TileRow, weights: *const TileRow);
 
     /// Writes the sums.
     ///
@@ -72,7 +72,7 @@ pub(crate) trait Bytes: Integer {
     /// As above.
     unsafe fn end(sums: &mut Sums);
 
-    /// A row's sums of a panel, put together.
+    /// Combines the sums of one row and panel.
     ///
     /// # Safety
     /// The CPU has AVX-512 F.
@@ -92,7 +92,7 @@ impl Bytes for i8 {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     unsafe fn load_bytes(pairs: &[i8]) -> [__m512i; 2] {
-        // SAFETY: the mask leaves out what is not there.
+        // SAFETY: the mask excludes what is out of bounds.
         [unsafe { _mm512_maskz_loadu_epi8(u64::MAX >> (64 - pairs.len()), pairs.as_ptr()) }; 2]
     }
 
@@ -103,7 +103,7 @@ impl Bytes for i8 {
     }
 
     #[inline]
-    unsafe fn add_step(inputs: *const Line, weights: *const Line) {
+    unsafe fn add_step(inputs: *const TileRow, weights: *const TileRow) {
         // SAFETY: reads what the caller grants, and changes tiles.
         unsafe {
             asm!(
@@ -117,7 +117,7 @@ impl Bytes for i8 {
                 "tdpbusd tmm3, tmm5, tmm7",
                 inputs = in(reg) inputs,
                 weights = in(reg) weights,
-                line = in(reg) size_of::<Line>(),
+                line = in(reg) size_of::<TileRow>(),
                 options(nostack, preserves_flags, readonly),
             );
         }
@@ -145,7 +145,7 @@ impl Bytes for i16 {
     #[target_feature(enable = "avx512f,avx512bw")]
     unsafe fn load_bytes(pairs: &[i16]) -> [__m512i; 2] {
         let (first, second) = pairs.split_at(pairs.len().min(2 * PANEL));
-        // SAFETY: the masks leave out what is not there.
+        // SAFETY: the masks exclude what is out of bounds.
         let words = [first, second].map(|words| unsafe {
             let mask = u32::MAX.checked_shr(32 - words.len() as u32).unwrap_or(0);
             _mm512_maskz_loadu_epi16(mask, words.as_ptr())
@@ -167,11 +167,11 @@ impl Bytes for i16 {
     }
 
     #[inline]
-    unsafe fn add_step(inputs: *const Line, weights: *const Line) {
+    unsafe fn add_step(inputs: *const TileRow, weights: *const TileRow) {
         // SAFETY: reads what the caller grants, and changes tiles.
         unsafe {
             asm!(
-                // Upper bytes of inputs, then lower ones; the weights go forth and back.
+                // Upper bytes of inputs, then lower ones; the weights are read forwards, then backwards.
                 "tileloadd tmm6, [{inputs} + {line}]",
                 "tileloadd tmm7, [{weights} + {line}]",
                 "tdpbssd tmm0, tmm6, tmm7",
@@ -191,7 +191,7 @@ impl Bytes for i16 {
                 "tdpbusd tmm1, tmm6, tmm7",
                 inputs = in(reg) inputs,
                 weights = in(reg) weights,
-                line = in(reg) size_of::<Line>(),
+                line = in(reg) size_of::<TileRow>(),
                 options(nostack, preserves_flags, readonly),
             );
         }
@@ -212,7 +212,7 @@ impl Bytes for i16 {
 }
 
 /// Splits a row's inputs, a multiple of [`DEPTH`], into bytes: row `r` of its tile's lines, `[steps of DEPTH][INPUT_LINES]`.
-pub(crate) fn split_row(row: &[i16], r: usize, lines: &mut [Line]) {
+pub(crate) fn split_row(row: &[i16], r: usize, lines: &mut [TileRow]) {
     vectorized(
         Isa::Amx,
         #[inline(always)]
@@ -231,16 +231,16 @@ pub(crate) fn split_row(row: &[i16], r: usize, lines: &mut [Line]) {
 /// # Safety
 /// The CPU has AVX-512 F and BW.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(crate) unsafe fn pack_weights<T: Bytes>(panels: &[T], depth: usize, lines: &mut Vec<Line>) {
-    // Words of two rows of sixteen pairs, `[2][PANEL]`, in the order of sixteen columns, `[PANEL][2]`; two a lane of 32 bits.
+pub(crate) unsafe fn pack_weights<T: Bytes>(panels: &[T], depth: usize, lines: &mut Vec<TileRow>) {
+    // Words of two rows of sixteen pairs, `[2][PANEL]`, in the order of sixteen columns, `[PANEL][2]`; two per lane of 32 bits.
     let column = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     let second = _mm512_slli_epi32::<16>(_mm512_add_epi32(column, _mm512_set1_epi32(PANEL as i32)));
     let order = _mm512_or_si512(column, second);
     lines.clear();
-    lines.resize(depth.div_ceil(DEPTH) * weight_lines::<T>(), Line::ZERO);
+    lines.resize(depth.div_ceil(DEPTH) * weight_lines::<T>(), TileRow::ZERO);
     for (p, panel) in panels.chunks_exact(depth * PANEL).enumerate() {
         for (q, quad) in panel.chunks(QUAD * PANEL).enumerate() {
-            // SAFETY: the CPU has what it takes.
+            // SAFETY: the CPU has these features.
             let bytes = unsafe { T::load_bytes(quad) };
             for (b, bytes) in bytes.into_iter().enumerate().take(T::BYTES) {
                 let tile = (q / PANEL_LINES * PANELS + p) * T::BYTES + b;
@@ -253,19 +253,19 @@ pub(crate) unsafe fn pack_weights<T: Bytes>(panels: &[T], depth: usize, lines: &
     }
 }
 
-/// Rows of a tile that are finished between two steps: little enough for vectors not to keep tiles waiting.
-const ROWS_A_STEP: usize = 2;
+/// Rows of a tile that are finished between two steps: few enough that vector instructions do not delay the tiles.
+const ROWS_PER_STEP: usize = 2;
 
 /// `c = epilogue(a b scaled)` of all rows that `inputs` has, `[tiles][steps of DEPTH][INPUT_LINES]`, and the panels that
 /// [`pack_weights`] made `weights` of; `size` is rows and columns of the product.
 ///
 /// # Safety
 /// See [`Target`], [`Scales`]: rows are those of the inputs (zeros fill the last tile), and there are up to [`PANELS`] panels of
-/// columns. No sum may exceed i32; `Isa::Amx` is there.
+/// columns. No sum may exceed i32; `Isa::Amx` is available.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 pub(crate) unsafe fn multiply<T: Bytes>(
-    inputs: &[Line],
-    weights: &[Line],
+    inputs: &[TileRow],
+    weights: &[TileRow],
     [rows, columns]: [usize; 2],
     to: Target,
     scales: Scales,
@@ -274,9 +274,9 @@ pub(crate) unsafe fn multiply<T: Bytes>(
     if steps == 0 {
         return;
     }
-    // A tile is finished while the next one is added up.
+    // A tile is finished while the next one is summed.
     let mut sums = [const { Sums([[[0; PANEL]; ROWS]; 6]) }; 2];
-    // SAFETY: the contract; nothing that is called here uses tiles of its own.
+    // SAFETY: the contract; no function called here uses tiles of its own.
     let _tiles = unsafe { Tiles::begin() };
     let mut tiles = inputs.chunks_exact(steps * INPUT_LINES);
     for i in 0..=tiles.len() {
@@ -287,10 +287,10 @@ pub(crate) unsafe fn multiply<T: Bytes>(
         let mut finished = 0;
         let mut finish_some = |end: usize| {
             while finished < unfinished.min(end) {
-                let (row, count) = (first + finished, ROWS_A_STEP.min(unfinished - finished));
+                let (row, count) = (first + finished, ROWS_PER_STEP.min(unfinished - finished));
                 // SAFETY: these are rows of the product.
                 unsafe {
-                    with_rows!(count, [1], ROWS_A_STEP, COUNT => {
+                    with_rows!(count, [1], ROWS_PER_STEP, COUNT => {
                         finish_rows::<T, COUNT>(last, finished, columns, &to.at_row(row), scales.at_row(row));
                     });
                 }
@@ -304,7 +304,7 @@ pub(crate) unsafe fn multiply<T: Bytes>(
                 let steps = inputs.chunks_exact(INPUT_LINES).zip(weights.chunks_exact(weight_lines::<T>()));
                 for (step, (inputs, weights)) in steps.enumerate() {
                     T::add_step(inputs.as_ptr(), weights.as_ptr());
-                    finish_some((step + 1) * ROWS_A_STEP);
+                    finish_some((step + 1) * ROWS_PER_STEP);
                 }
                 T::end(sums);
             }
@@ -313,7 +313,7 @@ pub(crate) unsafe fn multiply<T: Bytes>(
     }
 }
 
-/// Puts together, scales, finishes and writes `COUNT` rows of sums from `first` on, where `to` and `scales` begin.
+/// Combines, scales, finishes and writes `COUNT` rows of sums from `first` on, where `to` and `scales` begin.
 ///
 /// # Safety
 /// As [`multiply`].
@@ -326,7 +326,7 @@ unsafe fn finish_rows<T: Bytes, const COUNT: usize>(
     to: &Target,
     scales: Scales,
 ) {
-    // SAFETY: the contract grants sixteen column scales a panel and a scale a row, and what `finish` reads and writes; a row
+    // SAFETY: the contract grants sixteen column scales per panel and one scale per row, and what `finish` reads and writes; a row
     // has sixteen sums.
     unsafe {
         let both = columns > PANEL;

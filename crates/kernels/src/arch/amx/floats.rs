@@ -1,5 +1,5 @@
-//! Products of floats by tiles of brain floats (a sign, eight bits of exponent, eight of significand): a float is the sum of
-//! three of them, to the bit, and of the nine products of parts the six largest leave out less than rounding a float does
+//! Products of floats by AMX tiles of bfloat16 numbers (a sign, eight bits of exponent, eight of significand): a float is exactly
+//! the sum of three of them, and the six largest of the nine products of parts have a smaller error than rounding to f32
 //! (Henry, Tang and Heinecke, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations",
 //! arXiv:1904.06376).
 //!
@@ -9,17 +9,17 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::{Line, ROWS, Tiles};
+use super::{ROWS, TileRow, Tiles};
 use crate::arch::x86::LoadPanel;
 use crate::panels::PANEL;
 
 /// Parts of a float.
 pub(crate) const PARTS: usize = 3;
-/// Products of parts that are added up, those whose numbers, from nought on, are not more than two in sum.
+/// Products of parts that are summed: those whose indices, counted from zero, add up to at most two.
 pub(crate) const PRODUCTS: usize = 6;
 /// Numbers of a tile's row: a step of depth.
 pub(crate) const DEPTH: usize = 32;
-/// Rows that are multiplied at once, two tiles.
+/// Rows that are multiplied at once: two tiles.
 pub(crate) const STRIP: usize = 2 * ROWS;
 /// Panels that are multiplied at once, and their columns.
 pub(crate) const PANELS: usize = 2;
@@ -32,7 +32,7 @@ pub(crate) const fn steps(depth: usize) -> usize {
     depth.div_ceil(DEPTH)
 }
 
-/// Lines from a row of a strip to the next. An odd number, so that rows do not want the same few places of the first-level cache.
+/// Lines from a row of a strip to the next. An odd number, so that rows do not map to the same few sets of the first-level cache.
 pub(crate) const fn row_lines(depth: usize) -> usize {
     (steps(depth) * PARTS) | 1
 }
@@ -42,7 +42,7 @@ pub(crate) const fn pair_lines(depth: usize) -> usize {
     steps(depth) * STEP_LINES
 }
 
-/// The parts of sixteen floats, each in the upper half of its lane: each the nearest to what is left.
+/// The parts of sixteen floats, each in the upper half of its lane; each part is the remainder rounded to nearest.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn split(mut x: __m512) -> [__m512i; PARTS] {
@@ -54,8 +54,8 @@ fn split(mut x: __m512) -> [__m512i; PARTS] {
     })
 }
 
-/// The same, each part the first bits of what is left: less work, and good enough for one of two factors, as what the other one's
-/// parts leave out is then as often too much as too little. Lower halves are not nought.
+/// The same by truncation: each part has the first bits of the remainder. This is less work, and accurate enough for one of two
+/// factors, as the rounding errors of the other are unbiased. Lower halves are not zero.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn cut(mut x: __m512) -> [__m512i; PARTS] {
@@ -76,8 +76,8 @@ fn upper(bits: __m512i) -> __m512i {
 /// Writes two times sixteen numbers as a step of a row.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn write_step(lines: &mut [Line; PARTS], first: __m512, second: __m512) {
-    // Odd words of one and of the other.
+fn write_step(lines: &mut [TileRow; PARTS], first: __m512, second: __m512) {
+    // The odd words of both.
     let order: [u16; DEPTH] = std::array::from_fn(|i| 2 * i as u16 + 1);
     // SAFETY: reads the 64 bytes of `order`.
     let order = unsafe { _mm512_loadu_si512(order.as_ptr().cast()) };
@@ -88,13 +88,13 @@ fn write_step(lines: &mut [Line; PARTS], first: __m512, second: __m512) {
     }
 }
 
-/// Writes up to [`DEPTH`] numbers times `scale` as a step of a row; what is left of the step is nought.
+/// Writes up to [`DEPTH`] numbers times `scale` as a step of a row; the rest of the step is zero.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(crate) fn split_step(numbers: &[f32], scale: f32, lines: &mut [Line; PARTS]) {
+pub(crate) fn split_step(numbers: &[f32], scale: f32, lines: &mut [TileRow; PARTS]) {
     let mask = u32::MAX >> (DEPTH - numbers.len());
     let (scale, at) = (_mm512_set1_ps(scale), numbers.as_ptr());
-    // SAFETY: the masks leave out what is not there.
+    // SAFETY: the masks exclude what is out of bounds.
     let (first, second) = unsafe {
         let second = _mm512_maskz_loadu_ps((mask >> 16) as u16, at.wrapping_add(PANEL));
         (_mm512_maskz_loadu_ps(mask as u16, at), second)
@@ -102,14 +102,14 @@ pub(crate) fn split_step(numbers: &[f32], scale: f32, lines: &mut [Line; PARTS])
     write_step(lines, _mm512_mul_ps(first, scale), _mm512_mul_ps(second, scale));
 }
 
-/// 2^f for |f| <= 1/2 from the fifth power down, to 7.5e-8 of it (Remez's exchange algorithm).
+/// 2^f for |f| <= 1/2: coefficients from the fifth power down, relative error 7.5e-8 (Remez's exchange algorithm).
 const EXP2: [f32; 6] = [0.001_327_647_2, 0.009_675_541, 0.055_507_13, 0.240_221_2, 0.693_146_94, 1.000_000_1];
 
-/// 2^x for x of nought and below, minus infinity too.
+/// 2^x for x <= 0, including minus infinity.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn exp2(x: __m512) -> __m512 {
-    // Small enough for nought, and a number from which a whole one can be taken.
+    // Clamped to where the result is zero and x still has an integer part.
     let x = _mm512_max_ps(x, _mm512_set1_ps(-200.0));
     let n = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x);
     let f = _mm512_sub_ps(x, n);
@@ -120,27 +120,27 @@ fn exp2(x: __m512) -> __m512 {
     _mm512_scalef_ps(p, n)
 }
 
-/// e^x of a number of nought and below.
+/// e^x for x <= 0.
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(crate) fn exp(x: f32) -> f32 {
     _mm512_cvtss_f32(exp2(_mm512_set1_ps(x * std::f32::consts::LOG2_E)))
 }
 
-/// Writes `exp(x - largest)` of a step's numbers as one of a row, and adds them to `sums`, place by place.
+/// Writes `exp(x - largest)` of a step's numbers as a step of a row, and adds them to `sums`, lane by lane.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(crate) fn split_exp(
     numbers: &[f32; DEPTH],
     largest: f32,
-    lines: &mut [Line; PARTS],
+    lines: &mut [TileRow; PARTS],
     sums: &mut [f32; DEPTH],
 ) {
     let factor = _mm512_set1_ps(std::f32::consts::LOG2_E);
     let shift = _mm512_set1_ps(largest * std::f32::consts::LOG2_E);
     let [first, second] = [0, PANEL].map(|half| {
         let (x, sum) = (numbers[half..].as_ptr(), sums[half..].as_mut_ptr());
-        // SAFETY: there are sixteen of both from here on.
+        // SAFETY: both have sixteen numbers from here on.
         unsafe {
             let weights = exp2(_mm512_fmsub_ps(_mm512_loadu_ps(x), factor, shift));
             _mm512_storeu_ps(sum, _mm512_add_ps(_mm512_loadu_ps(sum), weights));
@@ -155,19 +155,19 @@ pub(crate) fn split_exp(
 #[target_feature(enable = "avx512f")]
 pub(crate) fn sum(numbers: &[f32; DEPTH]) -> f32 {
     let at = numbers.as_ptr();
-    // SAFETY: there are twice sixteen.
+    // SAFETY: there are 32 numbers.
     let (first, second) = unsafe { (_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(PANEL))) };
     _mm512_reduce_add_ps(_mm512_add_ps(first, second))
 }
 
-/// The largest of some numbers, minus infinity of none.
+/// The largest of some numbers; minus infinity if there are none.
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(crate) fn largest(steps: &[[f32; DEPTH]]) -> f32 {
     let mut lanes = [_mm512_set1_ps(f32::NEG_INFINITY); 2];
     for numbers in steps {
         for (i, lane) in lanes.iter_mut().enumerate() {
-            // SAFETY: there are twice sixteen.
+            // SAFETY: there are 32 numbers.
             *lane = _mm512_max_ps(*lane, unsafe { _mm512_loadu_ps(numbers.as_ptr().add(i * PANEL)) });
         }
     }
@@ -179,13 +179,13 @@ pub(crate) fn largest(steps: &[[f32; DEPTH]]) -> f32 {
 /// # Safety
 /// The CPU has AVX2, FMA, F16C, and AVX-512 F and BW.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw")]
-pub(crate) unsafe fn split_panel<T: LoadPanel>(panel: &[T], which: usize, lines: &mut [Line]) {
+pub(crate) unsafe fn split_panel<T: LoadPanel>(panel: &[T], which: usize, lines: &mut [TileRow]) {
     let steps = panel.chunks(DEPTH * PANEL).zip(lines.as_chunks_mut::<STEP_LINES>().0);
     for (rows, lines) in steps {
         let line = |part: usize, pair: usize| (part * PANELS + which) * (DEPTH / 2) + pair;
         for (pair, rows) in rows.chunks(2 * PANEL).enumerate() {
             let second = rows.get(PANEL..).filter(|row| !row.is_empty());
-            // SAFETY: a chunk has one row or two of them.
+            // SAFETY: a chunk has one or two rows.
             let (even, odd) = unsafe {
                 let odd = second.map_or_else(|| _mm512_setzero_ps(), |row| T::load_wide(row.as_ptr()));
                 (split(T::load_wide(rows.as_ptr())), split(odd))
@@ -198,7 +198,7 @@ pub(crate) unsafe fn split_panel<T: LoadPanel>(panel: &[T], which: usize, lines:
         }
         for pair in rows.len().div_ceil(2 * PANEL)..DEPTH / 2 {
             for part in 0..PARTS {
-                lines[line(part, pair)] = Line::ZERO;
+                lines[line(part, pair)] = TileRow::ZERO;
             }
         }
     }
@@ -233,29 +233,29 @@ macro_rules! load_panels {
 }
 
 /// The product of a strip with a pair of panels of the same depth: [`STRIP`] rows of [`COLUMNS`] numbers, which replace those of
-/// `c`, whose rows lie `c_row` numbers apart, or are added to them.
+/// `c`, whose rows are `c_row` numbers apart, or are added to them.
 ///
-/// `meanwhile` is called [`PRODUCTS`] times for each step of depth, after four instructions on tiles each: these take long, and
-/// what is computed in vectors meanwhile costs less than by itself, as long as it is little at a time.
+/// `meanwhile` is called [`PRODUCTS`] times per step of depth, after every four tile instructions: these take long, and small
+/// amounts of vector work run in parallel to them at little cost.
 ///
 /// # Panics
-/// If the strip or `c` ends too soon.
+/// If the strip or `c` is too short.
 #[inline(always)]
 pub(crate) fn multiply(
     _: &mut Tiles,
-    (strip, row_lines): (&[Line], usize),
-    pair: &[Line],
+    (strip, row_lines): (&[TileRow], usize),
+    pair: &[TileRow],
     (c, c_row): (&mut [f32], usize),
     add: bool,
     mut meanwhile: impl FnMut(),
 ) {
     let steps = pair.as_chunks::<STEP_LINES>().0;
-    assert!(strip.len() >= (STRIP - 1) * row_lines + steps.len() * PARTS, "the strip ends too soon");
+    assert!(strip.len() >= (STRIP - 1) * row_lines + steps.len() * PARTS, "the strip is too short");
     assert!(c.len() >= (STRIP - 1) * c_row + COLUMNS, "the product does not fit");
     let (upper, lower) = (c.as_mut_ptr(), c[ROWS * c_row..].as_mut_ptr());
     let bytes = c_row * size_of::<f32>();
     if add {
-        // SAFETY: reads sixteen rows of each quarter of `c`, and changes tiles, which there are.
+        // SAFETY: reads sixteen rows of each quarter of `c`, and changes tiles, which the caller holds.
         unsafe {
             asm!(
                 "tileloadd tmm0, [{upper} + {bytes}]",
@@ -269,14 +269,14 @@ pub(crate) fn multiply(
             );
         }
     } else {
-        // SAFETY: changes tiles, which there are.
+        // SAFETY: changes tiles, which the caller holds.
         unsafe { zero_tiles!(0 1 2 3) };
     }
     for (i, step) in steps.iter().enumerate() {
         let strip = &strip[i * PARTS..];
         macro_rules! add {
             ($($load:expr),*) => {
-                // SAFETY: reads the lines of a step, which were measured above, and changes tiles.
+                // SAFETY: reads the lines of a step, whose lengths were checked above, and changes tiles.
                 unsafe {
                     asm!(
                         "/* {upper} {lower} {row} {pair} {line} */",
@@ -287,16 +287,16 @@ pub(crate) fn multiply(
                         "tdpbf16ps tmm3, tmm5, tmm7",
                         upper = in(reg) strip.as_ptr(),
                         lower = in(reg) strip[ROWS * row_lines..].as_ptr(),
-                        row = in(reg) row_lines * size_of::<Line>(),
+                        row = in(reg) row_lines * size_of::<TileRow>(),
                         pair = in(reg) step.as_ptr(),
-                        line = in(reg) size_of::<Line>(),
+                        line = in(reg) size_of::<TileRow>(),
                         options(nostack, preserves_flags, readonly),
                     );
                 }
                 meanwhile();
             };
         }
-        // The smallest products come first; each has a part in common with the one before it, whose tiles stay.
+        // The smallest products come first; each shares a part with the one before it, whose tiles stay loaded.
         add!(load_rows!(2), load_panels!(0));
         add!(load_rows!(1));
         add!(load_panels!(1));

@@ -1,10 +1,10 @@
-//! Products by tiles, where the CPU has AMX (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter
-//! 18): an instruction multiplies sixteen rows with sixteen columns, 64 bytes of each.
+//! Products by AMX tiles (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter
+//! 18): one instruction multiplies sixteen rows with sixteen columns, 64 bytes of each.
 //!
-//! In assembly, as the standard library's intrinsics for tiles are not stable. What is in tiles stays there from one block of
-//! assembly to the next: the compiler, which is not told of tiles, has nothing of its own in them.
+//! In assembly, as the standard library's intrinsics for tiles are not stable. Tiles keep their contents from one block of
+//! assembly to the next, as the compiler does not use them.
 
-/// Empties tiles, which the caller must have.
+/// Sets tiles to zero. The caller must hold [`Tiles`].
 macro_rules! zero_tiles {
     ($($tile:literal)*) => {
         std::arch::asm!($(concat!("tilezero tmm", $tile),)* options(nostack, preserves_flags, nomem))
@@ -22,10 +22,10 @@ pub(crate) const ROWS: usize = 16;
 /// A row of a tile.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub struct Line([u8; 64]);
+pub struct TileRow([u8; 64]);
 
-impl Line {
-    pub(crate) const ZERO: Line = Line([0; 64]);
+impl TileRow {
+    pub(crate) const ZERO: TileRow = TileRow([0; 64]);
 }
 
 /// The shape of all eight tiles, as LDTILECFG reads it.
@@ -46,14 +46,14 @@ static SHAPE: Shape = Shape {
     rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
 };
 
-/// Tiles in use by this thread, of full size all eight, until this is dropped.
+/// This thread's use of all eight tiles, at full size, until dropped.
 pub(crate) struct Tiles(());
 
 impl Tiles {
     /// # Safety
-    /// `Isa::Amx` is there, and the thread has no other `Tiles`.
+    /// `Isa::Amx` is available, and the thread has no other `Tiles`.
     pub(crate) unsafe fn begin() -> Self {
-        // SAFETY: reads the shape and nothing else.
+        // SAFETY: reads only the shape.
         unsafe {
             asm!("ldtilecfg [{}]", in(reg) &raw const SHAPE, options(nostack, preserves_flags, readonly));
         };
@@ -63,26 +63,26 @@ impl Tiles {
 
 impl Drop for Tiles {
     fn drop(&mut self) {
-        // SAFETY: touches nothing but tiles, in which nothing is kept.
+        // SAFETY: changes only tiles, whose contents are no longer needed.
         unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) };
     }
 }
 
-/// Work in vectors that is spread evenly over what tiles do meanwhile.
+/// Interleaves work of vector instructions evenly with tile instructions, which run meanwhile.
 #[derive(Clone, Copy)]
-pub(crate) struct Spread {
+pub(crate) struct Interleaver {
     items: usize,
     turns: usize,
     sum: usize,
 }
 
-impl Spread {
-    /// So many items over so many turns.
+impl Interleaver {
+    /// Distributes `items` evenly over `turns`.
     pub(crate) fn new(items: usize, turns: usize) -> Self {
         Self { items, turns, sum: 0 }
     }
 
-    /// How many items are due this turn.
+    /// Number of items that are due in this turn.
     #[inline]
     pub(crate) fn due(&mut self) -> usize {
         let mut due = 0;

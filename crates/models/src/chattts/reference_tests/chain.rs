@@ -1,4 +1,4 @@
-//! From text to samples, whole and in pieces.
+//! From text to samples, whole and in chunks.
 
 use mynah_testkit::weight_files::{Tensor, torch};
 use mynah_weights::open_state_dict;
@@ -8,7 +8,7 @@ use super::*;
 use crate::chattts::generate::{Generation, Target};
 use crate::chattts::random::Mt19937;
 
-/// What the reference drops from its results, wherever it stands.
+/// Removes silence, as the reference does.
 fn without_silence(samples: &[f32]) -> Vec<f32> {
     samples.iter().copied().filter(|v| v.abs() > 1e-5).collect()
 }
@@ -26,7 +26,7 @@ fn speak(model: &ChatTts, text: &str, options: &SpeakOptions) -> Vec<Vec<f32>> {
 fn options() -> SpeakOptions {
     SpeakOptions {
         voice: voice(),
-        read_out: false,
+        normalize_text: false,
         split: false,
         seed: Some(Seed::Stream(11)),
         speech: Sampling { max_tokens: number("/e2e/max_new_token"), ..Sampling::speech() },
@@ -35,15 +35,15 @@ fn options() -> SpeakOptions {
 }
 
 #[test]
-fn texts_become_the_references_samples() {
+fn samples_match_the_reference() {
     let pieces = speak(model(), texts("/e2e/text").as_str().unwrap(), &options());
     assert!(pieces.len() > 1);
-    // The reference's chain is a network deep; what rounding does at its beginning is larger at its end.
+    // The chain is several networks deep, so rounding errors grow towards its end.
     assert_close("samples", &without_silence(&pieces.concat()), &floats("e2e.plain"), 5e-4);
 }
 
 #[test]
-fn sentences_take_over_the_first_ones_voice() {
+fn sentences_continue_the_first_ones_voice() {
     let model = model();
     let text = texts("/e2e_split/text").as_str().unwrap();
     let sentences: Vec<String> = split::sentences(text).into_iter().map(str::to_owned).collect();
@@ -60,26 +60,33 @@ fn sentences_take_over_the_first_ones_voice() {
             assert_eq!(prompts.iter().map(ids_of).collect::<Vec<_>>(), unpadded_ids("e2e_split"));
         }
         let target = Target::Codes;
-        let mut generation =
-            Generation::begin(&model.gpt, &model.batcher, target, &prompts, &rules, Noise::Greedy, &cancel)
-                .unwrap();
+        let mut generation = Generation::begin(
+            &model.gpt,
+            &model.batcher,
+            target,
+            &prompts,
+            &rules,
+            RandomSource::Greedy,
+            &cancel,
+        )
+        .unwrap();
         while generation.step(unscheduled()).unwrap() {}
         generation.rows.iter().map(|row| row.states.clone()).collect()
     };
     let first = generate(&sentences[..1], &voice()).remove(0);
-    let codes = model.dvae_encoder().unwrap().encode(&model.voicing().push(&first, true)).unwrap();
+    let codes = model.dvae_encoder().unwrap().encode(&model.audio_decoder().push(&first, true)).unwrap();
     assert_eq!(codes, codebooks("e2e_split.prompt_codes"));
     let mut states = generate(&sentences, &Voice { sample: sample(codes, &sentences[0]), ..voice() });
-    // The reference fills up the shorter one with zeros.
+    // The reference pads the shorter one with zeros.
     let longest = states.iter().map(Vec::len).max().unwrap();
     states.iter_mut().for_each(|states| states.resize(longest, 0.0));
     let samples: Vec<f32> =
-        states.iter().flat_map(|states| without_silence(&model.voicing().push(states, true))).collect();
+        states.iter().flat_map(|states| without_silence(&model.audio_decoder().push(states, true))).collect();
     assert_close("samples", &samples, &floats("e2e_split.wav"), 5e-3);
 }
 
 #[test]
-fn long_texts_are_spoken_in_groups_and_repeat() {
+fn long_texts_are_spoken_in_groups_and_are_reproducible() {
     let model = model();
     let text = "[speed_3]你好，世界。今天 the food is good。".repeat(8);
     let options = SpeakOptions {
@@ -99,7 +106,7 @@ fn long_texts_are_spoken_in_groups_and_repeat() {
 }
 
 #[test]
-fn voices_speak_alike_whatever_runs_beside() {
+fn audio_does_not_depend_on_concurrent_requests() {
     let model = model();
     let options = SpeakOptions { voice: model.voice("alloy").unwrap(), seed: None, ..options() };
     let alone = speak(model, "你好，世界", &options).concat();
@@ -114,17 +121,20 @@ fn voices_speak_alike_whatever_runs_beside() {
 }
 
 #[test]
-fn samples_give_voices() {
+fn reference_audio_gives_a_voice() {
     let model = model();
-    let voice = model.voice_of_sample(&floats("dvae_encode.wav"), "你好").unwrap();
+    let voice = model.voice_from_reference(&floats("dvae_encode.wav"), "你好").unwrap();
     assert_eq!(voice.sample, sample(codebooks("dvae_encode.codes"), "你好"));
     assert!(!speak(model, "你好", &SpeakOptions { voice, ..options() }).is_empty());
-    assert!(matches!(model.voice_of_sample(&[0.0; 100], ""), Err(ModelError::InvalidInput(_))));
-    assert!(matches!(model.voice_of_sample(&vec![0.0; 61 * 24_000], ""), Err(ModelError::InvalidInput(_))));
+    assert!(matches!(model.voice_from_reference(&[0.0; 100], ""), Err(ModelError::InvalidInput(_))));
+    assert!(matches!(
+        model.voice_from_reference(&vec![0.0; 61 * 24_000], ""),
+        Err(ModelError::InvalidInput(_))
+    ));
 }
 
 #[test]
-fn what_cannot_be_spoken_is_refused() {
+fn invalid_input_is_refused() {
     let (model, cancel) = (model(), CancelFlag::new());
     let refused = |text: &str, options: SpeakOptions| {
         matches!(
@@ -139,7 +149,7 @@ fn what_cannot_be_spoken_is_refused() {
     assert!(refused("你好", SpeakOptions { speech: hot, ..options() }));
     let style = Style { speed: Some(10), ..Style::default() };
     assert!(refused("你好", SpeakOptions { style, ..options() }));
-    // A prompt as long as the model's memory.
+    // A prompt with as many positions as the model has.
     let voice = Voice { sample: sample(vec![[0; 4]; 4096], ""), ..Voice::default() };
     let mut speech = model.begin("你好", SpeakOptions { voice, ..options() }, &cancel).unwrap();
     assert!(matches!(speech.next_chunk(unscheduled()), Err(ModelError::InvalidInput(_))));
@@ -165,7 +175,7 @@ fn damaged_checkpoints_are_refused() {
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
         assert!(weights_refused(load(folder.path()), "is damaged"), "{file} cut");
-        // A tensor under another name is a tensor that is missing.
+        // A renamed tensor counts as missing.
         let at = bytes.windows(7).position(|w| w == b".weight").unwrap();
         let mut renamed = bytes.clone();
         renamed[at..at + 7].copy_from_slice(b".height");
@@ -184,20 +194,20 @@ fn damaged_checkpoints_are_refused() {
 }
 
 #[test]
-fn seeds_are_where_drawing_left_off() {
+fn synthesis_continues_the_generator_that_drew_the_voice() {
     let model = model();
     let voice = model.voice("seed:5").unwrap();
     let mut generator = Mt19937::new(5);
     drop(model.voices.statistics.draw(&mut generator));
     let next = generator.next_u32();
-    // A number of 32 bits was drawn for each of the vector's.
+    // One 32-bit number was drawn per dimension.
     let mut expected = Mt19937::new(5);
     let words: Vec<u32> = (0..65).map(|_| expected.next_u32()).collect();
     assert_eq!(words[64], next);
     assert_eq!(voice.drawn_with, Some(5));
 }
 
-/// The layout of the first releases, with weights in 16 bits: what is spoken is what the published layout says in 16 bits.
+/// The layout of the first releases, with 16-bit weights: the audio is the same as with the published layout in 16 bits.
 #[test]
 fn older_checkpoints_are_read() {
     let published = checkpoint();
@@ -235,7 +245,7 @@ fn older_checkpoints_are_read() {
     std::fs::copy(from.join("gpt/config.json"), to.join("gpt/config.json")).unwrap();
     std::fs::write(to.join("spk_stat.pt"), include_bytes!("../../../../weights/tests/data/torch/lone.pt"))
         .unwrap();
-    // A pickled tokenizer has its description in it as text.
+    // A pickled tokenizer has its JSON in it as text.
     let json: serde_json::Value = serde_json::from_slice(VOCABULARY).unwrap();
     let text = json.to_string();
     let (first, rest) = (text.find("\"version\"").unwrap(), text.len() - 1);
@@ -260,8 +270,8 @@ fn older_checkpoints_are_read() {
     let hidden = transposed(&floats("decoder.hidden"), 64);
     assert_close(
         "samples",
-        &older.voicing().push(&hidden, true),
-        &published.voicing().push(&hidden, true),
+        &older.audio_decoder().push(&hidden, true),
+        &published.audio_decoder().push(&hidden, true),
         0.02,
     );
     let spoken = |model: &ChatTts| {

@@ -72,12 +72,12 @@ pub(super) fn integers(name: &str) -> Vec<u32> {
     bytes(name).1.as_chunks::<4>().0.iter().map(|&b| i32::from_le_bytes(b) as u32).collect()
 }
 
-/// Codes stored a step a row.
+/// Codes stored with one step per row.
 pub(super) fn steps(name: &str) -> Vec<Codes> {
     integers(name).as_chunks::<4>().0.to_vec()
 }
 
-/// Codes stored a codebook a row.
+/// Codes stored with one codebook per row.
 pub(super) fn codebooks(name: &str) -> Vec<Codes> {
     let codes = integers(name);
     let count = codes.len() / 4;
@@ -108,7 +108,7 @@ pub(super) fn unpadded(name: &str, stage: &str) -> Vec<Vec<f32>> {
     (0..shape[0]).map(row).collect()
 }
 
-/// Ids of a batch's rows without padding, and the codes behind them.
+/// Ids of a batch's rows without padding, and the codes after them.
 pub(super) fn unpadded_ids(stage: &str) -> Vec<Vec<Codes>> {
     let (shape, ids) = (shape(&format!("{stage}.input_ids")), steps(&format!("{stage}.input_ids")));
     let mask = integers(&format!("{stage}.attention_mask"));

@@ -4,8 +4,8 @@ use half::f16;
 
 use super::fixture::*;
 use super::*;
+use crate::chattts::character_map::{Homophones, Switches, map_characters};
 use crate::chattts::generate::{Generation, Prompt, Target};
-use crate::chattts::normalise::{Homophones, Switches, normalise};
 use crate::chattts::random::Mt19937;
 use crate::chattts::speaker::strings::{decode_sample, decode_speaker};
 use crate::chattts::speaker::{base16384, normalised};
@@ -28,7 +28,7 @@ fn texts_are_normalised() {
             homophones: case["do_homophone_replacement"].as_bool().unwrap(),
         };
         assert_eq!(
-            normalise(text, language, switches, &Homophones::new()),
+            map_characters(text, language, switches, &Homophones::new()),
             case["out"].as_str().unwrap(),
             "{text}"
         );
@@ -50,7 +50,7 @@ fn texts_become_tokens_and_tokens_texts() {
     }
     assert_eq!(vocabulary.vocab_size(), number("/tokens/len"));
     assert_eq!(model().tokens.speaker as usize, number("/tokens/spk_emb_id"));
-    assert_eq!(model().tokens.first_steering as usize, number("/tokens/break_0_id"));
+    assert_eq!(model().tokens.first_control_token as usize, number("/tokens/break_0_id"));
     assert_eq!(model().tokens.end_of_text as usize, number("/tokens/eos_text_id"));
 }
 
@@ -117,13 +117,13 @@ fn check_generation(
     target: Target,
     prompts: &[Prompt],
     sampling: &Sampling,
-    noise: Option<Noise>,
+    noise: Option<RandomSource>,
 ) {
     let name = |part: &str| format!("{stage}.{part}");
     let model = model();
     let cancel = CancelFlag::new();
     let is_greedy = noise.is_none();
-    let noise = noise.unwrap_or(Noise::Greedy);
+    let noise = noise.unwrap_or(RandomSource::Greedy);
     let mut generation =
         Generation::begin(&model.gpt, &model.batcher, target, prompts, sampling, noise, &cancel).unwrap();
     let (raw, probabilities) = (floats(&name("raw_logits")), floats(&name("probs")));
@@ -198,7 +198,7 @@ fn codes_are_the_references() {
     let mut generator = Mt19937::new(7);
     let first: Vec<f32> = (0..2 * 4 * 626).map(|_| generator.exponential()).collect();
     assert_eq!(first, floats("code_noise.noise"));
-    let noise = Noise::Stream(Mt19937::new(7));
+    let noise = RandomSource::Stream(Mt19937::new(7));
     check_generation(
         "code_noise",
         Target::Codes,
@@ -231,7 +231,7 @@ fn seeds_give_the_references_codes() {
     let model = model();
     let prompts = prompts(&strings("/rng/texts"), "[speed_5]", &voice());
     let rules = Sampling { max_tokens: number("/rng/max_new_token"), ..Sampling::speech() };
-    let noise = Noise::EveryStep(number("/rng/manual_seed") as u64);
+    let noise = RandomSource::EveryStep(number("/rng/manual_seed") as u64);
     let cancel = CancelFlag::new();
     let mut generation =
         Generation::begin(&model.gpt, &model.batcher, Target::Codes, &prompts, &rules, noise, &cancel)
@@ -249,7 +249,7 @@ fn texts_are_refined() {
     let rules = Sampling { max_tokens: 24, ..Sampling::refinement() };
     for (stage, tags, noise) in [
         ("refine_greedy", "[oral_2][laugh_0][break_6]", None),
-        ("refine_noise", "", Some(Noise::Stream(Mt19937::new(5)))),
+        ("refine_noise", "", Some(RandomSource::Stream(Mt19937::new(5)))),
     ] {
         let given = strings(&format!("/{stage}/texts"));
         let prompts: Vec<Prompt> = given
@@ -261,7 +261,7 @@ fn texts_are_refined() {
             .collect();
         assert_eq!(prompts.iter().map(ids_of).collect::<Vec<_>>(), unpadded_ids(stage));
         check_generation(stage, target, &prompts, &rules, noise.clone());
-        let noise = noise.unwrap_or(Noise::Greedy);
+        let noise = noise.unwrap_or(RandomSource::Greedy);
         let (refined, _) = model.refine(&given, tags, &rules, noise, unscheduled()).unwrap();
         assert_eq!(refined, strings(&format!("/{stage}/refined")));
     }

@@ -1,11 +1,11 @@
-//! Base16384: bytes as Chinese characters, fourteen bits each, as speakers are passed around.
+//! Base16384: bytes as Chinese characters of fourteen bits each, the usual text form of speakers.
 
 /// The character of fourteen zero bits.
 const FIRST: u32 = 0x4e00;
-/// The character that stands for nothing; those behind it tell the number of bytes modulo 7.
+/// Base of the final character, which encodes the number of bytes modulo 7.
 const TAIL: u32 = 0x3d00;
 
-/// Bytes as text.
+/// Encodes bytes as text.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     let (mut bits, mut count) = (0_u32, 0);
@@ -28,7 +28,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes of a text; `None` if it has other characters or another number of them.
+/// Decodes a text; `None` if it has invalid characters or an invalid length.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let mut characters: Vec<u32> = text.trim().chars().map(u32::from).collect();
     let rest =
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_of_any_number_come_back() {
+    fn any_number_of_bytes_round_trips() {
         for length in 0..40 {
             let bytes: Vec<u8> = (0..length).map(|i| (i * 83 + 7) as u8).collect();
             let text = encode(&bytes);

@@ -1,5 +1,5 @@
-//! Speakers: a vector that stands in the prompt, drawn by a seed, read from a string or a tensor; and samples of a voice
-//! that are continued.
+//! Speaker embeddings (a vector in the prompt: drawn by a seed, or read from a string or a tensor), and encoded reference audio
+//! to continue.
 
 pub(super) mod base16384;
 mod saved;
@@ -19,20 +19,21 @@ use crate::error;
 pub use saved::SavedVoice;
 
 /// Names longer than this are encoded speakers.
-const LONGEST_NAME: usize = 400;
+const MAX_NAME_LENGTH: usize = 400;
 /// Largest encoded tensor: 768 numbers take a few kilobytes, whatever the format.
-const MOST_TENSOR_BYTES: usize = 1 << 20;
+const MAX_TENSOR_BYTES: usize = 1 << 20;
 
-/// Where the spread and mean of speakers' vectors come from.
+/// Source of the standard deviation and mean of speaker embeddings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StatisticsSource {
-    /// A file of the checkpoint or of the user's.
+    /// A file of the checkpoint or of the user.
     File(PathBuf),
-    /// Nowhere: all numbers are drawn alike, so voices sound less natural and are not those of the published statistics.
+    /// None: all dimensions are drawn from the same distribution, so voices sound less natural and differ from those of the
+    /// published statistics.
     Fallback,
 }
 
-/// Spread and mean of speakers' vectors.
+/// Standard deviation and mean of speaker embeddings.
 #[derive(Clone, Debug)]
 pub(super) struct Statistics {
     deviation: Vec<f16>,
@@ -40,12 +41,12 @@ pub(super) struct Statistics {
 }
 
 impl Statistics {
-    /// What stands in where no statistics are known: vectors are normalised, so their spread is of no matter.
+    /// Used without statistics. Embeddings are normalised, so the standard deviation does not matter.
     pub(super) fn fallback(width: usize) -> Self {
         Self { deviation: vec![f16::ONE; width], mean: vec![f16::ZERO; width] }
     }
 
-    /// Reads a tensor of PyTorch's or a text file with a base16384 string.
+    /// Reads a tensor saved by PyTorch, or a text file with a base16384 string.
     pub(super) fn read(path: &Path, width: usize) -> Result<Self, ModelError> {
         let malformed = |reason: String| error::malformed(path, reason);
         let bytes = std::fs::read(path).map_err(|source| error::io(path, source))?;
@@ -64,7 +65,7 @@ impl Statistics {
         Ok(Self { deviation: deviation.to_vec(), mean: mean.to_vec() })
     }
 
-    /// The speaker that a generator draws next, every operation rounded to 16 bits.
+    /// Draws the next speaker embedding, with every operation rounded to 16 bits.
     pub(super) fn draw(&self, generator: &mut Mt19937) -> Vec<f16> {
         let noise = generator.normal_f16(self.mean.len());
         let spread = noise.iter().zip(&self.deviation).map(|(v, deviation)| v * deviation);
@@ -72,38 +73,38 @@ impl Statistics {
     }
 }
 
-/// The numbers of a tensor that PyTorch saved, rounded to 16 bits. Nothing in the file is executed.
+/// The numbers of a tensor saved by PyTorch, rounded to 16 bits. Nothing in the file is executed.
 fn lone_tensor(name: &str, bytes: Vec<u8>) -> Result<Vec<f16>, ModelError> {
     let tensors = mynah_weights::read_state_dict(name, bytes)?;
     let names: Vec<&str> = tensors.names().collect();
     let [tensor] = names[..] else {
-        return Err(ModelError::InvalidInput(format!("{name} holds {} tensors, not one", names.len())));
+        return Err(ModelError::InvalidInput(format!("{name} has {} tensors, not one", names.len())));
     };
     Ok(tensors.read_f32(tensor)?.into_iter().map(f16::from_f32).collect())
 }
 
-/// A recording's codes and what is said in it.
+/// Encoded reference audio and its transcript.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VoiceSample {
-    /// The recording.
+    /// The audio's codes.
     pub codes: Arc<[Codes]>,
     /// Its transcript.
     pub text: String,
 }
 
-/// Who speaks.
+/// A voice.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Voice {
-    /// The speaker's vector.
+    /// The speaker embedding.
     pub speaker: Option<Vec<f16>>,
-    /// A recording that is continued.
+    /// Reference audio to continue.
     pub sample: Option<VoiceSample>,
-    /// The seed that drew the vector, and random numbers already drawn for it.
+    /// The seed that drew the embedding. Synthesis continues with the numbers after it.
     pub(super) drawn_with: Option<u64>,
 }
 
 impl Voice {
-    /// The vector as it stands in the prompt: of length 1, computed in 16 bits.
+    /// The embedding in the prompt: normalised to length 1 in 16 bits.
     pub(super) fn embedding(&self) -> Option<Arc<[f32]>> {
         Some(normalised(self.speaker.as_ref()?))
     }
@@ -117,11 +118,11 @@ pub(super) fn normalised(vector: &[f16]) -> Arc<[f32]> {
     vector.iter().map(scale).collect()
 }
 
-/// Finds voices by what people call them.
+/// Finds voices by name.
 pub(super) struct Voices {
     pub(super) width: usize,
     pub(super) statistics: Statistics,
-    /// Where the user's voices are kept.
+    /// Folder of the user's saved voices.
     pub(super) saved: Option<PathBuf>,
 }
 
@@ -132,11 +133,11 @@ impl Voices {
         Voice { speaker: Some(speaker), sample: None, drawn_with: Some(seed) }
     }
 
-    /// The voice that `name` means: a name that the user saved, `seed:N`, a speaker string, the base64 of a tensor that
-    /// PyTorch saved, or any other name, whose hash is a seed. `default` is the empty name.
+    /// The voice for `name`: a saved voice, `seed:N`, a speaker string, the base64 of a tensor saved by
+    /// PyTorch, or any other name, whose hash is the seed. `default` is the empty name.
     ///
     /// # Errors
-    /// [`ModelError::InvalidInput`] says what is wrong with an encoded speaker or a seed.
+    /// [`ModelError::InvalidInput`] describes an invalid encoded speaker or seed.
     pub(super) fn find(&self, name: &str) -> Result<Voice, ModelError> {
         if let Some(saved) = &self.saved
             && let Some(voice) = SavedVoice::read(saved, name)?
@@ -146,12 +147,12 @@ impl Voices {
         if let Some(seed) = name.strip_prefix("seed:") {
             let seed = seed.trim().parse().map_err(|_| {
                 ModelError::InvalidInput(format!(
-                    "voice {name:?}: behind \"seed:\" a whole number from 0 up is expected"
+                    "voice {name:?}: \"seed:\" must be followed by a whole number of at least 0"
                 ))
             })?;
             return Ok(self.seeded(seed));
         }
-        if name.chars().count() > LONGEST_NAME {
+        if name.chars().count() > MAX_NAME_LENGTH {
             return self.encoded(name);
         }
         let name = if name == "default" { "" } else { name };
@@ -161,12 +162,12 @@ impl Voices {
     fn encoded(&self, text: &str) -> Result<Voice, ModelError> {
         let vector = if text.is_ascii() {
             let bytes =
-                base64_bytes(text).filter(|bytes| bytes.len() <= MOST_TENSOR_BYTES).ok_or_else(|| {
-                    ModelError::InvalidInput("the voice is too long for a name and no base64".into())
+                base64_bytes(text).filter(|bytes| bytes.len() <= MAX_TENSOR_BYTES).ok_or_else(|| {
+                    ModelError::InvalidInput("the voice is too long for a name and is not base64".into())
                 })?;
             let vector = lone_tensor("the voice", bytes).map_err(|reason| {
                 ModelError::InvalidInput(format!(
-                    "the voice is too long for a name and no saved tensor: {reason}"
+                    "the voice is too long for a name and is not a saved tensor: {reason}"
                 ))
             })?;
             if vector.len() != self.width {
@@ -181,7 +182,7 @@ impl Voices {
     }
 }
 
-/// The bytes of base64 (RFC 4648) in either alphabet; white space and padding are passed over.
+/// The bytes of base64 (RFC 4648) in either alphabet; white space and padding are skipped.
 fn base64_bytes(text: &str) -> Option<Vec<u8>> {
     let (mut bytes, mut bits, mut count) = (Vec::with_capacity(text.len() * 3 / 4), 0_u32, 0);
     for byte in text.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=') {

@@ -1,4 +1,4 @@
-//! Voices that a user saves under a name: one small JSON file each.
+//! Voices that the user saved under a name: one small JSON file each.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -16,19 +16,19 @@ pub struct SavedVoice {
     /// A speaker string, the base64 of a tensor, or `seed:N`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speaker: Option<String>,
-    /// A voice sample's string.
+    /// Encoded reference audio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
-    /// What is said in the sample.
+    /// Transcript of the reference audio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_text: Option<String>,
 }
 
-/// Largest file: a sample of a minute takes some tens of kilobytes.
-const MOST_BYTES: u64 = 1 << 20;
+/// Maximum file size: a minute of reference audio takes some tens of kilobytes.
+const MAX_BYTES: u64 = 1 << 20;
 
 impl SavedVoice {
-    /// What a file name is made of: letters, digits, `-`, `_`, `.` (not in front) and spaces, at most 64 of them.
+    /// The file of a voice. A name has letters, digits, `-`, `_`, `.` (not first) and spaces, at most 64 characters.
     fn path(folder: &Path, name: &str) -> Option<PathBuf> {
         let allowed = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
         let fits =
@@ -36,7 +36,7 @@ impl SavedVoice {
         fits.then(|| folder.join(format!("{name}.json")))
     }
 
-    /// The voice of this name; `None` if there is none.
+    /// The saved voice of this name, or `None`.
     ///
     /// # Errors
     /// Its file cannot be read or is damaged.
@@ -44,11 +44,11 @@ impl SavedVoice {
         let Some(path) = Self::path(folder, name) else { return Ok(None) };
         let malformed = |reason: String| error::malformed(&path, reason);
         match std::fs::metadata(&path) {
-            Ok(file) if file.len() > MOST_BYTES => {
+            Ok(file) if file.len() > MAX_BYTES => {
                 return Err(malformed("it is too large for a voice".into()));
             }
             Ok(_) => {}
-            // Names that no file can have are no saved voices either.
+            // A name that no file can have is not a saved voice.
             Err(reason) if matches!(reason.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => {
                 return Ok(None);
             }
@@ -65,7 +65,7 @@ impl SavedVoice {
     pub fn write(&self, folder: &Path, name: &str) -> Result<(), ModelError> {
         let path = Self::path(folder, name).ok_or_else(|| {
             ModelError::InvalidInput(format!(
-                "{name:?} cannot name a voice: letters, digits, -, _ and spaces can"
+                "{name:?} is not a valid voice name: use letters, digits, -, _ and spaces"
             ))
         })?;
         let text =
@@ -74,7 +74,7 @@ impl SavedVoice {
         written.map_err(|source| error::io(path, source))
     }
 
-    /// What the file means.
+    /// Decodes the file's voice.
     pub(super) fn voice(&self, voices: &Voices) -> Result<Voice, ModelError> {
         let mut voice = match &self.speaker {
             Some(speaker) if speaker.starts_with("seed:") => {

@@ -20,7 +20,7 @@ fn names_are_seeds_and_seeds_are_voices() {
 }
 
 #[test]
-fn encoded_speakers_are_read_and_damage_is_told() {
+fn encoded_speakers_are_read_and_damage_is_reported() {
     let voices = voices();
     let speaker = voices.find("alloy").unwrap().speaker.unwrap();
     let text = strings::encode_speaker(&speaker);
@@ -28,7 +28,7 @@ fn encoded_speakers_are_read_and_damage_is_told() {
     for text in ["x".repeat(401), "好".repeat(401), "!".repeat(500)] {
         assert!(matches!(voices.find(&text), Err(ModelError::InvalidInput(_))), "{text:.10}");
     }
-    // No file has such a name.
+    // A name that is too long for a file.
     let folder = tempfile::tempdir().unwrap();
     let voices = Voices { saved: Some(folder.path().to_owned()), ..voices };
     assert!(matches!(voices.find(&"x".repeat(401)), Err(ModelError::InvalidInput(_))));
@@ -36,7 +36,7 @@ fn encoded_speakers_are_read_and_damage_is_told() {
 }
 
 #[test]
-fn saved_voices_come_back() {
+fn saved_voices_round_trip() {
     let folder = tempfile::tempdir().unwrap();
     let voices = Voices { saved: Some(folder.path().to_owned()), ..voices() };
     let sample: Vec<Codes> = vec![[1, 2, 3, 4]; 20];
@@ -54,10 +54,10 @@ fn saved_voices_come_back() {
     }
     std::fs::write(folder.path().join("bad.json"), "{\"speaker\": 1}").unwrap();
     assert!(matches!(voices.find("bad"), Err(ModelError::Weights(reason)) if reason.contains("is damaged")));
-    assert_eq!(SavedVoice::read(folder.path(), "nobody").unwrap(), None);
+    assert_eq!(SavedVoice::read(folder.path(), "missing").unwrap(), None);
 }
 
-/// A tensor as users of other servers pass it: what PyTorch saved, in base64.
+/// A tensor as clients of other servers send it: saved by PyTorch, in base64.
 #[test]
 fn tensors_in_base64_are_speakers() {
     use std::fmt::Write;
@@ -80,7 +80,7 @@ fn tensors_in_base64_are_speakers() {
     assert_eq!(find(128, &text).unwrap().speaker, Some(expected));
     let error = find(768, &text).unwrap_err().to_string();
     assert!(error.contains("128 numbers, not 768"), "{error}");
-    // A pickle that calls something is refused, not run.
+    // A pickle with a function call is refused and not executed.
     let object = include_bytes!("../../../../weights/tests/data/torch/object.pt");
     assert!(lone_tensor("object", object.to_vec()).is_err());
 }

@@ -1,4 +1,4 @@
-//! XXH32, a hash that turns a voice's name into a seed (xxHash specification 0.1.1, seed 0).
+//! XXH32, the hash of a voice's name that gives its seed (xxHash specification 0.1.1, seed 0).
 
 const PRIMES: [u32; 5] = [0x9e37_79b1, 0x85eb_ca77, 0xc2b2_ae3d, 0x27d4_eb2f, 0x1656_67b1];
 
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hashes_are_those_that_servers_in_use_give() {
+    fn hashes_match_existing_servers() {
         for (name, hash) in
             [("", 46_947_589), ("echo", 1_265_306_830), ("alloy", 1_260_509_181), ("2", 205_742_900)]
         {

@@ -1,12 +1,12 @@
 //! Cross-attention heads that follow the audio, for checkpoints that do not list their own.
 //!
-//! These are the facts that OpenAI published with its models (as masks over layers and heads).
+//! OpenAI published them with its models (as masks over layers and heads).
 
 use crate::whisper::Config;
 
 type Heads = &'static [(usize, usize)];
 
-/// Decoder layers, heads a layer, size of the vocabulary, heads as (layer, head). large-v1 and large-v2 have the same
+/// Decoder layers, heads per layer, size of the vocabulary, heads as (layer, head). large-v1 and large-v2 have the same
 /// sizes; the heads are those of large-v2.
 #[rustfmt::skip]
 const TABLE: [(usize, usize, usize, Heads); 11] = [

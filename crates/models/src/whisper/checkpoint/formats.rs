@@ -1,4 +1,4 @@
-//! What each format's files mean: canonical names, and the sizes and the vocabulary that some carry.
+//! Interprets each format's files: canonical names, and the sizes and vocabulary that some formats include.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::names::{from_ctranslate2, from_hugging_face, from_openai};
 use super::{Contents, Format};
 use crate::error;
 
-/// Gives canonical names to what was opened.
+/// Maps opened files to canonical names.
 pub(super) fn read(weights: Weights) -> Result<Contents, ModelError> {
     let Weights { path, metadata, tensors } = weights;
     match metadata {
@@ -32,10 +32,10 @@ fn from_transformers(tensors: Tensors) -> Tensors {
     tensors.into_iter().map(|(name, tensor)| (from_hugging_face(&name), tensor)).collect()
 }
 
-/// Hugging Face's state dicts, and openai-whisper's files: those with a `model_state_dict` or with OpenAI's names.
+/// Hugging Face's state dicts, and openai-whisper's files, which have a `model_state_dict` or OpenAI's names.
 fn read_torch(path: PathBuf, header: &torch::Header, tensors: Tensors) -> Result<Contents, ModelError> {
     let is_openai = match header.root {
-        Root::Tensor => return Err(error::malformed(path, "it holds no dictionary of tensors")),
+        Root::Tensor => return Err(error::malformed(path, "it has no dictionary of tensors")),
         Root::ModelStateDict => true,
         Root::StateDict => tensors.names().any(|name| name.starts_with("encoder.blocks.")),
     };
@@ -61,7 +61,7 @@ fn read_ggml(path: &Path, header: &ggml::Header, tensors: Tensors) -> Result<Con
         .map_err(|error| error::malformed(path, error.to_string()))?;
     let named = tensors.into_iter().filter_map(|(name, tensor)| {
         let name = from_openai(&name)?;
-        // The biases of the convolutions are columns.
+        // The biases of the convolutions are stored as columns.
         match *tensor.shape() {
             [rows, 1] => Some((name, tensor.with_shape(vec![rows]))),
             _ => Some((name, tensor)),
@@ -75,7 +75,7 @@ fn read_ggml(path: &Path, header: &ggml::Header, tensors: Tensors) -> Result<Con
     })
 }
 
-/// CTranslate2 fuses the projections of the same input, one below the other.
+/// CTranslate2 fuses projections of the same input by stacking their rows.
 fn read_ctranslate2(
     path: &Path,
     header: &ctranslate2::Header,

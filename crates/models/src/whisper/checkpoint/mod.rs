@@ -1,10 +1,10 @@
-//! Whisper checkpoints, in every format people hold, under one set of names.
+//! Whisper checkpoints in all supported formats, under one set of names.
 //!
-//! `mynah_weights` reads the files; here is what they mean. Names and layouts are those of Hugging Face
-//! (`model.encoder.layers.0.self_attn.q_proj.weight`, `[out, in]` row-major; convolutions `[out, in, width]`), whatever
-//! the file says: `formats` maps each format's to those of `names`, `settings` makes the configuration.
+//! `mynah_weights` reads the files; this module interprets them. Names and layouts are those of Hugging Face
+//! (`model.encoder.layers.0.self_attn.q_proj.weight`, `[out, in]` row-major; convolutions `[out, in, width]`) for every
+//! format: `formats` maps each format's names to those of `names`, and `settings` derives the configuration.
 //!
-//! Opening looks at names and shapes alone, and a tensor is read when it is asked for.
+//! Opening reads only names and shapes; a tensor is read when it is needed.
 
 mod alignment_heads;
 mod formats;
@@ -36,10 +36,10 @@ pub enum Format {
     OpenaiPt,
 }
 
-/// An opened checkpoint: configuration, vocabulary and tensors that are read when asked for. All tensors of the
-/// configuration are there and have the shapes it says.
+/// An opened checkpoint: configuration, vocabulary, and tensors that are read on demand. All tensors that the configuration
+/// requires are present and have its shapes.
 pub struct Checkpoint {
-    /// Which format was found.
+    /// The detected format.
     pub format: Format,
     /// Sizes and token lists.
     pub config: Config,
@@ -50,7 +50,7 @@ pub struct Checkpoint {
     pub tensors: Tensors,
 }
 
-/// What a format's files hold, under canonical names.
+/// Contents of a format's files, under canonical names.
 struct Contents {
     format: Format,
     tensors: Tensors,
@@ -60,14 +60,14 @@ struct Contents {
 }
 
 impl Checkpoint {
-    /// Looks at a file or folder, finds its format and opens it. Nothing in the file is executed.
+    /// Detects the format of a file or folder and opens it. Nothing in the file is executed.
     ///
     /// # Errors
     /// [`ModelError::Weights`] if no format is recognised or the checkpoint is damaged or incomplete, [`ModelError::Unsupported`] if
-    /// it asks for what no Whisper does.
+    /// its configuration differs from that of all published Whisper models.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let mut contents = formats::read(Weights::open(path)?)?;
-        // A ggml or OpenAI file has all in itself; what lies beside it may belong to another model.
+        // A ggml or OpenAI file is self-contained; the files beside it may belong to another model.
         let folder = if path.is_dir() { Some(path) } else { path.parent() };
         let folder = folder.filter(|_| !matches!(contents.format, Format::Ggml | Format::OpenaiPt));
         untie(&mut contents.tensors)?;
@@ -77,12 +77,12 @@ impl Checkpoint {
     }
 }
 
-/// Whether the file or folder at `path` is a Whisper checkpoint: the `config.json` beside its weights says so, or, where that
-/// says nothing, the names of its tensors. A file in the format of OpenAI or whisper.cpp has all in itself; what lies beside it
-/// may belong to another model.
+/// Whether the file or folder at `path` is a Whisper checkpoint, by the `model_type` of the `config.json` beside its weights, or,
+/// without one, by the names of its tensors. A file in the format of OpenAI or whisper.cpp is self-contained; the files beside
+/// it may belong to another model.
 ///
 /// # Errors
-/// [`ModelError::Weights`] if it holds weights that cannot be read, and no configuration says what they are.
+/// [`ModelError::Weights`] if it has weights that cannot be read and no configuration that identifies them.
 pub(super) fn is_at(path: &Path) -> Result<bool, ModelError> {
     #[derive(Deserialize)]
     struct Config {
@@ -105,7 +105,7 @@ pub(super) fn is_at(path: &Path) -> Result<bool, ModelError> {
     }
 }
 
-/// Drops an output projection that says the same as the embedding.
+/// Drops an output projection that equals the embedding.
 fn untie(tensors: &mut Tensors) -> Result<(), ModelError> {
     if tensors.same("proj_out.weight", "model.decoder.embed_tokens.weight")? {
         tensors.remove("proj_out.weight");

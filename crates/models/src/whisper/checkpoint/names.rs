@@ -1,8 +1,8 @@
-//! Canonical names and shapes of Whisper's tensors, and what other formats call them.
+//! Canonical names and shapes of Whisper's tensors, and their names in other formats.
 
 use crate::whisper::Config;
 
-/// Name of a tensor in a Hugging Face file: the same, but for models saved without their language model head.
+/// Canonical name of a tensor in a Hugging Face file: the same, except for models saved without their language model head.
 pub(super) fn from_hugging_face(name: &str) -> String {
     if name.starts_with("encoder.") || name.starts_with("decoder.") {
         format!("model.{name}")
@@ -11,7 +11,7 @@ pub(super) fn from_hugging_face(name: &str) -> String {
     }
 }
 
-/// Canonical name of a tensor that openai-whisper or whisper.cpp has named; `None` if it is no weight.
+/// Canonical name of a tensor of openai-whisper or whisper.cpp; `None` if it is not a weight.
 pub(super) fn from_openai(name: &str) -> Option<String> {
     let (side, rest) = name.split_once('.')?;
     if !matches!(side, "encoder" | "decoder") {
@@ -49,8 +49,8 @@ pub(super) fn from_openai(name: &str) -> Option<String> {
     Some(format!("model.{side}.{module}.{kind}"))
 }
 
-/// Canonical names of a variable's equal parts, row-wise; `None` for a part that is not kept (the bias of the keys, which
-/// Whisper does not have, is zeros here). Empty for what is no weight of the network.
+/// Canonical names of the parts that a CTranslate2 variable splits into, row-wise and equally large; `None` for a part that is
+/// dropped (the bias of the keys, which Whisper does not have and CTranslate2 stores as zeros). Empty if it is not a weight.
 pub(super) fn from_ctranslate2(name: &str) -> Vec<Option<String>> {
     let parts: Vec<&str> = name.split('/').collect();
     let [side @ ("encoder" | "decoder"), rest @ ..] = parts.as_slice() else { return vec![] };
@@ -103,7 +103,7 @@ fn norm(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// All tensors that a model of these sizes has, with their shapes. `proj_out.weight` may come on top.
+/// All tensors that a model of these sizes has, with their shapes. `proj_out.weight` is optional and not listed.
 pub(super) fn expected(config: &Config) -> Vec<(String, Vec<usize>)> {
     let (width, ffn) = (config.width, config.ffn_width);
     let mut all = vec![

@@ -1,10 +1,10 @@
-//! The encoder's positions, for checkpoints that leave them out.
+//! The encoder's positional embedding, for checkpoints that do not store it.
 
 use mynah_weights::Tensors;
 
-/// Encoder positions of every Whisper model: 30 s of 20 ms.
+/// Encoder positions of every Whisper model: 30 s at 20 ms per position.
 const AUDIO_POSITIONS: usize = 1500;
-/// No model is as wide; bounds what a damaged file makes us compute.
+/// Above the width of any model; limits the computation that a damaged file can cause.
 const MAX_WIDTH: usize = 1 << 14;
 
 /// Computes the encoder's positional embedding if it is not stored.

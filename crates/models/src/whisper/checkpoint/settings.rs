@@ -1,5 +1,5 @@
-//! The configuration: sizes from the tensors' shapes, the rest from the files beside them or from what OpenAI's models
-//! have in common.
+//! The configuration: sizes come from the tensors' shapes, the rest from the files beside them or from the common values of
+//! OpenAI's models.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::whisper::Config;
 /// Width of an attention head in all of OpenAI's models.
 const HEAD_WIDTH: usize = 64;
 
-/// What we use of `config.json` (Hugging Face's and CTranslate2's) and `generation_config.json`.
+/// The fields of `config.json` (Hugging Face's and CTranslate2's) and `generation_config.json` that are used.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Settings {
@@ -36,14 +36,14 @@ struct Settings {
     alignment_heads: Option<Vec<(usize, usize)>>,
 }
 
-/// Sizes that tensors have, all checked against each other; token lists are still empty.
+/// Sizes from the tensors' shapes, which must agree with each other. Token lists are still empty.
 fn sizes(contents: &Contents, settings: &Settings) -> Result<Config, ModelError> {
     let shape = |name: &str, rank: usize| -> Result<&[usize], ModelError> {
         let refuse = |reason: String| error::tensor(name, reason);
         let shape =
             contents.tensors.shape(name).ok_or_else(|| refuse("the checkpoint has no such tensor".into()))?;
         if shape.len() != rank || shape.contains(&0) {
-            return Err(refuse(format!("its shape is {shape:?} where {rank} sizes above 0 are needed")));
+            return Err(refuse(format!("its shape is {shape:?}, but it needs {rank} sizes above 0")));
         }
         Ok(shape)
     };
@@ -84,7 +84,7 @@ fn sizes(contents: &Contents, settings: &Settings) -> Result<Config, ModelError>
     Ok(config)
 }
 
-/// What `config.json` says must be what the tensors say.
+/// Checks that `config.json` agrees with the tensors.
 fn check(path: &Path, config: &Config, settings: &Settings) -> Result<(), ModelError> {
     let malformed = |reason: String| Err(error::malformed(path, reason));
     for (what, stated, found) in [
@@ -147,13 +147,13 @@ pub(super) fn configure(
         let known = |&id: &u32| (id as usize) < config.vocab_size;
         Some(list?.into_iter().filter_map(|id| u32::try_from(id).ok()).filter(known).collect())
     };
-    // large-v3 lists nothing and yet writes brackets and notes as the others do, hence the filter.
+    // large-v3 has an empty list although it writes brackets and music notes as the others do, hence the filter.
     let suppressed =
         ids(generation.suppress_tokens.or(settings.suppress_tokens)).filter(|list| !list.is_empty());
     let at_begin = ids(generation.begin_suppress_tokens.or(settings.begin_suppress_tokens));
     let mut suppress_tokens = suppressed.unwrap_or_else(|| tokenizer.non_speech_tokens());
     suppress_tokens.extend(tokenizer.prompt_only_tokens());
-    // Rows of the embedding that only pad it to a round size.
+    // Rows that only pad the embedding.
     suppress_tokens.extend(tokenizer.vocab_size() as u32..config.vocab_size as u32);
     suppress_tokens.sort_unstable();
     suppress_tokens.dedup();
@@ -163,7 +163,7 @@ pub(super) fn configure(
         tokens.push(tokenizer.eot());
         tokens
     });
-    // Distilled models may carry the list of their teacher, which had more layers.
+    // Distilled models may have the list of their teacher, which has more layers.
     let within = |heads: &Vec<(usize, usize)>| {
         !heads.is_empty()
             && heads.iter().all(|&(layer, head)| layer < config.decoder_layers && head < config.decoder_heads)

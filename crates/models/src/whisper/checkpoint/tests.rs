@@ -118,7 +118,7 @@ fn encoder_positions_that_are_not_stored_are_sinusoids() {
 }
 
 #[test]
-fn what_pytorch_saved_of_another_kind_is_refused() {
+fn other_pytorch_files_are_refused() {
     let sample = |name: &str| {
         Weights::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../weights/tests/data/torch").join(name))
     };
@@ -130,11 +130,11 @@ fn what_pytorch_saved_of_another_kind_is_refused() {
     let names = ["model.decoder.embed_tokens.weight", "model.encoder.layers.0.self_attn.q_proj.bias"];
     assert!(contents.tensors.names().eq(names));
     let error = formats::read(sample("lone.pt").unwrap()).err().unwrap().to_string();
-    assert!(error.ends_with("lone.pt is damaged: it holds no dictionary of tensors"), "{error}");
+    assert!(error.ends_with("lone.pt is damaged: it has no dictionary of tensors"), "{error}");
 }
 
 #[test]
-fn side_files_fill_the_lists_and_the_vocabulary() {
+fn side_files_give_the_lists_and_the_vocabulary() {
     let weights = safetensors(&model(), Numbers::F16);
     let generation =
         br#"{"suppress_tokens": [-1, 7, 60000], "begin_suppress_tokens": null, "alignment_heads": [[1, 0]]}"#;
@@ -143,19 +143,19 @@ fn side_files_fill_the_lists_and_the_vocabulary() {
     let files: [(&str, &[u8]); 3] =
         [("model.safetensors", &weights), ("generation_config.json", generation), ("config.json", settings)];
     let config = open(&files).unwrap().config;
-    // The file's token and those that only prompts hold.
+    // The file's token and those that occur only in prompts.
     assert_eq!(config.suppress_tokens, [7, 50257, 50357, 50358, 50359, 50360, 50361]);
     assert_eq!(config.begin_suppress_tokens, [220, 5]);
     assert_eq!(config.alignment_heads, [(1, 0)]);
 
-    // A list of heads that the model does not have, as distilled models carry.
+    // A list of heads that the model does not have, as in some distilled models.
     let heads = br#"{"alignment_heads": [[1, 0], [7, 0]]}"#;
     let config = open(&[("model.safetensors", &weights), ("generation_config.json", heads)]).unwrap().config;
     assert_eq!(config.alignment_heads, []);
 }
 
 #[test]
-fn contradictions_and_gaps_are_errors_that_name_their_place() {
+fn contradictions_and_missing_tensors_are_named_in_errors() {
     let whole = model();
     let weights = safetensors(&whole, Numbers::F16);
     let with_settings =
@@ -184,9 +184,9 @@ fn contradictions_and_gaps_are_errors_that_name_their_place() {
 }
 
 #[test]
-fn what_is_no_checkpoint_is_refused() {
+fn files_that_are_not_checkpoints_are_refused() {
     assert!(refusal(&[]).contains("the folder has no model.bin"));
-    assert!(refusal(&[("model.bin", b"")]).contains("begins like none of the formats"));
+    assert!(refusal(&[("model.bin", b"")]).contains("has none of the formats"));
     let error = Checkpoint::open(Path::new("/nonexistent/model")).err().unwrap();
     assert!(
         matches!(&error, ModelError::Weights(reason) if reason.starts_with("cannot read /nonexistent/model"))
@@ -198,7 +198,7 @@ fn what_is_no_checkpoint_is_refused() {
 }
 
 #[test]
-fn fused_projections_are_whole() {
+fn fused_projections_have_equal_parts() {
     let mut tensors = model();
     let name = "model.decoder.layers.1.encoder_attn.k_proj.weight";
     let wrong = tensors.iter_mut().find(|(found, ..)| found == name).unwrap();
@@ -208,7 +208,7 @@ fn fused_projections_are_whole() {
     assert!(reason.contains(expected), "{reason}");
 }
 
-/// What opens must also be read without a panic.
+/// Files that open must also be readable without a panic.
 fn try_all(path: &Path) {
     if let Ok(checkpoint) = Checkpoint::open(path) {
         for name in checkpoint.tensors.names() {
@@ -230,7 +230,7 @@ static SAMPLES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
 });
 
 #[test]
-fn a_checkpoint_is_whispers_unless_a_configuration_names_another_model() {
+fn a_checkpoint_is_whisper_unless_its_configuration_names_another_model() {
     let is_whisper = |path: &Path| is_at(path).unwrap();
     let with_config = |name: &str, bytes: &[u8], config: &str| {
         let folder = folder(&[(name, bytes), ("config.json", config.as_bytes())]);
@@ -242,11 +242,11 @@ fn a_checkpoint_is_whispers_unless_a_configuration_names_another_model() {
         for config in [r#"{"model_type": "whisper"}"#, r#"{"lang_ids": []}"#, "{"] {
             assert_eq!(with_config(name, bytes, config), (true, true), "{name} {config}");
         }
-        // These have their configuration in themselves.
+        // These files are self-contained.
         let is_whole = matches!(*name, "ggml.bin" | "tiny.pt");
         assert_eq!(with_config(name, bytes, r#"{"model_type": "qwen3_asr"}"#), (false, is_whole), "{name}");
     }
-    // Files under any name are recognised by how they begin.
+    // Files are detected by their first bytes, whatever their name.
     let (name, bytes) = &SAMPLES[2];
     let renamed = folder(&[("weights", bytes)]);
     assert!(is_whisper(&renamed.path().join("weights")), "{name}");
@@ -257,7 +257,7 @@ fn a_checkpoint_is_whispers_unless_a_configuration_names_another_model() {
 }
 
 #[test]
-fn files_cut_short_are_refused() {
+fn truncated_files_are_refused() {
     for (name, bytes) in SAMPLES.iter() {
         for part in (0..40).map(|part| bytes.len() * part / 40).chain([1, 4, 8, 9, 20, 100, bytes.len() - 1])
         {
@@ -271,7 +271,7 @@ proptest! {
 
     /// Bytes changed near the head (and, for archives, the tail), where the structure is.
     #[test]
-    fn damaged_files_do_no_harm(changes in prop::collection::vec((0usize..6000, any::<u8>(), any::<bool>()), 1..6)) {
+    fn damaged_files_do_not_panic(changes in prop::collection::vec((0usize..6000, any::<u8>(), any::<bool>()), 1..6)) {
         for (name, bytes) in SAMPLES.iter() {
             let mut bytes = bytes.clone();
             let end = bytes.len() - 1;

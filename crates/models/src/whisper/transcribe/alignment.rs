@@ -1,19 +1,19 @@
-//! From cross-attention to the times of tokens.
+//! Token times from cross-attention weights.
 //!
-//! Some heads of the decoder look at the audio of the token they write. Their weights, made comparable between tokens,
-//! smoothed in time and averaged, are the scores through which dynamic time warping finds each token's place, as
-//! openai-whisper does it (arXiv:2212.04356 has no section on it; the method is that of its `timing.py`).
+//! Some heads of the decoder attend to the audio of the token they predict. Their weights are normalised over tokens, smoothed
+//! in time and averaged; dynamic time warping over these scores finds each token's start, as in openai-whisper's `timing.py`
+//! (arXiv:2212.04356 does not describe the method).
 
 use super::dtw;
 use crate::whisper::Alignment;
 
-/// Encoder positions a second.
+/// Encoder positions per second.
 const POSITIONS_PER_SECOND: f64 = 50.0;
 
 /// Width of the median filter over encoder positions.
 const MEDIAN_WIDTH: usize = 7;
 
-/// Seconds from the window's start at which each of the tokens from `first_token` on begins.
+/// Start of each token from `first_token` on, in seconds from the window's start.
 pub(super) fn token_starts_s(alignment: &Alignment, first_token: usize) -> Vec<f64> {
     let Alignment { tokens, frames, .. } = *alignment;
     let rows = tokens.saturating_sub(first_token);
@@ -90,7 +90,7 @@ fn add_median_filtered(row: &[f32], sums: &mut [f32]) {
     }
 }
 
-/// Median of seven by a sorting network that leaves out what the middle does not need.
+/// Median of seven: a sorting network without the exchanges that do not affect the middle.
 fn median(mut x: [f32; MEDIAN_WIDTH]) -> f32 {
     const EXCHANGES: [(usize, usize); 13] = [
         (0, 5),
@@ -141,8 +141,8 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_found_where_a_head_looks() {
-        // Tokens 1, 2, 3 look at 10..20, 20..35, 35..50; a second head looks nowhere in particular.
+    fn tokens_start_where_a_head_attends() {
+        // Tokens 1, 2, 3 attend to 10..20, 20..35, 35..50; the second head attends to all frames equally.
         let (tokens, frames) = (4, 50);
         let mut weights = vec![0.02; 2 * tokens * frames];
         for (token, span) in [(0, 0..10), (1, 10..20), (2, 20..35), (3, 35..50)] {

@@ -1,7 +1,7 @@
 //! Dynamic time warping: the monotonic path through a matrix of scores with the largest sum.
 
 /// Column at which the best path through `scores` (`[rows, columns]`) enters each row. The path goes from the first
-/// row and column to the last, and every step goes one row down, one column on, or both.
+/// row and column to the last, and every step goes one row down, one column right, or both.
 pub(super) fn row_starts(scores: &[f32], rows: usize, columns: usize) -> Vec<usize> {
     assert_eq!(scores.len(), rows * columns, "scores are not [{rows}, {columns}]");
     if rows == 0 || columns == 0 {
@@ -46,7 +46,7 @@ pub(super) fn row_starts(scores: &[f32], rows: usize, columns: usize) -> Vec<usi
     }
 }
 
-/// How the path came to a place.
+/// The step by which the path reached an entry.
 #[derive(Clone, Copy)]
 enum Step {
     Right,
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(row_starts(&[0.0, 3.0, -1.0], 1, 3), [0]);
     }
 
-    /// Every path through a small matrix, tried one by one.
+    /// The largest sum, by trying every path through a small matrix.
     fn best_sum(scores: &[f32], rows: usize, columns: usize, row: usize, column: usize) -> f32 {
         let here = scores[row * columns + column];
         if (row, column) == (rows - 1, columns - 1) {
@@ -104,8 +104,8 @@ mod tests {
                 .map(|i| (((i as u32 + 31 * seed).wrapping_mul(2_654_435_761)) >> 20) as f32 / 500.0 - 4.0)
                 .collect();
             let starts = row_starts(&scores, rows, columns);
-            // Within a row all columns up to the next row's start are walked; the last may be the next row's own
-            // column or the one before it.
+            // The path visits all columns of a row up to the next row's start; its last column there is that start or
+            // the one before it.
             let sums = (0..1u32 << (rows - 1)).filter_map(|diagonals| {
                 let mut sum = 0.0;
                 for row in 0..rows {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_none_do_not_stop_it() {
+    fn nan_and_empty_input_do_not_panic() {
         assert_eq!(row_starts(&[f32::NAN; 6], 2, 3).len(), 2);
         assert!(row_starts(&[], 0, 3).is_empty());
         assert_eq!(row_starts(&[], 2, 0), [0, 0]);

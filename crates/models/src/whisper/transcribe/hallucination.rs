@@ -1,11 +1,11 @@
-//! Leaving out text that was invented over silence, told by its words: improbable, or too short or long to be spoken
+//! Drops text that was hallucinated over silence, recognised by its words: improbable, or too short or too long to be spoken
 //! (`hallucination_silence_threshold` of openai-whisper).
 
 use mynah_core::Word;
 
 use super::segments::Draft;
 
-/// Marks that are no words of their own.
+/// Punctuation that is not a word of its own.
 const PUNCTUATION: &str = "\"'“¿([{-\"'.。,，!！?？:：”)]}、";
 
 /// Times of a window and its surroundings, seconds.
@@ -14,7 +14,7 @@ pub(super) struct Surroundings {
     pub(super) window_start_s: f64,
     /// End of the window's audio.
     pub(super) window_end_s: f64,
-    /// End of a full window that starts here, whether there is audio or not.
+    /// End of a full window that starts here, even if the audio ends earlier.
     pub(super) full_window_end_s: f64,
     /// End of the recording.
     pub(super) content_end_s: f64,
@@ -22,8 +22,8 @@ pub(super) struct Surroundings {
     pub(super) last_speech_s: f64,
 }
 
-/// Drops drafts that look invented and have more than `threshold_s` of silence around them. Gives the time at which
-/// decoding goes on, if that is not where it would anyway.
+/// Drops drafts that look hallucinated and have more than `threshold_s` of silence around them. Returns the time at which
+/// decoding resumes if that changes.
 pub(super) fn drop_hallucinations(
     drafts: &mut Vec<Draft>,
     around: &Surroundings,
@@ -104,7 +104,7 @@ mod tests {
     fn words_are_anomalous_by_probability_or_length() {
         assert!(!is_anomalous(&draft(0.0, 1.0, 0.9)));
         assert!(is_anomalous(&draft(0.0, 1.0, 0.1)));
-        assert!(is_anomalous(&draft(0.0, 0.1, 0.9)), "too short to be said");
+        assert!(is_anomalous(&draft(0.0, 0.1, 0.9)), "too short to be spoken");
         assert!(is_anomalous(&draft(0.0, 9.0, 0.9)), "too long for a word");
         assert!(!is_anomalous(&Draft::default()));
     }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubtful_segment_between_silences_is_dropped_with_all_behind_it() {
+    fn a_doubtful_segment_between_silences_is_dropped_with_all_after_it() {
         let mut drafts = vec![draft(30.5, 32.0, 0.9), draft(40.0, 41.0, 0.1), draft(50.0, 51.0, 0.9)];
         assert_eq!(drop_hallucinations(&mut drafts, &AROUND, 2.0), Some(40.0));
         assert_eq!(drafts.len(), 1);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_end_of_the_recording_nothing_is_decoded_again() {
+    fn the_end_of_the_recording_is_not_decoded_again() {
         let around = Surroundings { window_end_s: 42.0, content_end_s: 42.0, ..AROUND };
         let mut drafts = vec![draft(30.5, 32.0, 0.9), draft(40.0, 41.0, 0.1)];
         assert_eq!(

@@ -1,15 +1,15 @@
-//! Which language is spoken: the model's distribution over the language tokens after `<|startoftranscript|>`.
+//! Language detection: the model's distribution over the language tokens after `<|startoftranscript|>`.
 
 use mynah_core::ModelError;
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
-use crate::whisper::WindowDecoder;
-use crate::whisper::decode::probability_among;
+use crate::whisper::DecoderState;
+use crate::whisper::search::probability_among;
 
-/// A language that is more probable than this needs no further window.
+/// No further window is needed for a language that is more probable than this.
 const SURE: f32 = 0.5;
 
-/// The languages to choose from, with what the windows so far say.
+/// The candidate languages with the sums of their probabilities over the windows so far.
 pub(super) struct Detection {
     sot: u32,
     candidates: Vec<(&'static str, u32)>,
@@ -19,15 +19,15 @@ pub(super) struct Detection {
 }
 
 impl Detection {
-    /// Chooses among the languages of these codes, or among all if there are none, by so many windows at most.
+    /// Detects one of the languages `among`, or any if that is empty, from at most `max_windows` windows.
     pub(super) fn new(tokenizer: &WhisperTokenizer, among: &[&str], max_windows: usize) -> Self {
         let mut candidates = tokenizer.language_tokens();
         candidates.retain(|(code, _)| among.is_empty() || among.contains(code));
         Self { sot: tokenizer.sot(), sums: vec![0.0; candidates.len()], candidates, windows: 0, max_windows }
     }
 
-    /// Looks at a window. Rows of `decoder` are lost.
-    pub(super) fn look(&mut self, decoder: &mut dyn WindowDecoder) -> Result<(), ModelError> {
+    /// Adds the probabilities of a window. Overwrites the rows of `decoder`.
+    pub(super) fn add_window(&mut self, decoder: &mut dyn DecoderState) -> Result<(), ModelError> {
         let logits = decoder.prefill(&[self.sot], &[0])?;
         let tokens: Vec<u32> = self.candidates.iter().map(|&(_, token)| token).collect();
         for (sum, probability) in self.sums.iter_mut().zip(probability_among(&logits, &tokens)) {
@@ -37,7 +37,7 @@ impl Detection {
         Ok(())
     }
 
-    /// Whether another window could change the answer and may be looked at.
+    /// Whether another window is allowed and could change the result.
     pub(super) fn wants_more(&self) -> bool {
         self.windows < self.max_windows.max(1)
             && (self.windows == 0

@@ -1,19 +1,19 @@
-//! From a recording to a transcript: windows of 30 s, each beginning where the last timestamp of the one before says
-//! that the text is finished, and given that text; or, where it is not, pieces of the recording side by side.
+//! From a recording to a transcript. Sequential: windows of 30 s, each of which starts at the last timestamp of the previous
+//! one and is conditioned on its text. Chunked, without that conditioning: parts of the recording in parallel.
 
 mod alignment;
-mod attempt;
-mod doubt;
 mod dtw;
+mod fallback;
 mod hallucination;
 mod language;
 mod prompt;
+mod quality;
 mod recording;
 mod request;
 mod segments;
+mod sequential;
 #[cfg(test)]
 mod tests;
-mod walk;
 mod words;
 
 use std::sync::Arc;
@@ -27,30 +27,30 @@ use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
 use crate::longform::chunks::cut_at_pauses;
 use crate::longform::parallel::transcribe_parts;
-use crate::whisper::{Config, EncoderContext, Network, WindowDecoder};
+use crate::whisper::{Config, DecoderState, EncoderContext, WhisperBackend};
 
 use language::Detection;
 use recording::Recording;
-use request::Spoken;
-use walk::Walk;
+use request::LanguageChoice;
+use sequential::SequentialTranscriber;
 
 /// The parts of a model that a transcription needs.
 #[derive(Clone, Copy)]
 pub(super) struct WhisperModel<'a> {
-    pub(super) network: &'a dyn Network,
+    pub(super) backend: &'a dyn WhisperBackend,
     pub(super) config: &'a Config,
     pub(super) tokenizer: &'a WhisperTokenizer,
     pub(super) mel: &'a LogMel,
 }
 
-/// Frames of 10 ms that the model sees at once: 30 s.
+/// Frames of 10 ms per window: 30 s.
 const WINDOW_FRAMES: usize = 3000;
 
-/// Transcribes 16 kHz mono samples. Segments are told to `sink` as they become final, on this thread.
+/// Transcribes 16 kHz mono samples. Segments are reported to `sink` as they become final, on this thread.
 ///
 /// # Errors
-/// [`ModelError::Unsupported`] and [`ModelError::InvalidInput`] for what the model or the options cannot mean,
-/// [`ModelError::Cancelled`] at most one step of the network after it was asked for, and what the network gives.
+/// [`ModelError::Unsupported`] and [`ModelError::InvalidInput`] for options that are not valid for this model,
+/// [`ModelError::Cancelled`] at most one step after cancellation, and errors of the model.
 pub(super) fn transcribe(
     model: &WhisperModel<'_>,
     audio: AudioInput<'_>,
@@ -58,19 +58,19 @@ pub(super) fn transcribe(
     context: JobContext<'_>,
     sink: &mut dyn TranscriptSink,
 ) -> Result<Transcript, ModelError> {
-    let spoken = request::check(model.tokenizer, options)?;
-    let recording = Recording::new(model.network, model.mel, audio);
+    let language_choice = request::check(model.tokenizer, options)?;
+    let recording = Recording::new(model.backend, model.mel, audio);
 
-    let (languages, first_window) = match &spoken {
-        Spoken::Given(code) => (vec![((*code).to_owned(), 1.0)], None),
-        Spoken::Among(codes) => {
+    let (languages, first_window) = match &language_choice {
+        LanguageChoice::Given(code) => (vec![((*code).to_owned(), 1.0)], None),
+        LanguageChoice::Detect(codes) => {
             let windows = options.whisper.language_detection_windows;
             let detection = Detection::new(model.tokenizer, codes, windows);
-            let window = encoder_context(model.config, options);
-            detect_language(&recording, detection, window, recording.share(options), context)?
+            let encoder_context = encoder_context(model.config, options);
+            detect_language(&recording, detection, encoder_context, recording.share(options), context)?
         }
     };
-    // No language stands out where nothing was heard.
+    // Without audible audio no language is detected.
     let (language, language_probability) = languages.first().cloned().unwrap_or(("en".to_owned(), 0.0));
     sink.event(TranscriptEvent::Language(language.clone(), language_probability));
 
@@ -78,24 +78,25 @@ pub(super) fn transcribe(
     let is_sequential =
         options.whisper.condition_on_previous_text || recording.content_frames() <= WINDOW_FRAMES;
     let segments = if is_sequential {
-        let walk = Walk::new(&recording, config, tokenizer, options, &language, context);
-        walk.run(0, first_window, sink)?
+        let transcriber =
+            SequentialTranscriber::new(&recording, config, tokenizer, options, &language, context);
+        transcriber.run(0, first_window, sink)?
     } else {
-        side_by_side(&recording, config, tokenizer, options, &language, context, sink)?
+        transcribe_chunked(&recording, config, tokenizer, options, &language, context, sink)?
     };
     Ok(Transcript {
         task: options.task,
         language,
         language_probability,
-        languages: if matches!(spoken, Spoken::Given(_)) { Vec::new() } else { languages },
+        languages: if matches!(language_choice, LanguageChoice::Given(_)) { Vec::new() } else { languages },
         duration_s: recording.duration_s(),
         segments,
     })
 }
 
-/// Transcribes the parts of a recording side by side. Where no window is given the text of the one before, all that ties them
-/// together is where they begin; so the recording is cut in its pauses, and each part is walked through on its own.
-fn side_by_side(
+/// Transcribes the parts of a recording in parallel. Windows that are not conditioned on previous text depend on one another only
+/// through their start times, so the recording is cut at pauses and each part is transcribed on its own.
+fn transcribe_chunked(
     recording: &Recording<'_>,
     config: &Config,
     tokenizer: &WhisperTokenizer,
@@ -105,18 +106,22 @@ fn side_by_side(
     sink: &mut dyn TranscriptSink,
 ) -> Result<Vec<Arc<Segment>>, ModelError> {
     let parts = cut_at_pauses(&recording.frame_energies(), WINDOW_FRAMES);
-    // It stands before the first window only.
+    // The prompt applies to the first window only.
     let later_options = TranscribeOptions { initial_prompt: None, ..options.clone() };
-    let walk = |number: usize, context: JobContext<'_>| {
+    let transcribe_part = |number: usize, context: JobContext<'_>| {
         let part = &parts[number];
         let recording = recording.until(part.end);
         let options = if number == 0 { options } else { &later_options };
-        // Segments are reported once it is their turn.
-        Walk::new(&recording, config, tokenizer, options, language, context).run(part.start, None, &mut ())
+        // Segments are reported by `on_part`, in order.
+        SequentialTranscriber::new(&recording, config, tokenizer, options, language, context).run(
+            part.start,
+            None,
+            &mut (),
+        )
     };
     let mut segments: Vec<Arc<Segment>> = Vec::new();
-    let mut on_part = |number: usize, of_part: Vec<Arc<Segment>>| {
-        for mut segment in of_part {
+    let mut on_part = |number: usize, part_segments: Vec<Arc<Segment>>| {
+        for mut segment in part_segments {
             Arc::make_mut(&mut segment).id = segments.len();
             sink.event(TranscriptEvent::Segment(Arc::clone(&segment)));
             segments.push(segment);
@@ -125,13 +130,13 @@ fn side_by_side(
         sink.event(TranscriptEvent::Progress(done_s));
     };
     let workers = recording.windows_at_once(options);
-    transcribe_parts(parts.len(), workers, context, &walk, &mut on_part)?;
+    transcribe_parts(parts.len(), workers, context, &transcribe_part, &mut on_part)?;
     sink.event(TranscriptEvent::Progress(recording.duration_s()));
     Ok(segments)
 }
 
-/// What is computed of windows with less audio. Translations always see the full window: trimmed ones cost them 1.4 points of
-/// word error rate, and their probabilities do not tell which.
+/// How much is encoded of windows with less audio. Translations always use the full window: trimming costs them 1.4 points of
+/// word error rate, and their log probabilities do not show which windows suffer.
 fn encoder_context(config: &Config, options: &TranscribeOptions) -> EncoderContext {
     match (options.task, options.whisper.audio_context) {
         (Task::Translate, _) | (_, AudioContext::Full) => EncoderContext::Full,
@@ -141,13 +146,13 @@ fn encoder_context(config: &Config, options: &TranscribeOptions) -> EncoderConte
     }
 }
 
-/// Languages by probability, and the first window, which need not be encoded again.
-type Detected<'a> = (Vec<(String, f32)>, Option<Box<dyn WindowDecoder + 'a>>);
+/// Languages by probability, and the first window's decoder, so that the window is not encoded twice.
+type Detected<'a> = (Vec<(String, f32)>, Option<Box<dyn DecoderState + 'a>>);
 
 fn detect_language<'a>(
     recording: &'a Recording<'_>,
     mut detection: Detection,
-    window: EncoderContext,
+    encoder_context: EncoderContext,
     share: BatchShare,
     context: JobContext<'a>,
 ) -> Result<Detected<'a>, ModelError> {
@@ -159,9 +164,9 @@ fn detect_language<'a>(
         if recording.is_silent(first_frame) {
             continue;
         }
-        let _turn = context.enter_batch(first_frame as f64 / 100.0, share)?;
-        let mut decoder = recording.encode(first_frame, window, context)?;
-        detection.look(&mut *decoder)?;
+        let _permit = context.enter_batch(first_frame as f64 / 100.0, share)?;
+        let mut decoder = recording.encode(first_frame, encoder_context, context)?;
+        detection.add_window(&mut *decoder)?;
         if first_frame == 0 {
             first_window = Some(decoder);
         }

@@ -1,4 +1,4 @@
-//! What the decoder reads before it writes.
+//! The decoder's prompt: hotwords, previous text and the start of the transcript.
 
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
@@ -6,11 +6,11 @@ use mynah_text::whisper_tokenizer::WhisperTokenizer;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Prompt {
     pub(super) tokens: Vec<u32>,
-    /// Where `<|startoftranscript|>` stands, at which the model says whether there is speech.
+    /// Index of `<|startoftranscript|>`, at which the model gives the no-speech probability.
     pub(super) start_of_transcript: usize,
 }
 
-/// Words and phrases to lean towards, as text before the transcript; empty if there are none.
+/// Hotwords as text before the transcript; empty if there are none.
 pub(super) fn hotword_tokens(tokenizer: &WhisperTokenizer, hotwords: &[String]) -> Vec<u32> {
     let words: Vec<&str> = hotwords.iter().map(|word| word.trim()).filter(|word| !word.is_empty()).collect();
     if words.is_empty() { Vec::new() } else { tokenizer.encode(&format!(" {}", words.join(", "))) }
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_before_takes_less_than_half_of_the_context() {
+    fn previous_text_takes_less_than_half_of_the_context() {
         let tokenizer = WhisperTokenizer::built_in(51865).unwrap();
         let start = [tokenizer.sot(), 50259, tokenizer.transcribe()];
         let build = |hotwords: &[u32], previous: &[u32]| prompt(&tokenizer, hotwords, previous, &start, 448);
@@ -60,11 +60,7 @@ mod tests {
         let previous: Vec<u32> = (0..500).collect();
         let long = build(&[7, 8], &previous);
         assert_eq!((long.tokens.len(), long.start_of_transcript), (1 + 223 + 3, 224));
-        assert_eq!(
-            (long.tokens[3], long.tokens[223]),
-            (500 - 221, 499),
-            "the end of the text is what counts"
-        );
+        assert_eq!((long.tokens[3], long.tokens[223]), (500 - 221, 499), "the end of the text is kept");
 
         let hot = build(&previous, &previous);
         assert_eq!((hot.tokens[1], hot.tokens[223], hot.start_of_transcript), (0, 222, 224));

@@ -1,4 +1,4 @@
-//! The audio of a request: what of it is decoded, in windows of mel frames, and the way back to its own times.
+//! The audio of a request: the part of it that is decoded, as windows of mel frames, and the mapping back to its own times.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,16 +11,16 @@ use mynah_core::{AudioInput, BatchShare, JobContext, ModelError, TranscribeOptio
 use super::WINDOW_FRAMES;
 use crate::longform::timeline::Timeline;
 use crate::longform::{SAMPLE_RATE_HZ, chunks, hundredths};
-use crate::whisper::{EncoderContext, Network, WindowDecoder};
+use crate::whisper::{DecoderState, EncoderContext, WhisperBackend};
 
-/// Amplitude below which nothing is heard: three steps of 16-bit samples.
+/// Amplitude below which audio counts as silent: three steps of 16-bit samples.
 const AUDIBLE: f32 = 1e-4;
 
-/// A request's audio and the network that decodes it.
+/// A request's audio and the model that decodes it.
 pub(super) struct Recording<'a> {
-    network: &'a dyn Network,
+    backend: &'a dyn WhisperBackend,
     mel: &'a LogMel,
-    /// What is decoded: the recording, or its speech end to end.
+    /// The decoded audio: the recording, or its speech segments concatenated.
     samples: Cow<'a, [f32]>,
     peak: f32,
     timeline: Option<Arc<Timeline>>,
@@ -28,17 +28,18 @@ pub(super) struct Recording<'a> {
 }
 
 impl<'a> Recording<'a> {
-    /// Cuts out the speech first if it is known where that is.
-    pub(super) fn new(network: &'a dyn Network, mel: &'a LogMel, audio: AudioInput<'a>) -> Self {
+    /// If the speech segments are given, only they are decoded.
+    pub(super) fn new(backend: &'a dyn WhisperBackend, mel: &'a LogMel, audio: AudioInput<'a>) -> Self {
         let AudioInput { samples, speech } = audio;
         let duration_s = samples.len() as f64 / SAMPLE_RATE_HZ;
         let timeline = speech.map(|speech| Arc::new(Timeline::new(speech.iter().cloned(), samples.len())));
-        let samples = timeline.as_ref().map_or(Cow::Borrowed(samples), |t| Cow::Owned(t.cut(samples)));
+        let samples =
+            timeline.as_ref().map_or(Cow::Borrowed(samples), |t| Cow::Owned(t.concatenate(samples)));
         let peak = mel.peak(&samples);
-        Self { network, mel, samples, peak, timeline, duration_s }
+        Self { backend, mel, samples, peak, timeline, duration_s }
     }
 
-    /// The recording as if it ended after so many frames.
+    /// The recording, cut after `frames` frames.
     pub(super) fn until(&self, frames: usize) -> Recording<'_> {
         let samples = Cow::Borrowed(&self.samples[..self.samples.len().min(frames * HOP_LENGTH)]);
         Recording { samples, timeline: self.timeline.clone(), ..*self }
@@ -49,12 +50,12 @@ impl<'a> Recording<'a> {
         chunks::frame_energies(&self.samples)
     }
 
-    /// Length of the whole recording.
+    /// Length of the whole recording, seconds.
     pub(super) fn duration_s(&self) -> f64 {
         self.duration_s
     }
 
-    /// Whole frames of 10 ms to decode.
+    /// Number of whole frames of 10 ms to decode.
     pub(super) fn content_frames(&self) -> usize {
         self.samples.len() / HOP_LENGTH
     }
@@ -69,12 +70,12 @@ impl<'a> Recording<'a> {
         &self.samples[start..start + self.window_frames(first_frame) * HOP_LENGTH]
     }
 
-    /// Whether the window that begins at `first_frame` holds nothing that could be heard.
+    /// Whether the window that begins at `first_frame` has no audible sample.
     pub(super) fn is_silent(&self, first_frame: usize) -> bool {
         self.window(first_frame).iter().all(|sample| sample.abs() < AUDIBLE)
     }
 
-    /// Where somebody speaks in the window that begins at `first_frame`: seconds of what is decoded.
+    /// Speech segments in the window that begins at `first_frame`, in seconds of the decoded audio.
     pub(super) fn speech_s(&self, first_frame: usize) -> Vec<Range<f64>> {
         let window = self.window(first_frame);
         if self.timeline.is_some() {
@@ -83,42 +84,42 @@ impl<'a> Recording<'a> {
         }
         let options =
             vad::VadOptions { prefix_padding_ms: 0, suffix_padding_ms: 0, ..vad::VadOptions::default() };
-        vad::speech_stretches(window, &options).iter().map(|stretch| seconds(first_frame, stretch)).collect()
+        vad::speech_segments(window, &options).iter().map(|stretch| seconds(first_frame, stretch)).collect()
     }
 
     /// Encodes the window that begins at `first_frame`.
     pub(super) fn encode<'b>(
         &'b self,
         first_frame: usize,
-        window: EncoderContext,
+        encoder_context: EncoderContext,
         context: JobContext<'b>,
-    ) -> Result<Box<dyn WindowDecoder + 'b>, ModelError> {
+    ) -> Result<Box<dyn DecoderState + 'b>, ModelError> {
         let mel = self.mel.window(&self.samples, first_frame, self.window_frames(first_frame), self.peak);
-        self.network.encode(&mel, window, context)
+        self.backend.encode(&mel, encoder_context, context)
     }
 
-    /// Windows whose steps are better computed together.
+    /// Number of windows to decode in parallel, whose steps are faster together.
     pub(super) fn windows_at_once(&self, options: &TranscribeOptions) -> usize {
-        self.network.rows_at_once() / options.whisper.beam_size.max(1)
+        self.backend.rows_at_once() / options.whisper.beam_size.max(1)
     }
 
-    /// What a window takes of the network's shared step.
+    /// A window's share of a shared step.
     pub(super) fn share(&self, options: &TranscribeOptions) -> BatchShare {
-        BatchShare::of(options.whisper.beam_size, self.network.rows_at_once())
+        BatchShare::of(options.whisper.beam_size, self.backend.rows_at_once())
     }
 
-    /// Recording's time of the start of something decoded.
+    /// Maps a start time from the decoded audio to the recording.
     pub(super) fn start_s(&self, decoded_s: f64) -> f64 {
         self.within(self.timeline.as_ref().map_or(decoded_s, |t| t.start_s(decoded_s)))
     }
 
-    /// Recording's time of the end of something decoded.
+    /// Maps an end time from the decoded audio to the recording.
     pub(super) fn end_s(&self, decoded_s: f64) -> f64 {
         self.within(self.timeline.as_ref().map_or(decoded_s, |t| t.end_s(decoded_s)))
     }
 
-    /// The word at the recording's times.
-    pub(super) fn place_word(&self, word: Word) -> Word {
+    /// Maps a word's times from the decoded audio to the recording.
+    pub(super) fn map_word(&self, word: Word) -> Word {
         let (start_s, end_s) = match &self.timeline {
             Some(timeline) => timeline.span_s(word.start_s, word.end_s),
             None => (word.start_s, word.end_s),
@@ -126,13 +127,13 @@ impl<'a> Recording<'a> {
         Word { start_s: self.within(start_s), end_s: self.within(end_s), ..word }
     }
 
-    /// The model times some text into the padding behind the recording.
+    /// Limits a time to the recording, as the model may set times in the padding after it.
     fn within(&self, seconds: f64) -> f64 {
         hundredths(seconds).min(self.duration_s)
     }
 }
 
-/// Times of a stretch of samples of the window that begins at `first_frame`.
+/// Times of a range of samples of the window that begins at `first_frame`.
 fn seconds(first_frame: usize, samples: &Range<usize>) -> Range<f64> {
     let at = |sample: usize| (first_frame * HOP_LENGTH + sample) as f64 / SAMPLE_RATE_HZ;
     at(samples.start)..at(samples.end)

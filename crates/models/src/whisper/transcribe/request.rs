@@ -1,39 +1,42 @@
-//! What a request may ask for.
+//! Validation of a request's options.
 
 use mynah_core::{ModelError, TranscribeOptions};
 use mynah_text::languages;
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
 
-/// Hypotheses a request can have at once: each takes its share of memory and time at every step.
+/// Maximum number of hypotheses per request: each takes memory, and time at every step.
 const MAX_ROWS: usize = 64;
 
-/// Which language is spoken, by codes.
+/// How the spoken language is chosen, by codes.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Spoken {
-    /// This one.
+pub(super) enum LanguageChoice {
+    /// The request gives it, or the model knows only one.
     Given(&'static str),
-    /// One of these; of all if there are none.
-    Among(Vec<&'static str>),
+    /// Detect one of these, or any if empty.
+    Detect(Vec<&'static str>),
 }
 
-/// Checks the values of the options. What the model cannot do at all is refused before, by its capabilities.
-pub(super) fn check(tokenizer: &WhisperTokenizer, options: &TranscribeOptions) -> Result<Spoken, ModelError> {
+/// Checks the values of the options. Options that the model does not support at all were already refused by its capabilities.
+pub(super) fn check(
+    tokenizer: &WhisperTokenizer,
+    options: &TranscribeOptions,
+) -> Result<LanguageChoice, ModelError> {
     check_numbers(options)?;
     if !tokenizer.is_multilingual() {
-        return Ok(Spoken::Given("en"));
+        return Ok(LanguageChoice::Given("en"));
     }
     let known = |code: &String| {
         let code = languages::find(code)?.code;
         tokenizer.language_token(code).map(|_| code)
     };
     if let Some(code) = options.language.as_ref().and_then(known) {
-        return Ok(Spoken::Given(code));
+        return Ok(LanguageChoice::Given(code));
     }
-    // Of those that are allowed, the model knows one at least.
+    // The capabilities ensure that the model knows at least one of the allowed languages.
     let allowed: Vec<_> = options.allowed_languages.iter().filter_map(known).collect();
     Ok(match allowed[..] {
-        [code] => Spoken::Given(code),
-        _ => Spoken::Among(allowed),
+        [code] => LanguageChoice::Given(code),
+        _ => LanguageChoice::Detect(allowed),
     })
 }
 
@@ -55,7 +58,7 @@ fn check_numbers(options: &TranscribeOptions) -> Result<(), ModelError> {
     if options.whisper.temperatures.is_empty()
         || !options.whisper.temperatures.iter().all(|&t| t == 0.0 || positive(t))
     {
-        return bad("the temperatures", "one or more numbers from 0 on");
+        return bad("the temperatures", "one or more numbers of at least 0");
     }
     if options.whisper.max_initial_timestamp_s.is_nan() || options.whisper.max_initial_timestamp_s < 0.0 {
         return bad("the largest initial timestamp", "0 s or more");
@@ -84,9 +87,12 @@ mod tests {
     #[test]
     fn languages_are_known_by_code_and_name() {
         let ask = |language: &str| check(&multilingual(), &with(|o| o.language = Some(language.to_owned())));
-        assert_eq!(ask("de").unwrap(), Spoken::Given("de"));
-        assert_eq!(ask("German").unwrap(), Spoken::Given("de"));
-        assert_eq!(check(&multilingual(), &TranscribeOptions::default()).unwrap(), Spoken::Among(vec![]));
+        assert_eq!(ask("de").unwrap(), LanguageChoice::Given("de"));
+        assert_eq!(ask("German").unwrap(), LanguageChoice::Given("de"));
+        assert_eq!(
+            check(&multilingual(), &TranscribeOptions::default()).unwrap(),
+            LanguageChoice::Detect(vec![])
+        );
     }
 
     #[test]
@@ -95,14 +101,18 @@ mod tests {
             let codes = codes.iter().map(|&code| code.to_owned()).collect();
             check(&multilingual(), &with(|o| o.allowed_languages = codes))
         };
-        assert_eq!(allow(&["fr"]).unwrap(), Spoken::Given("fr"));
-        assert_eq!(allow(&["fr", "German"]).unwrap(), Spoken::Among(vec!["fr", "de"]));
-        assert_eq!(allow(&["fr", "yue"]).unwrap(), Spoken::Given("fr"), "only large-v3 has Cantonese");
+        assert_eq!(allow(&["fr"]).unwrap(), LanguageChoice::Given("fr"));
+        assert_eq!(allow(&["fr", "German"]).unwrap(), LanguageChoice::Detect(vec!["fr", "de"]));
+        assert_eq!(
+            allow(&["fr", "yue"]).unwrap(),
+            LanguageChoice::Given("fr"),
+            "only large-v3 has Cantonese"
+        );
     }
 
     #[test]
-    fn english_only_models_detect_nothing() {
-        assert_eq!(check(&english(), &TranscribeOptions::default()).unwrap(), Spoken::Given("en"));
+    fn english_only_models_do_not_detect_languages() {
+        assert_eq!(check(&english(), &TranscribeOptions::default()).unwrap(), LanguageChoice::Given("en"));
     }
 
     #[test]

@@ -1,14 +1,14 @@
-//! Cutting a window's tokens into segments at the timestamps, and how far to go on.
+//! Cuts a window's tokens into segments at the timestamps, and finds where the next window starts.
 
 /// Frames of 10 ms in one step of the timestamps.
 pub(super) const FRAMES_PER_TIMESTAMP: usize = 2;
 
-/// A segment that is not final yet. Times are seconds of the audio that is decoded.
+/// A segment that is not final yet. Times are seconds of the decoded audio.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Draft {
     pub(super) start_s: f64,
     pub(super) end_s: f64,
-    /// Text and timestamps.
+    /// Text and timestamp tokens.
     pub(super) tokens: Vec<u32>,
     /// Log probability of each token.
     pub(super) logprobs: Vec<f32>,
@@ -19,15 +19,14 @@ pub(super) struct Draft {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Cut {
     pub(super) drafts: Vec<Draft>,
-    /// Frames after which the next window begins.
+    /// Frames after which the next window starts.
     pub(super) advance_frames: usize,
-    /// Whether the window ends in a single timestamp: the model heard silence up to the window's end.
+    /// Whether the window ends in a single timestamp: there is no speech from there to the window's end.
     pub(super) ends_in_silence: bool,
 }
 
-/// Cuts between two timestamps that follow one another. What stands behind the last such pair is unfinished: it is left
-/// to the next window, which begins at that pair, unless a single timestamp closes it. Without a pair the whole window
-/// is one segment.
+/// Cuts between pairs of consecutive timestamps. Text after the last pair is unfinished and left to the next window, which
+/// starts at that pair, unless a single timestamp ends it. Without a pair the whole window is one segment.
 pub(super) fn cut(
     tokens: &[u32],
     logprobs: &[f32],
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_one_empty_segment() {
+    fn no_tokens_give_one_empty_segment() {
         let cut = cut_at(&[], 800);
         assert_eq!(spans(&cut), [(60.0, 68.0, vec![])]);
         assert_eq!(cut.advance_frames, 800);

@@ -1,4 +1,4 @@
-//! Whole transcriptions with a scripted network.
+//! Whole transcriptions with a scripted backend.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mynah_core::{BatchShare, CancelFlag, DecodingStats, StepScheduler, WhisperOptions};
 
 use super::*;
-use crate::whisper::decode::scripted::{ScriptedNetwork, Window};
+use crate::whisper::search::scripted::{ScriptedBackend, Window};
 
 mod encoder_context;
 mod fallback;
@@ -52,7 +52,7 @@ fn whisper_options() -> WhisperOptions {
     WhisperOptions { beam_size: 1, no_speech_threshold: None, ..WhisperOptions::default() }
 }
 
-/// [`options`] with other ones of Whisper's own.
+/// [`options`] with other Whisper options.
 fn with(whisper: WhisperOptions) -> TranscribeOptions {
     TranscribeOptions { whisper, ..options() }
 }
@@ -88,40 +88,40 @@ impl TranscriptSink for Log {
     }
 }
 
-fn run(network: &ScriptedNetwork<'_>, seconds: usize, options: &TranscribeOptions) -> (Transcript, Log) {
+fn run(backend: &ScriptedBackend<'_>, seconds: usize, options: &TranscribeOptions) -> (Transcript, Log) {
     let mut log = Log::default();
-    let transcript = transcribe_with(network, seconds, options, &CancelFlag::new(), &mut log).unwrap();
+    let transcript = transcribe_with(backend, seconds, options, &CancelFlag::new(), &mut log).unwrap();
     assert_eq!(log.entries.entered, log.entries.left);
     (transcript, log)
 }
 
 fn transcribe_with(
-    network: &ScriptedNetwork<'_>,
+    backend: &ScriptedBackend<'_>,
     seconds: usize,
     options: &TranscribeOptions,
     cancel: &CancelFlag,
     log: &mut Log,
 ) -> Result<Transcript, ModelError> {
-    transcribe_samples(network, &tone(seconds), options, cancel, log)
+    transcribe_samples(backend, &tone(seconds), options, cancel, log)
 }
 
-/// Not silent, but no speech; the script does not listen.
+/// A tone: not silent, but no speech. The script does not depend on the samples.
 fn tone(seconds: usize) -> Vec<f32> {
     (0..seconds * mynah_audio::SAMPLE_RATE as usize).map(|i| (i as f32 * 0.4).sin() * 0.25).collect()
 }
 
 fn transcribe_samples(
-    network: &ScriptedNetwork<'_>,
+    backend: &ScriptedBackend<'_>,
     samples: &[f32],
     options: &TranscribeOptions,
     cancel: &CancelFlag,
     log: &mut Log,
 ) -> Result<Transcript, ModelError> {
-    transcribe_audio(network, &config(), samples.into(), options, cancel, log)
+    transcribe_audio(backend, &config(), samples.into(), options, cancel, log)
 }
 
 fn transcribe_audio(
-    network: &ScriptedNetwork<'_>,
+    backend: &ScriptedBackend<'_>,
     config: &Config,
     audio: AudioInput<'_>,
     options: &TranscribeOptions,
@@ -130,7 +130,7 @@ fn transcribe_audio(
 ) -> Result<Transcript, ModelError> {
     let entries = Rc::clone(&log.entries);
     let context = JobContext { cancel, scheduler: &*entries };
-    let model = WhisperModel { network, config, tokenizer: &tokenizer(), mel: &LogMel::new(80) };
+    let model = WhisperModel { backend, config, tokenizer: &tokenizer(), mel: &LogMel::new(80) };
     transcribe(&model, audio, options, context, log)
 }
 
@@ -149,7 +149,7 @@ fn tokens(text: &str) -> Vec<u32> {
     tokens
 }
 
-/// What was chosen after the prompt; `None` at the start of transcript.
+/// The tokens chosen after the prompt; `None` at the start of the transcript.
 fn chosen(tokens: &[u32]) -> Option<&[u32]> {
     let sot = tokens.iter().position(|&token| token == tokenizer_sot())?;
     tokens.get(sot + 3..)
@@ -167,10 +167,10 @@ fn write(text: &[u32], tokens: &[u32]) -> Vec<(u32, f32)> {
     }
 }
 
-/// Each window writes the next of `texts`, the last one for ever.
-fn writer(texts: &[&str]) -> ScriptedNetwork<'static> {
+/// Each window writes the next of `texts`; all later ones write the last.
+fn writer(texts: &[&str]) -> ScriptedBackend<'static> {
     let texts: Vec<Vec<u32>> = texts.iter().map(|text| tokens(text)).collect();
-    ScriptedNetwork::new(VOCAB, move |window: &Window, tokens: &[u32]| {
+    ScriptedBackend::new(VOCAB, move |window: &Window, tokens: &[u32]| {
         write(&texts[window.index.min(texts.len() - 1)], tokens)
     })
 }
@@ -184,12 +184,12 @@ fn lines(transcript: &Transcript) -> Vec<(f64, f64, usize, &str)> {
 }
 
 #[test]
-fn windows_begin_where_the_text_is_finished() {
-    let network = writer(&[
+fn a_window_starts_where_the_last_finished_text_ends() {
+    let backend = writer(&[
         "<|0.00|> One.<|2.00|><|2.00|> Two.<|25.00|><|25.00|> Thr",
         "<|0.00|> Three.<|4.00|><|4.00|> Four.<|9.50|>",
     ]);
-    let (transcript, log) = run(&network, 34, &options());
+    let (transcript, log) = run(&backend, 34, &options());
     assert_eq!(
         lines(&transcript),
         [
@@ -203,7 +203,7 @@ fn windows_begin_where_the_text_is_finished() {
     assert_eq!(transcript.text(), "One. Two. Three. Four.");
     assert_eq!((transcript.language.as_str(), transcript.language_probability), ("en", 1.0));
     assert_eq!(transcript.duration_s, 34.0);
-    let content: Vec<usize> = network.windows().iter().map(|w| w.content_frames).collect();
+    let content: Vec<usize> = backend.windows().iter().map(|w| w.content_frames).collect();
     assert_eq!(content, [3000, 900]);
 
     let segment = &transcript.segments[1];
@@ -224,11 +224,11 @@ fn windows_begin_where_the_text_is_finished() {
 }
 
 #[test]
-fn the_text_so_far_is_the_next_prompt_until_a_warm_window() {
+fn the_text_so_far_is_the_next_prompt_until_a_high_temperature() {
     let prompts: Mutex<Vec<Vec<u32>>> = Mutex::default();
     let attempts = AtomicUsize::new(0);
     let good = ["Good", "Bad", "Fine", "Well"].map(|text| tokens(&format!("<|0.00|> {text}.<|30.00|>")));
-    let network = ScriptedNetwork::new(VOCAB, |window: &Window, tokens: &[u32]| match chosen(tokens) {
+    let backend = ScriptedBackend::new(VOCAB, |window: &Window, tokens: &[u32]| match chosen(tokens) {
         None => {
             attempts.fetch_add(1, Ordering::Relaxed);
             vec![(50259, 0.0)]
@@ -244,7 +244,7 @@ fn the_text_so_far_is_the_next_prompt_until_a_warm_window() {
         Some(_) => write(&good[window.index], tokens),
     });
     let options = TranscribeOptions { initial_prompt: Some(" Names.".to_owned()), ..options() };
-    let (transcript, _) = run(&network, 120, &options);
+    let (transcript, _) = run(&backend, 120, &options);
     assert_eq!(attempts.load(Ordering::Relaxed), 1 + 6 + 1 + 1);
     let before: Vec<String> = {
         let prompts = prompts.lock().unwrap();
@@ -252,37 +252,37 @@ fn the_text_so_far_is_the_next_prompt_until_a_warm_window() {
     };
     assert_eq!(before[0], " Names.");
     assert_eq!(before[1], " Names. Good.");
-    assert_eq!(before[7], "", "forgotten after the warm window");
+    assert_eq!(before[7], "", "dropped after the high temperature");
     assert_eq!(before[8], " Fine.");
     assert_eq!(stats(&transcript.segments[1]).temperature, 1.0);
 }
 
 #[test]
-fn more_than_can_be_said_is_heard_again_without_the_text_before() {
+fn implausibly_long_text_is_decoded_again_without_previous_text() {
     let start_of_prev = tokenizer().sot_prev();
     let first = tokens("<|0.00|> I am sitting in a room.<|30.00|>");
-    let echo = tokens(&format!("<|0.00|>{}.<|4.00|>", " different words that nobody says in time".repeat(4)));
+    let echo = tokens(&format!("<|0.00|>{}.<|4.00|>", " different words that no one says in time".repeat(4)));
     let last = tokens("<|0.00|> Bye.<|4.00|>");
-    let network = ScriptedNetwork::new(VOCAB, |window: &Window, tokens: &[u32]| match window.index {
+    let backend = ScriptedBackend::new(VOCAB, |window: &Window, tokens: &[u32]| match window.index {
         0 => write(&first, tokens),
         _ if tokens[0] == start_of_prev => write(&echo, tokens),
         _ => write(&last, tokens),
     });
-    let (transcript, _) = run(&network, 34, &options());
+    let (transcript, _) = run(&backend, 34, &options());
     assert_eq!(transcript.text(), "I am sitting in a room. Bye.");
 }
 
 #[test]
-fn a_sentence_is_not_said_again_in_no_time() {
-    let hear = |text: &str, seconds| run(&writer(&[text]), seconds, &options()).0.text();
+fn a_repeated_sentence_without_time_to_say_it_is_dropped() {
+    let transcribe = |text: &str, seconds| run(&writer(&[text]), seconds, &options()).0.text();
     let sentence = "And they like the English class.";
     let twice = format!("<|0.00|> {sentence}<|6.60|><|6.60|> {sentence}<|12.00|>");
-    assert_eq!(hear(&twice, 7), sentence, "32 characters in 0.4 s");
-    assert_eq!(hear(&twice, 12), format!("{sentence} {sentence}"), "in 5.4 s");
+    assert_eq!(transcribe(&twice, 7), sentence, "32 characters in 0.4 s");
+    assert_eq!(transcribe(&twice, 12), format!("{sentence} {sentence}"), "in 5.4 s");
     let short = "<|0.00|> No.<|4.80|><|4.80|> No.<|9.00|>";
-    assert_eq!(hear(short, 5), "No. No.", "three characters in 0.2 s");
+    assert_eq!(transcribe(short, 5), "No. No.", "three characters in 0.2 s");
     let other = format!("<|0.00|> {sentence}<|6.60|><|6.60|> Or do they hate that very class?<|12.00|>");
-    assert_eq!(hear(&other, 7), format!("{sentence} Or do they hate that very class?"));
+    assert_eq!(transcribe(&other, 7), format!("{sentence} Or do they hate that very class?"));
 }
 
 /// Speech as loud as the tone, cut in two by silence.
@@ -292,8 +292,8 @@ fn pauses(speech_s: &[usize]) -> Vec<f32> {
 }
 
 #[test]
-fn without_conditioning_pieces_are_walked_side_by_side() {
-    // Pieces are told by their lengths: each ends within its pause.
+fn without_conditioning_parts_are_transcribed_in_parallel() {
+    // Parts are recognised by their lengths; each ends within its pause.
     let samples = pauses(&[20, 26, 22, 18]);
     let texts: [(usize, &str, f64); 4] =
         [(2040, "a", 20.0), (2700, "b", 26.5), (2300, "c", 22.5), (1960, "d", 18.5)];
@@ -307,25 +307,25 @@ fn without_conditioning_pieces_are_walked_side_by_side() {
     let mut transcripts = Vec::new();
     for rows_at_once in [1, 3, 100] {
         let prompted: Mutex<Vec<usize>> = Mutex::default();
-        let network = ScriptedNetwork::new(VOCAB, |window: &Window, tokens: &[u32]| {
+        let backend = ScriptedBackend::new(VOCAB, |window: &Window, tokens: &[u32]| {
             if chosen(tokens) == Some(&[]) && tokens.len() > 3 {
                 prompted.lock().unwrap().push(window.content_frames);
             }
             let text = texts.iter().min_by_key(|(frames, _)| frames.abs_diff(window.content_frames));
             write(&text.unwrap().1, tokens)
         });
-        let network = network.sharing(rows_at_once);
+        let backend = backend.sharing(rows_at_once);
         let mut log = Log::default();
         let transcript =
-            transcribe_samples(&network, &samples, &options, &CancelFlag::new(), &mut log).unwrap();
+            transcribe_samples(&backend, &samples, &options, &CancelFlag::new(), &mut log).unwrap();
         assert_eq!(transcript.text(), "a b c d");
         assert_eq!(*prompted.lock().unwrap(), [2040]);
         assert_eq!(transcript.segments.iter().map(|segment| segment.id).collect::<Vec<_>>(), [0, 1, 2, 3]);
-        let told = log.events.iter().filter_map(|event| match event {
+        let reported = log.events.iter().filter_map(|event| match event {
             TranscriptEvent::Segment(segment) => Some(segment.text.clone()),
             _ => None,
         });
-        assert_eq!(told.collect::<String>(), " a b c d");
+        assert_eq!(reported.collect::<String>(), " a b c d");
         transcripts.push(transcript);
     }
     assert!(transcripts.windows(2).all(|pair| pair[0] == pair[1]));
@@ -336,7 +336,7 @@ fn without_conditioning_pieces_are_walked_side_by_side() {
 fn without_conditioning_only_the_first_window_has_a_prompt() {
     let prompts: Mutex<Vec<usize>> = Mutex::default();
     let good = tokens("<|0.00|> Good.<|30.00|>");
-    let network = ScriptedNetwork::new(VOCAB, |_: &Window, tokens: &[u32]| {
+    let backend = ScriptedBackend::new(VOCAB, |_: &Window, tokens: &[u32]| {
         if chosen(tokens) == Some(&[]) {
             prompts.lock().unwrap().push(tokens.len() - 3);
         }
@@ -347,7 +347,7 @@ fn without_conditioning_only_the_first_window_has_a_prompt() {
         whisper: WhisperOptions { condition_on_previous_text: false, ..whisper_options() },
         ..options()
     };
-    run(&network, 90, &options);
+    run(&backend, 90, &options);
     let before = 1 + tokenizer().encode(" Names").len();
     assert_eq!(*prompts.lock().unwrap(), [before, 0, 0]);
 }
@@ -357,11 +357,11 @@ fn only_the_speech_that_was_detected_is_decoded() {
     let second = mynah_audio::SAMPLE_RATE as usize;
     let samples = tone(20);
     let transcribe = |speech: &[Range<usize>]| {
-        let network = writer(&["<|0.00|> One.<|2.00|><|2.00|> Two.<|5.00|>"]);
+        let backend = writer(&["<|0.00|> One.<|2.00|><|2.00|> Two.<|5.00|>"]);
         let (audio, mut log) = (AudioInput { samples: &samples, speech: Some(speech) }, Log::default());
         let transcript =
-            transcribe_audio(&network, &config(), audio, &options(), &CancelFlag::new(), &mut log);
-        (transcript.unwrap(), network.windows().iter().map(|w| w.content_frames).collect::<Vec<_>>())
+            transcribe_audio(&backend, &config(), audio, &options(), &CancelFlag::new(), &mut log);
+        (transcript.unwrap(), backend.windows().iter().map(|w| w.content_frames).collect::<Vec<_>>())
     };
     let (transcript, windows) = transcribe(&[3 * second..5 * second, 10 * second..13 * second]);
     assert_eq!(windows, [500]);
@@ -373,58 +373,58 @@ fn only_the_speech_that_was_detected_is_decoded() {
 
 #[test]
 fn silence_is_not_decoded() {
-    let network = writer(&["<|0.00|> Thank you.<|30.00|>"]);
+    let backend = writer(&["<|0.00|> Thank you.<|30.00|>"]);
     let mut samples = vec![1e-5; 60 * 16_000];
     samples.extend(tone(10));
     let (mut log, detect) = (Log::default(), TranscribeOptions { language: None, ..options() });
-    let transcript = transcribe_samples(&network, &samples, &detect, &CancelFlag::new(), &mut log).unwrap();
+    let transcript = transcribe_samples(&backend, &samples, &detect, &CancelFlag::new(), &mut log).unwrap();
     assert_eq!(lines(&transcript), [(60.0, 70.0, 6000, " Thank you.")]);
-    assert_eq!(network.windows().len(), 2, "one for the language, one for the text");
+    assert_eq!(backend.windows().len(), 2, "one for the language, one for the text");
     let nothing =
-        transcribe_samples(&network, &samples[..40 * 16_000], &detect, &CancelFlag::new(), &mut log).unwrap();
+        transcribe_samples(&backend, &samples[..40 * 16_000], &detect, &CancelFlag::new(), &mut log).unwrap();
     assert_eq!((nothing.text(), nothing.language_probability), (String::new(), 0.0));
-    assert_eq!(network.windows().len(), 2);
+    assert_eq!(backend.windows().len(), 2);
 }
 
 #[test]
 fn a_window_that_repeats_the_one_before_is_decoded_without_it() {
     let prompts: Mutex<Vec<usize>> = Mutex::default();
     let (again, fresh) = (tokens("<|0.00|> Again.<|30.00|>"), tokens("<|0.00|> Fresh.<|30.00|>"));
-    let network = ScriptedNetwork::new(VOCAB, |window: &Window, tokens: &[u32]| {
+    let backend = ScriptedBackend::new(VOCAB, |window: &Window, tokens: &[u32]| {
         let before = tokens.iter().position(|&token| token == 50258).unwrap_or(0);
         if chosen(tokens) == Some(&[]) {
             prompts.lock().unwrap().push(before);
         }
         write(if window.index == 0 || before > 0 { &again } else { &fresh }, tokens)
     });
-    let (transcript, _) = run(&network, 60, &options());
+    let (transcript, _) = run(&backend, 60, &options());
     assert_eq!(transcript.text(), "Again. Fresh.");
     let before = 1 + again.len();
     assert_eq!(*prompts.lock().unwrap(), [0, before, 0]);
 }
 
 #[test]
-fn a_model_that_stammers_does_not_stop_the_walk() {
+fn very_short_segments_do_not_stop_the_transcription() {
     for text in ["<|0.00|> a<|0.02|><|0.02|>", "<|0.00|> a<|0.00|><|0.00|> b"] {
-        let network = writer(&[text]);
-        let (transcript, _) = run(&network, 120, &options());
-        assert!(network.windows().len() <= 20, "{} windows for {text}", network.windows().len());
+        let backend = writer(&[text]);
+        let (transcript, _) = run(&backend, 120, &options());
+        assert!(backend.windows().len() <= 20, "{} windows for {text}", backend.windows().len());
         assert!(transcript.segments.is_sorted_by(|a, b| a.start_s <= b.start_s));
     }
 }
 
 #[test]
 fn segments_without_words_are_left_out() {
-    let network = writer(&["<|0.00|> One.<|2.00|><|2.00|> ...<|3.00|><|4.00|> Three.<|5.00|>"]);
+    let backend = writer(&["<|0.00|> One.<|2.00|><|2.00|> ...<|3.00|><|4.00|> Three.<|5.00|>"]);
     let texts: Vec<String> =
-        run(&network, 20, &options()).0.segments.iter().map(|s| s.text.clone()).collect();
+        run(&backend, 20, &options()).0.segments.iter().map(|s| s.text.clone()).collect();
     assert_eq!(texts, [" One.", " Three."]);
 }
 
 #[test]
 fn without_timestamps_each_window_is_a_segment() {
     let text = tokenizer().encode(" All of it.");
-    let network = ScriptedNetwork::new(VOCAB, move |_: &Window, tokens: &[u32]| {
+    let backend = ScriptedBackend::new(VOCAB, move |_: &Window, tokens: &[u32]| {
         // One more token of the prompt: <|notimestamps|>.
         match chosen(tokens) {
             Some([first, rest @ ..]) if *first == 50363 => {
@@ -434,7 +434,7 @@ fn without_timestamps_each_window_is_a_segment() {
         }
     });
     let options = with(WhisperOptions { timestamps: false, ..whisper_options() });
-    let (transcript, _) = run(&network, 50, &options);
+    let (transcript, _) = run(&backend, 50, &options);
     assert_eq!(lines(&transcript), [(0.0, 30.0, 0, " All of it."), (30.0, 50.0, 3000, " All of it.")]);
 }
 
@@ -442,7 +442,7 @@ fn without_timestamps_each_window_is_a_segment() {
 fn translation_is_asked_for_by_its_token() {
     let prompts: Mutex<Vec<Vec<u32>>> = Mutex::default();
     let text = tokens("<|0.00|> Good.<|30.00|>");
-    let network = ScriptedNetwork::new(VOCAB, |_: &Window, tokens: &[u32]| {
+    let backend = ScriptedBackend::new(VOCAB, |_: &Window, tokens: &[u32]| {
         if chosen(tokens) == Some(&[]) {
             prompts.lock().unwrap().push(tokens.to_vec());
         }
@@ -454,7 +454,7 @@ fn translation_is_asked_for_by_its_token() {
         hotwords: vec!["Mynah".to_owned()],
         ..options()
     };
-    let (transcript, _) = run(&network, 30, &options);
+    let (transcript, _) = run(&backend, 30, &options);
     let tokenizer = tokenizer();
     let hotwords = tokenizer.encode(" Mynah");
     let start = [tokenizer.sot(), tokenizer.language_token("de").unwrap(), tokenizer.translate()];
@@ -463,22 +463,22 @@ fn translation_is_asked_for_by_its_token() {
 }
 
 #[test]
-fn nothing_gives_nothing() {
-    let network = writer(&["<|0.00|> Thank you.<|30.00|>"]);
+fn empty_audio_gives_an_empty_transcript() {
+    let backend = writer(&["<|0.00|> Thank you.<|30.00|>"]);
     let detect = TranscribeOptions { language: None, ..options() };
-    let (transcript, log) = run(&network, 0, &detect);
-    assert_eq!((transcript.segments.len(), transcript.duration_s, network.windows().len()), (0, 0.0, 0));
+    let (transcript, log) = run(&backend, 0, &detect);
+    assert_eq!((transcript.segments.len(), transcript.duration_s, backend.windows().len()), (0, 0.0, 0));
     assert_eq!((transcript.language_probability, log.events.len()), (0.0, 2));
 }
 
 #[test]
 fn words_have_times_and_move_the_window() {
-    let network = writer(&["<|0.00|> Hello there, you.<|4.00|><|4.00|> An", "<|0.00|> And.<|1.00|>"]);
+    let backend = writer(&["<|0.00|> Hello there, you.<|4.00|><|4.00|> An", "<|0.00|> And.<|1.00|>"]);
     let options = TranscribeOptions { word_timestamps: true, ..options() };
-    let (transcript, _) = run(&network, 32, &options);
+    let (transcript, _) = run(&backend, 32, &options);
     let words: Vec<(&str, f64, f64)> =
         transcript.segments[0].words.iter().map(|w| (w.text.as_str(), w.start_s, w.end_s)).collect();
-    // The scripted heads give a tenth of a second a token. The first word would begin with the window and is cut to
+    // The scripted heads give 0.1 s per token. The first word would begin with the window and is cut to
     // twice the usual length; punctuation does not make a word longer.
     assert_eq!(words, [(" Hello", 0.7, 0.9), (" there,", 0.9, 1.0), (" you.", 1.1, 1.2)]);
     assert!(transcript.segments[0].words.iter().all(|w| (w.probability - 0.905).abs() < 1e-3));
@@ -486,16 +486,16 @@ fn words_have_times_and_move_the_window() {
     assert_eq!(
         stats(&transcript.segments[1]).seek_frames,
         120,
-        "the next window begins where the last word ends"
+        "the next window starts where the last word ends"
     );
 }
 
 #[test]
-fn a_raised_flag_stops_between_steps_and_leaves_the_batch() {
+fn a_set_flag_stops_between_steps_and_leaves_the_batch() {
     let cancel = CancelFlag::new();
-    let network = writer(&["<|0.00|> One.<|30.00|>"]).cancelling(2, cancel.clone());
+    let backend = writer(&["<|0.00|> One.<|30.00|>"]).cancelling(2, cancel.clone());
     let mut log = Log::default();
-    let result = transcribe_with(&network, 90, &options(), &cancel, &mut log);
+    let result = transcribe_with(&backend, 90, &options(), &cancel, &mut log);
     assert!(matches!(result, Err(ModelError::Cancelled)));
-    assert_eq!((log.entries.entered.get(), log.entries.left.get(), network.windows().len()), (2, 2, 2));
+    assert_eq!((log.entries.entered.get(), log.entries.left.get(), backend.windows().len()), (2, 2, 2));
 }

@@ -1,5 +1,5 @@
-//! Words with their times: grouping aligned tokens, giving punctuation to its word, and limits on what alignment gets
-//! wrong at pauses. Thresholds are those of openai-whisper, which found them by listening.
+//! Word times: groups aligned tokens into words, merges punctuation, and limits the errors of alignment at pauses.
+//! Thresholds are those of openai-whisper.
 
 use mynah_core::{ModelError, Word};
 use mynah_text::whisper_tokenizer::WhisperTokenizer;
@@ -7,34 +7,34 @@ use mynah_text::whisper_tokenizer::WhisperTokenizer;
 use super::alignment::token_starts_s;
 use super::segments::Draft;
 use crate::longform::hundredths;
-use crate::whisper::{Alignment, WindowDecoder};
+use crate::whisper::{Alignment, DecoderState};
 
-/// Punctuation that belongs to the word behind it.
+/// Punctuation that belongs to the word after it.
 const OPENING: &str = "\"'“¿([{-";
 /// Punctuation that belongs to the word before it.
 const CLOSING: &str = "\"'.。,，!！?？:：”)]}、";
 const SENTENCE_ENDS: &str = ".。!！?？";
 
-/// The usual length of a word is taken to be at most this, seconds.
+/// Upper limit of the median word length, seconds.
 const LONGEST_MEDIAN_S: f64 = 0.7;
 
-/// A word within a window; merged away if it has no text.
+/// A word within a window. It has no text once it is merged into another.
 #[derive(Clone, Debug, PartialEq)]
 struct TimedWord {
     text: String,
     tokens: usize,
-    /// From the window's start.
+    /// Seconds from the window's start.
     start_s: f64,
     end_s: f64,
     probability: f32,
 }
 
-/// What a window's words are found with.
+/// Input of the word alignment of a window.
 pub(super) struct WordContext<'a> {
     pub(super) tokenizer: &'a WhisperTokenizer,
-    /// Language of the text, which says how words are told apart.
+    /// Language of the text, which decides how it is split into words.
     pub(super) language: &'a str,
-    /// Start of transcript with `<|notimestamps|>`, as the alignment is computed without timestamps.
+    /// Start of the transcript with `<|notimestamps|>`, as the alignment is computed without timestamps.
     pub(super) start_sequence: &'a [u32],
     /// Start of the window, seconds.
     pub(super) window_start_s: f64,
@@ -42,10 +42,10 @@ pub(super) struct WordContext<'a> {
     pub(super) window_frames: usize,
 }
 
-/// Aligns the drafts' text, gives them their words and moves their bounds to the words'. `last_speech_s` is where the
-/// last word before the window ended.
+/// Aligns the drafts' text, adds their words and moves their start and end to those of the words. `last_speech_s` is the end of
+/// the last word before the window.
 pub(super) fn add_words(
-    decoder: &mut dyn WindowDecoder,
+    decoder: &mut dyn DecoderState,
     context: &WordContext<'_>,
     drafts: &mut [Draft],
     last_speech_s: f64,
@@ -68,7 +68,7 @@ pub(super) fn add_words(
 }
 
 fn timed_words(context: &WordContext<'_>, text: &[u32], alignment: &Alignment) -> Vec<TimedWord> {
-    // The position before a token writes it: times are those of the positions from `<|notimestamps|>` on.
+    // A token is predicted at the position before it: times are those of the positions from `<|notimestamps|>` on.
     let first = context.start_sequence.len() - 1;
     let starts_s = token_starts_s(alignment, first);
     let logprobs = &alignment.next_logprobs[first..];
@@ -85,7 +85,7 @@ fn timed_words(context: &WordContext<'_>, text: &[u32], alignment: &Alignment) -
     words
 }
 
-/// How long words usually last in a window.
+/// Usual length of a window's words.
 struct UsualLength {
     median_s: f64,
     max_s: f64,
@@ -106,7 +106,7 @@ impl UsualLength {
         Self { median_s, max_s: 2.0 * median_s, any: !lengths.is_empty() }
     }
 
-    /// At the end of a sentence the alignment often gives a pause to the full stop or to the next word.
+    /// At the end of a sentence the alignment often includes a pause in the full stop or in the next word.
     fn limit_at_sentence_ends(&self, words: &mut [TimedWord]) {
         if !self.any {
             return;
@@ -122,7 +122,7 @@ impl UsualLength {
         }
     }
 
-    /// After a pause the first words of a segment tend to start too early.
+    /// After a pause the alignment tends to start the first words of a segment too early.
     fn limit_after_pause(&self, words: &mut [Word], last_speech_s: f64) {
         let Some((first, rest)) = words.split_first_mut() else { return };
         let second = rest.first_mut();
@@ -140,7 +140,7 @@ impl UsualLength {
     }
 }
 
-/// Joins opening punctuation to the word behind it and closing punctuation to the word before it.
+/// Merges opening punctuation into the word after it and closing punctuation into the word before it.
 fn merge_punctuation(words: &mut [TimedWord]) {
     let take = |word: &mut TimedWord| (std::mem::take(&mut word.text), std::mem::take(&mut word.tokens));
 
@@ -168,7 +168,7 @@ fn merge_punctuation(words: &mut [TimedWord]) {
     }
 }
 
-/// Gives each draft its words, and its bounds unless the first or last word is suspiciously long.
+/// Assigns words to drafts, and moves their start and end to those of the words unless the first or last word is too long.
 fn distribute(
     context: &WordContext<'_>,
     drafts: &mut [Draft],
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn usual_length_is_the_median_of_what_lasts() {
+    fn usual_length_is_the_median_of_nonzero_lengths() {
         let lengths = [0.2, 0.0, 0.4, 0.3].map(|s| word(" a", 1.0, 1.0 + s));
         assert!((UsualLength::of(&lengths).median_s - 0.3).abs() < 1e-9);
         let even = UsualLength::of(&[word(" a", 0.0, 0.2), word(" b", 1.0, 1.4)]);
@@ -254,8 +254,8 @@ mod tests {
         usual.limit_at_sentence_ends(&mut words);
         let times: Vec<(f64, f64)> = words.iter().map(|w| (w.start_s, w.end_s)).collect();
         assert_eq!(times[1], (0.2, 0.6000000000000001), "the full stop");
-        assert_eq!(times[2], (5.6, 6.0), "the first word behind it");
-        assert_eq!(times[3], (6.0, 9.0), "no sentence end");
+        assert_eq!(times[2], (5.6, 6.0), "the first word after it");
+        assert_eq!(times[3], (6.0, 9.0), "no sentence ends before it");
     }
 
     #[test]
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn drafts_get_their_own_words_and_bounds() {
+    fn drafts_get_their_own_words_and_times() {
         let tokenizer = WhisperTokenizer::built_in(51865).unwrap();
         let text = |text: &str| tokenizer.encode(text);
         let draft = |tokens, start_s, end_s| Draft { tokens, start_s, end_s, ..Draft::default() };

@@ -74,15 +74,15 @@ fn pieces_of_any_size_are_the_whole() {
     let hidden = transposed(&floats("decoder.hidden"), 64);
     for compute in [ComputeType::F32, ComputeType::Int8] {
         let model = load(compute);
-        let whole = model.voicing().push(&hidden, true);
+        let whole = model.audio_decoder().push(&hidden, true);
         assert_eq!(whole.len(), 53 * 512 - 256);
         for steps in [1, 5, 16, 52, 53] {
-            let mut voicing = model.voicing();
+            let mut audio_decoder = model.audio_decoder();
             let count = hidden.len().div_ceil(steps * 64);
             let pieces: Vec<_> = hidden
                 .chunks(steps * 64)
                 .enumerate()
-                .map(|(i, piece)| voicing.push(piece, i + 1 == count))
+                .map(|(i, piece)| audio_decoder.push(piece, i + 1 == count))
                 .collect();
             let joined = pieces.concat();
             assert_eq!(joined.len(), whole.len());
@@ -92,6 +92,6 @@ fn pieces_of_any_size_are_the_whole() {
             assert!(steps > 16 || pieces[..count - 1].iter().any(|piece| !piece.is_empty()));
         }
         // Nothing in gives nothing out.
-        assert!(model.voicing().push(&[], true).is_empty());
+        assert!(model.audio_decoder().push(&[], true).is_empty());
     }
 }

@@ -1,14 +1,14 @@
-//! Which tokens may come next: suppressed ids, no blank first, and the grammar of timestamps.
+//! Which tokens may come next: suppressed ids, no blank at the start, and the grammar of timestamps.
 //!
 //! Whisper writes `<|0.00|> text<|2.40|><|2.40|> text<|5.00|>`: timestamps come in pairs (the last may stand alone
-//! before the end), never go back, and the first is near the start of the window (arXiv:2212.04356, section 4.5).
-//! Rules do not write into the logits: they name the spans of ids that remain, so that a row is read in place.
+//! before the end), never decrease, and the first is near the start of the window (arXiv:2212.04356, section 4.5).
+//! The rules do not mask the logits; they list the spans of allowed ids, so that a row is read in place.
 
 use std::ops::Range;
 
-/// The rules of one request: fixed lists, and what depends on the tokens so far is computed in [`Rules::allowed`].
+/// The rules of one request: fixed lists. [`LogitsRules::allowed`] adds what depends on the tokens so far.
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
+pub(crate) struct LogitsRules {
     eot: usize,
     timestamp_begin: usize,
     vocab_size: usize,
@@ -17,11 +17,11 @@ pub(crate) struct Rules {
     /// The same for the first token.
     first_text: Vec<Range<usize>>,
     first_eot: bool,
-    /// Largest first timestamp, in steps of 20 ms; `None` where no timestamps are predicted.
+    /// Largest first timestamp, in steps of 20 ms; `None` if no timestamps are predicted.
     max_initial_timestamp: Option<usize>,
 }
 
-/// What [`Rules::new`] needs to know.
+/// Input of [`LogitsRules::new`].
 #[derive(Clone, Debug)]
 pub(crate) struct RuleOptions<'a> {
     /// Id of the end of text; all text ids are below.
@@ -32,7 +32,7 @@ pub(crate) struct RuleOptions<'a> {
     pub(crate) vocab_size: usize,
     /// Ids that are never chosen.
     pub(crate) suppress: &'a [u32],
-    /// Ids that are not chosen first.
+    /// Ids that are not chosen as the first token.
     pub(crate) begin_suppress: &'a [u32],
     /// Largest first timestamp, in steps of 20 ms; `None` predicts no timestamps.
     pub(crate) max_initial_timestamp: Option<usize>,
@@ -47,11 +47,11 @@ pub(crate) struct Allowed<'a> {
     pub(crate) eot: Range<usize>,
     /// Timestamps, or empty.
     pub(crate) timestamps: Range<usize>,
-    /// If all timestamps together are more probable than the best other token, only timestamps remain.
+    /// If all timestamps together are more probable than the best other token, only timestamps are allowed.
     pub(crate) prefer_timestamps: bool,
 }
 
-impl Rules {
+impl LogitsRules {
     pub(crate) fn new(options: &RuleOptions<'_>) -> Self {
         let eot = (options.eot as usize).min(options.vocab_size);
         let first: Vec<u32> = [options.suppress, options.begin_suppress].concat();
@@ -71,7 +71,7 @@ impl Rules {
         self.eot as u32
     }
 
-    /// What may follow `tokens`, which this search has chosen after the prompt.
+    /// What may follow `tokens`, the tokens chosen after the prompt.
     pub(crate) fn allowed(&self, tokens: &[u32]) -> Allowed<'_> {
         let end = self.eot..(self.eot + 1).min(self.vocab_size);
         let none = self.eot..self.eot;
@@ -93,10 +93,10 @@ impl Rules {
         let is_timestamp = |token: u32| token as usize >= begin;
         if is_timestamp(last) {
             if before.last().is_none_or(|&token| is_timestamp(token)) {
-                // A pair (or the opening one) is complete: text or the end.
+                // After a pair or the opening timestamp: text or the end.
                 Allowed { text: &self.text, eot: end, timestamps: none_at(begin), prefer_timestamps: false }
             } else {
-                // Half a pair: its other half, not earlier, or the end.
+                // After the first half of a pair: its second half, which is not earlier, or the end.
                 let timestamps = (last as usize).min(self.vocab_size)..self.vocab_size;
                 Allowed { text: &[], eot: end, timestamps, prefer_timestamps: true }
             }
@@ -137,8 +137,8 @@ mod tests {
     use super::*;
 
     /// Text 0..10, eot 10, two specials, timestamps 13..=20.
-    fn rules(max_initial_timestamp: Option<usize>) -> Rules {
-        Rules::new(&RuleOptions {
+    fn rules(max_initial_timestamp: Option<usize>) -> LogitsRules {
+        LogitsRules::new(&RuleOptions {
             eot: 10,
             timestamp_begin: 13,
             vocab_size: 21,

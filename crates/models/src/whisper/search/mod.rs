@@ -1,13 +1,13 @@
-//! Choosing tokens: what may come next ([`rules`]), how probable it is ([`distribution`]), and which hypotheses live on
-//! ([`beam`], [`sampling`]).
+//! Token search: which tokens are allowed ([`logits_rules`]), their probabilities ([`distribution`]), and which hypotheses are
+//! kept ([`beam`], [`sampling`]).
 //!
-//! A [`Search`] is a state machine: it is fed the logits of its rows and answers with the rows and tokens of the next
-//! step. It does not call the network, so that it is tested without one.
+//! A [`Search`] is a state machine: it takes the logits of its rows and returns the rows and tokens of the next step. It does
+//! not call the model itself, so it can be tested without one.
 
 mod beam;
 mod distribution;
+mod logits_rules;
 mod random;
-mod rules;
 mod sampling;
 #[cfg(test)]
 pub(super) mod scripted;
@@ -18,10 +18,10 @@ use mynah_core::{CancelFlag, ModelError};
 
 pub(super) use beam::BeamOptions;
 pub(super) use distribution::{probability, probability_among};
-pub(super) use rules::{RuleOptions, Rules};
+pub(super) use logits_rules::{LogitsRules, RuleOptions};
 pub(super) use sampling::SamplingOptions;
 
-use crate::whisper::WindowDecoder;
+use crate::whisper::DecoderState;
 
 use beam::BeamSearch;
 use sampling::Sampling;
@@ -33,7 +33,7 @@ pub(super) struct Hypothesis {
     pub(super) tokens: Vec<u32>,
     /// Log probability of each token.
     pub(super) logprobs: Vec<f32>,
-    /// Sum over the tokens, and over the end of text if it was reached.
+    /// Sum over the tokens, including the end of text if it was reached.
     pub(super) sum_logprob: f32,
 }
 
@@ -58,37 +58,37 @@ fn normalised(hypothesis: &Hypothesis, length_penalty: Option<f32>) -> f32 {
     hypothesis.sum_logprob / length_penalty.map_or(length, |penalty| ((5.0 + length) / 6.0).powf(penalty))
 }
 
-/// The network's next step: row i continues row `sources[i]` with `tokens[i]`.
+/// The next decoder step: row i continues row `sources[i]` with `tokens[i]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Next {
-    /// Rows of the step before.
+    /// Rows of the previous step.
     pub(super) sources: Vec<usize>,
     /// Their new tokens.
     pub(super) tokens: Vec<u32>,
 }
 
-/// Tokens after which a search is asked again whether it leads anywhere.
-const ASK_EVERY: usize = 32;
+/// Number of tokens between two checks whether a search should be abandoned.
+const CHECK_INTERVAL_TOKENS: usize = 32;
 
-/// A search through one window's hypotheses.
+/// A search over one window's hypotheses.
 #[derive(Debug)]
 pub(super) enum Search<'a> {
-    /// The most probable hypotheses.
+    /// Beam search: the most probable hypotheses.
     Beam(BeamSearch<'a>),
-    /// Random ones.
+    /// Random sampling.
     Sampling(Sampling<'a>),
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn beam(rules: &'a Rules, options: BeamOptions) -> Self {
+    pub(super) fn beam(rules: &'a LogitsRules, options: BeamOptions) -> Self {
         Self::Beam(BeamSearch::new(rules, options))
     }
 
-    pub(super) fn sampling(rules: &'a Rules, options: SamplingOptions) -> Self {
+    pub(super) fn sampling(rules: &'a LogitsRules, options: SamplingOptions) -> Self {
         Self::Sampling(Sampling::new(rules, options))
     }
 
-    /// Takes the logits of all rows, after the prompt's last token at first; `None` when the search is over.
+    /// Takes the logits of all rows; at first those after the prompt's last token. Returns `None` when the search is finished.
     pub(super) fn feed(&mut self, logits: &[f32]) -> Option<Next> {
         match self {
             Self::Beam(search) => search.feed(logits),
@@ -96,15 +96,15 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Takes hypotheses as they are.
-    fn give_up(&mut self) {
+    /// Ends the search with the hypotheses as they are.
+    fn abandon(&mut self) {
         match self {
-            Self::Beam(search) => search.give_up(),
+            Self::Beam(search) => search.abandon(),
             Self::Sampling(_) => {}
         }
     }
 
-    /// The hypothesis that was searched for.
+    /// The best hypothesis.
     pub(super) fn into_best(self) -> Hypothesis {
         match self {
             Self::Beam(search) => search.into_best(),
@@ -112,7 +112,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The hypotheses that go on.
+    /// The unfinished hypotheses.
     fn live(&self) -> impl Iterator<Item = &Hypothesis> {
         let (beams, samples) = match self {
             Self::Beam(search) => (Some(search.live().iter()), None),
@@ -121,28 +121,30 @@ impl<'a> Search<'a> {
         beams.into_iter().flatten().chain(samples.into_iter().flatten())
     }
 
-    /// Runs the search on `decoder`, from the logits that follow the prompt, to its end, or until all hypotheses that go on
-    /// `lead_nowhere`, which is asked now and then.
+    /// Runs the search on `decoder` from the logits after the prompt. Ends early if `should_abandon` holds for all unfinished
+    /// hypotheses, which is checked every [`CHECK_INTERVAL_TOKENS`] tokens.
     pub(super) fn run(
         mut self,
-        decoder: &mut dyn WindowDecoder,
+        decoder: &mut dyn DecoderState,
         prompt_logits: &[f32],
         cancel: &CancelFlag,
-        lead_nowhere: &dyn Fn(&[u32]) -> bool,
+        should_abandon: &dyn Fn(&[u32]) -> bool,
     ) -> Result<Hypothesis, ModelError> {
         let mut next = self.feed(prompt_logits);
         let mut length = 0;
         while let Some(Next { sources, tokens }) = next {
             cancel.check()?;
             length += 1;
-            if length % ASK_EVERY == 0 && self.live().all(|hypothesis| lead_nowhere(&hypothesis.tokens)) {
-                self.give_up();
+            if length % CHECK_INTERVAL_TOKENS == 0
+                && self.live().all(|hypothesis| should_abandon(&hypothesis.tokens))
+            {
+                self.abandon();
                 break;
             }
             decoder.reorder(&sources);
             next = self.feed(decoder.step(&tokens)?);
         }
-        decoder.rest();
+        decoder.leave_batch();
         Ok(self.into_best())
     }
 }

@@ -3,7 +3,7 @@
 use mynah_kernels::pool;
 
 use super::distribution::Distribution;
-use super::rules::Rules;
+use super::logits_rules::LogitsRules;
 use super::{Hypothesis, Next, normalised};
 
 /// How wide and how long to search.
@@ -15,20 +15,20 @@ pub(crate) struct BeamOptions {
     pub(crate) patience: f32,
     /// As [`TranscribeOptions::length_penalty`](crate::TranscribeOptions::length_penalty).
     pub(crate) length_penalty: Option<f32>,
-    /// Tokens a hypothesis can have, at most.
+    /// Maximum number of tokens per hypothesis.
     pub(crate) max_tokens: usize,
 }
 
-/// The search's state between two steps of the network.
+/// The search's state between two decoder steps.
 #[derive(Debug)]
 pub(crate) struct BeamSearch<'a> {
-    rules: &'a Rules,
+    rules: &'a LogitsRules,
     options: BeamOptions,
     live: Vec<Hypothesis>,
     finished: Vec<Hypothesis>,
 }
 
-/// A hypothesis with one more token.
+/// A hypothesis extended by one token.
 #[derive(Clone, Copy)]
 struct Candidate {
     score: f32,
@@ -38,18 +38,18 @@ struct Candidate {
 }
 
 impl<'a> BeamSearch<'a> {
-    pub(crate) fn new(rules: &'a Rules, options: BeamOptions) -> Self {
+    pub(crate) fn new(rules: &'a LogitsRules, options: BeamOptions) -> Self {
         Self { rules, options, live: vec![Hypothesis::default()], finished: Vec::new() }
     }
 
-    /// Takes the logits of all live rows (one row at first) and says how to go on; `None` ends the search.
+    /// Takes the logits of all live rows (one row at first) and returns the next step; `None` ends the search.
     pub(crate) fn feed(&mut self, logits: &[f32]) -> Option<Next> {
         let beam_size = self.options.beam_size.max(1);
         let candidates = self.candidates(logits, 2 * beam_size);
         let is_last = self.live[0].tokens.len() + 1 >= self.options.max_tokens;
 
-        // What ends counts only among the best `beam_size`; what goes on fills the beams from all candidates, which
-        // are twice as many so that there is something to go on with.
+        // Hypotheses finish only from the best `beam_size` candidates. The beams are filled from all candidates; there are
+        // twice as many, so that enough remain unfinished.
         for candidate in candidates.iter().take(beam_size) {
             let row = &self.live[candidate.row];
             if candidate.token == self.rules.eot() {
@@ -99,8 +99,8 @@ impl<'a> BeamSearch<'a> {
         &self.live
     }
 
-    /// Has the live hypotheses count as finished.
-    pub(super) fn give_up(&mut self) {
+    /// Counts the live hypotheses as finished.
+    pub(super) fn abandon(&mut self) {
         self.finished.append(&mut self.live);
     }
 
@@ -108,7 +108,7 @@ impl<'a> BeamSearch<'a> {
     pub(crate) fn into_best(self) -> Hypothesis {
         let penalty = self.options.length_penalty;
         let best = |hypotheses: Vec<Hypothesis>| {
-            // Of equals the one that finished first.
+            // Among equals, the one that finished first.
             hypotheses
                 .into_iter()
                 .rev()

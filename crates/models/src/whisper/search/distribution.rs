@@ -1,13 +1,13 @@
-//! One row of logits under the rules: log probabilities, the best few, a random draw.
+//! One row of logits under the rules: log probabilities, the top k, a random draw.
 //!
-//! A step reads rows of some 52 thousand numbers, so nothing is copied or sorted here.
+//! A row has about 52 thousand numbers, so nothing is copied or sorted here.
 
 use std::ops::Range;
 
 use mynah_kernels::elementwise::max;
-use mynah_kernels::functions::sum_exp;
+use mynah_kernels::vecmath::sum_exp;
 
-use super::rules::Allowed;
+use super::logits_rules::Allowed;
 
 /// The next token's distribution: a softmax over the allowed ids.
 #[derive(Clone, Debug)]
@@ -21,8 +21,8 @@ pub(crate) struct Distribution<'a> {
 }
 
 impl<'a> Distribution<'a> {
-    /// Normalises `logits` over what is allowed, timestamps alone where they are preferred and likelier than any
-    /// other token.
+    /// Normalises `logits` over the allowed ids; over timestamps alone if they are preferred and together more probable than
+    /// any other token.
     pub(crate) fn new(logits: &'a [f32], allowed: Allowed<'a>) -> Self {
         let Allowed { text, eot, timestamps, prefer_timestamps } = allowed;
         let spans = || text.iter().chain([&eot]);
@@ -80,18 +80,18 @@ impl<'a> Distribution<'a> {
                 }
             }
         }
-        // Rounding can leave the very end of the range uncovered.
+        // Because of rounding, `u` close to 1 may fall past the end.
         self.top(1).first().copied()
     }
 }
 
-/// Probability of one token of a whole row.
+/// Probability of one token, normalised over the whole row.
 pub(crate) fn probability(logits: &[f32], token: u32) -> f32 {
     let max = max(logits);
     logits.get(token as usize).map_or(0.0, |&logit| (logit - max).exp() / sum_exp(logits, max, 1.0))
 }
 
-/// Probabilities of some tokens among themselves.
+/// Probabilities of some tokens, normalised over these tokens alone.
 pub(crate) fn probability_among(logits: &[f32], tokens: &[u32]) -> Vec<f32> {
     let some: Vec<f32> = tokens.iter().filter_map(|&token| logits.get(token as usize)).copied().collect();
     let max = max(&some);
@@ -99,7 +99,7 @@ pub(crate) fn probability_among(logits: &[f32], tokens: &[u32]) -> Vec<f32> {
     some.into_iter().map(|logit| (logit - max).exp() / sum).collect()
 }
 
-/// The `k` largest of the numbers it is shown, largest first; of equals the one shown first.
+/// The `k` largest of the scanned numbers, largest first; among equals, the one scanned first.
 struct TopK {
     k: usize,
     entries: Vec<(f32, u32)>,
@@ -122,7 +122,7 @@ impl TopK {
     fn scan(&mut self, values: &[f32], first_id: usize) {
         let mut threshold = self.threshold();
         for (index, block) in values.chunks(64).enumerate() {
-            // Nearly every block has nothing to offer once the first few hundred were seen.
+            // After the first few hundred numbers, nearly every block has none above the threshold.
             if max(block) > threshold {
                 for (offset, &value) in block.iter().enumerate() {
                     if value > threshold {
@@ -137,7 +137,7 @@ impl TopK {
     }
 }
 
-/// `f32::max` without its care for NaN.
+/// `f32::max` without its handling of NaN.
 fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }
@@ -154,7 +154,7 @@ mod tests {
         Allowed { text, eot: n..n, timestamps: n..n, prefer_timestamps: false }
     }
 
-    /// Numbers without an order that a test could lean on.
+    /// Pseudo-random numbers.
     fn noise(n: usize) -> Vec<f32> {
         (0..n as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 800_000.0 - 10.0).collect()
     }
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn top_passes_over_what_is_no_number() {
+    fn top_skips_nan() {
         let logits = [f32::NAN, 1.0, f32::NEG_INFINITY, 2.0];
         assert_eq!(Distribution::new(&logits, text_only(&all(4), 4)).top(4), [3, 1]);
     }
@@ -216,7 +216,7 @@ mod tests {
             [draw(0.0), draw(0.19), draw(0.21), draw(0.79), draw(0.81), draw(0.999_999)],
             [0, 0, 1, 1, 3, 3]
         );
-        assert_eq!(distribution.sample(0.01, 0.01), Some(1), "cold sampling takes the best");
+        assert_eq!(distribution.sample(0.01, 0.01), Some(1), "a low temperature takes the best");
         assert_eq!(Distribution::new(&logits, text_only(&[], 4)).sample(1.0, 0.5), None);
     }
 

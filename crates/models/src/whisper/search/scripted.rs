@@ -1,32 +1,31 @@
-//! A network that follows a script, for tests of the search and of what is built on it.
+//! A backend that follows a script, for tests of the search and of the code that uses it.
 
 use mynah_core::{CancelFlag, JobContext, ModelError};
 
-use crate::whisper::{Alignment, EncoderContext, Network, WindowDecoder};
+use crate::whisper::{Alignment, DecoderState, EncoderContext, WhisperBackend};
 
-/// Logits after the tokens so far (prompt included), given as the tokens that stand out with their logits; all
-/// others get [`FLOOR`].
+/// Returns tokens with their logits after the tokens so far (prompt included); all other tokens get [`FLOOR`].
 pub(crate) type Script<'a> = dyn Fn(&Window, &[u32]) -> Vec<(u32, f32)> + Send + Sync + 'a;
 
-/// Logit of tokens that the script does not name.
+/// Logit of tokens that the script does not return.
 pub(crate) const FLOOR: f32 = -30.0;
 
-/// Mel bands of a scripted network.
+/// Mel bands of a scripted backend.
 const N_MELS: usize = 80;
 
-/// What a scripted decoder knows of its window.
+/// A window's properties, which the script can depend on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Window {
-    /// Which window this is: 0, 1, 2... as encoded.
+    /// Number of the window in order of encoding: 0, 1, 2...
     pub(crate) index: usize,
     /// Frames of audio in it.
     pub(crate) content_frames: usize,
-    /// What of it was asked for.
+    /// The requested encoder context.
     pub(crate) encoder_context: EncoderContext,
 }
 
-/// The network: one script for all windows.
-pub(crate) struct ScriptedNetwork<'a> {
+/// A backend with one script for all windows.
+pub(crate) struct ScriptedBackend<'a> {
     vocab_size: usize,
     script: Box<Script<'a>>,
     windows: std::sync::Mutex<Vec<Window>>,
@@ -35,7 +34,7 @@ pub(crate) struct ScriptedNetwork<'a> {
     rows_at_once: usize,
 }
 
-impl<'a> ScriptedNetwork<'a> {
+impl<'a> ScriptedBackend<'a> {
     pub(crate) fn new(
         vocab_size: usize,
         script: impl Fn(&Window, &[u32]) -> Vec<(u32, f32)> + Send + Sync + 'a,
@@ -50,19 +49,19 @@ impl<'a> ScriptedNetwork<'a> {
         }
     }
 
-    /// Trims its windows to the audio when asked to; otherwise they are always full.
+    /// Trims its windows to the audio on request; without this they are always full.
     pub(crate) fn trimming(mut self) -> Self {
         self.trims = true;
         self
     }
 
-    /// Has so many rows computed at once.
+    /// Sets [`WhisperBackend::rows_at_once`].
     pub(crate) fn sharing(mut self, rows_at_once: usize) -> Self {
         self.rows_at_once = rows_at_once;
         self
     }
 
-    /// Raises the flag once so many windows were encoded.
+    /// Sets the flag once `windows` windows were encoded.
     pub(crate) fn cancelling(mut self, windows: usize, flag: CancelFlag) -> Self {
         self.cancel_after = Some((windows, flag));
         self
@@ -74,7 +73,7 @@ impl<'a> ScriptedNetwork<'a> {
     }
 }
 
-impl Network for ScriptedNetwork<'_> {
+impl WhisperBackend for ScriptedBackend<'_> {
     fn rows_at_once(&self) -> usize {
         self.rows_at_once
     }
@@ -84,7 +83,7 @@ impl Network for ScriptedNetwork<'_> {
         mel: &[f32],
         encoder_context: EncoderContext,
         _: JobContext<'a>,
-    ) -> Result<Box<dyn WindowDecoder + 'a>, ModelError> {
+    ) -> Result<Box<dyn DecoderState + 'a>, ModelError> {
         let mut windows = self.windows.lock().unwrap();
         let window = Window { index: windows.len(), content_frames: mel.len() / N_MELS, encoder_context };
         windows.push(window.clone());
@@ -100,7 +99,7 @@ impl Network for ScriptedNetwork<'_> {
     }
 }
 
-/// One window of a [`ScriptedNetwork`], or a decoder for tests of the search alone.
+/// One window of a [`ScriptedBackend`], or a decoder for tests of the search alone.
 pub(crate) struct ScriptedDecoder<'a> {
     vocab_size: usize,
     script: &'a Script<'a>,
@@ -126,7 +125,7 @@ impl<'a> ScriptedDecoder<'a> {
     }
 }
 
-impl WindowDecoder for ScriptedDecoder<'_> {
+impl DecoderState for ScriptedDecoder<'_> {
     fn vocab_size(&self) -> usize {
         self.vocab_size
     }
@@ -160,7 +159,7 @@ impl WindowDecoder for ScriptedDecoder<'_> {
         Ok(&self.logits)
     }
 
-    /// Each token attends to a tenth of a second of its own, one after the other, from 0.5 s on.
+    /// Each token attends to 0.1 s of its own, one after the other, from 0.5 s on.
     fn align(&mut self, tokens: &[u32], frames: usize) -> Result<Alignment, ModelError> {
         let mut weights = vec![0.0; tokens.len() * frames];
         if frames > 0 {

@@ -1,4 +1,4 @@
-//! What every text-to-speech model is asked for, in ChatTTS's terms.
+//! Implements [`Synthesizer`]: maps the common options to ChatTTS's.
 
 use mynah_core::{
     AudioSink, JobContext, ModelError, SpeechCapabilities, SpeechOptions, Synthesizer, TokenCounts,
@@ -7,11 +7,11 @@ use mynah_core::{
 use super::{ChatTts, SAMPLE_RATE, Seed, SpeakOptions, Style};
 use crate::joiner::{Joiner, Pause};
 
-/// Pace 1 as a token; the others follow in proportion.
-const USUAL_SPEED: f32 = 5.0;
-const FASTEST: f32 = 9.0;
+/// Speed token of speed 1; other speeds are proportional.
+const NORMAL_SPEED: f32 = 5.0;
+const MAX_SPEED: f32 = 9.0;
 
-/// What the model can be asked for.
+/// Capabilities of the model.
 pub(super) const CAPABILITIES: SpeechCapabilities = SpeechCapabilities {
     languages: &[],
     instructions: true,
@@ -34,16 +34,16 @@ impl Synthesizer for ChatTts {
         self.bytes() as u64
     }
 
-    /// Samples come while codes are made. Counts tokens of text in and steps of audio out.
+    /// Samples are streamed while codes are generated. Counts text tokens as input and audio steps as output.
     ///
-    /// The voice is any name, whose hash is a seed, or one of the other forms that [`ChatTts::voice`] knows. Pace becomes a
-    /// token of ten, five times the pace rounded down, at most 9. Reference audio replaces a named voice. Instructions may hold
-    /// the tags `[speed_N]`, `[oral_N]`, `[laugh_N]` and `[break_N]`; the last three let the model put pauses and laughter into
-    /// the text first. Seed 0 goes on with the random numbers that drew the voice.
+    /// The voice is any name, whose hash is a seed, or one of the other forms that [`ChatTts::voice`] accepts. The speed becomes one
+    /// of ten tokens: five times the speed, rounded down, at most 9. Reference audio replaces a named voice. Instructions may have
+    /// the tags `[speed_N]`, `[oral_N]`, `[laugh_N]` and `[break_N]`; the last three let the model insert pauses and laughter into
+    /// the text first. Seed 0 continues the random numbers that drew the voice.
     ///
     /// # Errors
-    /// [`ModelError::InvalidOption`] for a pace outside its limits and instructions in words, [`ModelError::InvalidInput`] for a
-    /// damaged voice or text without a word, [`ModelError::Cancelled`], and what `sink` fails with.
+    /// [`ModelError::InvalidOption`] for a speed outside its limits and instructions in words, [`ModelError::InvalidInput`] for a
+    /// damaged voice or text without a word, [`ModelError::Cancelled`], and errors of `sink`.
     fn synthesize(
         &self,
         text: &str,
@@ -74,21 +74,21 @@ impl Synthesizer for ChatTts {
 impl ChatTts {
     fn speak_options(&self, options: &SpeechOptions) -> Result<SpeakOptions, ModelError> {
         options.check()?;
-        let speed = (USUAL_SPEED * options.speed).clamp(0.0, FASTEST) as u8;
+        let speed = (NORMAL_SPEED * options.speed).clamp(0.0, MAX_SPEED) as u8;
         let mut style = Style { speed: Some(speed), ..Style::default() };
         let instructions = options.instructions.as_deref().unwrap_or_default();
-        if !style.lift(instructions).is_empty() {
-            let reason = "ChatTTS follows tags alone: [speed_0] to [speed_9], [oral_0] to [oral_9], [laugh_0] to [laugh_2], \
+        if !style.take_leading_tags(instructions).is_empty() {
+            let reason = "ChatTTS accepts only tags: [speed_0] to [speed_9], [oral_0] to [oral_9], [laugh_0] to [laugh_2], \
                           [break_0] to [break_7]";
             return Err(ModelError::InvalidOption { name: "instructions", reason: reason.into() });
         }
         let seed = (options.seed != 0).then_some(Seed::Stream(options.seed));
         let voice = match &options.reference {
-            Some(reference) => self.voice_of_sample(&reference.samples, &reference.transcript)?,
+            Some(reference) => self.voice_from_reference(&reference.samples, &reference.transcript)?,
             None => self.voice(options.voice.as_deref().unwrap_or_default())?,
         };
-        let SpeechOptions { refine_text: refine, normalize_text: read_out, .. } = *options;
-        Ok(SpeakOptions { voice, style, seed, refine, read_out, ..SpeakOptions::default() })
+        let SpeechOptions { refine_text: refine, normalize_text, .. } = *options;
+        Ok(SpeakOptions { voice, style, seed, refine, normalize_text, ..SpeakOptions::default() })
     }
 }
 

@@ -1,4 +1,4 @@
-//! A vector against rows: its products with each, and their weighted sum. `at` tells where each row begins.
+//! A vector and rows: its dot product with each row, and a weighted sum of rows. `at` gives the start of each row.
 
 use crate::cpu::Isa;
 use crate::panels::Element;
@@ -8,13 +8,13 @@ use super::neon::Load;
 #[cfg(target_arch = "x86_64")]
 use x86::Load;
 
-/// Machines without a variant of their own load nothing.
+/// Placeholder on machines without a variant of their own.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) trait Load {}
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 impl<T: Element> Load for T {}
 
-/// Numbers that rows are made of.
+/// Element type of rows.
 pub(crate) trait Number: Element + Load {}
 impl<T: Element + Load> Number for T {}
 
@@ -27,9 +27,9 @@ pub(crate) fn products<T: Number>(
     scale: f32,
     out: &mut [f32],
 ) {
-    assert!((0..out.len()).all(|r| at(r) + query.len() <= rows.len()), "a row is not there");
+    assert!((0..out.len()).all(|r| at(r) + query.len() <= rows.len()), "a row is out of bounds");
     match isa {
-        // SAFETY: `isa` was only made because the CPU has it; sizes were checked above.
+        // SAFETY: an `Isa` is only returned if the CPU has it; sizes were checked above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512Vnni | Isa::Amx => unsafe { x86::products(query, rows, at, scale, out) },
         // SAFETY: as above.
@@ -51,9 +51,9 @@ pub(crate) fn add_weighted<T: Number>(
     at: impl Fn(usize) -> usize + Copy,
     out: &mut [f32],
 ) {
-    assert!((0..weights.len()).all(|r| at(r) + out.len() <= rows.len()), "a row is not there");
+    assert!((0..weights.len()).all(|r| at(r) + out.len() <= rows.len()), "a row is out of bounds");
     match isa {
-        // SAFETY: `isa` was only made because the CPU has it; sizes were checked above.
+        // SAFETY: an `Isa` is only returned if the CPU has it; sizes were checked above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 | Isa::Avx512Vnni | Isa::Amx => unsafe { x86::add_weighted(weights, rows, at, out) },
         // SAFETY: as above.
@@ -75,9 +75,9 @@ mod x86 {
 
     use crate::panels::Element;
 
-    /// Numbers of a register.
+    /// Numbers per register.
     const LANES: usize = 8;
-    /// Rows whose products are summed up side by side.
+    /// Rows whose products are summed side by side.
     const SIDE_BY_SIDE: usize = 4;
 
     /// Numbers that are widened as they are read.
@@ -91,7 +91,7 @@ mod x86 {
         #[inline]
         #[target_feature(enable = "avx2,fma,f16c")]
         unsafe fn load(at: *const Self) -> __m256 {
-            // SAFETY: passed on.
+            // SAFETY: by the caller's contract.
             unsafe { _mm256_loadu_ps(at) }
         }
     }
@@ -100,7 +100,7 @@ mod x86 {
         #[inline]
         #[target_feature(enable = "avx2,fma,f16c")]
         unsafe fn load(at: *const Self) -> __m256 {
-            // SAFETY: passed on.
+            // SAFETY: by the caller's contract.
             unsafe { _mm256_cvtph_ps(_mm_loadu_si128(at.cast())) }
         }
     }
@@ -227,7 +227,7 @@ mod neon {
 
     /// Numbers that are loaded at once, into two registers.
     const LANES: usize = 8;
-    /// Rows whose products are summed up side by side.
+    /// Rows whose products are summed side by side.
     const SIDE_BY_SIDE: usize = 4;
 
     /// # Safety
@@ -242,7 +242,7 @@ mod neon {
     ) {
         let (fours, rest) = out.as_chunks_mut::<SIDE_BY_SIDE>();
         let first_of_rest = fours.len() * SIDE_BY_SIDE;
-        // SAFETY: passed on.
+        // SAFETY: by the caller's contract.
         unsafe {
             for (i, out) in fours.iter_mut().enumerate() {
                 *out = products_of(query, rows, std::array::from_fn(|r| at(i * SIDE_BY_SIDE + r)), scale);

@@ -1,23 +1,23 @@
-//! The product of a tile of unsigned bytes with signed ones, exact in 32 bits.
+//! The product of a tile of unsigned bytes (inputs) with signed ones (weights), exact in 32 bits.
 
 use crate::cpu::Isa;
 
-/// Columns whose weights lie together: four AVX-512 registers of sums.
+/// Columns whose weights are stored together: four AVX-512 registers of sums.
 pub(crate) const GROUP: usize = 64;
-/// Inputs that one instruction multiplies and adds up.
+/// Inputs that one instruction multiplies and sums.
 pub(crate) const QUAD: usize = 4;
 /// Rows of a tile: with GROUP columns its sums fill 24 of AVX-512's 32 registers.
 pub(crate) const TILE_ROWS: usize = 6;
 
-/// What [`multiply`] takes off each input: ARM's instructions multiply signed bytes by signed ones alone.
-pub(crate) fn taken_off(isa: Isa) -> i32 {
+/// What [`multiply`] subtracts from each input: ARM's instructions only multiply signed bytes by signed ones.
+pub(crate) fn input_offset(isa: Isa) -> i32 {
     match isa {
         Isa::Neon | Isa::NeonDotprod => 128,
         _ => 0,
     }
 }
 
-/// `sums[r][column] = start[column] + (a[r] - taken_off(isa)) . group[column]` of up to TILE_ROWS rows of `depth`
+/// `sums[r][column] = start[column] + (a[r] - input_offset(isa)) . group[column]` of up to TILE_ROWS rows of `depth`
 /// inputs.
 pub(crate) fn multiply(
     isa: Isa,
@@ -73,7 +73,7 @@ mod x86 {
         start: &[i32; GROUP],
         sums: &mut [i32],
     ) {
-        // SAFETY: passed on; each arm's constant is the number of rows.
+        // SAFETY: by the caller's contract; each arm's constant is the number of rows.
         unsafe {
             match a.len() / depth.max(1) {
                 0 => {}
@@ -132,7 +132,7 @@ mod x86 {
         sums: &mut [i32],
     ) {
         for (a, sums) in a.chunks(2 * depth.max(1)).zip(sums.chunks_mut(2 * GROUP)) {
-            // SAFETY: passed on; the chunk has one row or two.
+            // SAFETY: by the caller's contract; the chunk has one row or two.
             unsafe {
                 if a.len() == 2 * depth {
                     rows_avx2::<2>(a, depth, group, start, sums);
@@ -143,7 +143,7 @@ mod x86 {
         }
     }
 
-    /// Sixteen columns at a time. Products of neighbours are added up in pairs, in 32 bits: nothing saturates.
+    /// Sixteen columns at a time. Products of neighbours are summed in pairs, in 32 bits, so nothing saturates.
     #[inline]
     #[target_feature(enable = "avx2")]
     unsafe fn rows_avx2<const ROWS: usize>(
@@ -202,8 +202,8 @@ mod neon {
     /// Rows whose sums of sixteen columns fit the registers.
     const ROWS_AT_ONCE: usize = 3;
 
-    /// Flips the bit that tells `x - 128` as a signed byte from `x` as an unsigned one.
-    const TAKE_OFF_128: u8 = 0x80;
+    /// Flips the sign bit, which turns `x` as an unsigned byte into `x - 128` as a signed one.
+    const SUBTRACT_128: u8 = 0x80;
 
     /// # Safety
     /// The CPU has NEON; `a` holds rows of `depth`, a multiple of QUAD, `sums` has GROUP places for each, and `group`
@@ -217,7 +217,7 @@ mod neon {
         sums: &mut [i32],
     ) {
         for (a, sums) in a.chunks(ROWS_AT_ONCE * depth.max(1)).zip(sums.chunks_mut(ROWS_AT_ONCE * GROUP)) {
-            // SAFETY: passed on; each arm's constant is the number of rows.
+            // SAFETY: by the caller's contract; each arm's constant is the number of rows.
             unsafe {
                 match a.len() / depth {
                     1 => rows::<1>(a, depth, group, start, sums),
@@ -247,7 +247,7 @@ mod neon {
                     let weights = group.as_ptr().add((quad * GROUP + first) * QUAD);
                     let x: [int8x16_t; ROWS] = std::array::from_fn(|r| {
                         let x = a.as_ptr().add(r * depth + quad * QUAD).cast::<u32>().read_unaligned();
-                        let x = veorq_u8(vreinterpretq_u8_u32(vdupq_n_u32(x)), vdupq_n_u8(TAKE_OFF_128));
+                        let x = veorq_u8(vreinterpretq_u8_u32(vdupq_n_u32(x)), vdupq_n_u8(SUBTRACT_128));
                         vreinterpretq_s8_u8(x)
                     });
                     for i in 0..4 {
@@ -286,7 +286,7 @@ mod neon {
         sums: &mut [i32],
     ) {
         for (a, sums) in a.chunks(ROWS_AT_ONCE * depth.max(1)).zip(sums.chunks_mut(ROWS_AT_ONCE * GROUP)) {
-            // SAFETY: passed on; each arm's constant is the number of rows.
+            // SAFETY: by the caller's contract; each arm's constant is the number of rows.
             unsafe {
                 match a.len() / depth {
                     1 => rows_dotprod::<1>(a, depth, group, start, sums),
@@ -318,7 +318,7 @@ mod neon {
                     let w: [int8x16_t; 4] = std::array::from_fn(|i| vld1q_s8(weights.add(16 * i)));
                     for (r, totals) in totals.iter_mut().enumerate() {
                         let x = a.as_ptr().add(r * depth + quad * QUAD).cast::<u32>().read_unaligned();
-                        let x = veorq_u8(vreinterpretq_u8_u32(vdupq_n_u32(x)), vdupq_n_u8(TAKE_OFF_128));
+                        let x = veorq_u8(vreinterpretq_u8_u32(vdupq_n_u32(x)), vdupq_n_u8(SUBTRACT_128));
                         for (total, w) in totals.iter_mut().zip(w) {
                             *total = dot_products::<0>(*total, w, vreinterpretq_s8_u8(x));
                         }
@@ -359,13 +359,13 @@ mod tests {
                     let start: [i32; GROUP] = std::array::from_fn(|i| i as i32 * 1000 - 5);
                     let mut sums = [7_i32; TILE_ROWS * GROUP];
                     multiply(isa, &a, depth, &group, &start, &mut sums);
-                    let taken_off = i64::from(taken_off(isa));
+                    let input_offset = i64::from(input_offset(isa));
                     for r in 0..rows {
                         for column in 0..GROUP {
                             let want: i64 = (0..depth)
                                 .map(|k| {
                                     let w = group[(k / QUAD * GROUP + column) * QUAD + k % QUAD];
-                                    (i64::from(a[r * depth + k]) - taken_off) * i64::from(w)
+                                    (i64::from(a[r * depth + k]) - input_offset) * i64::from(w)
                                 })
                                 .sum();
                             assert_eq!(

@@ -1,53 +1,53 @@
-//! The embedding of a vocabulary: looked up for a network's input, multiplied with its states for the next token's scores.
+//! The embedding matrix of a vocabulary: rows are looked up for a model's input, and its product with states gives logits.
 //!
-//! Which token is next hangs on small differences of the best scores, more than 8 bits of a weight tell. So with integers an
-//! embedding has a second part, the 4 bits below: all scores are made of the first, as every step must read it whole, and the
-//! best ones are put right with the second.
+//! The choice of the next token depends on small differences between the largest logits, for which 8 bits per weight are too
+//! few. So a quantized embedding has a second part, the 4 bits below: all logits are computed with the first part, which every
+//! step reads whole, and the largest ones are corrected with the second.
 
 use crate::cpu::Isa;
 use crate::elementwise::max_of;
 use crate::epilogue::Epilogue;
-use crate::functions::TO_INTEGER;
-use crate::integers::{nearest, step_of};
 use crate::matrix::{Matrix, Precision};
 use crate::pool::{self, SharedMut};
+use crate::quantized_panels::{nearest, step_of};
+use crate::vecmath::TO_INTEGER;
 use crate::vectorize::vectorized;
 
-/// At least as many of a row's best scores are put right: several times what a search looks at.
+/// Minimum number of a row's largest logits that are corrected: several times what a search needs.
 const BEST: usize = 32;
 
-/// Scores whose largest is looked at before themselves.
+/// Logits per group; a group is searched only if its largest logit is large enough.
 const GROUP: usize = 64;
 
-/// Parts of a row that are looked through for its best scores, each a task.
+/// Tasks that a row is divided into for the search of its largest logits.
 const PARTS: usize = 4;
 
-/// Steps of the fine part in one of the coarse part.
+/// Fine steps per coarse step.
 const FINE_STEPS: f32 = 16.0;
 
-/// Fine steps are stored as unsigned numbers around this.
+/// Offset of the fine steps, which are stored unsigned.
 const MIDDLE: i32 = 8;
 
-/// An embedding, `[tokens, width]`.
+/// An embedding matrix, `[tokens, width]`.
 #[derive(Clone, Debug)]
-pub struct Vocabulary {
+pub struct LogitsMatrix {
     weights: Matrix,
     fine: Option<Fine>,
 }
 
-/// What is left of weights that were rounded to 8 bits.
+/// The remainder of weights that were rounded to 8 bits.
 #[derive(Clone, Debug)]
 struct Fine {
     /// Bytes of a token's row: half the width, rounded up.
     row_bytes: usize,
-    /// A number of 4 bits for each input of a row's first half and, in the upper bits, of its second half.
+    /// Two numbers of 4 bits per byte: one of a row's first half and, in the upper bits, one of its second half.
     steps: Vec<u8>,
-    /// What a step is worth, for each token.
+    /// The scale of each token.
     scales: Vec<f32>,
 }
 
-impl Vocabulary {
-    /// Packs `tokens` rows of `width` numbers; `fill(token, row)` writes one. Rows are asked for once each, from several
+impl LogitsMatrix {
+    /// Packs `tokens` rows of `width` numbers; `fill(token, row)` writes one. It is called once per row, from several
     /// threads.
     pub fn pack(
         precision: Precision,
@@ -63,7 +63,7 @@ impl Vocabulary {
         let (all_steps, all_scales) = (SharedMut::new(&mut steps), SharedMut::new(&mut scales));
         let weights = Matrix::pack(precision, tokens, width, |token, row| {
             fill(token, row);
-            // SAFETY: each token is asked for once, so these places are this call's alone.
+            // SAFETY: `fill` is called once per token, so no other call writes to these places.
             let (steps, scale) =
                 unsafe { (all_steps.slice(token * row_bytes, row_bytes), all_scales.slice(token, 1)) };
             scale[0] = vectorized(
@@ -75,14 +75,14 @@ impl Vocabulary {
         Self { weights, fine: Some(Fine { row_bytes, steps, scales }) }
     }
 
-    /// Bytes held.
+    /// Bytes in memory.
     pub fn bytes(&self) -> usize {
         let fine =
             self.fine.as_ref().map_or(0, |fine| fine.steps.len() + size_of_val(fine.scales.as_slice()));
         self.weights.bytes() + fine
     }
 
-    /// Bytes that making scores reads, the fine part of the few best ones aside.
+    /// Bytes read by [`LogitsMatrix::scores`], without the fine part of the few largest ones.
     pub fn bytes_of_scores(&self) -> usize {
         self.weights.bytes()
     }
@@ -95,16 +95,15 @@ impl Vocabulary {
         }
     }
 
-    /// Scores of states, `[rows, width]`, with every token: `[rows, tokens]`. With integers all but the best of each row are
-    /// made of 8 bits of each weight.
+    /// Logits `[rows, tokens]` of states `[rows, width]`. If quantized, all but the largest of each row use 8 bits per weight.
     pub fn scores(&self, states: &[f32], rows: usize, out: &mut [f32]) {
         self.weights.apply(states, rows, out, &Epilogue::default());
         if let Some(fine) = &self.fine {
-            fine.put_right(Isa::current(), states, self.weights.inputs(), out);
+            fine.correct_best(Isa::current(), states, self.weights.inputs(), out);
         }
     }
 
-    /// The score of one state with one token, of all bits.
+    /// The logit of one state and one token, with all bits.
     pub fn score(&self, state: &[f32], token: usize) -> f32 {
         let mut row = vec![0.0; self.weights.inputs()];
         self.row(token, &mut row);
@@ -125,21 +124,21 @@ impl Fine {
         high.iter_mut().zip(row).for_each(|(to, byte)| *to += worth(byte >> 4) * scale);
     }
 
-    /// Adds to the best scores of each row, `[rows, tokens]`, what the coarse part leaves out.
-    fn put_right(&self, isa: Isa, states: &[f32], width: usize, scores: &mut [f32]) {
+    /// Corrects the largest logits of each row, `[rows, tokens]`, by the fine part.
+    fn correct_best(&self, isa: Isa, states: &[f32], width: usize, scores: &mut [f32]) {
         let (tokens, rows) = (self.scales.len(), states.len() / width);
         let groups = tokens.div_ceil(GROUP);
         let groups_a_part = groups.div_ceil(PARTS);
         let mut largest = vec![f32::NEG_INFINITY; rows * groups];
         let (shared, shared_largest) = (SharedMut::new(scores), SharedMut::new(&mut largest));
-        // Of a task: its row and groups.
+        // The row and groups of a task.
         let part = |task: usize| {
             let first = groups.min(task % PARTS * groups_a_part);
             (task / PARTS, first..groups.min(first + groups_a_part))
         };
         let group = |r: usize, g: usize| {
             let first = g * GROUP;
-            // SAFETY: each task asks for columns of its own groups of its own row alone.
+            // SAFETY: each task accesses only the columns of its own groups of its own row.
             unsafe { shared.slice(r * tokens + first, GROUP.min(tokens - first)) }
         };
         pool::run(rows * PARTS, |task| {
@@ -173,7 +172,7 @@ impl Fine {
     }
 }
 
-/// What rounding to the coarse part leaves of a row, as [`Fine`] keeps it; returns what a step is worth.
+/// Packs a row's remainder after rounding to the coarse part, as [`Fine`] stores it; returns its scale.
 #[inline(always)]
 fn pack_row(row: &[f32], to: &mut [u8]) -> f32 {
     let (step, steps_in_one) = step_of::<i8>(row);
@@ -188,7 +187,7 @@ fn pack_row(row: &[f32], to: &mut [u8]) -> f32 {
     step / FINE_STEPS
 }
 
-/// What [`BEST`] scores reach at least, given the largest of each group: minus infinity for a small vocabulary.
+/// A threshold that at least [`BEST`] logits reach, from the largest of each group; minus infinity for a small vocabulary.
 fn threshold(largest: &[f32]) -> f32 {
     if largest.len() < BEST {
         return f32::NEG_INFINITY;
@@ -215,7 +214,7 @@ fn product(steps: &[u8], state: &[f32]) -> f32 {
             lanes[i] += worth(steps[i] & 15) * low[i] + worth(steps[i] >> 4) * high[i];
         }
     }
-    // Of an odd width the upper half is one shorter, and may have a chunk less.
+    // If the width is odd, the upper half is one shorter and may have one chunk less.
     let done = chunks.len().min(highs.len()) * 16;
     let mut sum: f32 = lanes.iter().sum();
     for (i, byte) in steps.iter().enumerate().skip(done) {
@@ -232,8 +231,8 @@ mod tests {
     const TOKENS: usize = 64 * GROUP + 37;
     const WIDTH: usize = 71;
 
-    fn pack(precision: Precision, weights: &[f32]) -> Vocabulary {
-        Vocabulary::pack(precision, TOKENS, WIDTH, |token, row| {
+    fn pack(precision: Precision, weights: &[f32]) -> LogitsMatrix {
+        LogitsMatrix::pack(precision, TOKENS, WIDTH, |token, row| {
             row.copy_from_slice(&weights[token * WIDTH..][..WIDTH]);
         })
     }
@@ -266,7 +265,7 @@ mod tests {
             rounded.weights.apply(&states, rows, &mut coarse, &Epilogue::default());
             for isa in Isa::available() {
                 let mut got = coarse.clone();
-                rounded.fine.as_ref().unwrap().put_right(isa, &states, WIDTH, &mut got);
+                rounded.fine.as_ref().unwrap().correct_best(isa, &states, WIDTH, &mut got);
                 for (r, (got, want)) in got.chunks(TOKENS).zip(want.chunks(TOKENS)).enumerate() {
                     let mut order: Vec<usize> = (0..TOKENS).collect();
                     order.sort_by(|&a, &b| want[b].total_cmp(&want[a]));
@@ -284,8 +283,8 @@ mod tests {
     }
 
     #[test]
-    fn a_few_tokens_and_states_of_nothing() {
-        let vocabulary = Vocabulary::pack(Precision::Int8, 3, 5, |token, row| {
+    fn small_vocabularies_and_zero_states() {
+        let vocabulary = LogitsMatrix::pack(Precision::Int8, 3, 5, |token, row| {
             row.iter_mut().enumerate().for_each(|(i, v)| *v = token as f32 * (i as f32 + 0.31));
         });
         let mut scores = [1.0; 6];

@@ -1,26 +1,26 @@
-//! Weights rounded to integers, and the product with inputs that are rounded as well.
+//! Quantized weights, and their product with inputs that are rounded as well.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 #[cfg(target_arch = "x86_64")]
 use std::sync::{Mutex, PoisonError};
 
 #[cfg(target_arch = "x86_64")]
-use crate::arch::amx::{self, Line, bytes};
+use crate::arch::amx::{self, TileRow, bytes};
 use crate::arch::{self, Integer, Scales, Tile, panel_count};
 use crate::cpu::Isa;
 use crate::epilogue::Epilogue;
-use crate::gemm::{self, Out, Rows};
+use crate::gemm::{self, MatMut, MatRef};
 use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
 
-/// Rounded weights.
+/// Quantized weights in panels.
 #[derive(Clone, Debug)]
-pub(crate) struct Integers<T> {
+pub(crate) struct QuantizedPanels<T> {
     /// `[inputs / 2][PANEL][2]` each, inputs rounded up to even.
     panels: Vec<T>,
-    /// What a step of each output is worth, rounded up to whole panels.
+    /// Scale of each output; the number of outputs is rounded up to whole panels.
     scales: Vec<f32>,
-    /// Largest input after rounding: as fine as i16 allows while no sum of products can leave i32.
+    /// Largest magnitude of a rounded input: as large as i16 allows without any sum of products exceeding i32.
     largest_input: f32,
 }
 
@@ -31,7 +31,7 @@ fn even(n: usize) -> usize {
 /// Rows whose rounded inputs of depth 512 take 96 KB of the second-level cache.
 const BLOCK_ROWS: usize = 96;
 
-impl<T: Integer> Integers<T> {
+impl<T: Integer> QuantizedPanels<T> {
     /// See [`Matrix::pack`](crate::Matrix::pack).
     pub(crate) fn pack(outputs: usize, inputs: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
         let mut panels = vec![T::default(); panel_count(outputs) * even(inputs) * PANEL];
@@ -54,13 +54,13 @@ impl<T: Integer> Integers<T> {
                 largest_sum.fetch_max(sum, Ordering::Relaxed);
             }
         });
-        // Of the weights as they are: were each the largest there is, inputs would lose two bits.
+        // Computed from the actual weights: assuming the largest possible ones would cost the inputs two bits.
         let largest_input = i64::from(i32::MAX) / largest_sum.into_inner();
         let largest_input = largest_input.min(i64::from(arch::LARGEST_INPUT)) as f32;
         Self { panels, scales, largest_input }
     }
 
-    /// Bytes held.
+    /// Bytes in memory.
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(self.panels.as_slice()) + size_of_val(self.scales.as_slice())
     }
@@ -75,7 +75,7 @@ impl<T: Integer> Integers<T> {
         }
     }
 
-    fn check(&self, a: &Rows<'_>, out: &Out<'_>, epilogue: &Epilogue<'_>) {
+    fn check(&self, a: &MatRef<'_>, out: &MatMut<'_>, epilogue: &Epilogue<'_>) {
         a.check();
         out.check(a.rows);
         epilogue.check(out.columns);
@@ -87,16 +87,16 @@ impl<T: Integer> Integers<T> {
     }
 
     /// `out = epilogue(a W^T)`; sums of products are exact, so every instruction set gives the same numbers.
-    pub(crate) fn apply(&self, isa: Isa, a: Rows<'_>, out: Out<'_>, epilogue: &Epilogue<'_>) {
+    pub(crate) fn apply(&self, isa: Isa, a: MatRef<'_>, out: MatMut<'_>, epilogue: &Epilogue<'_>) {
         self.check(&a, &out, epilogue);
         let depth = even(a.depth);
         let count = panel_count(out.columns);
         let mut rounded = vec![0_i16; a.rows * depth];
         let mut row_scales = vec![0.0_f32; a.rows];
         let shared_scales = SharedMut::new(&mut row_scales);
-        let rows_a_task = (16 * 1024 / depth).max(1);
-        pool::for_each_chunk(&mut rounded, rows_a_task * depth, |task, rounded| {
-            let first = task * rows_a_task;
+        let rows_per_task = (16 * 1024 / depth).max(1);
+        pool::for_each_chunk(&mut rounded, rows_per_task * depth, |task, rounded| {
+            let first = task * rows_per_task;
             // SAFETY: these rows' scales are this task's alone.
             let scales = unsafe { shared_scales.slice(first, rounded.len() / depth) };
             for (i, (rounded, scale)) in rounded.chunks_exact_mut(depth).zip(scales).enumerate() {
@@ -105,15 +105,15 @@ impl<T: Integer> Integers<T> {
             }
         });
         let row_blocks = a.rows.div_ceil(BLOCK_ROWS);
-        // Few rows are shared out by panels alone; many by blocks of rows that stay in the second-level cache.
-        let share = if row_blocks >= 4 * pool::threads() { count } else { gemm::panels_a_task(count) };
+        // Few rows are divided by panels alone, many also by blocks of rows that stay in the second-level cache.
+        let share = if row_blocks >= 4 * pool::threads() { count } else { gemm::panels_per_task(count) };
         let shares = count.div_ceil(share);
         let (columns, stride) = (out.columns, out.stride);
         let c = SharedMut::new(out.data);
         pool::run(shares * row_blocks, |task| {
             let rows = (task / shares * BLOCK_ROWS)..((task / shares + 1) * BLOCK_ROWS).min(a.rows);
             let my_panels = (task % shares * share)..((task % shares + 1) * share).min(count);
-            // Equal tiles: a small one at the end would wait for the panel more than it counts.
+            // Tiles of equal size: a small one at the end would mostly wait for the panel.
             let tiles = rows.len().div_ceil(arch::tall_tile_rows(isa));
             let tile_rows = rows.len().div_ceil(tiles);
             for p in my_panels {
@@ -143,32 +143,32 @@ impl<T: Integer> Integers<T> {
     }
 }
 
-/// Bytes of split inputs that a task takes at most: they stay in the second-level cache while all its panels pass.
+/// Maximum bytes of split inputs per task: they stay in the second-level cache while all its panels are multiplied.
 #[cfg(target_arch = "x86_64")]
 const BLOCK_BYTES: usize = 768 << 10;
 
-/// Split inputs of the product before: several megabytes, which splinter the heap if each product has its own.
+/// Buffer of split inputs, reused by the next product: several megabytes, which would fragment the heap if allocated each time.
 #[cfg(target_arch = "x86_64")]
-static SPARE: Mutex<Vec<Line>> = Mutex::new(Vec::new());
+static SPARE: Mutex<Vec<TileRow>> = Mutex::new(Vec::new());
 
 #[cfg(target_arch = "x86_64")]
-impl<T: bytes::Bytes> Integers<T> {
-    /// [`Integers::apply`] by tiles of bytes, which are there where `Isa::Amx` is.
-    pub(crate) fn apply_tiles(&self, a: Rows<'_>, out: Out<'_>, epilogue: &Epilogue<'_>) {
+impl<T: bytes::Bytes> QuantizedPanels<T> {
+    /// [`QuantizedPanels::apply`] by AMX tiles of bytes, for `Isa::Amx`.
+    pub(crate) fn apply_tiles(&self, a: MatRef<'_>, out: MatMut<'_>, epilogue: &Epilogue<'_>) {
         thread_local! {
-            static WEIGHTS: std::cell::RefCell<Vec<Line>> = const { std::cell::RefCell::new(Vec::new()) };
+            static WEIGHTS: std::cell::RefCell<Vec<TileRow>> = const { std::cell::RefCell::new(Vec::new()) };
         }
         self.check(&a, &out, epilogue);
         let (depth, steps) = (even(a.depth), a.depth.div_ceil(bytes::DEPTH));
         let count = panel_count(out.columns);
         let tiles = a.rows.div_ceil(amx::ROWS);
-        let lines_a_tile = steps * bytes::INPUT_LINES;
-        // What is there from before is overwritten, or lies in rows that the last tile does not have.
+        let lines_per_tile = steps * bytes::INPUT_LINES;
+        // Old contents are overwritten, or belong to rows that the last tile does not have.
         let mut inputs = std::mem::take(&mut *SPARE.lock().unwrap_or_else(PoisonError::into_inner));
-        inputs.resize(tiles * lines_a_tile, Line::ZERO);
+        inputs.resize(tiles * lines_per_tile, TileRow::ZERO);
         let mut row_scales = vec![0.0_f32; tiles * amx::ROWS];
         let shared_scales = SharedMut::new(&mut row_scales);
-        pool::for_each_chunk(&mut inputs, lines_a_tile, |tile, lines| {
+        pool::for_each_chunk(&mut inputs, lines_per_tile, |tile, lines| {
             // SAFETY: this tile's scales are this task's alone.
             let scales = unsafe { shared_scales.slice(tile * amx::ROWS, amx::ROWS) };
             let mut rounded = vec![0; steps * bytes::DEPTH];
@@ -179,8 +179,8 @@ impl<T: bytes::Bytes> Integers<T> {
                 bytes::split_row(&rounded, r, lines);
             }
         });
-        // As few blocks as fit, of equal size, and shares of panels to give each thread several tasks.
-        let blocks = tiles.div_ceil((BLOCK_BYTES / size_of::<Line>() / lines_a_tile).max(1));
+        // As few blocks as possible, of equal size, and few enough panels per task that each thread gets several tasks.
+        let blocks = tiles.div_ceil((BLOCK_BYTES / size_of::<TileRow>() / lines_per_tile).max(1));
         let block_tiles = tiles.div_ceil(blocks);
         let groups = count.div_ceil(bytes::PANELS);
         let share = groups.div_ceil((4 * pool::threads()).div_ceil(blocks));
@@ -207,7 +207,7 @@ impl<T: bytes::Bytes> Integers<T> {
                         rows: row_scales[first_row..].as_ptr(),
                         columns: self.scales[column..].as_ptr(),
                     };
-                    let inputs = &inputs[first_tile * lines_a_tile..end_tile * lines_a_tile];
+                    let inputs = &inputs[first_tile * lines_per_tile..end_tile * lines_per_tile];
                     // SAFETY: everything was sized by the caller and above; sums fit i32 by `largest_input`; these columns of
                     // these rows of c are this task's alone.
                     unsafe {
@@ -221,7 +221,7 @@ impl<T: bytes::Bytes> Integers<T> {
     }
 }
 
-/// What a step of a row's rounded weights is worth, and how many make 1; no steps make a row of (next to) zeros.
+/// The scale of a row's rounded weights, and its inverse; both are 0 for a row of (almost) only zeros.
 #[inline(always)]
 pub(crate) fn step_of<T: Integer>(row: &[f32]) -> (f32, f32) {
     let end = f32::from(T::LARGEST);
@@ -230,10 +230,10 @@ pub(crate) fn step_of<T: Integer>(row: &[f32]) -> (f32, f32) {
     (largest / end, if steps_in_one.is_finite() { steps_in_one } else { 0.0 })
 }
 
-/// The nearest whole number, halves away from zero.
+/// The nearest integer, halves away from zero.
 #[inline(always)]
 pub(crate) fn nearest(steps: f32) -> f32 {
-    // Unlike `round` this is one instruction, or no call at least, for each of millions.
+    // Unlike `round` this is inlined, mostly as one instruction, which matters for millions of numbers.
     (steps + 0.5_f32.copysign(steps)) as i32 as f32
 }
 
@@ -245,7 +245,7 @@ mod tests {
     fn inputs_are_rounded_as_finely_as_the_weights_allow() {
         let inputs = 2048;
         let input_limit = |small: f32| {
-            let weights = Integers::<i16>::pack(1, inputs, |_, row| {
+            let weights = QuantizedPanels::<i16>::pack(1, inputs, |_, row| {
                 row.fill(small);
                 row[7] = 1.0;
             });
@@ -273,15 +273,15 @@ mod tests {
         {
             let (x, w) = (floats(rows * inputs, 1), floats(outputs * inputs, 2));
             let (bias, before) = (floats(outputs, 3), floats(rows * outputs, 4));
-            let weights = Integers::<T>::pack(outputs, inputs, |o, row| {
+            let weights = QuantizedPanels::<T>::pack(outputs, inputs, |o, row| {
                 row.copy_from_slice(&w[o * inputs..(o + 1) * inputs]);
             });
             for epilogue in [Epilogue::bias_gelu(&bias), Epilogue::bias_add(&bias), Epilogue::default()] {
-                let a = Rows { data: &x, rows, depth: inputs, stride: inputs };
+                let a = MatRef { data: &x, rows, depth: inputs, stride: inputs };
                 let (mut want, mut got) = (before.clone(), before.clone());
-                let out = Out { data: &mut want, columns: outputs, stride: outputs };
+                let out = MatMut { data: &mut want, columns: outputs, stride: outputs };
                 weights.apply(Isa::Avx512Vnni, a, out, &epilogue);
-                let out = Out { data: &mut got, columns: outputs, stride: outputs };
+                let out = MatMut { data: &mut got, columns: outputs, stride: outputs };
                 weights.apply_tiles(a, out, &epilogue);
                 assert_eq!(got, want, "{rows}x{inputs}x{outputs}");
             }

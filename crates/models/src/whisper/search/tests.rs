@@ -6,9 +6,9 @@ use super::*;
 const EOT: u32 = 8;
 const VOCAB: usize = 9;
 
-/// Rules without suppression or timestamps.
-fn free_rules() -> Rules {
-    Rules::new(&RuleOptions {
+/// LogitsRules without suppression or timestamps.
+fn free_rules() -> LogitsRules {
+    LogitsRules::new(&RuleOptions {
         eot: EOT,
         timestamp_begin: VOCAB as u32,
         vocab_size: VOCAB,
@@ -26,7 +26,7 @@ fn ln(probability: f32) -> f32 {
     probability.ln()
 }
 
-/// Runs a search after the prompt `[0]`; also gives the number of steps.
+/// Runs a search after the prompt `[0]`; also returns the number of steps.
 fn run(search: Search<'_>, script: &Script<'_>) -> (Hypothesis, usize) {
     let mut decoder = ScriptedDecoder::new(VOCAB, script, Window::default());
     let logits = decoder.prefill(&[0], &[0]).unwrap();
@@ -34,7 +34,7 @@ fn run(search: Search<'_>, script: &Script<'_>) -> (Hypothesis, usize) {
     (best, decoder.steps)
 }
 
-/// 1 looks better than 2 at first, but only 2 goes on well.
+/// 1 is more probable than 2 at first, but 2 has the better continuation.
 fn garden_path(_: &Window, tokens: &[u32]) -> Vec<(u32, f32)> {
     match &tokens[1..] {
         [] => vec![(1, ln(0.6)), (2, ln(0.4))],
@@ -56,7 +56,7 @@ fn beam_finds_what_greedy_misses() {
     assert!((beam.logprobs[0] - ln(0.4)).abs() < 1e-4 && (beam.logprobs[1] - ln(0.9)).abs() < 1e-4);
 }
 
-/// Ends early with little probability, or goes on for long with much.
+/// A short ending of low probability, or a long one of high probability.
 fn late_reward(_: &Window, tokens: &[u32]) -> Vec<(u32, f32)> {
     match tokens.len() {
         1 => vec![(1, ln(0.5)), (2, ln(0.5))],
@@ -78,7 +78,7 @@ fn patience_waits_for_more_hypotheses() {
 }
 
 #[test]
-fn length_penalty_sets_what_length_is_worth() {
+fn length_penalty_weighs_length() {
     let rules = free_rules();
     let with = |length_penalty| {
         let options = BeamOptions { patience: 2.0, length_penalty, ..beam_options(2) };
@@ -101,11 +101,11 @@ fn search_ends_at_the_length_limit() {
 }
 
 #[test]
-fn rows_of_nonsense_end_the_search() {
+fn nan_logits_end_the_search() {
     let rules = free_rules();
-    let nonsense = |_: &Window, _: &[u32]| (0..VOCAB as u32).map(|id| (id, f32::NAN)).collect();
-    assert!(run(Search::beam(&rules, beam_options(5)), &nonsense).0.tokens.is_empty());
-    assert!(run(Search::sampling(&rules, sampling_options(3)), &nonsense).0.tokens.len() <= 20);
+    let nan = |_: &Window, _: &[u32]| (0..VOCAB as u32).map(|id| (id, f32::NAN)).collect();
+    assert!(run(Search::beam(&rules, beam_options(5)), &nan).0.tokens.is_empty());
+    assert!(run(Search::sampling(&rules, sampling_options(3)), &nan).0.tokens.len() <= 20);
 }
 
 fn sampling_options(seed: u64) -> SamplingOptions {
@@ -159,7 +159,7 @@ fn best_of_the_samples_is_kept() {
 }
 
 #[test]
-fn a_raised_flag_stops_the_search() {
+fn a_set_flag_stops_the_search() {
     let rules = free_rules();
     let endless = |_: &Window, _: &[u32]| vec![(1, 0.0)];
     let mut decoder = ScriptedDecoder::new(VOCAB, &endless, Window::default());
@@ -172,7 +172,7 @@ fn a_raised_flag_stops_the_search() {
 }
 
 #[test]
-fn a_search_that_leads_nowhere_is_given_up() {
+fn a_hopeless_search_is_abandoned() {
     let rules = free_rules();
     let endless = |_: &Window, _: &[u32]| vec![(1, ln(0.9)), (2, ln(0.1))];
     let long = BeamOptions { max_tokens: 1000, ..beam_options(2) };
@@ -181,8 +181,8 @@ fn a_search_that_leads_nowhere_is_given_up() {
         let search: Search<'_> = search(&rules, long, sampling);
         let mut decoder = ScriptedDecoder::new(VOCAB, &endless, Window::default());
         let logits = decoder.prefill(&[0], &[0]).unwrap();
-        let is_long = |tokens: &[u32]| tokens.len() > ASK_EVERY;
+        let is_long = |tokens: &[u32]| tokens.len() > CHECK_INTERVAL_TOKENS;
         let best = search.run(&mut decoder, &logits, &CancelFlag::new(), &is_long).unwrap();
-        assert_eq!((best.tokens.len(), best.tokens[0]), (2 * ASK_EVERY, 1));
+        assert_eq!((best.tokens.len(), best.tokens[0]), (2 * CHECK_INTERVAL_TOKENS, 1));
     }
 }

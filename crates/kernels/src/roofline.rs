@@ -1,14 +1,14 @@
-//! What the machine can do at most, for benchmarks: arithmetic in registers and nothing else, and plain reading of memory.
-//! No kernel can be faster than that (Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009).
+//! Peak performance of the machine, for benchmarks: arithmetic in registers, and sequential memory reads.
+//! These bound every kernel's speed (Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009).
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use crate::pool;
 
-/// Sums that are under way at once: enough for four cycles of latency at two a cycle, and a reserve.
+/// Number of independent sums: enough for a latency of four cycles at two operations per cycle, and a reserve.
 const SUMS: usize = 12;
-/// How often each sum is added to: some milliseconds.
+/// Number of additions per sum: some milliseconds of work.
 const ROUNDS: usize = 1 << 20;
 
 #[cfg(target_arch = "x86_64")]
@@ -17,18 +17,18 @@ use x86::{multiply_floats, multiply_integers};
 #[cfg(not(target_arch = "x86_64"))]
 use plain::{multiply_floats, multiply_integers};
 
-/// Multiplications and additions of f32 on all threads, 10^9 a second.
+/// Multiplications and additions of f32 on all threads, 10^9 per second.
 pub fn f32_gops() -> f64 {
     gops(multiply_floats)
 }
 
-/// Multiplications of integers of 16 bits, summed in 32, and those additions; 10^9 a second.
+/// Multiplications of integers of 16 bits, summed in 32, and those additions; 10^9 per second.
 pub fn int_gops() -> f64 {
     gops(multiply_integers)
 }
 
-/// Reading of 128 MiB by all threads, 10^9 bytes a second. Each thread reads several streams, as one alone does not keep enough
-/// of memory's answers under way.
+/// Reading of 128 MiB by all threads, 10^9 bytes per second. Each thread reads several streams, as a single one does not keep
+/// enough loads in flight.
 pub fn read_gbps() -> f64 {
     let data = vec![1_u64; 16 << 20];
     let start = Instant::now();
@@ -40,7 +40,7 @@ pub fn read_gbps() -> f64 {
     1e-9 * size_of_val(data.as_slice()) as f64 / start.elapsed().as_secs_f64()
 }
 
-/// The sum of all numbers, a cache line of each stream after the other.
+/// The sum of all numbers, taking a cache line from each stream in turn.
 fn sum_of_streams(data: &[u64]) -> u64 {
     const STREAMS: usize = 8;
     const LINE: usize = 8;
@@ -57,7 +57,7 @@ fn sum_of_streams(data: &[u64]) -> u64 {
     sums.iter().fold(0, |sum, v| sum.wrapping_add(*v))
 }
 
-/// `multiply` on all threads; it returns how many operations it has done, a multiplication and an addition counted as two.
+/// Speed of `multiply` on all threads; it returns its number of operations, a multiplication and an addition counted as two.
 fn gops(multiply: fn() -> usize) -> f64 {
     let start = Instant::now();
     let operations: usize = std::thread::scope(|scope| {
@@ -129,7 +129,7 @@ mod x86 {
         2 * ROUNDS * SUMS * 32
     }
 
-    /// An instruction for the products, another for the sums.
+    /// One instruction for the products, another for the sums.
     #[target_feature(enable = "avx2")]
     fn integers() -> usize {
         let (a, b) = (_mm256_set1_epi16(black_box(3)), _mm256_set1_epi16(black_box(5)));
@@ -143,7 +143,7 @@ mod x86 {
     }
 }
 
-/// What the compiler makes of plain Rust.
+/// Plain Rust, vectorised by the compiler.
 mod plain {
     use super::*;
 
@@ -155,7 +155,7 @@ mod plain {
         for _ in 0..ROUNDS {
             for sum in &mut sums {
                 for i in 0..LANES {
-                    // Fused is a call into a library where the instructions are not taken for granted.
+                    // A fused operation would be a library call if the target does not guarantee the instruction.
                     let fused = cfg!(not(target_arch = "x86_64"));
                     sum[i] = if fused { a[i].mul_add(b[i], sum[i]) } else { a[i] * b[i] + sum[i] };
                 }

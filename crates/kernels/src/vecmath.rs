@@ -1,13 +1,13 @@
-//! Elementary functions of many numbers at once, to about a unit of f32's precision.
+//! Elementary functions of slices, with an error of about one unit in the last place of f32.
 //!
-//! Written without branches, so that the compiler turns the loops into vector instructions. Results are the same bits
+//! Written without branches, so that the compiler vectorises the loops. Results are bit-identical
 //! on every machine.
 
 use crate::cpu::Isa;
 use crate::vectorize::vectorized;
 
-/// Adding 1.5 * 2^23 leaves no bits for a fraction, for magnitudes below 2^22: taking it off again gives the nearest integer,
-/// and so do the sum's low bits.
+/// Adding 1.5 * 2^23 leaves no bits for a fraction, for magnitudes below 2^22: subtracting it again gives the nearest integer,
+/// which is also in the sum's low bits.
 pub(crate) const TO_INTEGER: f32 = 12_582_912.0;
 
 /// e^x, in place; 0 below -87.3, e^88.3 above 88.3.
@@ -46,7 +46,7 @@ fn exp_of(x: f32) -> f32 {
     let shifted = clamped * std::f32::consts::LOG2_E + TO_INTEGER;
     let n = shifted - TO_INTEGER;
     let r = (clamped - n * 0.693_359_4) + n * 2.121_944_4e-4;
-    // Taylor's series: what is left off is below 2e-8.
+    // Taylor series; the remainder is below 2e-8.
     let p = 1.0 + r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r / 720.0)))));
     let exponent = shifted.to_bits().wrapping_sub(TO_INTEGER.to_bits()).wrapping_add(127) << 23;
     if x < -87.3 { 0.0 } else { p * f32::from_bits(exponent) }
@@ -66,7 +66,7 @@ pub(crate) fn gelu_of(x: f32) -> f32 {
     0.5 * x * (1.0 + z * p / q)
 }
 
-/// A gated unit (SwiGLU, arXiv:2002.05202): rows of `gate_up` hold `width` gates and then `width` values, rows of `out`
+/// A gated unit (SwiGLU, arXiv:2002.05202): rows of `gate_up` have `width` gates and then `width` values; rows of `out`
 /// become `silu(gate) * value`, with `silu(x) = x / (1 + e^-x)`.
 pub fn swiglu(gate_up: &[f32], width: usize, out: &mut [f32]) {
     assert!(gate_up.len() == 2 * out.len() && out.len().is_multiple_of(width.max(1)), "rows do not fit");
@@ -110,7 +110,7 @@ pub(crate) fn ln_of(x: f32) -> f32 {
     let shifted = x.to_bits().wrapping_sub(std::f32::consts::FRAC_1_SQRT_2.to_bits());
     let e = (shifted as i32 >> 23) as f32;
     let m = f32::from_bits((shifted & 0x007f_ffff).wrapping_add(std::f32::consts::FRAC_1_SQRT_2.to_bits()));
-    // ln m = 2 artanh s; what is left off is below 1e-9.
+    // ln m = 2 artanh s; the remainder is below 1e-9.
     let s = (m - 1.0) / (m + 1.0);
     let s2 = s * s;
     let series = 2.0 + s2 * (2.0 / 3.0 + s2 * (2.0 / 5.0 + s2 * (2.0 / 7.0 + s2 * (2.0 / 9.0))));
@@ -133,19 +133,19 @@ pub fn sin_cos_turns(turns: &[f32], sin: &mut [f32], cos: &mut [f32]) {
 
 #[inline(always)]
 pub(crate) fn sin_cos_of(turns: f32) -> (f32, f32) {
-    // Quarters q and an angle of at most an eighth turn.
+    // Quarter turns q and a remaining angle of at most an eighth of a turn.
     let shifted = 4.0 * turns + TO_INTEGER;
     let q = shifted.to_bits();
     let x = (turns - (shifted - TO_INTEGER) * 0.25) * std::f32::consts::TAU;
     let x2 = x * x;
-    // Taylor's series; for |x| <= pi / 4 what is left off is below 3e-9 and 2e-10.
+    // Taylor series; for |x| <= pi / 4 the remainder is below 3e-9 and 2e-10.
     let s =
         x * (1.0 + x2 * (-1.0 / 6.0 + x2 * (1.0 / 120.0 + x2 * (-1.0 / 5040.0 + x2 * (1.0 / 362_880.0)))));
     let c = 1.0
         + x2 * (-0.5
             + x2 * (1.0 / 24.0 + x2 * (-1.0 / 720.0 + x2 * (1.0 / 40_320.0 - x2 * (1.0 / 3_628_800.0)))));
     let (sin, cos) = if q & 1 == 0 { (s, c) } else { (c, s) };
-    // Quarters 2 and 3 turn the sine's sign, 1 and 2 the cosine's.
+    // Quarters 2 and 3 negate the sine, 1 and 2 the cosine.
     let sin_sign = (q & 2) << 30;
     let cos_sign = ((q.wrapping_add(1)) & 2) << 30;
     (f32::from_bits(sin.to_bits() ^ sin_sign), f32::from_bits(cos.to_bits() ^ cos_sign))
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_of_exponentials_are_those_one_by_one() {
+    fn sum_exp_matches_the_sum_of_single_exponentials() {
         for n in [0, 1, 15, 16, 17, 1000] {
             let x: Vec<f32> = (0..n).map(|i| ((i * 37) % 101) as f32 * 0.1 - 5.0).collect();
             for (origin, scale) in [(5.0, 1.0), (5.0, 2.5), (0.0, 1.0)] {
@@ -203,7 +203,7 @@ mod tests {
         let (mut sin, mut cos) = (x.clone(), x.clone());
         sin_cos_turns(&x, &mut sin, &mut cos);
         for ((&x, &sin), &cos) in x.iter().zip(&sin).zip(&cos) {
-            // f32's own spacing at x, times tau, bounds what the angle can be known to.
+            // The spacing of f32 at x, times tau, limits the accuracy of the angle.
             let (want_sin, want_cos) = (f64::from(x) * std::f64::consts::TAU).sin_cos();
             close("sin", x, sin, want_sin, 2e-7);
             close("cos", x, cos, want_cos, 2e-7);

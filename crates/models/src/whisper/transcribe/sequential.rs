@@ -1,4 +1,4 @@
-//! The walk through a recording, window by window.
+//! Sequential long-form transcription: window by window, each conditioned on the text before it.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -9,26 +9,26 @@ use mynah_core::{
 };
 use mynah_text::whisper_tokenizer::{TIMESTAMPS, WhisperTask, WhisperTokenizer};
 
-use super::attempt::{Attempt, Attempts};
+use super::fallback::{DecodingResult, FallbackDecoder};
 use super::hallucination::{Surroundings, drop_hallucinations};
 use super::prompt::{Prompt, hotword_tokens, prompt};
 use super::recording::Recording;
 use super::segments::{self, Draft};
 use super::words::{WordContext, add_words};
-use super::{WINDOW_FRAMES, doubt, encoder_context};
-use crate::whisper::decode::{RuleOptions, Rules};
-use crate::whisper::{Config, EncoderContext, WindowDecoder};
+use super::{WINDOW_FRAMES, encoder_context, quality};
+use crate::whisper::search::{LogitsRules, RuleOptions};
+use crate::whisper::{Config, DecoderState, EncoderContext};
 
-/// Windows in a row that may advance by less than [`CRAWL_FRAMES`]; the next one is left as a whole. A model that
-/// stammers would otherwise have the same audio decoded hundreds of times.
-const MAX_CRAWLS: usize = 3;
-const CRAWL_FRAMES: usize = 100;
+/// Number of consecutive windows that may advance by less than [`SHORT_ADVANCE_FRAMES`]; after that a whole window is skipped.
+/// Otherwise a model that writes very short segments would decode the same audio hundreds of times.
+const MAX_SHORT_ADVANCES: usize = 3;
+const SHORT_ADVANCE_FRAMES: usize = 100;
 
 /// Width of whisper-base.
 const BASE_WIDTH: usize = 512;
 
-/// A transcription under way.
-pub(super) struct Walk<'a> {
+/// State of a sequential transcription.
+pub(super) struct SequentialTranscriber<'a> {
     recording: &'a Recording<'a>,
     config: &'a Config,
     tokenizer: &'a WhisperTokenizer,
@@ -36,27 +36,27 @@ pub(super) struct Walk<'a> {
     context: JobContext<'a>,
     /// Language of the text.
     text_language: &'a str,
-    rules: Rules,
+    rules: LogitsRules,
     start_sequence: Vec<u32>,
     start_without_timestamps: Vec<u32>,
     hotwords: Vec<u32>,
-    /// The initial prompt and the text so far, as far as it is given to the next window.
+    /// Tokens that condition the next window: the initial prompt and the text so far.
     previous: Vec<u32>,
-    /// What the window before wrote.
+    /// Text of the previous window.
     last_text: String,
-    /// Where the last word ended, in seconds of what is decoded.
+    /// End of the last word, in seconds of the decoded audio.
     last_speech_s: f64,
     segments: Vec<Arc<Segment>>,
 }
 
-/// What a window gave.
+/// Result of a window.
 struct Outcome {
     segments: Vec<Arc<Segment>>,
-    /// Frame at which the next window begins.
+    /// Frame at which the next window starts.
     resume_frame: usize,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> SequentialTranscriber<'a> {
     pub(super) fn new(
         recording: &'a Recording<'a>,
         config: &'a Config,
@@ -89,21 +89,22 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Decodes everything from `first_frame` on. `first_window` is the first window if it is encoded already.
+    /// Decodes everything from `first_frame` on. `first_window` is the decoder of the first window if it is already encoded.
     pub(super) fn run(
         mut self,
         first_frame: usize,
-        mut first_window: Option<Box<dyn WindowDecoder + 'a>>,
+        mut first_window: Option<Box<dyn DecoderState + 'a>>,
         sink: &mut dyn TranscriptSink,
     ) -> Result<Vec<Arc<Segment>>, ModelError> {
         let content_frames = self.recording.content_frames();
         let mut frame = first_frame;
-        let mut crawls = 0;
+        let mut short_advances = 0;
         while frame < content_frames {
             let window_frames = self.recording.window_frames(frame);
-            // Where the language had to be heard first, the window may be one that is not believed in it.
-            let first_window =
-                first_window.take().filter(|window| !window.is_trimmed() || self.belief().is_some());
+            // The window was encoded before its language was known; in that language a trimmed window may not be acceptable.
+            let first_window = first_window
+                .take()
+                .filter(|window| !window.is_trimmed() || self.trimmed_acceptance().is_some());
             let outcome = if self.recording.is_silent(frame) {
                 Outcome { segments: Vec::new(), resume_frame: frame + window_frames }
             } else {
@@ -111,7 +112,7 @@ impl<'a> Walk<'a> {
                     self.context.enter_batch(frame as f64 / 100.0, self.recording.share(self.options))?;
                 let mut decoder = match first_window {
                     Some(decoder) => decoder,
-                    None => self.recording.encode(frame, self.window_at_first(), self.context)?,
+                    None => self.recording.encode(frame, self.first_encoder_context(), self.context)?,
                 };
                 self.window(&mut decoder, frame)?
             };
@@ -121,8 +122,10 @@ impl<'a> Walk<'a> {
             }
 
             let advance = outcome.resume_frame.saturating_sub(frame);
-            crawls = if advance < CRAWL_FRAMES.min(window_frames) { crawls + 1 } else { 0 };
-            frame += if advance == 0 || crawls > MAX_CRAWLS { window_frames } else { advance };
+            let is_short = advance < SHORT_ADVANCE_FRAMES.min(window_frames);
+            short_advances = if is_short { short_advances + 1 } else { 0 };
+            let skip = advance == 0 || short_advances > MAX_SHORT_ADVANCES;
+            frame += if skip { window_frames } else { advance };
             let done_s = self.recording.end_s(frame.min(content_frames) as f64 / 100.0);
             sink.event(TranscriptEvent::Progress(done_s));
         }
@@ -130,10 +133,10 @@ impl<'a> Walk<'a> {
         Ok(self.segments)
     }
 
-    /// Decodes the window that begins at `frame`.
+    /// Decodes the window that starts at `frame`.
     fn window(
         &mut self,
-        decoder: &mut Box<dyn WindowDecoder + 'a>,
+        decoder: &mut Box<dyn DecoderState + 'a>,
         frame: usize,
     ) -> Result<Outcome, ModelError> {
         let options = self.options;
@@ -142,29 +145,29 @@ impl<'a> Walk<'a> {
 
         let speech_s = OnceCell::new();
         let speech_s = || speech_s.get_or_init(|| self.recording.speech_s(frame));
-        let attempts = Attempts {
+        let fallback = FallbackDecoder {
             tokenizer: self.tokenizer,
             rules: &self.rules,
             options,
             cancel: self.context.cancel,
             window_frames,
-            is_spoken: &|| options.whisper.no_speech_threshold.is_none() || !speech_s().is_empty(),
+            has_speech: &|| options.whisper.no_speech_threshold.is_none() || !speech_s().is_empty(),
         };
-        // Any odd constant spreads the windows' seeds.
+        // Any odd constant gives the windows different seeds.
         let seed = options.seed.wrapping_add((frame as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let prompt = self.prompt(&self.previous);
-        let mut attempt = self.best(&attempts, decoder, &prompt, seed, frame)?;
-        let repeats = !attempt.text.is_empty() && attempt.text == self.last_text;
-        if !self.previous.is_empty() && (repeats || attempts.is_hurried(&attempt)) {
-            // Given its own text, the model may write it again whatever it hears, and so on for ever.
-            attempt = attempts.best(&mut **decoder, &self.prompt(&[]), seed)?;
+        let mut result = self.decode(&fallback, decoder, &prompt, seed, frame)?;
+        let repeats = !result.text.is_empty() && result.text == self.last_text;
+        if !self.previous.is_empty() && (repeats || fallback.exceeds_speech_rate(&result)) {
+            // Conditioned on its own text, the model may repeat it whatever the audio is, in this and all later windows.
+            result = fallback.decode_with_fallback(&mut **decoder, &self.prompt(&[]), seed)?;
             self.previous.clear();
         }
-        if self.is_silence(&attempt) || (doubt::is_doubtful(&attempt) && !(attempts.is_spoken)()) {
+        if self.is_silence(&result) || (quality::is_doubtful(&result) && !(fallback.has_speech)()) {
             return Ok(Outcome { segments: Vec::new(), resume_frame: frame + window_frames });
         }
 
-        let hypothesis = &attempt.hypothesis;
+        let hypothesis = &result.hypothesis;
         let cut = segments::cut(
             &hypothesis.tokens,
             &hypothesis.logprobs,
@@ -173,14 +176,14 @@ impl<'a> Walk<'a> {
             window_frames,
         );
         let mut drafts = cut.drafts;
-        // Nobody said what begins behind the audio.
+        // Text that starts after the end of the audio is hallucinated.
         let audio_end_s = (frame + window_frames) as f64 / 100.0;
         drafts.retain(|draft| draft.start_s < audio_end_s);
-        drafts.dedup_by(|draft, before| doubt::is_echo(before, draft, audio_end_s, self.tokenizer));
+        drafts.dedup_by(|draft, before| quality::is_echo(before, draft, audio_end_s, self.tokenizer));
         if options.whisper.no_speech_threshold.is_some() {
             let eot = self.tokenizer.eot();
             drafts.retain(|draft| {
-                !doubt::is_doubtful_segment(draft, eot) || doubt::is_spoken(draft, speech_s())
+                !quality::is_doubtful_segment(draft, eot) || quality::has_speech(draft, speech_s())
             });
         }
         let mut resume_frame = frame + cut.advance_frames;
@@ -189,21 +192,21 @@ impl<'a> Walk<'a> {
             resume_frame = resume_s.map_or(resume_frame, frames);
         }
 
-        let segments = self.finish(drafts, &attempt, frame);
-        self.last_text = attempt.text;
+        let segments = self.finish(drafts, &result, frame);
+        self.last_text = result.text;
         if !options.whisper.condition_on_previous_text
-            || attempt.temperature > options.whisper.prompt_reset_temperature
+            || result.temperature > options.whisper.prompt_reset_temperature
         {
             self.previous.clear();
         }
         Ok(Outcome { segments, resume_frame })
     }
 
-    /// Adds times of words to the segments of the window that begins at `frame`, and drops what they show to be invented.
-    /// Returns where the next window begins, in seconds, where the words tell.
+    /// Adds word times to the segments of the window that starts at `frame`, and drops segments that they show to be
+    /// hallucinated. Returns the start of the next window in seconds if the words determine it.
     fn align(
         &mut self,
-        decoder: &mut dyn WindowDecoder,
+        decoder: &mut dyn DecoderState,
         drafts: &mut Vec<Draft>,
         frame: usize,
         ends_in_silence: bool,
@@ -235,46 +238,45 @@ impl<'a> Walk<'a> {
         Ok(resume_s)
     }
 
-    /// The best attempt at the window that begins at `frame`. A trimmed window that leaves doubts is replaced by a wider
-    /// one.
-    fn best(
+    /// Decodes the window that starts at `frame`. If the result on a trimmed window is not accepted, a wider one is encoded.
+    fn decode(
         &self,
-        attempts: &Attempts<'_>,
-        decoder: &mut Box<dyn WindowDecoder + 'a>,
+        fallback: &FallbackDecoder<'_>,
+        decoder: &mut Box<dyn DecoderState + 'a>,
         prompt: &Prompt,
         seed: u64,
         frame: usize,
-    ) -> Result<Attempt, ModelError> {
+    ) -> Result<DecodingResult, ModelError> {
         if decoder.is_trimmed()
-            && let Some((believed_from, wider)) = self.belief()
+            && let Some((min_avg_logprob, wider)) = self.trimmed_acceptance()
         {
-            if let Some(attempt) = attempts.on_trimmed(&mut **decoder, prompt, believed_from, seed)? {
-                return Ok(attempt);
+            if let Some(result) = fallback.decode_trimmed(&mut **decoder, prompt, min_avg_logprob, seed)? {
+                return Ok(result);
             }
             *decoder = self.recording.encode(frame, wider, self.context)?;
         }
-        attempts.best(&mut **decoder, prompt, seed)
+        fallback.decode_with_fallback(&mut **decoder, prompt, seed)
     }
 
-    /// What is computed at first of a window with less audio than it can hold.
-    fn window_at_first(&self) -> EncoderContext {
+    /// The encoder context with which a window with less than 30 s of audio is encoded first.
+    fn first_encoder_context(&self) -> EncoderContext {
         let window = encoder_context(self.config, self.options);
-        if window == EncoderContext::Trimmed && self.belief().is_none() {
+        if window == EncoderContext::Trimmed && self.trimmed_acceptance().is_none() {
             EncoderContext::Full
         } else {
             window
         }
     }
 
-    /// The mean log probability from which on a trimmed window's text is believed, and the window on which it is decoded
-    /// again below; `None` if it never is.
+    /// The lowest mean log probability at which the text of a trimmed window is accepted, and the encoder context with which
+    /// the window is decoded again below that; `None` if trimmed windows are never accepted.
     ///
-    /// Below are the windows that come out worse than wider ones: hard speech, and much of what is less than three seconds
-    /// long. English comes out of four more seconds as well as of all 30, and gains nothing above -0.9; from the tiny models it
-    /// gains up to -0.8, and of all 30 only. Where a recording's last window is given the text before, and its audio is hard to
-    /// make out, the model may write that text again, which it finds rather probable. Other languages gain up to -0.3, and of
-    /// all 30 seconds only; tiny and base are that sure of one window in ten of them.
-    fn belief(&self) -> Option<(f32, EncoderContext)> {
+    /// Trimming costs accuracy on difficult speech and on many clips shorter than three seconds; their log probabilities are
+    /// low. For English, four more seconds are as good as all 30, and decoding again helps below -0.9; with the tiny models it
+    /// helps below -0.8, and only with all 30. When a recording's last window is conditioned on previous text and its audio is
+    /// unclear, the model may repeat that text, with a rather high probability. For other languages decoding again helps
+    /// below -0.3, and only with all 30 seconds; tiny and base reach -0.3 in only one of ten windows.
+    fn trimmed_acceptance(&self) -> Option<(f32, EncoderContext)> {
         let continues = !self.last_text.is_empty() && !self.previous.is_empty();
         match self.text_language {
             "en" if continues => Some((-0.5, EncoderContext::Full)),
@@ -289,23 +291,24 @@ impl<'a> Walk<'a> {
         prompt(self.tokenizer, &self.hotwords, previous, &self.start_sequence, positions)
     }
 
-    /// The model hears no speech and is not sure of its text either.
-    fn is_silence(&self, attempt: &Attempt) -> bool {
-        let sure = self.options.whisper.logprob_threshold.is_some_and(|limit| attempt.avg_logprob > limit);
-        self.options.whisper.no_speech_threshold.is_some_and(|limit| attempt.no_speech_prob > limit) && !sure
+    /// Whether the model detects no speech and its text is improbable as well.
+    fn is_silence(&self, result: &DecodingResult) -> bool {
+        let probable = self.options.whisper.logprob_threshold.is_some_and(|limit| result.avg_logprob > limit);
+        let no_speech = self.options.whisper.no_speech_threshold;
+        no_speech.is_some_and(|limit| result.no_speech_prob > limit) && !probable
     }
 
-    /// Segments of the drafts that have text and last; their tokens become previous text.
-    fn finish(&mut self, drafts: Vec<Draft>, attempt: &Attempt, frame: usize) -> Vec<Arc<Segment>> {
+    /// Segments of the drafts that have text and a duration; their tokens become previous text.
+    fn finish(&mut self, drafts: Vec<Draft>, result: &DecodingResult, frame: usize) -> Vec<Arc<Segment>> {
         let mut segments = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let text = self.tokenizer.decode(&draft.tokens);
-            // Marks alone are the model's way to say that it heard something that is no speech.
+            // The model writes punctuation alone for sounds that are not speech.
             if draft.start_s == draft.end_s || !text.contains(char::is_alphanumeric) {
                 continue;
             }
             self.previous.extend_from_slice(&draft.tokens);
-            let words: Vec<_> = draft.words.into_iter().map(|word| self.recording.place_word(word)).collect();
+            let words: Vec<_> = draft.words.into_iter().map(|word| self.recording.map_word(word)).collect();
             let (start_s, end_s) = match (words.first(), words.last()) {
                 (Some(first), Some(last)) => (first.start_s, last.end_s),
                 _ => (self.recording.start_s(draft.start_s), self.recording.end_s(draft.end_s)),
@@ -329,10 +332,10 @@ impl<'a> Walk<'a> {
                 speaker: None,
                 decoding: Some(DecodingStats {
                     seek_frames: frames(self.recording.start_s(frame as f64 / 100.0)),
-                    temperature: attempt.temperature,
-                    avg_logprob: attempt.avg_logprob,
-                    compression_ratio: attempt.compression_ratio,
-                    no_speech_prob: attempt.no_speech_prob,
+                    temperature: result.temperature,
+                    avg_logprob: result.avg_logprob,
+                    compression_ratio: result.compression_ratio,
+                    no_speech_prob: result.no_speech_prob,
                 }),
             }));
         }
@@ -344,13 +347,13 @@ fn frames(seconds: f64) -> usize {
     (seconds * 100.0).round() as usize
 }
 
-/// Where the last word ends, or the last draft if there are no words.
+/// End of the last word, or of the last draft if there are no words.
 fn speech_end_s(drafts: &[Draft]) -> Option<f64> {
     let last_word = drafts.iter().rev().find_map(|draft| draft.words.last());
     last_word.map(|word| word.end_s).or_else(|| drafts.last().map(|draft| draft.end_s))
 }
 
-fn rules(config: &Config, tokenizer: &WhisperTokenizer, options: &TranscribeOptions) -> Rules {
+fn rules(config: &Config, tokenizer: &WhisperTokenizer, options: &TranscribeOptions) -> LogitsRules {
     let mut suppress = options.whisper.suppress_tokens.clone();
     if options.whisper.suppress_non_speech {
         suppress.extend_from_slice(&config.suppress_tokens);
@@ -361,7 +364,7 @@ fn rules(config: &Config, tokenizer: &WhisperTokenizer, options: &TranscribeOpti
         begin_suppress = tokenizer.encode(" ");
         begin_suppress.push(tokenizer.eot());
     }
-    Rules::new(&RuleOptions {
+    LogitsRules::new(&RuleOptions {
         eot: tokenizer.eot(),
         timestamp_begin: tokenizer.timestamp_begin(),
         vocab_size: config.vocab_size.min((tokenizer.timestamp_begin() + TIMESTAMPS) as usize),

@@ -1,4 +1,4 @@
-//! Text to samples: the front end's utterances one after the other through the network, joined to one stream.
+//! Text to speech: synthesizes the front end's utterances one by one and joins them into one stream.
 
 use std::sync::OnceLock;
 
@@ -25,13 +25,13 @@ impl Synthesizer for Hibari {
         self.bytes() as u64
     }
 
-    /// Speaks `text` sentence by sentence: samples come while a sentence is being made, and no more than one sentence is in
-    /// memory. Counts phonemes in and frames of 12.5 ms out.
+    /// Synthesizes `text` sentence by sentence: samples are streamed while a sentence is being synthesized, and only one sentence
+    /// is in memory. Counts phonemes as input and frames of 12.5 ms as output.
     ///
     /// # Errors
-    /// [`ModelError::InvalidOption`] for a voice that is not there, a pace outside its limits, and text without a word;
-    /// [`ModelError::Script`] for text in other letters than English ones, before anything is spoken;
-    /// [`ModelError::Cancelled`]; and what `sink` fails with.
+    /// [`ModelError::InvalidOption`] for an unavailable voice, a speed outside its limits, and text without a word;
+    /// [`ModelError::Script`] for text in another script, before any audio is returned;
+    /// [`ModelError::Cancelled`]; and errors of `sink`.
     fn synthesize(
         &self,
         text: &str,
@@ -46,15 +46,15 @@ impl Synthesizer for Hibari {
             let _permit = context.step()?;
             self.front_end(dialect)?.utterances(text, MAX_PHONEMES).map_err(refused)?
         };
-        let mut reading = Reading::new(options, context, sink);
+        let mut job = SynthesisJob::new(options, context, sink);
         let mut utterances = utterances.into_iter();
         loop {
             let permit = context.step()?;
             let Some(utterance) = utterances.next() else { break };
-            reading.speak(self, &utterance.map_err(refused)?)?;
+            job.speak(self, &utterance.map_err(refused)?)?;
             drop(permit);
         }
-        reading.finish()
+        job.finish()
     }
 }
 
@@ -83,19 +83,19 @@ fn refused(error: english::Error) -> ModelError {
     }
 }
 
-/// A text being read.
-struct Reading<'a> {
+/// State of a text's synthesis.
+struct SynthesisJob<'a> {
     options: SpeechOptions,
     context: JobContext<'a>,
     sink: &'a mut dyn AudioSink,
     joiner: Joiner,
     pause: Pause,
-    /// The last word, which the next utterance may go on with.
+    /// The last word, which the next utterance may continue.
     word: Option<SpokenWord>,
     counts: TokenCounts,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> SynthesisJob<'a> {
     fn new(options: &SpeechOptions, context: JobContext<'a>, sink: &'a mut dyn AudioSink) -> Self {
         Self {
             options: options.clone(),
@@ -111,7 +111,7 @@ impl<'a> Reading<'a> {
     fn speak(&mut self, hibari: &Hibari, text: &english::Utterance) -> Result<(), ModelError> {
         let phonemes = text.phonemes();
         let mut utterance = if self.counts.output == 0 {
-            hibari.begin_soon(&phonemes, &self.options, self.context.cancel)?
+            hibari.begin_low_latency(&phonemes, &self.options, self.context.cancel)?
         } else {
             hibari.begin(&phonemes, &self.options, self.context.cancel)?
         };
@@ -132,7 +132,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Tells the words of an utterance that begins at sample `start`.
+    /// Reports the words of an utterance that begins at sample `start`.
     fn words(&mut self, text: &english::Utterance, utterance: &Utterance, start: usize) {
         let time_s = |sample: usize| (start + sample) as f64 / f64::from(SAMPLE_RATE);
         let mut place = 0;
@@ -150,7 +150,7 @@ impl<'a> Reading<'a> {
 
     fn word(&mut self, word: &Phonemised, start_s: f64, end_s: f64) {
         match &mut self.word {
-            // A word so long that it was cut.
+            // The rest of a word that was cut because of its length.
             Some(last) if last.range == word.range => last.end_s = end_s,
             last => {
                 let (text, range) = (word.word.clone(), word.range.clone());

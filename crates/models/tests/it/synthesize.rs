@@ -1,4 +1,4 @@
-//! Whole texts spoken by the voice of the wheel hibari-tts 0.2.1.
+//! Whole texts with the voice of the wheel hibari-tts 0.2.1.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use mynah_models::hibari::{HOP_LENGTH, SAMPLE_RATE};
 
 use crate::hibari::{hibari, level_db};
 
-/// Samples of 20 ms, the shortest stretch whose level says something.
+/// Samples of 20 ms, the shortest interval with a meaningful level.
 const MOMENT: usize = 480;
 
 const SENTENCES: [&str; 10] = [
@@ -46,32 +46,32 @@ impl StepScheduler for Permits {
     }
 }
 
-/// Keeps what a voice says.
+/// Collects the audio and words of a voice.
 #[derive(Default)]
-struct Ear {
+struct CollectingSink {
     samples: Vec<f32>,
-    /// Samples of the largest piece.
+    /// Samples of the largest chunk.
     largest: usize,
     words: Vec<SpokenWord>,
     progress: Vec<usize>,
     permits: Rc<Permits>,
-    /// Keeps no samples, only counts them.
-    forgets: bool,
-    heard: usize,
+    /// Only counts samples and does not keep them.
+    discards: bool,
+    received: usize,
     cancel: Option<(usize, CancelFlag)>,
 }
 
-impl AudioSink for Ear {
+impl AudioSink for CollectingSink {
     fn samples(&mut self, samples: &[f32]) -> Result<(), ModelError> {
         assert!(self.permits.is_held.get() || samples.len() < MOMENT, "it computes without a permit");
         assert!(samples.iter().all(|v| v.is_finite()));
-        self.heard += samples.len();
+        self.received += samples.len();
         self.largest = self.largest.max(samples.len());
-        if !self.forgets {
+        if !self.discards {
             self.samples.extend_from_slice(samples);
         }
         if let Some((limit, cancel)) = &self.cancel
-            && self.heard >= *limit
+            && self.received >= *limit
         {
             cancel.cancel();
         }
@@ -87,29 +87,29 @@ impl AudioSink for Ear {
     }
 }
 
-fn read(text: &str, options: &SpeechOptions) -> Result<(Ear, TokenCounts), ModelError> {
-    let mut ear = Ear::default();
-    let counts = synthesize(text, options, &CancelFlag::new(), &mut ear)?;
-    Ok((ear, counts))
+fn read(text: &str, options: &SpeechOptions) -> Result<(CollectingSink, TokenCounts), ModelError> {
+    let mut sink = CollectingSink::default();
+    let counts = synthesize(text, options, &CancelFlag::new(), &mut sink)?;
+    Ok((sink, counts))
 }
 
 fn synthesize(
     text: &str,
     options: &SpeechOptions,
     cancel: &CancelFlag,
-    ear: &mut Ear,
+    sink: &mut CollectingSink,
 ) -> Result<TokenCounts, ModelError> {
-    let permits = Rc::clone(&ear.permits);
-    let outcome = hibari().synthesize(text, options, JobContext { cancel, scheduler: &*permits }, ear);
+    let permits = Rc::clone(&sink.permits);
+    let outcome = hibari().synthesize(text, options, JobContext { cancel, scheduler: &*permits }, sink);
     assert!(!permits.is_held.get(), "it keeps a permit");
     outcome
 }
 
-fn read_plainly(text: &str) -> Ear {
+fn read_plainly(text: &str) -> CollectingSink {
     read(text, &SpeechOptions::default()).unwrap().0
 }
 
-/// Level of the moments in which somebody speaks.
+/// Level of the intervals with speech.
 fn loudness_db(samples: &[f32]) -> f64 {
     let levels: Vec<f64> = samples.chunks(MOMENT).map(level_db).collect();
     let loudest = levels.iter().copied().fold(f64::MIN, f64::max);
@@ -126,15 +126,15 @@ fn longest_silence_s(samples: &[f32]) -> f64 {
 }
 
 #[test]
-fn sentences_are_alike_in_loudness_and_have_no_clipping_and_no_gaps() {
+fn sentences_have_equal_loudness_and_no_clipping_or_gaps() {
     let mut levels = Vec::new();
     for sentence in SENTENCES {
-        let ear = read_plainly(sentence);
-        let peak = ear.samples.iter().fold(0.0_f32, |peak, v| peak.max(v.abs()));
+        let sink = read_plainly(sentence);
+        let peak = sink.samples.iter().fold(0.0_f32, |peak, v| peak.max(v.abs()));
         assert!(peak < 0.95, "{peak} in {sentence}");
-        let silence = longest_silence_s(&ear.samples);
+        let silence = longest_silence_s(&sink.samples);
         assert!(silence < 1.0, "{silence} s of silence in {sentence}");
-        levels.push(loudness_db(&ear.samples));
+        levels.push(loudness_db(&sink.samples));
     }
     let low = levels.iter().copied().fold(f64::MAX, f64::min);
     let high = levels.iter().copied().fold(f64::MIN, f64::max);
@@ -144,15 +144,15 @@ fn sentences_are_alike_in_loudness_and_have_no_clipping_and_no_gaps() {
 #[test]
 fn sentences_are_joined_without_clicks_and_paragraphs_pause() {
     let text = SENTENCES.join(" ");
-    let ear = read_plainly(&text);
+    let sink = read_plainly(&text);
     let ends = SENTENCES.iter().scan(0, |end, sentence| {
         *end += read_plainly(sentence).samples.len();
         Some(*end)
     });
     let ends: Vec<usize> = ends.collect();
-    assert_eq!(ends[SENTENCES.len() - 1], ear.samples.len(), "on end they are as long as each alone");
+    assert_eq!(ends[SENTENCES.len() - 1], sink.samples.len(), "joined they are as long as separately");
     for &end in &ends[..SENTENCES.len() - 1] {
-        let seam = &ear.samples[end - 96..end + 96];
+        let seam = &sink.samples[end - 96..end + 96];
         let step = seam.windows(2).map(|w| (w[0] - w[1]).abs()).fold(0.0, f32::max);
         assert!(step < 2e-3, "a step of {step} at {end}");
     }
@@ -163,29 +163,29 @@ fn sentences_are_joined_without_clicks_and_paragraphs_pause() {
 }
 
 #[test]
-fn words_have_their_times_and_places() {
+fn words_have_times_and_text_ranges() {
     let text = SENTENCES.join("\n\n");
-    let (ear, counts) = read(&text, &SpeechOptions::default()).unwrap();
+    let (sink, counts) = read(&text, &SpeechOptions::default()).unwrap();
     let mut end = 0.0;
-    for word in &ear.words {
+    for word in &sink.words {
         assert_eq!(text[word.range.clone()], word.text);
         assert!(word.start_s >= end && word.end_s > word.start_s, "{word:?} after {end}");
         end = word.end_s;
     }
-    let duration_s = ear.samples.len() as f64 / f64::from(SAMPLE_RATE);
+    let duration_s = sink.samples.len() as f64 / f64::from(SAMPLE_RATE);
     assert!(end <= duration_s && end > duration_s - 1.0);
-    assert_eq!((ear.words[0].text.as_str(), ear.words[1].text.as_str()), ("The", "old"));
-    assert!(ear.words.iter().any(|word| word.text == "$1,250.75"));
-    assert_eq!(ear.progress.len(), SENTENCES.len(), "once a sentence");
-    assert!(ear.progress.is_sorted());
-    // Words lie where it sounds: what is between sentences is quieter than what is within words.
+    assert_eq!((sink.words[0].text.as_str(), sink.words[1].text.as_str()), ("The", "old"));
+    assert!(sink.words.iter().any(|word| word.text == "$1,250.75"));
+    assert_eq!(sink.progress.len(), SENTENCES.len(), "once per sentence");
+    assert!(sink.progress.is_sorted());
+    // Word times match the audio: it is quieter between sentences than within words.
     let level = |from: f64, to: f64| {
         let at = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)) as usize;
-        level_db(&ear.samples[at(from)..at(to)])
+        level_db(&sink.samples[at(from)..at(to)])
     };
     let within: f64 =
-        ear.words.iter().map(|w| level(w.start_s, w.end_s)).sum::<f64>() / ear.words.len() as f64;
-    let gaps: Vec<f64> = ear
+        sink.words.iter().map(|w| level(w.start_s, w.end_s)).sum::<f64>() / sink.words.len() as f64;
+    let gaps: Vec<f64> = sink
         .words
         .windows(2)
         .filter(|pair| pair[1].start_s - pair[0].end_s > 0.4)
@@ -193,18 +193,18 @@ fn words_have_their_times_and_places() {
         .collect();
     assert!(gaps.len() >= SENTENCES.len() - 1);
     assert!(gaps.iter().all(|gap| *gap < within - 15.0), "{within} {gaps:?}");
-    assert_eq!(counts.output as usize, (ear.samples.len() - pauses(&ear)) / HOP_LENGTH);
+    assert_eq!(counts.output as usize, (sink.samples.len() - pauses(&sink)) / HOP_LENGTH);
     assert!(counts.input > text.len() as u64 / 2);
 }
 
 /// Samples of the pauses between paragraphs, which are digital silence.
-fn pauses(ear: &Ear) -> usize {
-    (SENTENCES.len() - 1) * (ear.samples.len() - read_plainly(&SENTENCES.join(" ")).samples.len())
+fn pauses(sink: &CollectingSink) -> usize {
+    (SENTENCES.len() - 1) * (sink.samples.len() - read_plainly(&SENTENCES.join(" ")).samples.len())
         / (SENTENCES.len() - 1)
 }
 
 #[test]
-fn a_seed_repeats_and_pace_changes_the_length() {
+fn seeds_are_reproducible_and_speed_changes_the_length() {
     let text = SENTENCES[..2].join(" ");
     let with = |seed, speed| {
         read(&text, &SpeechOptions { seed, speed, ..SpeechOptions::default() }).unwrap().0.samples
@@ -216,34 +216,42 @@ fn a_seed_repeats_and_pace_changes_the_length() {
 }
 
 #[test]
-fn a_book_chapter_comes_bit_by_bit_and_stops_when_told() {
+fn a_book_chapter_is_streamed_and_stops_when_cancelled() {
     let chapter = format!("{}\n\n", SENTENCES.join(" ")).repeat(75);
     assert!(chapter.len() > 50_000);
     let cancel = CancelFlag::new();
-    // Two minutes are enough to see it; then it must stop.
+    // Cancelled after two minutes of audio.
     let minutes = 120 * SAMPLE_RATE as usize;
-    let mut ear = Ear { forgets: true, cancel: Some((minutes, cancel.clone())), ..Ear::default() };
+    let mut sink = CollectingSink {
+        discards: true,
+        cancel: Some((minutes, cancel.clone())),
+        ..CollectingSink::default()
+    };
     let start = Instant::now();
-    let outcome = synthesize(&chapter, &SpeechOptions::default(), &cancel, &mut ear);
+    let outcome = synthesize(&chapter, &SpeechOptions::default(), &cancel, &mut sink);
     assert!(matches!(outcome, Err(ModelError::Cancelled)), "{outcome:?}");
-    assert!(ear.largest <= SAMPLE_RATE as usize, "{} samples at once", ear.largest);
-    assert!(ear.heard < minutes + 2 * SAMPLE_RATE as usize, "it went on for {} samples", ear.heard - minutes);
-    assert!(ear.permits.acquired.get() > 20, "a permit a sentence");
+    assert!(sink.largest <= SAMPLE_RATE as usize, "{} samples at once", sink.largest);
+    assert!(
+        sink.received < minutes + 2 * SAMPLE_RATE as usize,
+        "it continued for {} samples",
+        sink.received - minutes
+    );
+    assert!(sink.permits.acquired.get() > 20, "a permit per sentence");
     assert!(start.elapsed() < Duration::from_secs(120), "two minutes of speech took longer than that");
 }
 
 #[test]
-fn a_sentence_without_end_is_cut_and_spoken_whole() {
+fn a_very_long_sentence_is_cut_and_spoken_completely() {
     let sentence = format!("{}.", ["the rain fell and the wind blew"; 60].join(" and "));
-    let ear = read_plainly(&sentence);
-    assert_eq!(ear.words.len(), 60 * 7 + 59);
-    assert!(longest_silence_s(&ear.samples) < 1.0);
+    let sink = read_plainly(&sentence);
+    assert_eq!(sink.words.len(), 60 * 7 + 59);
+    assert!(longest_silence_s(&sink.samples) < 1.0);
     let word = format!("{}.", "supercalifragilistic".repeat(40));
     assert_eq!(read_plainly(&word).words.len(), 1);
 }
 
 #[test]
-fn what_cannot_be_read_is_refused_with_its_reason() {
+fn unreadable_text_is_refused_with_its_reason() {
     let refused = |text: &str, options: SpeechOptions| read(text, &options).map(|_| ()).unwrap_err();
     for (text, script) in [("Привет, мир", "Cyrillic"), ("Hello 世界", "Chinese"), ("こんにちは", "Japanese")]
     {
@@ -274,10 +282,10 @@ proptest::proptest! {
         text in "\\PC{0,40}|[ -~\n]{0,80}|[0-9$€£%.,:/'\"xX+ -]{0,30}|([A-Za-z]{1,3}[.'’-]?[0-9]{0,3} ?){0,12}",
     ) {
         match read(&text, &SpeechOptions { speed: 4.0, ..SpeechOptions::default() }) {
-            Ok((ear, counts)) => {
-                proptest::prop_assert!(ear.heard > 0 && !ear.words.is_empty());
+            Ok((sink, counts)) => {
+                proptest::prop_assert!(sink.received > 0 && !sink.words.is_empty());
                 proptest::prop_assert!(counts.input > 0 && counts.output > 0);
-                proptest::prop_assert!(ear.samples.iter().all(|v| v.abs() < 4.0));
+                proptest::prop_assert!(sink.samples.iter().all(|v| v.abs() < 4.0));
             }
             Err(ModelError::Script { .. } | ModelError::InvalidOption { name: "text", .. }) => {}
             Err(other) => proptest::prop_assert!(false, "{}", other),

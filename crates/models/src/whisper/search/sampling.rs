@@ -3,11 +3,11 @@
 use mynah_kernels::pool;
 
 use super::distribution::Distribution;
+use super::logits_rules::LogitsRules;
 use super::random::Random;
-use super::rules::Rules;
 use super::{Hypothesis, Next, normalised};
 
-/// How to draw, and how much.
+/// Number and distribution of the samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SamplingOptions {
     /// Hypotheses drawn.
@@ -16,33 +16,33 @@ pub(crate) struct SamplingOptions {
     pub(crate) temperature: f32,
     /// As [`TranscribeOptions::length_penalty`](crate::TranscribeOptions::length_penalty).
     pub(crate) length_penalty: Option<f32>,
-    /// Tokens a hypothesis can have, at most.
+    /// Maximum number of tokens per hypothesis.
     pub(crate) max_tokens: usize,
     /// Equal seeds draw equal hypotheses from equal logits.
     pub(crate) seed: u64,
 }
 
-/// The search's state between two steps of the network.
+/// The search's state between two decoder steps.
 #[derive(Debug)]
 pub(crate) struct Sampling<'a> {
-    rules: &'a Rules,
+    rules: &'a LogitsRules,
     options: SamplingOptions,
     live: Vec<Sample>,
     finished: Vec<Hypothesis>,
 }
 
-/// A hypothesis that goes on.
+/// An unfinished hypothesis.
 #[derive(Debug)]
 struct Sample {
     hypothesis: Hypothesis,
-    /// Each hypothesis draws from its own sequence, so that it does not depend on when the others end.
+    /// Each hypothesis has its own generator, so that it does not depend on when the others end.
     random: Random,
-    /// The network's row for it; hypotheses of the same tokens share one, as many do where it is cold.
+    /// Its row in the decoder. Hypotheses with the same tokens share a row, as is common at low temperatures.
     row: usize,
 }
 
 impl<'a> Sampling<'a> {
-    pub(crate) fn new(rules: &'a Rules, options: SamplingOptions) -> Self {
+    pub(crate) fn new(rules: &'a LogitsRules, options: SamplingOptions) -> Self {
         let mut seeds = Random::new(options.seed);
         let live = (0..options.best_of.max(1))
             .map(|_| Sample {
@@ -54,9 +54,9 @@ impl<'a> Sampling<'a> {
         Self { rules, options, live, finished: Vec::new() }
     }
 
-    /// Takes the logits of all live rows (one row at first) and says how to go on; `None` ends the search.
+    /// Takes the logits of all live rows (one row at first) and returns the next step; `None` ends the search.
     pub(crate) fn feed(&mut self, logits: &[f32]) -> Option<Next> {
-        // Of each row any of its hypotheses.
+        // One hypothesis of each row; they all have the same tokens.
         let mut of_row: Vec<&Hypothesis> = Vec::new();
         for sample in &self.live {
             if sample.row == of_row.len() {
@@ -90,8 +90,8 @@ impl<'a> Sampling<'a> {
             } else if is_last {
                 finished.push(hypothesis.extended(token, logprob));
             } else {
-                let alike = next.sources.iter().zip(&next.tokens).position(|next| next == (row, &token));
-                let next_row = alike.unwrap_or_else(|| {
+                let shared = next.sources.iter().zip(&next.tokens).position(|next| next == (row, &token));
+                let next_row = shared.unwrap_or_else(|| {
                     next.sources.push(*row);
                     next.tokens.push(token);
                     next.tokens.len() - 1

@@ -1,19 +1,19 @@
-//! Text as the model knows it: Chinese characters, Latin letters, and few punctuation marks. Tags in square brackets
-//! such as `[laugh]` pass untouched.
+//! Maps text to the characters that the model knows: Chinese characters, Latin letters, and few punctuation marks. Tags in square
+//! brackets such as `[laugh]` are kept.
 
 use std::collections::HashMap;
 
-/// Which punctuation a text gets.
+/// Language of a text, which decides its punctuation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Language {
-    /// Chinese: full-width.
+    /// Chinese: full-width punctuation.
     Chinese,
-    /// English: as it stands.
+    /// English: punctuation is kept.
     English,
 }
 
 impl Language {
-    /// Chinese if there are more Chinese characters than words of Latin letters alone.
+    /// Chinese if there are more Chinese characters than words of Latin letters.
     pub fn of(text: &str) -> Self {
         let hanzi = text.chars().filter(|&c| is_hanzi(c)).count();
         let words = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
@@ -26,20 +26,20 @@ pub(super) fn is_hanzi(c: char) -> bool {
     matches!(c, '\u{4e00}'..='\u{9fff}')
 }
 
-/// What is replaced.
+/// The replacements to apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Switches {
     /// Half-width punctuation of Chinese text becomes full-width.
     pub(super) punctuation: bool,
-    /// Characters become others of the same sound that the model knows better.
+    /// Rare characters become common ones of the same pronunciation.
     pub(super) homophones: bool,
 }
 
 /// Characters and their homophones.
 pub(super) type Homophones = HashMap<char, char>;
 
-/// The text as the model should see it. `language` is found out if it is not given.
-pub(super) fn normalise(
+/// The text in the model's characters. `language` is detected if it is `None`.
+pub(super) fn map_characters(
     text: &str,
     language: Option<Language>,
     switches: Switches,
@@ -49,22 +49,22 @@ pub(super) fn normalise(
     if switches.punctuation && language.unwrap_or_else(|| Language::of(&text)) == Language::Chinese {
         text = text.chars().map(full_width).collect();
     }
-    let foreign = without_tags(&text).chars().any(|c| !is_known(c));
-    if foreign {
+    let has_unknown = without_tags(&text).chars().any(|c| !is_known(c));
+    if has_unknown {
         text = text.chars().map(simple).collect();
     }
     if switches.homophones {
         text = text.chars().map(|c| homophones.get(&c).copied().unwrap_or(c)).collect();
     }
-    if foreign { keep_known(&text) } else { text }
+    if has_unknown { keep_known(&text) } else { text }
 }
 
-/// Characters that the model knows.
+/// Whether the model knows a character.
 fn is_known(c: char) -> bool {
     is_hanzi(c) || c.is_ascii_alphabetic() || "，。、,. ".contains(c)
 }
 
-/// The full-width form of a half-width mark. Square brackets and underlines belong to tags.
+/// The full-width form of a half-width mark. Square brackets and underscores belong to tags.
 fn full_width(c: char) -> char {
     match c {
         '.' => '。',
@@ -77,7 +77,7 @@ fn full_width(c: char) -> char {
     }
 }
 
-/// The pause that a mark stands for.
+/// The comma or full stop that replaces a mark.
 fn simple(c: char) -> char {
     match c {
         '：' | '；' | '（' | '）' | '【' | '】' | '『' | '』' | '「' | '」' | '《' | '》' | '－' => {
@@ -90,7 +90,7 @@ fn simple(c: char) -> char {
     }
 }
 
-/// Length of the tag that `text` begins with: letters, digits and underlines in square brackets.
+/// Length of the tag that `text` begins with: letters, digits and underscores in square brackets.
 pub(super) fn tag_length(text: &str) -> Option<usize> {
     let inner = text.strip_prefix('[')?;
     let length = inner.find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
@@ -111,7 +111,7 @@ fn without_tags(text: &str) -> String {
     kept
 }
 
-/// Drops characters the model does not know, outside of tags. A bracket that is not closed hides what follows it.
+/// Drops characters that the model does not know, except in tags. Text after an unclosed bracket is dropped.
 fn keep_known(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut tag = String::new();
@@ -138,13 +138,13 @@ mod tests {
     fn homophones_replace_characters_outside_and_inside_the_known_set() {
         let homophones: Homophones = [('妳', '你'), ('嘢', '也')].into();
         let switches = Switches { punctuation: true, homophones: true };
-        assert_eq!(normalise("妳好, 嘢!", None, switches, &homophones), "你好， 也。");
+        assert_eq!(map_characters("妳好, 嘢!", None, switches, &homophones), "你好， 也。");
         let off = Switches { homophones: false, ..switches };
-        assert_eq!(normalise("妳好, 嘢!", None, off, &homophones), "妳好， 嘢。");
+        assert_eq!(map_characters("妳好, 嘢!", None, off, &homophones), "妳好， 嘢。");
     }
 
     #[test]
-    fn languages_are_told_by_counting() {
+    fn languages_are_detected_by_counting() {
         for (text, language) in [
             ("", Language::English),
             ("你好", Language::Chinese),
