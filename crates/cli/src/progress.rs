@@ -115,7 +115,7 @@ impl TaskProgress {
     }
 }
 
-impl Drop for ProgressBar {
+impl Drop for TaskProgress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -109,7 +109,7 @@ fn warn_of_openness(address: SocketAddr, auth: &Auth) {
 /// The one line on standard output.
 fn ready(scheme: &str, address: SocketAddr) -> Result<(), Failure> {
     let mut out = io::stdout();
-    writeln!(out, "mynah {} listens on {scheme}://{address}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "Mynah {} listening on {scheme}://{address}", env!("CARGO_PKG_VERSION"))?;
     Ok(out.flush()?)
 }
 

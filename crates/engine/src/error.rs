@@ -12,7 +12,7 @@ use mynah_core::ModelError;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// No model has this name.
-    #[error("unknown model {}{}; `mynah models` lists all", quoted(.name), did_you_mean(.near))]
+    #[error("unknown model {}; `mynah models` lists all{}", quoted(.name), did_you_mean(.near))]
     UnknownModel {
         /// The name that was asked for.
         name: String,
@@ -40,7 +40,7 @@ pub enum Error {
         instead: &'static str,
     },
     /// The text to speak is in letters that the model cannot read.
-    #[error("the text has {script} letters ({sample:?}), which {model} cannot read; {}", who_can(.able))]
+    #[error("the text has {script} letters ({sample:?}), which {model} cannot read; {}", supported_by(.able))]
     Script {
         /// English name of the script.
         script: &'static str,
@@ -267,14 +267,14 @@ fn quoted(name: &str) -> String {
 }
 
 fn did_you_mean(near: &[String]) -> String {
-    if near.is_empty() { String::new() } else { format!(", did you mean {}?", near.join(" or ")) }
+    if near.is_empty() { String::new() } else { format!("\nhint: did you mean {}?", near.join(" or ")) }
 }
 
-fn who_can(models: &[String]) -> String {
+fn supported_by(models: &[String]) -> String {
     if models.is_empty() {
-        "no model of the catalogue can".to_owned()
+        "no model of the catalogue supports it".to_owned()
     } else {
-        format!("use {}, which can", models.join(" or "))
+        format!("supported by: {}", models.join(", "))
     }
 }
 
@@ -309,7 +309,7 @@ mod tests {
         let error = Error::UnknownModel { name: "whisper-bse\n".into(), near };
         assert_eq!(
             error.to_string(),
-            "unknown model \"whisper-bse\\n\", did you mean whisper-base?; `mynah models` lists all"
+            "unknown model \"whisper-bse\\n\"; `mynah models` lists all\nhint: did you mean whisper-base?"
         );
         let long = Error::UnknownModel { name: "x".repeat(1_000_000), near: Vec::new() };
         assert!(long.to_string().len() < 200);
@@ -324,8 +324,8 @@ mod tests {
             able: able.iter().map(|name| (*name).to_owned()).collect(),
         };
         let head = "the text has Chinese letters (\"你好\"), which hibari cannot read; ";
-        assert_eq!(error(&["ChatTTS"]).to_string(), format!("{head}use ChatTTS, which can"));
-        assert_eq!(error(&[]).to_string(), format!("{head}no model of the catalogue can"));
+        assert_eq!(error(&["ChatTTS"]).to_string(), format!("{head}supported by: ChatTTS"));
+        assert_eq!(error(&[]).to_string(), format!("{head}no model of the catalogue supports it"));
     }
 
     #[test]

@@ -245,7 +245,7 @@ fn the_server_tells_its_address_and_stops_when_told() {
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
     let address =
-        line.trim_end().strip_prefix(concat!("mynah ", env!("CARGO_PKG_VERSION"), " listens on http://"));
+        line.trim_end().strip_prefix(concat!("Mynah ", env!("CARGO_PKG_VERSION"), " listening on http://"));
     let address = address.unwrap_or_else(|| panic!("{line:?}")).to_owned();
 
     assert!(get(&address, "/health", "").starts_with("HTTP/1.1 200 "));
