@@ -44,7 +44,7 @@ pub(super) fn speak(_: &mut SchemaGenerator) -> Value {
         "prompt_speech": {"type": "string", "format": "binary", "description": "Reference audio of a voice to clone, at most a minute (ChatTTS); as a form part, or as base64"},
         "prompt_text": {"type": "string", "description": "What is said in prompt_speech"},
         "refine_text": {"type": "boolean", "default": false, "description": "Have the model put pauses and laughter into the text, for models that can"},
-        "read_out": {"type": "boolean", "default": true, "description": "Read out numbers, dates, money and units"},
+        "normalize_text": {"type": "boolean", "default": true, "description": "Read out numbers, dates, money and units"},
         "sample_rate": {"type": "integer", "minimum": 8000, "maximum": 48000},
         "seed": {"type": "integer", "description": "Equal seeds give equal audio"},
         "timestamp_granularities[]": {"type": "array", "items": {"enum": ["word"]}},

@@ -16,7 +16,7 @@ const KWARGS: [&str; 7] = [
     "timestamp_granularities",
     "prompt_text",
     "refine_text",
-    "read_out",
+    "normalize_text",
 ];
 
 /// Parameters by which other servers' models are shown a voice to copy, and none here is.
@@ -67,7 +67,7 @@ impl SpeechParams {
                 seed: seed(&fields)?,
                 reference: None,
                 refine_text: fields.boolean("refine_text")?.unwrap_or(false),
-                normalize_text: fields.boolean("read_out")?.unwrap_or(true),
+                normalize_text: fields.boolean("normalize_text")?.unwrap_or(true),
             },
             format: format(&fields)?,
             encoding: EncodeOptions {
