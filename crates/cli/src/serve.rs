@@ -144,10 +144,10 @@ impl Reload {
                     tracing::warn!("reloaded keys, limits and log level");
                 }
                 Ok(Err(failure)) => {
-                    tracing::error!("configuration reload failed; keeping the previous one: {failure}")
+                    tracing::error!("configuration reload failed; keeping the previous one: {failure}");
                 }
                 Err(error) => {
-                    tracing::error!(%error, "configuration reload failed; keeping the previous one")
+                    tracing::error!(%error, "configuration reload failed; keeping the previous one");
                 }
             }
         }

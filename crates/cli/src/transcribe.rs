@@ -214,7 +214,7 @@ async fn watch(
                 }
             }
             Some(TranscriptionEvent::Segment(segment)) if live => {
-                print(&format!("{}\n", segment.text.trim()))?
+                print(&format!("{}\n", segment.text.trim()))?;
             }
             Some(
                 TranscriptionEvent::Segment(_)

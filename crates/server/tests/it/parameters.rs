@@ -88,7 +88,7 @@ async fn temperature_zero_falls_back_and_others_stay() {
 #[tokio::test]
 async fn response_formats_and_what_goes_with_them() {
     let message = refused(&[("response_format", "diarized_json")], "response_format").await;
-    assert!(message.contains("speakers"), "{message}");
+    assert!(message.contains("speaker diarization"), "{message}");
     let message = refused(&[("response_format", "xml")], "response_format").await;
     assert!(message.contains("json, text, srt, verbose_json, vtt"), "{message}");
     refused(&[("timestamp_granularities[]", "sentence")], "timestamp_granularities").await;
