@@ -10,6 +10,7 @@ mod models;
 mod output;
 mod program;
 mod progress;
+pub mod reference;
 mod serve;
 mod speak;
 #[cfg(feature = "otel")]
