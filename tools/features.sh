@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-packages=$(sed -n 's/^name = "\(mynah[a-z-]*\)"$/\1/p' crates/*/Cargo.toml)
+packages=$(sed -n 's/^name = "\(mynah[a-z-]*\)"$/\1/p' crates/*/Cargo.toml | sort -u)
 for package in $packages; do
     echo "features: $package"
     cargo check --release --quiet --locked -p "$package"
