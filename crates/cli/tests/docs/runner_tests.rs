@@ -9,7 +9,7 @@ pub(crate) const ALL: [(&str, fn()); 8] = [
     ("blocks, headings and links are found", markdown),
     ("dead links are found", dead_links),
     ("wrong data and unknown languages are found", wrong_data),
-    ("commands are told apart", commands),
+    ("commands are recognised", commands),
     ("a failed command fails the page", failures),
     ("commands share a shell, and a server is waited for", server),
     ("python programs have the clients", python),
