@@ -45,7 +45,7 @@ fn fault(block: &Block, settings: &BTreeSet<String>) -> Option<String> {
             Ok(table) if table.keys().any(|name| settings.contains(name)) => refused(&block.text),
             Ok(_) => None,
         },
-        "sh" | "bash" | "python" => None,
+        "sh" | "bash" | "console" | "python" => None,
         language if SHOWN.contains(&language) => None,
         language => Some(format!("no rule for blocks of `{language}`; see tests/docs/data.rs")),
     }

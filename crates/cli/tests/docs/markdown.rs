@@ -31,6 +31,11 @@ impl Block {
         matches!(self.language.as_str(), "sh" | "bash")
     }
 
+    /// Commands with their output.
+    pub(crate) fn is_console(&self) -> bool {
+        self.language == "console"
+    }
+
     pub(crate) fn is_run(&self) -> bool {
         !self.flags.iter().any(|flag| flag == "no-run")
     }
@@ -93,7 +98,7 @@ impl Page {
 
     /// Whether it has blocks that are run, or that say they are not.
     pub(crate) fn has_commands(&self) -> bool {
-        self.blocks.iter().any(|block| block.is_shell() || block.language == "python")
+        self.blocks.iter().any(|block| block.is_shell() || block.is_console() || block.language == "python")
     }
 }
 

@@ -1,8 +1,9 @@
 //! Runs the commands of a page as a reader would: in order, in one shell, in an empty folder.
 //!
 //! - `mynah` is the program under test. Weights come from a store that all pages share; keys and settings are the page's
-//!   own. The port 9997 stands for a free one.
-//! - The first command that fails fails the page: in a list joined by `&&` and in a pipe too.
+//!   own. The ports 9997 to 9999 stand for free ones.
+//! - The first command that fails fails the page: in a list joined by `&&` and in a pipe too, unless `head` ends the pipe.
+//! - Of `console` blocks the lines after `$ ` are run, and their standard output must be the lines that follow.
 //! - A server runs in the background, with `&` or without, until the page ends or another one takes its port. The next
 //!   command runs once it accepts connections.
 //! - `python` blocks are programs of their own, with the clients of `clients/requirements.txt`.
@@ -26,8 +27,8 @@ use crate::support::{clients, folder, must, mynah, once};
 use crate::{Faults, cargo, root};
 
 const TIME_LIMIT: Duration = Duration::from_secs(600);
-/// The port of the documents.
-const PORT: &str = "9997";
+/// The ports of the documents; the first is the default of `mynah serve`.
+const PORTS: [&str; 3] = ["9997", "9998", "9999"];
 
 /// What the shell does before the first command.
 const PREAMBLE: &str = r#"
@@ -41,6 +42,14 @@ step() {
     echo "== $2"
     cat "$1"
     . "$1"
+}
+# compare FILE PLACE EXPECTED: the same, and its standard output must be that of EXPECTED.
+compare() {
+    docs_place="$2"
+    echo "== $2"
+    cat "$1"
+    . "$1" >"$DOCS_STEPS/stdout"
+    diff -u --label documented --label real "$3" "$DOCS_STEPS/stdout"
 }
 stop_server() {
     local pid="${docs_servers[$1]:-}"
@@ -79,8 +88,8 @@ struct Script {
 /// Runs a page of the documents.
 #[expect(clippy::print_stdout, reason = "what was run, and what was not")]
 pub(crate) fn run(page: &Page) -> Faults {
-    let port = free_port();
-    let script = Script::new(page, port);
+    let ports = free_ports();
+    let script = Script::new(page, &ports);
     println!(
         "{}: {} commands and {} Python programs to run, {} cargo commands checked, {} blocks not run",
         page.name,
@@ -94,7 +103,7 @@ pub(crate) fn run(page: &Page) -> Faults {
     }
     let mut faults = script.faults.clone();
     if script.commands + script.programs > 0 {
-        match script.run(port) {
+        match script.run(ports[0]) {
             Ok(output) if std::env::var_os("MYNAH_DOCS_VERBOSE").is_some() => println!("{output}"),
             Ok(_) => {}
             Err(output) => faults.push(output),
@@ -105,17 +114,17 @@ pub(crate) fn run(page: &Page) -> Faults {
 
 /// Runs a page that a test made up; its output, or why it failed.
 pub(crate) fn run_text(text: &str) -> Result<String, String> {
-    let port = free_port();
-    let script = Script::new(&Page::new("page.md", text), port);
-    if script.faults.is_empty() { script.run(port) } else { Err(script.faults.join("\n")) }
+    let ports = free_ports();
+    let script = Script::new(&Page::new("page.md", text), &ports);
+    if script.faults.is_empty() { script.run(ports[0]) } else { Err(script.faults.join("\n")) }
 }
 
 impl Script {
-    fn new(page: &Page, port: u16) -> Self {
+    fn new(page: &Page, ports: &[u16; PORTS.len()]) -> Self {
         let mut script = Self { text: PREAMBLE.to_owned(), ..Self::default() };
         for block in &page.blocks {
             let is_python = block.language == "python";
-            if !is_python && !block.is_shell() {
+            if !is_python && !block.is_shell() && !block.is_console() {
                 continue;
             }
             if !block.is_run() {
@@ -123,7 +132,10 @@ impl Script {
                 script.not_run.push((block.line, first));
                 continue;
             }
-            let text = block.text.replace(PORT, &port.to_string());
+            let mut text = block.text.clone();
+            for (documented, free) in PORTS.iter().zip(ports) {
+                text = text.replace(documented, &free.to_string());
+            }
             if is_python {
                 let program = format!("block_{}.py", block.line);
                 let place = format!("{}:{}", page.name, block.line);
@@ -132,10 +144,20 @@ impl Script {
                 script.programs += 1;
                 continue;
             }
+            if block.is_console() {
+                for (line, command, output) in session(&text) {
+                    script.comparison(&format!("{}:{}", page.name, block.line + 1 + line), &command, output);
+                }
+                continue;
+            }
             match commands(&text) {
                 Ok(commands) => {
                     for (line, command) in commands {
-                        script.command(&format!("{}:{}", page.name, block.line + 1 + line), &command, port);
+                        script.command(
+                            &format!("{}:{}", page.name, block.line + 1 + line),
+                            &command,
+                            ports[0],
+                        );
                     }
                 }
                 Err(fault) => script.faults.push(format!("{}:{}: {fault}", page.name, block.line)),
@@ -163,9 +185,20 @@ impl Script {
         self.text += &format!("await_server {server_port}\n");
     }
 
+    fn comparison(&mut self, place: &str, command: &str, output: String) {
+        self.commands += 1;
+        let number = self.files.len();
+        let (step, expected) = (format!("step_{number}.sh"), format!("output_{number}"));
+        self.text += &format!("compare \"$DOCS_STEPS/{step}\" {place} \"$DOCS_STEPS/{expected}\"\n");
+        self.files.extend([(step, command.to_owned()), (expected, output)]);
+    }
+
     fn step(&mut self, place: &str, command: &str) {
         let file = format!("step_{}.sh", self.files.len());
-        self.text += &format!("step \"$DOCS_STEPS/{file}\" {place}\n");
+        // What writes to `head` may find that nothing reads any more.
+        let ends_early = command.contains("| head");
+        let (before, after) = if ends_early { ("set +o pipefail\n", "set -o pipefail\n") } else { ("", "") };
+        self.text += &format!("{before}step \"$DOCS_STEPS/{file}\" {place}\n{after}");
         self.files.push((file, command.to_owned()));
     }
 
@@ -275,8 +308,26 @@ fn without_comment(command: &str) -> &str {
     command.trim_end()
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+fn free_ports() -> [u16; PORTS.len()] {
+    // All are bound at once, so that they differ.
+    let listeners = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+/// Commands of a session (lines from `$ `, continued by `> `) with their lines, from 0, and their output.
+pub(crate) fn session(text: &str) -> Vec<(usize, String, String)> {
+    let mut commands: Vec<(usize, String, String)> = Vec::new();
+    for (n, line) in text.lines().enumerate() {
+        if let Some(command) = line.strip_prefix("$ ") {
+            commands.push((n, format!("{command}\n"), String::new()));
+        } else if let Some((_, command, output)) = commands.last_mut() {
+            match line.strip_prefix("> ").filter(|_| output.is_empty()) {
+                Some(rest) => *command += &format!("{rest}\n"),
+                None => *output += &format!("{line}\n"),
+            }
+        }
+    }
+    commands
 }
 
 /// Folders of a page.

@@ -68,6 +68,9 @@ fn commands() {
     let lines: Vec<usize> = found.iter().map(|(line, _)| *line).collect();
     assert_eq!(lines, [2, 4, 7, 11], "{found:?}");
     assert!(page::commands("echo 'never closed\n").is_err());
+    let session = page::session("$ one \\\n>   --two\nout\n$ three\n");
+    assert_eq!(session[0], (0, "one \\\n  --two\n".to_owned(), "out\n".to_owned()));
+    assert_eq!(session[1], (3, "three\n".to_owned(), String::new()));
 
     assert_eq!(page::server_port("mynah serve &\n", 7), Some(7));
     assert_eq!(page::server_port("A=b mynah serve --port 80 # it\n", 7), Some(80));
@@ -89,6 +92,10 @@ fn failures() {
     fails("```python\nraise SystemExit(4)\n```", "page.md:1 failed with status 4");
     fails("```sh\nmynah serve --port 9997 --config missing.toml &\n```", "the server ended");
     fails("```sh\nmynah --no-such-option\n```", "status 2");
+    fails("```console\n$ echo one\ntwo\n```", "+one");
+    fails("```console\n$ false\n```", "status 1");
+    assert!(page::run_text("```console\n$ true\n$ echo one\none\n```").is_ok());
+    assert!(page::run_text("```sh\nseq 1000000 | head -n 1\n```").is_ok());
     assert!(page::run_text("```sh\nfalse || echo saved\nif false; then echo no; fi\n```").is_ok());
     assert!(page::run_text("```sh,no-run\nfalse\n```\n```sh\ntrue\n```").is_ok());
 }
