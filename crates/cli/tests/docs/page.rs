@@ -132,10 +132,7 @@ impl Script {
                 script.not_run.push((block.line, first));
                 continue;
             }
-            let mut text = block.text.clone();
-            for (documented, free) in PORTS.iter().zip(ports) {
-                text = text.replace(documented, &free.to_string());
-            }
+            let text = with_ports(&block.text, ports);
             if is_python {
                 let program = format!("block_{}.py", block.line);
                 let place = format!("{}:{}", page.name, block.line);
@@ -312,6 +309,20 @@ fn free_ports() -> [u16; PORTS.len()] {
     // All are bound at once, so that they differ.
     let listeners = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+/// The text with its ports replaced, each once: a free one may contain the digits of another.
+fn with_ports(text: &str, ports: &[u16; PORTS.len()]) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((at, n)) =
+        PORTS.iter().enumerate().filter_map(|(n, port)| Some((rest.find(port)?, n))).min()
+    {
+        out += &rest[..at];
+        out += &ports[n].to_string();
+        rest = &rest[at + PORTS[n].len()..];
+    }
+    out + rest
 }
 
 /// Commands of a session (lines from `$ `, continued by `> `) with their lines, from 0, and their output.
