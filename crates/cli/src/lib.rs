@@ -9,6 +9,7 @@ mod logging;
 mod models;
 mod output;
 mod progress;
+pub mod reference;
 mod serve;
 mod speak;
 #[cfg(feature = "otel")]

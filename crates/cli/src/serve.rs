@@ -1,6 +1,7 @@
 //! `mynah serve`.
 
 mod entries;
+pub(crate) mod reference;
 mod settings;
 mod users;
 
