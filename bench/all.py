@@ -1,4 +1,4 @@
-"""Every benchmark against every peer that is here, in one go, and its results in docs/performance.md with plots.
+"""Every benchmark against every peer that is here, in one go, and its results in docs/internals/measurements.md with plots.
 
     python3 bench/all.py FOLDER --long RECORDING [--language en] [--whisper-cpp PATH --ggml FILE...] [--only transcribe load]
 

@@ -1,4 +1,4 @@
-"""Tables and plots of the results that all.py keeps, written into docs/performance.md between its two marks."""
+"""Tables and plots of the results that all.py keeps, written into docs/internals/measurements.md between its two marks."""
 import json
 import os
 import pathlib
@@ -16,7 +16,7 @@ matplotlib.rcParams["svg.fonttype"] = "none"
 from matplotlib import pyplot  # noqa: E402  (after the choice of the backend)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "performance.md"
+PAGE = ROOT / "docs" / "internals" / "measurements.md"
 PLOTS = ROOT / "docs" / "plots"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 OURS = "mynah"
@@ -38,7 +38,7 @@ def save(figure, name, text):
     PLOTS.mkdir(parents=True, exist_ok=True)
     figure.savefig(PLOTS / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
     pyplot.close(figure)
-    return f"![{text}](plots/{name}.svg)"
+    return f"![{text}](../plots/{name}.svg)"
 
 
 def bars(groups, name, text, unit):
@@ -59,7 +59,7 @@ def bars(groups, name, text, unit):
 
 
 def throughput(text):
-    return f"What the machine can do and what the kernels reach of it:\n\n```text\n{text.strip()}\n```"
+    return f"What the machine can do and what the kernels reach of it (percentages are explained above):\n\n```text\n{text.strip()}\n```"
 
 
 def transcribe(results, model):
@@ -72,26 +72,26 @@ def transcribe(results, model):
              f"{peak[name]:.0f} MiB", f"{first[name]:.2f} s"] for name in programs]
     audio = ", ".join(f"{group}: {next(iter(results[group].values()))['audio']:.0f} s" for group in groups)
     return "\n\n".join([
-        f"Listening with {model}: seconds of a whole process for a second of audio, and the ratio to the first line ({audio}); "
-        "peak memory; time from the start of the process to its first line of the shortest recording:",
+        f"Transcription with {model}: seconds of a whole process per second of audio, and the ratio to the first row ({audio}); "
+        "peak memory; time from the start of the process to its first line of text, for the shortest recording:",
         table(["", *groups, "peak memory", "first line"], rows),
-        bars(seconds, f"transcribe-{model}", f"Seconds of computing a second of audio with {model}, by length of the recordings",
-             "seconds a second of audio"),
+        bars(seconds, f"transcribe-{model}", f"Seconds of computing per second of audio with {model}, by length of the recordings",
+             "seconds per second of audio"),
     ])
 
 
 def load(results):
     servers = list(dict.fromkeys(r["server"] for r in results))
-    rows = [[f"{r['clients']}{', beside a long file' if r['long'] else ''}", r["server"], f"{r['requests_per_s']:.2f}",
+    rows = [[f"{r['clients']}{', with a long file' if r['long'] else ''}", r["server"], f"{r['requests_per_s']:.2f}",
              f"{r['p50_s']:.2f} s", f"{r['p95_s']:.2f} s", f"{r['peak_mib']:.0f} MiB", str(r["refused"])]
             for r in sorted(results, key=lambda r: (r["long"], r["clients"], r["server"] != OURS))]
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3))
-    for axis, key, title in [(axes[0], "requests_per_s", "clips a second"), (axes[1], "p95_s", "95th percentile, seconds")]:
+    for axis, key, title in [(axes[0], "requests_per_s", "clips per second"), (axes[1], "p95_s", "95th percentile, seconds")]:
         for server in servers:
             for beside, style in [(False, "-o"), (True, "--o")]:
                 points = sorted((r["clients"], r[key]) for r in results if r["server"] == server and r["long"] == beside)
                 if points:
-                    axis.plot(*zip(*points), style, label=server + (", beside a long file" if beside else ""),
+                    axis.plot(*zip(*points), style, label=server + (", with a long file" if beside else ""),
                               color="#1b7f5c" if server == OURS else "#7a828c", markersize=4)
         axis.set_xscale("log", base=2)
         axis.set_xticks(sorted({r["clients"] for r in results}), sorted({r["clients"] for r in results}))
@@ -103,9 +103,9 @@ def load(results):
     axes[0].legend(fontsize=7)
     figure.tight_layout()
     return "\n\n".join([
-        "Many clients at once, each sending one clip of less than 10 s after the other:",
-        table(["clients", "server", "clips a second", "median", "95th percentile", "peak memory", "refused"], rows),
-        save(figure, "load", "Clips a second and 95th percentile of the time to the answer, by number of clients"),
+        "Many clients at once, each sending one clip under 10 s after the other:",
+        table(["clients", "server", "clips per second", "median", "95th percentile", "peak memory", "refused"], rows),
+        save(figure, "load", "Clips per second and 95th percentile of the response time, by number of clients"),
     ])
 
 
@@ -114,8 +114,8 @@ def large(results):
              f"{1e3 * r[name]['token_s']:.1f} ms", f"{r[name]['token_s'] / r['mynah']['token_s']:.2f}"]
             for r in results for name in ("mynah", "CTranslate2")]
     return "\n\n".join([
-        "Larger sizes with random weights, the network alone: a window of 30 s encoded (mynah's time includes the keys and values "
-        "that the decoder attends to, which CTranslate2 makes with the first token), a token of 5 beams, and the ratios:",
+        "Larger sizes with random weights, the network alone: encoding a window of 30 s (mynah's time includes the keys and values "
+        "that the decoder attends to, which CTranslate2 computes with the first token), a token with 5 beams, and the ratios:",
         table(["size", "weights", "", "window", "ratio", "token", "ratio"], rows),
     ])
 
@@ -132,10 +132,10 @@ def speak(results):
         rows += [[threads, name, f"{m['audio_per_s']:.0f}", f"{1e3 * m['first_s']:.0f} ms", f"{m['process_s']:.2f} s",
                   f"{m['peak_mib']:.0f} MiB"] for name, m in median.items()]
     return "\n\n".join([
-        "Speaking English with hibari: seconds of audio a second with the model loaded, first audio of 2 000 characters, whole "
+        "Speech synthesis with hibari: seconds of audio per second with the model loaded, first audio of 2 000 characters, whole "
         "process for the longer text, peak memory:",
-        table(["threads", "", "audio a second", "first audio", "whole process", "peak memory"], rows),
-        bars(groups, "speak", "Seconds of speech made in a second", "seconds of audio a second"),
+        table(["threads", "", "audio per second", "first audio", "whole process", "peak memory"], rows),
+        bars(groups, "speak", "Seconds of speech per second", "seconds of audio per second"),
     ])
 
 
@@ -147,18 +147,18 @@ def chattts(results):
              show(median[n], "real_time_factor", ".2f"), show(median[n], "two_requests_cost", ".2f"),
              show(median[n], "peak_mb", ".0f")] for n in names]
     return "\n\n".join([
-        "ChatTTS with random weights of the full size: steps a second, seconds that Decoder and Vocos take and seconds that all "
+        "ChatTTS with random weights of the full size: steps per second, seconds that mel decoder and Vocos take and seconds that all "
         "takes for a second of audio, two requests at once against one, peak MB:",
-        table(["", "steps a second", "Decoder and Vocos", "all", "two at once", "peak MB"], rows),
-        bars({"steps a second": {names[n]: median[n]["steps_per_s"] for n in names}}, "chattts",
-             "Steps of ChatTTS's language model a second", "steps a second"),
+        table(["", "steps per second", "mel decoder and Vocos", "all", "two at once", "peak MB"], rows),
+        bars({"steps per second": {names[n]: median[n]["steps_per_s"] for n in names}}, "chattts",
+             "Steps of ChatTTS's language model per second", "steps per second"),
     ])
 
 
 def dropin(results):
     rows = [[name, f"{results['medians'][name]:.2f}", f"{theirs:.1f}"] for name, theirs in results["xinference"].items()]
     return "\n\n".join([
-        "In the place of Xinference 4.1.0, whose figures are of another machine of this size:",
+        "Against Xinference 4.1.0, whose figures are of another machine of this size:",
         table(["", "mynah", "Xinference"], rows),
     ])
 
