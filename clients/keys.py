@@ -1,4 +1,4 @@
-"""Keys, rights and logins as both clients see them: address, key with all rights, name and password of a user."""
+"""Keys, scopes and logins as both clients see them: address, key with all scopes, name and password of a user."""
 
 import json
 import sys
@@ -40,7 +40,7 @@ def openai_maps_401():
 
 
 def openai_maps_403():
-    client = openai_client(make_key(rights=["list"]))
+    client = openai_client(make_key(scopes=["list"]))
     client.models.list()
     error = raises(openai.PermissionDeniedError, lambda: speak(client))
     assert "use" in error.message and error.type == "permission_error"

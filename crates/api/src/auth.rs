@@ -41,7 +41,7 @@ pub struct Key {
     /// Always true: a key that is not wanted is revoked.
     pub enabled: bool,
     /// What it may do: `list`, `use`, `launch`, `admin`.
-    pub rights: Vec<String>,
+    pub scopes: Vec<String>,
     /// Maximum requests per minute.
     pub requests_per_minute: Option<u32>,
     /// From when on it is refused, UTC, as `2026-11-25 04:05:06`.

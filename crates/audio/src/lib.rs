@@ -1,6 +1,6 @@
 //! Audio decoding and encoding, log-mel spectrograms and voice activity detection.
 //!
-//! [`decode`] turns a recording in any common container and codec into 16 kHz mono `f32`, and [`vad`] detects speech in it.
+//! [`decode()`] turns a recording in any common container and codec into 16 kHz mono `f32`, and [`vad`] detects speech in it.
 //! Input is untrusted: every allocation is bounded by [`DecodeLimits`] or by the size
 //! of the file, never by what a header claims, and a panic in a codec is an error, not a crash. [`Encoder`] turns samples into
 //! the bytes of a file or stream while the samples are still being produced.

@@ -46,7 +46,7 @@ pub(crate) fn users(command: UsersCommand) -> Result<(), Failure> {
             let users = contents.as_deref().map_or(&[][..], |contents| contents.users());
             let rows: Vec<_> = users
                 .iter()
-                .map(|user| [user.name.clone(), names(&user.rights), format_moment(user.created_at)])
+                .map(|user| [user.name.clone(), names(&user.scopes), format_moment(user.created_at)])
                 .collect();
             client::print(&table::simple(["NAME", "RIGHTS", "SINCE"], &rows))
         }
@@ -84,7 +84,7 @@ fn list(args: &ListKeysArgs) -> Result<(), Failure> {
                 key.id.to_string(),
                 key.name,
                 key.key_prefix + "...",
-                key.rights.join(","),
+                key.scopes.join(","),
                 key.requests_per_minute.map_or("-".to_owned(), |number| number.to_string()),
                 key.expires_at.unwrap_or("-".to_owned()),
                 key.created_at,
@@ -96,11 +96,11 @@ fn list(args: &ListKeysArgs) -> Result<(), Failure> {
 
 fn add(args: AddKeyArgs) -> Result<(), Failure> {
     let own = if args.own { Some(client::line_of_input("Key: ")?) } else { None };
-    let rights: Scopes = args.scopes.into_iter().collect();
+    let scopes: Scopes = args.scopes.into_iter().collect();
     let body = json!({
         "name": args.name,
         "key": own,
-        "rights": rights,
+        "scopes": scopes,
         "expires_at": args.expires,
         "requests_per_minute": args.requests_per_minute,
     });
@@ -114,7 +114,7 @@ fn add(args: AddKeyArgs) -> Result<(), Failure> {
             let new = NewKey {
                 name: args.name,
                 key: own,
-                rights,
+                scopes,
                 expires_at: args.expires,
                 requests_per_minute: args.requests_per_minute,
             };
@@ -146,8 +146,8 @@ fn store() -> Result<Store, Failure> {
     Ok(Store::open(Settings::from_env()?.home.join(FILE))?)
 }
 
-fn names(rights: &Scopes) -> String {
-    rights.iter().map(mynah_server::auth::Scope::as_str).collect::<Vec<_>>().join(",")
+fn names(scopes: &Scopes) -> String {
+    scopes.iter().map(mynah_server::auth::Scope::as_str).collect::<Vec<_>>().join(",")
 }
 
 impl From<AuthError> for Failure {

@@ -8,7 +8,7 @@ use mynah_core::ComputeType;
 /// A model that a job can use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ModelRef {
-    /// A model of the catalogue by its exact name; [`Engine::resolve`] finds it.
+    /// A model of the catalogue by its exact name; [`Engine::resolve`](crate::Engine::resolve) finds it.
     Named(String),
     /// A checkpoint on disk, in any format that is read.
     Path(PathBuf),

@@ -72,7 +72,7 @@ pub struct Settings {
     pub python: PathBuf,
     /// How long sources may be silent.
     pub download_timeouts: DownloadTimeouts,
-    /// Maximum jobs in progress; the next one gets [`Error::QueueFull`](crate::Error::QueueFull).
+    /// Maximum jobs in progress; the next one gets [`Error::QueueFull`].
     pub queue_length: usize,
     /// Whether a model of the catalogue that was not launched is loaded by the first request that names it.
     pub load_on_request: bool,

@@ -71,7 +71,7 @@ pub(crate) mod sealed {
         /// See [`Tile`].
         unsafe fn tile(isa: Isa, tile: &Tile<f32>, panel: *const Self);
 
-        /// [`floats::split_panel`](crate::arch::amx::floats::split_panel).
+        /// [`floats::split_panel`].
         ///
         /// # Safety
         /// `Isa::Amx` is available.

@@ -6,7 +6,7 @@
 
 mod key;
 mod password;
-mod rights;
+mod scopes;
 mod store;
 mod time;
 mod token;
@@ -20,8 +20,8 @@ use std::time::Duration;
 
 pub use key::{KeyHash, MIN_KEY_CHARS, NewKey, StoredKey};
 pub use password::MIN_PASSWORD_CHARS;
-pub(crate) use rights::{Needed, needed};
-pub use rights::{Scope, Scopes};
+pub(crate) use scopes::{Needed, needed};
+pub use scopes::{Scope, Scopes};
 pub use store::{Contents, Store, StoredUser};
 pub use time::{format_moment, parse_moment, unix_now};
 
@@ -64,7 +64,7 @@ pub enum AuthError {
 pub struct AuthConfig {
     /// Whether keys are asked for; `None`: as soon as there is a key or a user.
     pub enabled: Option<bool>,
-    /// Keys with all rights, in clear or as `sha256:` and a hash.
+    /// Keys with all scopes, in clear or as `sha256:` and a hash.
     pub api_keys: Vec<String>,
     /// Users, their passwords in clear.
     pub users: Vec<ConfigUser>,
@@ -82,8 +82,8 @@ pub struct ConfigUser {
     /// The password in clear.
     pub password: String,
     /// What they may do.
-    pub rights: Scopes,
-    /// Keys of theirs, with the same rights.
+    pub scopes: Scopes,
+    /// Keys of theirs, with the same scopes.
     pub api_keys: Vec<String>,
 }
 
@@ -121,7 +121,7 @@ struct Refresh {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) id: CallerId,
-    pub(crate) rights: Scopes,
+    pub(crate) scopes: Scopes,
     pub(crate) requests_per_minute: Option<u32>,
 }
 
@@ -208,7 +208,7 @@ impl Auth {
                     Some(expires_at) if unix_now() >= expires_at => Err("API key has expired"),
                     _ => Ok(Caller {
                         id: CallerId::Key(key.id),
-                        rights: key.rights.clone(),
+                        scopes: key.scopes.clone(),
                         requests_per_minute: key.requests_per_minute,
                     }),
                 });
@@ -227,7 +227,7 @@ impl Auth {
         // Scopes are those of now, not those of the login.
         self.user(&name).map(|user| Caller {
             id: CallerId::User(user.name),
-            rights: user.rights,
+            scopes: user.scopes,
             requests_per_minute: None,
         })
     }
@@ -255,7 +255,7 @@ impl Auth {
 
         let now = unix_now();
         let expires_at = now + self.fixed().token_lifetime.unwrap_or(DEFAULT_LIFETIME).as_secs();
-        let access = token::sign(&self.token_secret()?, &user.name, &user.rights, now, expires_at);
+        let access = token::sign(&self.token_secret()?, &user.name, &user.scopes, now, expires_at);
         let refresh = key::generate().map_err(no_randomness)?;
         let mut known = self.0.refresh_tokens.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_REFRESH_TOKENS {
@@ -308,15 +308,15 @@ impl Fixed {
         let own = config.api_keys.iter().map(|key| (key, Scopes::all()));
         let of_users = config.users.iter().flat_map(|user| {
             let keys = user.api_keys.iter();
-            keys.map(|key| (key, user.rights.clone()))
+            keys.map(|key| (key, user.scopes.clone()))
         });
-        for (key, rights) in own.chain(of_users) {
+        for (key, scopes) in own.chain(of_users) {
             let id = CallerId::Config(keys.len());
-            keys.push((digest(key)?, Caller { id, rights, requests_per_minute: None }));
+            keys.push((digest(key)?, Caller { id, scopes, requests_per_minute: None }));
         }
         let users = config.users.into_iter().map(|user| {
             let password = password::hash(&user.password).map_err(AuthError::Refused)?;
-            Ok(StoredUser { name: user.name, password, rights: user.rights, created_at: unix_now() })
+            Ok(StoredUser { name: user.name, password, scopes: user.scopes, created_at: unix_now() })
         });
         Ok(Self {
             enabled: config.enabled,

@@ -41,7 +41,7 @@ mod tests {
         request.extensions_mut().insert(ConnectInfo(address));
         if let Some(number) = key {
             let caller =
-                Caller { id: CallerId::Key(number), rights: Scopes::default(), requests_per_minute: None };
+                Caller { id: CallerId::Key(number), scopes: Scopes::default(), requests_per_minute: None };
             request.extensions_mut().insert(caller);
         }
         client_id(&request)

@@ -116,8 +116,8 @@ impl ApiError {
     }
 
     /// The scope that is missing, so that clients can ask for it.
-    pub(crate) fn challenge(mut self, right: Scope) -> Self {
-        self.challenge = Some(right);
+    pub(crate) fn challenge(mut self, scope: Scope) -> Self {
+        self.challenge = Some(scope);
         self
     }
 
@@ -268,7 +268,7 @@ impl IntoResponse for ApiError {
         }
         // RFC 6750, section 3.
         let challenge = match self.challenge {
-            Some(right) => HeaderValue::try_from(format!("Bearer scope=\"{}\"", right.scope())).ok(),
+            Some(scope) => HeaderValue::try_from(format!("Bearer scope=\"{}\"", scope.scope())).ok(),
             None if self.status == StatusCode::UNAUTHORIZED => Some(HeaderValue::from_static("Bearer")),
             None => None,
         };

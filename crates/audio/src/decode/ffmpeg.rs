@@ -1,6 +1,6 @@
 //! Fallback for rare formats: the `ffmpeg` program, if it is installed.
 //!
-//! It gets a copy of the bytes in a temporary file, the demuxer chosen by [`sniff`](super::sniff) (so that
+//! It gets a copy of the bytes in a temporary file, the demuxer chosen by [`super::sniff`] (so that
 //! no playlist or script format is accepted), no network protocols, and limits on memory, time and length; it writes
 //! samples to a pipe. It is killed when the caller cancels or when it stops producing output.
 

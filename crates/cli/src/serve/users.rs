@@ -47,9 +47,9 @@ pub(super) fn add(path: &Path, config: &mut AuthConfig) -> Result<(), Failure> {
         config.token_lifetime = config.token_lifetime.or(Some(minutes_long(minutes)?));
     }
     for user in file.user_config {
-        let rights = user.permissions.iter().map(|name| name.parse()).collect::<Result<_, _>>();
+        let scopes = user.permissions.iter().map(|name| name.parse()).collect::<Result<_, _>>();
         config.users.push(ConfigUser {
-            rights: rights.map_err(|error: String| usage(format!("user {}: {error}", user.username)))?,
+            scopes: scopes.map_err(|error: String| usage(format!("user {}: {error}", user.username)))?,
             name: user.username,
             password: user.password,
             api_keys: user.api_keys,

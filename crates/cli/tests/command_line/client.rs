@@ -225,7 +225,7 @@ fn servers_that_are_not_there_are_named() {
     let output = run(&home, &["list", "--endpoint", "http://127.0.0.1:1"]);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        output.status.code() == Some(1) && stderr.contains("no answer from http://127.0.0.1:1/"),
+        output.status.code() == Some(1) && stderr.contains("cannot connect to http://127.0.0.1:1/"),
         "{stderr}"
     );
     assert_eq!(run(&home, &["list", "--endpoint", "nonsense"]).status.code(), Some(2));

@@ -92,7 +92,7 @@ fn an_upload_onto_a_full_disk_is_refused_and_the_next_request_fares_well() {
 fn logs_hold_no_secrets_whatever_their_level() {
     let home = TempDir::new().unwrap();
     let key = "sk-a-secret-that-nobody-may-read";
-    output(&home, &["users", "add", "ann", "--right", "admin"], "a-secret-password\n");
+    output(&home, &["users", "add", "ann", "--scope", "admin"], "a-secret-password\n");
     let server = Server::spawn(mynah(&home).arg("serve").env("MYNAH_LOG", "trace"), &["--api-key", key]);
     assert_eq!(server.get("/v1/models", key), 200);
     assert_eq!(server.get("/v1/models?token=a-secret-token&api_key=a-secret-token", key), 200);
@@ -175,7 +175,7 @@ fn a_server_that_was_killed_starts_again_with_what_it_knew() {
     let launch =
         json!({"model_name": "ChatTTS", "model_type": "audio", "model_uid": "voice", "model_path": weights});
     assert_eq!(server.send("POST /v1/models", &launch.to_string()).0, 200);
-    let key = output(&home, &["keys", "add", "operator", "--right", "admin"], "");
+    let key = output(&home, &["keys", "add", "operator", "--scope", "admin"], "");
     server.wait_for("/v1/models", "", 401);
     // As kill -9 does.
     drop(server);

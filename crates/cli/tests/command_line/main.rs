@@ -143,7 +143,7 @@ fn wrong_usage_is_exit_code_2() {
     fails(&["transcribe", "x/a.wav", "y/a.mp3", "--output-dir", "out"], 2, "would both go to out/a.txt");
     fails(&["serve", "--config", "missing.toml"], 2, "missing.toml");
     fails(&["speak", "Hi.", "-o", "a.doc"], 2, "wav, pcm");
-    fails(&["speak", "Hi.", "-o", "-", "--words", "srt"], 2, "beside the audio");
+    fails(&["speak", "Hi.", "-o", "-", "--words", "srt"], 2, "next to the audio");
     fails(&["speak", "Hi.", "-o", "a.wav", "--voice", "nobody"], 2, "heart, emma, fenrir, fable, kore");
 }
 
@@ -233,7 +233,8 @@ fn a_reader_that_has_enough_is_no_failure() {
 fn the_server_tells_its_address_and_stops_when_told() {
     let home = TempDir::new().unwrap();
     let config = home.path().join("mynah.toml");
-    std::fs::write(&config, "port = 1\napi_keys = [\"sk-file\"]\n[limits]\nshutdown_grace = 1.5\n").unwrap();
+    std::fs::write(&config, "port = 1\napi_keys = [\"sk-file\"]\n[limits]\nshutdown_timeout_s = 1.5\n")
+        .unwrap();
     let mut child = mynah(&home)
         .args(["serve", "--port", "0", "--config"])
         .arg(&config)
@@ -350,10 +351,10 @@ fn chattts_speaks_whole_and_in_pieces() {
         speak(&["-o", "-", "--format", "wav", "--instructions", "[oral_2][break_6]"])[44..]
     );
     for other in [
-        &["--sample", "whole.wav", "--sample-text", "你好，世界。"][..],
+        &["--reference-audio", "whole.wav", "--reference-text", "你好，世界。"][..],
         &["--refine"],
         // The text has a digit.
-        &["--no-read-out"],
+        &["--no-text-normalization"],
     ] {
         let spoken = speak(&[&["-o", "-", "--format", "wav"], other].concat());
         assert!(spoken.len() > 10_000 && spoken[44..] != whole[44..], "{other:?}");

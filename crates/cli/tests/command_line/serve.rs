@@ -135,7 +135,7 @@ fn keys_are_made_used_and_revoked_while_a_server_runs() {
     let home = TempDir::new().unwrap();
     let server = Server::start(&home, &[]);
     assert_eq!(server.get("/v1/models", ""), 200, "open as long as there is no key");
-    let admin = output(&home, &["keys", "add", "operator", "--right", "admin"], "");
+    let admin = output(&home, &["keys", "add", "operator", "--scope", "admin"], "");
     server.wait_for("/v1/models", "", 401);
     assert_eq!(server.get("/v1/models", &admin), 200);
     let file = home.path().join("mynah/keys.json");
@@ -156,7 +156,7 @@ fn keys_are_made_used_and_revoked_while_a_server_runs() {
         let keys: Value = serde_json::from_str(&output(&home, list, "")).unwrap();
         assert_eq!(keys[1]["name"], "dify");
         assert_eq!(
-            (&keys[1]["rights"], &keys[1]["requests_per_minute"]),
+            (&keys[1]["scopes"], &keys[1]["requests_per_minute"]),
             (&json!(["list", "use"]), &json!(100))
         );
         assert!(client.starts_with(keys[1]["key_prefix"].as_str().unwrap()));
@@ -176,7 +176,7 @@ fn keys_are_made_used_and_revoked_while_a_server_runs() {
 #[test]
 fn users_log_in_and_are_let_in() {
     let home = TempDir::new().unwrap();
-    output(&home, &["users", "add", "ann", "--right", "admin"], "right-password\n");
+    output(&home, &["users", "add", "ann", "--scope", "admin"], "right-password\n");
     assert!(output(&home, &["users", "list"], "").contains("ann"));
     let server = Server::start(&home, &[]);
     let endpoint = server.endpoint();
@@ -310,7 +310,7 @@ fn openness_is_warned_of() {
     let warned = |options: &[&str]| {
         Server::start(&home, options)
             .end()
-            .contains("can be reached from other machines and no key is asked for")
+            .contains("is reachable from other machines and no key is required")
     };
     assert!(warned(&["--host", "0.0.0.0"]));
     assert!(!warned(&["--host", "0.0.0.0", "--api-key", "sk-0123456789abc"]));
@@ -343,7 +343,7 @@ fn keys_can_be_hashed_for_the_settings_file() {
         "sk-my-own-secret-key"
     );
     for (arguments, code) in [
-        (&["keys", "add", "x", "--right", "eat"][..], 2),
+        (&["keys", "add", "x", "--scope", "eat"][..], 2),
         (&["keys", "add", "x", "--expires", "soon"], 2),
         (&["keys", "revoke", "9"], 1),
         (&["keys", "add", ""], 1),

@@ -169,7 +169,7 @@ fn subtitles() {
 fn refusals() {
     let stage = Stage::new();
     for (options, field) in [
-        (&["--format", "srt", "--word-timestamps"][..], "times of words"),
+        (&["--format", "srt", "--word-timestamps"][..], "word timestamps"),
         (&["--prompt", "Mynah"], "prompt"),
         (&["--hotwords", "Mynah"], "hotwords"),
         (&["--beam-size", "1"], "beam_size"),

@@ -42,7 +42,7 @@ fn keys_and_logins() {
     const PASSWORD: &str = "a-long-password";
     let home = tempfile::tempdir().unwrap();
     let mut add = mynah(home.path())
-        .args(["users", "add", "ann", "--right", "admin"])
+        .args(["users", "add", "ann", "--scope", "admin"])
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();

@@ -43,20 +43,12 @@ pub(crate) fn decode(
     Ok(DecodedAudio { samples, duration_s: info.duration_s })
 }
 
-/// Detects speech, if `options` say how.
-pub(crate) fn detect_speech(
-    audio: &DecodedAudio,
-    options: Option<&VadOptions>,
-    memory: &mut Reservation,
-) -> Result<Option<SpeechSegments>, Error> {
-    let Some(VadOptions { threshold, prefix_padding_ms, silence_duration_ms }) = options.cloned() else {
-        return Ok(None);
-    };
-    // The speech is cut out into samples of its own.
-    memory.grow(size_of_val(audio.samples.as_slice()) as u64)?;
+/// Detects speech.
+pub(crate) fn detect_speech(audio: &DecodedAudio, options: &VadOptions) -> SpeechSegments {
+    let VadOptions { threshold, prefix_padding_ms, silence_duration_ms } = *options;
     let options =
         vad::VadOptions { threshold, prefix_padding_ms, silence_duration_ms, ..vad::VadOptions::default() };
-    Ok(Some(SpeechSegments(vad::speech_segments(&audio.samples, &options))))
+    SpeechSegments(vad::speech_segments(&audio.samples, &options))
 }
 
 /// Transcribes the audio, or its speech, and aligns words where they are asked for.

@@ -27,7 +27,9 @@ impl Engine {
         if let Some(entry) = self.inner.entry(&request.model)? {
             match self.inner.capabilities(&entry) {
                 Some(Capabilities::Transcription(capabilities)) => capabilities.check(&request.options)?,
-                _ => return Err(wrong_task(&request.model, ModelTask::Speech)),
+                Some(Capabilities::Speech(_)) => return Err(wrong_task(&request.model, ModelTask::Speech)),
+                // That no family runs it is said when it is loaded.
+                None => {}
             }
         }
         let ticket = self.inner.admit(request.client, &request.model)?;
@@ -64,6 +66,10 @@ impl Inner {
         let mut memory = self.memory.reserve(0)?;
         // Audio first: a file that cannot be read must not cost a download.
         let audio = pipeline::decode(audio, &self.settings.decode_limits, &mut memory, cancel)?;
+        if options.vad.is_some() {
+            // The speech is copied into samples of its own. Refused here, the request costs no model, and no stream has begun.
+            memory.grow(size_of_val(audio.samples.as_slice()) as u64)?;
+        }
         let mut wait = |progress: LoadProgress| {
             ticket.wait_for_model();
             // A slow reader can do without; one that left has cancelled the job.
@@ -92,8 +98,8 @@ impl Inner {
             on_first_step: &report_first_step,
         });
         let context = JobContext { cancel, scheduler: &scheduler };
+        let speech = options.vad.as_ref().map(|options| pipeline::detect_speech(&audio, options));
         let transcript = self.using(&model, || {
-            let speech = pipeline::detect_speech(&audio, options.vad.as_ref(), &mut memory)?;
             let sink = &mut EventSink(events);
             pipeline::transcribe(&**transcriber, &audio, speech.as_ref(), &options, context, sink)
         })?;

@@ -10,10 +10,15 @@ use std::time::{Duration, Instant};
 use crate::Error;
 use crate::disk::bytes_of;
 use crate::engine::Inner;
-use crate::lifecycle::instances::Phase;
+use crate::lifecycle::instances::{Instance, Phase};
 use crate::lifecycle::memory_budget::Needed;
 use crate::lifecycle::model_cache::ModelCache;
 use crate::model_ref::{ModelRef, Variant};
+
+/// Whether a launch in this phase uses its model.
+fn runs(phase: &Phase) -> bool {
+    !matches!(phase, Phase::Failed(_) | Phase::Unloading)
+}
 
 impl Inner {
     /// Makes room for the model at `path`: those longest unused go first, those in use or pinned stay. Until what it returns
@@ -21,11 +26,7 @@ impl Inner {
     ///
     /// # Errors
     /// [`Error::ModelMemoryBudget`] where the models that stay leave too little, [`Error::SystemMemory`] where the machine has too little.
-    pub(crate) fn make_room(
-        &self,
-        model: &ModelRef,
-        path: &Path,
-    ) -> Result<Option<MutexGuard<'_, ()>>, Error> {
+    pub(crate) fn make_room(&self, model: &ModelRef, path: &Path) -> Result<MutexGuard<'_, ()>, Error> {
         let file_bytes = bytes_of(path);
         let needed =
             Needed { model: model.to_string(), file_bytes, min_bytes: self.min_bytes(model, file_bytes) };
@@ -50,12 +51,12 @@ impl Inner {
     }
 
     fn is_pinned(&self, model: &ModelRef) -> bool {
-        self.instances.all().iter().any(|instance| instance.model == *model && instance.request.pinned)
+        let pins = |instance: &Instance| instance.request.pinned && runs(&instance.phase.borrow());
+        self.instances.all().iter().any(|instance| instance.model == *model && pins(instance))
     }
 
     /// How long a model may stay unused: the longest that any of its launches allows.
     fn unload_after(&self, model: &ModelRef) -> Option<Duration> {
-        let runs = |phase: &Phase| !matches!(phase, Phase::Failed(_) | Phase::Unloading);
         let instances = self.instances.all();
         let mut users = instances
             .iter()

@@ -217,6 +217,8 @@ pub(crate) struct Instance {
     pub(crate) uid: String,
     pub(crate) entry: Option<Arc<Entry>>,
     pub(crate) request: LaunchRequest,
+    /// What the checkpoint of a model without an entry is, as far as its files said when it was served.
+    pub(crate) checkpoint: Option<CheckpointInfo>,
     pub(crate) model: ModelRef,
     pub(crate) since: SystemTime,
     pub(crate) phase: watch::Sender<Phase>,
@@ -238,6 +240,7 @@ impl Instance {
             entry,
             replicas: AtomicU32::new(request.replicas),
             request,
+            checkpoint: None,
             model,
             since: SystemTime::now(),
             phase: watch::Sender::new(phase),

@@ -120,6 +120,8 @@ impl Inner {
             }
         }
         instance.phase.send_replace(outcome.map_or_else(Phase::Failed, |()| Phase::Ready));
+        // A launch that failed keeps no model in memory any more.
+        self.cache.notify();
         true
     }
 }

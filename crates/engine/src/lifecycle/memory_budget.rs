@@ -44,10 +44,10 @@ impl MemoryBudget {
         needed: &Needed,
         cache: &ModelCache,
         is_pinned: &dyn Fn(&ModelRef) -> bool,
-    ) -> Result<Option<MutexGuard<'_, ()>>, Error> {
+    ) -> Result<MutexGuard<'_, ()>, Error> {
         let guard = lock(&self.loading);
         self.make_room_on_machine(needed, cache, is_pinned)?;
-        let Some(budget_bytes) = self.limit_bytes else { return Ok(None) };
+        let Some(budget_bytes) = self.limit_bytes else { return Ok(guard) };
         let needed_bytes = needed.file_bytes;
         let residents = by_last_use(cache);
         let mut taken_bytes: u64 = residents.iter().map(|resident| resident.bytes).sum();
@@ -64,7 +64,7 @@ impl MemoryBudget {
             let model = needed.model.clone();
             return Err(Error::ModelMemoryBudget { model, needed_bytes, taken_bytes, budget_bytes });
         }
-        Ok(Some(guard))
+        Ok(guard)
     }
 
     /// Checks that the machine, or the control group that bounds this process, has memory for a model; where it has not,

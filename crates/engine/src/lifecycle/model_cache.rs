@@ -194,7 +194,8 @@ impl ModelCache {
     /// Waits until a model has become idle since `seen`, for `at_most` so long; returns what to pass next time.
     pub(crate) fn wait_for_activity(watch: &ActivityWatch, seen: u64, at_most: Option<Duration>) -> u64 {
         let activity = &watch.0;
-        let deadline = at_most.map(|at_most| Instant::now() + at_most);
+        // A time that the clock cannot represent is no limit.
+        let deadline = at_most.and_then(|at_most| Instant::now().checked_add(at_most));
         let mut count = lock(&activity.count);
         while *count == seen {
             count = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {

@@ -43,10 +43,7 @@ impl Engine {
             let request = LaunchRequest { uid: Some(uid.clone()), model_name: name.clone(), ..request };
             Instance::new(uid, entry, request, model, Phase::Starting)
         })?;
-        if let Err(error) = inner.launches.put(&instance.uid, &instance.request) {
-            // A home that cannot be written to, in a container say, is no reason not to run.
-            tracing::warn!(%error, uid = instance.uid, "cannot record the launch; --restore will not repeat it");
-        }
+        inner.record_launch(&instance);
         inner.instances.event_log.note(&instance.uid, Severity::Info, "Launch model");
         if instance.request.unload_after_s.is_some() {
             inner.unload_when_idle();
@@ -69,7 +66,12 @@ impl Engine {
     /// [`Error::UidTaken`].
     pub fn serve_path(&self, uid: &str, path: PathBuf) -> Result<(), Error> {
         let request = LaunchRequest { path: Some(path.clone()), ..LaunchRequest::new("") };
-        let make = |uid| Instance::new(uid, None, request, ModelRef::Path(path), Phase::Ready);
+        let checkpoint = self.inner.inspect(&path);
+        let make = |uid| {
+            let mut instance = Instance::new(uid, None, request, ModelRef::Path(path), Phase::Ready);
+            instance.checkpoint = checkpoint;
+            instance
+        };
         self.inner.instances.add(uid, None, make).map(|_| ())
     }
 
@@ -267,15 +269,23 @@ impl Engine {
 }
 
 impl Inner {
+    /// Records a launch for `--restore`, unless it was cancelled already.
+    fn record_launch(&self, instance: &Instance) {
+        let _alone = lock(&self.settling);
+        if instance.phase.borrow().is_launching()
+            && let Err(error) = self.launches.put(&instance.uid, &instance.request)
+        {
+            // A home that cannot be written to, in a container say, is no reason not to run.
+            tracing::warn!(%error, uid = instance.uid, "cannot record the launch; --restore will not repeat it");
+        }
+    }
+
     fn view(&self, instance: &Instance) -> Running {
         let replicas = instance.replicas.load(Ordering::Acquire);
         Running {
             uid: instance.uid.clone(),
             entry: instance.entry.clone(),
-            checkpoint: match (&instance.entry, &instance.request.path) {
-                (None, Some(path)) => self.inspect(path),
-                _ => None,
-            },
+            checkpoint: instance.checkpoint.clone(),
             request: LaunchRequest { replicas, ..instance.request.clone() },
             model: instance.model.clone(),
             phase: instance.phase(),
@@ -293,6 +303,8 @@ impl Inner {
         if !self.instances.all().iter().any(shares) {
             self.forget(model);
         }
+        // What ended may have been pinned, or have been allowed to stay longer than the others.
+        self.cache.notify();
     }
 
     /// Forgets a model's weights; jobs that use them keep them.

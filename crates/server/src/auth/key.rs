@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::random;
-use super::rights::Scopes;
+use super::scopes::Scopes;
 use super::time::format_moment;
 
 /// Characters of a key's beginning that are kept in clear, so that people know which one it is.
@@ -81,7 +81,7 @@ pub struct StoredKey {
     /// What is kept of it.
     pub sha256: KeyHash,
     /// What it may do.
-    pub rights: Scopes,
+    pub scopes: Scopes,
     /// Unix seconds.
     pub created_at: u64,
     /// Unix seconds from which on it is refused.
@@ -101,7 +101,7 @@ impl StoredKey {
             name: self.name.clone(),
             description: None,
             enabled: true,
-            rights: self.rights.iter().map(|right| right.as_str().to_owned()).collect(),
+            scopes: self.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
             requests_per_minute: self.requests_per_minute,
             expires_at: self.expires_at.map(format_moment),
             created_at: format_moment(self.created_at),
@@ -116,7 +116,7 @@ pub struct NewKey {
     /// The key itself, where it is chosen by its maker.
     pub key: Option<String>,
     /// What it may do.
-    pub rights: Scopes,
+    pub scopes: Scopes,
     /// Unix seconds from which on it is refused.
     pub expires_at: Option<u64>,
     /// Maximum requests per minute.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::key::{self, KeyHash, NewKey, StoredKey};
 use super::password::{self, MIN_PASSWORD_CHARS};
-use super::rights::Scopes;
+use super::scopes::Scopes;
 use super::time::unix_now;
 use super::{AuthError, random};
 
@@ -44,7 +44,7 @@ pub struct StoredUser {
     /// The password's PHC string.
     pub password: String,
     /// What they may do.
-    pub rights: Scopes,
+    pub scopes: Scopes,
     /// Unix seconds.
     pub created_at: u64,
 }
@@ -153,7 +153,7 @@ impl Store {
                 name: new.name,
                 prefix: key::prefix(&key),
                 sha256,
-                rights: new.rights,
+                scopes: new.scopes,
                 created_at: unix_now(),
                 expires_at: new.expires_at,
                 requests_per_minute: new.requests_per_minute,
@@ -176,18 +176,18 @@ impl Store {
         })
     }
 
-    /// Adds a user, or gives one another password and other rights.
+    /// Adds a user, or gives one another password and other scopes.
     ///
     /// # Errors
     /// Name or password will not do, or the file cannot be written.
-    pub fn set_user(&self, name: &str, password: &str, rights: Scopes) -> Result<(), AuthError> {
+    pub fn set_user(&self, name: &str, password: &str, scopes: Scopes) -> Result<(), AuthError> {
         check_name(name)?;
         if password.chars().count() < MIN_PASSWORD_CHARS {
             let message = format!("Password must be at least {MIN_PASSWORD_CHARS} characters");
             return Err(AuthError::Refused(message));
         }
         let password = password::hash(password).map_err(AuthError::Refused)?;
-        let user = StoredUser { name: name.to_owned(), password, rights, created_at: unix_now() };
+        let user = StoredUser { name: name.to_owned(), password, scopes, created_at: unix_now() };
         self.change(|contents| {
             match contents.users.iter_mut().find(|user| user.name == name) {
                 Some(known) => *known = user,
@@ -275,7 +275,7 @@ mod tests {
         NewKey {
             name: name.to_owned(),
             key: None,
-            rights: Scopes::default_client(),
+            scopes: Scopes::default_client(),
             expires_at: None,
             requests_per_minute: None,
         }

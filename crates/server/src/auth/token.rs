@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::rights::{Scope, Scopes};
+use super::scopes::{Scope, Scopes};
 
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
@@ -21,8 +21,8 @@ struct Claims {
 }
 
 /// A token for this user until `expires_at` (Unix seconds).
-pub(super) fn sign(secret: &[u8], user: &str, rights: &Scopes, now: u64, expires_at: u64) -> String {
-    let scopes = rights.iter().map(Scope::scope).map(str::to_owned).collect();
+pub(super) fn sign(secret: &[u8], user: &str, scopes: &Scopes, now: u64, expires_at: u64) -> String {
+    let scopes = scopes.iter().map(Scope::scope).map(str::to_owned).collect();
     let claims = Claims { sub: user.to_owned(), scopes, iat: now, exp: expires_at };
     let claims = serde_json::to_vec(&claims).unwrap_or_default();
     let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(claims));

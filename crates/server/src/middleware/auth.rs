@@ -41,21 +41,21 @@ pub(crate) async fn authorize(
     Ok(next.run(request).await)
 }
 
-/// The caller, if the request's credential gives the right that is needed.
+/// The caller, if the request's credential gives the scope that is needed.
 fn allowed(
     state: &AppState,
     needed: Needed,
     headers: &HeaderMap,
     address: Option<IpAddr>,
 ) -> Result<crate::auth::Caller, ApiError> {
-    let right = match needed {
-        Needed::Scope(right) => right,
+    let scope = match needed {
+        Needed::Scope(scope) => scope,
         Needed::Open | Needed::Key => Scope::List,
     };
     let refused = |why: &str| {
         let message =
             format!("{why}. Send a valid API key or token in the header Authorization: Bearer KEY.");
-        ApiError::new(StatusCode::UNAUTHORIZED, message).code("invalid_api_key").challenge(right)
+        ApiError::new(StatusCode::UNAUTHORIZED, message).code("invalid_api_key").challenge(scope)
     };
     let Some(credential) = bearer(headers) else {
         return Err(refused("Could not validate credentials"));
@@ -67,11 +67,11 @@ fn allowed(
             Err(error) => error,
         }
     })?;
-    if matches!(needed, Needed::Scope(right) if !caller.rights.include(right)) {
-        let message = format!("Not enough permissions: this key or user lacks the scope \"{right}\".");
+    if matches!(needed, Needed::Scope(scope) if !caller.scopes.include(scope)) {
+        let message = format!("Not enough permissions: this key or user lacks the scope \"{scope}\".");
         return Err(ApiError::new(StatusCode::FORBIDDEN, message)
             .code("insufficient_permissions")
-            .challenge(right));
+            .challenge(scope));
     }
     if let Some(per_minute) = caller.requests_per_minute {
         let counted = state.rates.callers.count(caller.id.clone(), per_minute);

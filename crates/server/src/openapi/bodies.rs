@@ -87,11 +87,11 @@ pub(super) fn register(schemas: &mut SchemaGenerator) -> Value {
 
 /// A key to be made.
 pub(super) fn new_key(_: &mut SchemaGenerator) -> Value {
-    let rights = crate::auth::Scope::ALL.map(crate::auth::Scope::as_str);
+    let scopes = crate::auth::Scope::ALL.map(crate::auth::Scope::as_str);
     let properties = json!({
         "name": {"type": "string", "maxLength": 100},
         "key": {"type": ["string", "null"], "minLength": 16, "description": "One of your own; else one is made"},
-        "rights": {"type": ["array", "null"], "items": {"enum": rights}, "default": ["list", "use"]},
+        "scopes": {"type": ["array", "null"], "items": {"enum": scopes}, "default": ["list", "use"]},
         "expires_at": {"type": ["string", "integer", "null"], "description": "A date and a time in UTC, or seconds since 1970"},
         "requests_per_minute": {"type": ["integer", "null"], "minimum": 1},
     });

@@ -80,11 +80,11 @@ fn new_key(body: &Value) -> Result<NewKey, ApiError> {
     let Some(name) = body["name"].as_str() else {
         return Err(ApiError::missing("name", "The key needs a name."));
     };
-    let rights = match &body["rights"] {
+    let scopes = match &body["scopes"] {
         Value::Null => Scopes::default_client(),
-        Value::Array(names) => names.iter().map(right).collect::<Result<_, _>>()?,
+        Value::Array(names) => names.iter().map(scope).collect::<Result<_, _>>()?,
         _ => {
-            return Err(ApiError::invalid("rights", "rights must be a list of list, use, launch and admin."));
+            return Err(ApiError::invalid("scopes", "scopes must be a list of list, use, launch and admin."));
         }
     };
     let expires_at = match &body["expires_at"] {
@@ -106,10 +106,10 @@ fn new_key(body: &Value) -> Result<NewKey, ApiError> {
         }
     };
     let key = body["key"].as_str().map(str::to_owned);
-    Ok(NewKey { name: name.to_owned(), key, rights, expires_at, requests_per_minute })
+    Ok(NewKey { name: name.to_owned(), key, scopes, expires_at, requests_per_minute })
 }
 
-fn right(name: &Value) -> Result<Scope, ApiError> {
+fn scope(name: &Value) -> Result<Scope, ApiError> {
     let name = name.as_str().unwrap_or_default();
-    name.parse().map_err(|error: String| ApiError::invalid("rights", format!("{error}.")))
+    name.parse().map_err(|error: String| ApiError::invalid("scopes", format!("{error}.")))
 }

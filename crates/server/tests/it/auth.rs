@@ -69,7 +69,7 @@ async fn keys_are_made_listed_and_revoked() {
     let folder = tempfile::tempdir().unwrap();
     let app = with(stored(folder.path()));
     let body =
-        json!({"name": "dify", "rights": ["use"], "requests_per_minute": 9, "expires_at": "2100-01-01"});
+        json!({"name": "dify", "scopes": ["use"], "requests_per_minute": 9, "expires_at": "2100-01-01"});
     let answer = send(&app, Method::POST, "/v1/admin/keys", ADMIN, &body).await;
     let new = answer.json();
     assert_eq!(answer.status, 201);
@@ -80,7 +80,7 @@ async fn keys_are_made_listed_and_revoked() {
     let list = get(&app, "/v1/admin/keys", ADMIN).await;
     assert!(!list.text().contains(key), "{}", list.text());
     let listed = &list.json()[0];
-    assert_eq!(listed["rights"], json!(["use"]));
+    assert_eq!(listed["scopes"], json!(["use"]));
     assert_eq!(listed["expires_at"], "2100-01-01 00:00:00");
     assert_eq!((&listed["requests_per_minute"], &listed["enabled"]), (&json!(9), &json!(true)));
     assert_eq!(listed["key_prefix"], new["prefix"]);
@@ -104,8 +104,8 @@ async fn keys_that_will_not_do_are_refused() {
         (json!({}), json!("name")),
         (json!({"name": ""}), Value::Null),
         (json!({"name": "a", "key": "short"}), Value::Null),
-        (json!({"name": "a", "rights": ["eat"]}), json!("rights")),
-        (json!({"name": "a", "rights": "use"}), json!("rights")),
+        (json!({"name": "a", "scopes": ["eat"]}), json!("scopes")),
+        (json!({"name": "a", "scopes": "use"}), json!("scopes")),
         (json!({"name": "a", "expires_at": "soon"}), json!("expires_at")),
         (json!({"name": "a", "requests_per_minute": 0}), json!("requests_per_minute")),
     ] {
@@ -133,20 +133,20 @@ async fn without_keys_nobody_can_lock_the_others_out() {
 async fn rights_bound_what_a_key_does() {
     let folder = tempfile::tempdir().unwrap();
     let app = with(stored(folder.path()));
-    for (rights, list, use_, admin) in [
+    for (scopes, list, use_, admin) in [
         (json!(["list"]), 200, 403, 403),
         (json!(["use"]), 403, 200, 403),
         (json!(["launch"]), 403, 403, 403),
         (json!(["admin"]), 200, 200, 200),
         (Value::Null, 200, 200, 403),
     ] {
-        let (_, key) = made(&app, json!({"name": "k", "rights": rights})).await;
-        assert_eq!(get(&app, "/v1/models", &key).await.status, list, "{rights}");
+        let (_, key) = made(&app, json!({"name": "k", "scopes": scopes})).await;
+        assert_eq!(get(&app, "/v1/models", &key).await.status, list, "{scopes}");
         let mut request = form(TRANSCRIPTIONS, &[("model", "scripted")], Some(&sound()));
         request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
-        assert_eq!(app.send(request).await.status, use_, "{rights}");
+        assert_eq!(app.send(request).await.status, use_, "{scopes}");
         let answer = get(&app, "/v1/admin/keys", &key).await;
-        assert_eq!(answer.status, admin, "{rights}");
+        assert_eq!(answer.status, admin, "{scopes}");
         if admin == 403 {
             assert_eq!(answer.error(403)["type"], "permission_error");
             assert_eq!(answer.header("www-authenticate"), "Bearer scope=\"admin\"");
@@ -245,10 +245,10 @@ async fn guessing_is_bounded() {
 }
 
 fn users() -> Auth {
-    let user = |name: &str, rights: &[Scope], api_keys: &[&str]| ConfigUser {
+    let user = |name: &str, scopes: &[Scope], api_keys: &[&str]| ConfigUser {
         name: name.to_owned(),
         password: "right-password".to_owned(),
-        rights: rights.iter().copied().collect(),
+        scopes: scopes.iter().copied().collect(),
         api_keys: api_keys.iter().map(|key| (*key).to_owned()).collect(),
     };
     let users = vec![user("ann", &[Scope::Admin], &["sk-of-ann-1234567"]), user("bob", &[Scope::List], &[])];
@@ -337,7 +337,7 @@ async fn whoever_revokes_the_last_key_does_not_open_the_server() {
     let new = || NewKey {
         name: "only".to_owned(),
         key: None,
-        rights: Scopes::default_client(),
+        scopes: Scopes::default_client(),
         expires_at: None,
         requests_per_minute: None,
     };

@@ -329,7 +329,7 @@ pub(crate) fn app_at(
     App { router, control, engine, seen, home }
 }
 
-/// Keys with all rights, and nothing else.
+/// Keys with all scopes, and nothing else.
 pub(crate) fn keys(keys: &[&str]) -> Auth {
     let api_keys = keys.iter().map(|key| (*key).to_owned()).collect();
     Auth::new(AuthConfig { api_keys, ..AuthConfig::default() }, None).unwrap()

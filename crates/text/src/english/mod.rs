@@ -1,6 +1,6 @@
 //! English for a voice: sentences, spoken words, phonemes.
 //!
-//! Text passes three stages. [`sentences`] cuts it where a reader would breathe; [`normalise`] writes a sentence the
+//! Text passes three stages. [`sentences()`] cuts it where a reader would breathe; [`normalise()`] writes a sentence the
 //! way it is spoken ("$3.50" is "three dollars and fifty cents"); [`G2p`] turns it into phonemes with stress, each
 //! word with the place in the text it came from. [`G2p::utterances`] runs all three, piece by piece, within a voice's
 //! limit.

@@ -61,7 +61,7 @@ impl SavedVoice {
     /// Writes the voice under a name.
     ///
     /// # Errors
-    /// [`ModelError::InvalidInput`] if the name cannot be a file's, [`ModelError::Io`] if the file cannot be written.
+    /// [`ModelError::InvalidInput`] if the name cannot be a file's, an error of reading or writing if the file cannot be written.
     pub fn write(&self, folder: &Path, name: &str) -> Result<(), ModelError> {
         let path = Self::path(folder, name).ok_or_else(|| {
             ModelError::InvalidInput(format!(

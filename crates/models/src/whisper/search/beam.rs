@@ -13,7 +13,7 @@ pub(crate) struct BeamOptions {
     pub(crate) beam_size: usize,
     /// Finished hypotheses to wait for, as a multiple of `beam_size` (arXiv:2204.05424).
     pub(crate) patience: f32,
-    /// As [`TranscribeOptions::length_penalty`](crate::TranscribeOptions::length_penalty).
+    /// As [`WhisperOptions::length_penalty`](mynah_core::WhisperOptions::length_penalty).
     pub(crate) length_penalty: Option<f32>,
     /// Maximum number of tokens per hypothesis.
     pub(crate) max_tokens: usize,

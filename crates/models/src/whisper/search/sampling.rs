@@ -14,7 +14,7 @@ pub(crate) struct SamplingOptions {
     pub(crate) best_of: usize,
     /// Above 0.
     pub(crate) temperature: f32,
-    /// As [`TranscribeOptions::length_penalty`](crate::TranscribeOptions::length_penalty).
+    /// As [`WhisperOptions::length_penalty`](mynah_core::WhisperOptions::length_penalty).
     pub(crate) length_penalty: Option<f32>,
     /// Maximum number of tokens per hypothesis.
     pub(crate) max_tokens: usize,

@@ -62,7 +62,7 @@ impl FromStr for Scope {
             "launch" | "models:write" | "models:start" | "models:stop" | "models:add" | "models:register"
             | "models:unregister" | "cache:delete" => Self::Launch,
             "admin" | "keys:create" | "keys:manage" | "users:manage" => Self::Admin,
-            _ => return Err(format!("{name:?} is no right; use list, use, launch or admin")),
+            _ => return Err(format!("{name:?} is no scope; use list, use, launch or admin")),
         })
     }
 }
@@ -83,9 +83,9 @@ impl Scopes {
         Self(vec![Scope::Admin])
     }
 
-    /// Whether `right` is among them; an administrator has all.
-    pub fn include(&self, right: Scope) -> bool {
-        self.0.iter().any(|has| *has == right || *has == Scope::Admin)
+    /// Whether `scope` is among them; an administrator has all.
+    pub fn include(&self, scope: Scope) -> bool {
+        self.0.iter().any(|has| *has == scope || *has == Scope::Admin)
     }
 
     /// One after the other.
@@ -95,11 +95,11 @@ impl Scopes {
 }
 
 impl FromIterator<Scope> for Scopes {
-    fn from_iter<I: IntoIterator<Item = Scope>>(rights: I) -> Self {
+    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
         let mut distinct = Vec::new();
-        for right in rights {
-            if !distinct.contains(&right) {
-                distinct.push(right);
+        for scope in scopes {
+            if !distinct.contains(&scope) {
+                distinct.push(scope);
             }
         }
         Self(distinct)
@@ -132,7 +132,7 @@ pub(crate) fn needed(method: &Method, route: Option<&str>, path: &str) -> Needed
         |root: &str| route.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let reads = [Method::GET, Method::HEAD].contains(method);
     let seen = ["/v1/models", "/v1/model_registrations", "/v1/cache"].into_iter().any(below);
-    let right = if seen && *method == Method::POST && is_abort(path) {
+    let scope = if seen && *method == Method::POST && is_abort(path) {
         Scope::Use
     } else if seen {
         if reads { Scope::List } else { Scope::Launch }
@@ -145,7 +145,7 @@ pub(crate) fn needed(method: &Method, route: Option<&str>, path: &str) -> Needed
     } else {
         Scope::Admin
     };
-    Needed::Scope(right)
+    Needed::Scope(scope)
 }
 
 /// `POST /v1/models/{uid}/requests/{id}/abort` takes back what was asked for.
@@ -207,13 +207,13 @@ mod tests {
 
     #[test]
     fn names_of_all_eras_are_read() {
-        for (name, right) in [("use", Scope::Use), ("models:start", Scope::Launch), ("admin", Scope::Admin)] {
-            assert_eq!(name.parse(), Ok(right));
+        for (name, scope) in [("use", Scope::Use), ("models:start", Scope::Launch), ("admin", Scope::Admin)] {
+            assert_eq!(name.parse(), Ok(scope));
         }
         assert!("models:eat".parse::<Scope>().is_err());
-        for right in Scope::ALL {
-            assert_eq!(right.as_str().parse(), Ok(right));
-            assert_eq!(right.scope().parse(), Ok(right));
+        for scope in Scope::ALL {
+            assert_eq!(scope.as_str().parse(), Ok(scope));
+            assert_eq!(scope.scope().parse(), Ok(scope));
         }
     }
 
