@@ -26,7 +26,7 @@ def main():
     parser.add_argument("--options", nargs="*", default=[], help="more options for mynah, without their dashes")
     parser.add_argument("--label", default="", help="keep mynah's answers under this name, and use them again")
     parser.add_argument("--delays-ms", type=int, nargs="*", default=[0],
-                        help="hear each recording with so much silence before it, once for each: as many samples more")
+                        help="transcribe each recording with so much silence before it, once for each: as many samples more")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--again", action="store_true", help="use no kept answers")
     args = parser.parse_args()
@@ -127,11 +127,11 @@ def report_rates(task, rows, answers):
             written = row["translation_en"] if task == "translate" else row["text"]
             language = "en" if task == "translate" else row["language"]
             normal = english if language == "en" else unspaced if language in UNSPACED else spaced
-            reference, heard = normal(written).strip(), normal(known[row["file"]]["text"]).strip()
+            reference, transcribed = normal(written).strip(), normal(known[row["file"]]["text"]).strip()
             words = len(reference.split())
             if not words:
                 continue
-            measured = jiwer.process_words(reference, heard) if heard else None
+            measured = jiwer.process_words(reference, transcribed) if transcribed else None
             errors = measured.substitutions + measured.deletions + measured.insertions if measured else words
             which = "en" if row["language"] == "en" else "all but en"
             for group in {row["language"], "all", which, f"{which}, {length(row['seconds'])}"}:
@@ -146,16 +146,16 @@ def report_rates(task, rows, answers):
 
 def report_empty(_task, rows, answers):
     for program, known in answers.items():
-        heard = {row["file"]: known[row["file"]]["text"].strip() for row in rows}
-        empty = sum(not text for text in heard.values())
+        transcribed = {row["file"]: known[row["file"]]["text"].strip() for row in rows}
+        empty = sum(not text for text in transcribed.values())
         print(f"  {program:26} empty {empty} of {len(rows)}")
-        for file, text in heard.items():
+        for file, text in transcribed.items():
             if text:
                 print(f"      {file}: {text[:70]!r}")
 
 
 def report_times(_task, rows, answers):
-    """Differences to the first program: starts and ends of words that both heard, ends of segments with equal text."""
+    """Differences to the first program: starts and ends of words that both transcribed, ends of segments with equal text."""
     (first, reference), *others = answers.items()
     for program, known in others:
         words, segments, backwards = [], [], 0

@@ -64,7 +64,7 @@ class Llama:
         return self.rms(x[-1:], self.norm)
 
     def step(self, state, at):
-        """Scores of a state, the most likely codes, and the state behind them."""
+        """Scores of a state, the most likely codes, and the state after them."""
         codes = F.linear(state, self.head).view(CODEBOOKS, -1)[:, :-1].argmax(-1)
         return self(sum(self.embed[k][codes[k]] for k in range(CODEBOOKS))[None], at)
 

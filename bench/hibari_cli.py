@@ -1,7 +1,7 @@
-"""Speaks with the Python package hibari-tts and tells what it took: one JSON object a line.
+"""Speaks with the Python package hibari-tts and reports what it took: one JSON object a line.
 
 Each `--text` file is spoken sentence by sentence, as the package streams; with `--wav-dir`, each line of a file becomes a
-wave file of its own, and its phonemes are told."""
+wave file of its own, and its phonemes are reported."""
 import argparse
 import json
 import pathlib

@@ -2,7 +2,7 @@
 
     python3 bench/large.py [--sizes medium large-v3] [--compute int8 float32] [--rounds 3] [--threads 2]
 
-Makes the checkpoints once (gigabytes, under target/bench); README.md beside this file tells more."""
+Makes the checkpoints once (gigabytes, under target/bench); see README.md next to this file."""
 import argparse
 import json
 import pathlib

@@ -36,7 +36,7 @@ class Server:
 
 
 class Client:
-    """Somebody who sends one request after the other."""
+    """A client who sends one request after the other."""
 
     def __init__(self, address, number):
         self.server = address
@@ -57,7 +57,7 @@ class Client:
 
 
 def load(server, clips, clients, seconds, long_form):
-    """Latencies of the clips answered in `seconds`, how much audio they were, how often somebody was refused; `None` if too few
+    """Latencies of the clips answered in `seconds`, how much audio they were, how often someone was refused; `None` if too few
     were answered to tell."""
     begin = threading.Event()
     lock = threading.Lock()

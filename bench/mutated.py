@@ -3,7 +3,7 @@
     python3 bench/mutated.py [RECORDING ...] [--count 10000] [--connections 8] [--bound-s 10] [--seed 1]
 
 Takes small recordings of all formats (fuzz/corpus/audio by default), damages each in a way of its own (bits, bytes, header
-fields, cuts, splices of two files, pieces repeated) and sends it to a server of its own with a model that hears nothing.
+fields, cuts, splices of two files, pieces repeated) and sends it to a server of its own with a model that transcribes nothing.
 Prints answers by status, times, and what failed; ends with 1 if something did. What breaks a rule is kept in target/bench.
 """
 import argparse

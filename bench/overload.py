@@ -1,4 +1,4 @@
-"""Ten times what the server can do: those it takes are served as ever, the others are told so at once.
+"""Ten times what the server can do: those it takes are served as ever, the others are refused at once.
 
     python3 bench/overload.py [RECORDING] [--model whisper-tiny.en] [--seconds 60] [--factor 10] [--rush 0] [--json FILE] [--options ...]
 
@@ -7,7 +7,7 @@ whether or not earlier ones are answered. Ends with 1 if the accepted requests' 
 one (--slower), if another answer than 200, 429 or 503 came, if a refusal took over 100 ms (--refused-ms), or if a request right
 after the load takes over twice the unloaded 95th percentile. Requests of the first `rush` seconds are left out of the 95th percentile: a server that
 takes bursts has to take them as one. Without RECORDING the built-in voice says five seconds of speech first. What stands
-behind --options goes to `mynah serve`.
+after --options goes to `mynah serve`.
 """
 import argparse
 import asyncio
@@ -23,14 +23,14 @@ from serving import Server, form, percentile, program
 
 UNLOADED = 30
 GIVE_UP_S = 120
-TEXT = "The bird listens, and then it speaks. Nobody knows what it will say next, but everybody waits for it."
+TEXT = "The bird listens, and then it speaks. No one knows what it will say next, but everybody waits for it."
 
 
 async def send(server, path, body, kind):
     """Status (0: no answer), seconds until it was known or, of a transcript, whole, and the body."""
     host, port = server.address.split(":")
     begin = time.perf_counter()
-    status, text, told_s = 0, b"", None
+    status, text, refused_s = 0, b"", None
     try:
         async with asyncio.timeout(GIVE_UP_S):
             reader, writer = await asyncio.open_connection(host, port)
@@ -38,12 +38,12 @@ async def send(server, path, body, kind):
             writer.write(head.encode() + body)
             status = int((await reader.readuntil(b"\r\n\r\n")).split()[1])
             # Who is refused knows it by the head.
-            told_s = time.perf_counter() - begin if status != 200 else None
+            refused_s = time.perf_counter() - begin if status != 200 else None
             text = await reader.read()
             writer.close()
     except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
         text = repr(error).encode()
-    return status, told_s or time.perf_counter() - begin, text
+    return status, refused_s or time.perf_counter() - begin, text
 
 
 async def trial(server, body, kind, arguments):
@@ -65,7 +65,7 @@ async def trial(server, body, kind, arguments):
         tasks.append(asyncio.create_task(send(server, path, body, kind)))
     after = asyncio.create_task(send(server, path, body, kind))
     answers = await asyncio.gather(*tasks)
-    # The first one that is taken once nobody sends any more.
+    # The first one that is taken once no one sends any more.
     recovery_begin = time.perf_counter()
     first = await after
     if first[0] != 200:

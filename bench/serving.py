@@ -16,7 +16,7 @@ SAMPLE_RATE = 16_000
 
 
 def silent_whisper():
-    """A multilingual Whisper of one narrow layer that hears nothing: its decoder ends every text at once."""
+    """A multilingual Whisper of one narrow layer that transcribes nothing: its decoder ends every text at once."""
     width, ffn, mels, vocabulary, end_of_text = 64, 64, 80, 51865, 50257
     folder = WORK / "silent-whisper"
     if (folder / "model.safetensors").exists():

@@ -112,7 +112,7 @@ class Kinds:
         self.send("POST", TRANSCRIPTIONS, body, kind, (413,))
 
     def bad_text(self, dice):
-        words = dice.choice([{"input": "Привет"}, {"input": ""}, {"input": "x", "speed": 99}, {"input": "x", "voice": "nobody"}, {}])
+        words = dice.choice([{"input": "Привет"}, {"input": ""}, {"input": "x", "speed": 99}, {"input": "x", "voice": "unknown"}, {}])
         self.send("POST", SPEECH, json.dumps({"model": "tts-1", **words}), "application/json", (400, 404))
 
     def bad_json(self, dice):
@@ -174,7 +174,7 @@ def recordings(server):
 
 
 class Load:
-    """Clients at work until told to stop."""
+    """Clients at work until they are stopped."""
 
     def __init__(self, kinds, clients, bad_share):
         methods = {name: getattr(kinds, name) for name in dir(kinds) if name.startswith(("good_", "bad_", "leaves"))}

@@ -22,8 +22,8 @@ def speak_all(program, interpreter, count, seed):
     chosen = WORK / "sentences.txt"
     chosen.write_text("\n".join(sentences) + "\n")
     command = [interpreter, HERE / "hibari_cli.py", "--text", chosen, "--seed", seed, "--wav-dir", folders["hibari-tts"]]
-    told = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
-    return folders, sentences, [json.loads(line)["phonemes"] for line in told.splitlines()]
+    reported = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
+    return folders, sentences, [json.loads(line)["phonemes"] for line in reported.splitlines()]
 
 
 def understood(program, folders, sentences):
@@ -36,14 +36,14 @@ def understood(program, folders, sentences):
     for name, folder in folders.items():
         files = [folder / f"{number}.wav" for number in range(len(sentences))]
         command = [program, "--quiet", "transcribe", "--language", "en", "--format", "json", *files]
-        told = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
-        heard = {json.loads(line)["file"]: json.loads(line)["text"] for line in told.splitlines()}
-        pairs = [(plain(sentence), plain(heard[str(file)])) for sentence, file in zip(sentences, files)]
+        reported = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
+        transcribed = {json.loads(line)["file"]: json.loads(line)["text"] for line in reported.splitlines()}
+        pairs = [(plain(sentence), plain(transcribed[str(file)])) for sentence, file in zip(sentences, files)]
         rates[name] = 100 * jiwer.wer([said for said, _ in pairs], [got for _, got in pairs])
         print(f"\n{name}: {rates[name]:.2f} % of words wrong in {len(pairs)} sentences")
         for said, got in pairs:
             if said != got:
-                print(f"  said  {said}\n  heard {got}")
+                print(f"  said  {said}\n  transcribed {got}")
     return rates
 
 

@@ -47,7 +47,7 @@ def subtitles_and_text_are_written():
         assert listen(response_format=form, route="translations").status_code == 200
 
 
-def nothing_is_heard_in_silence():
+def nothing_is_transcribed_in_silence():
     silence = io.BytesIO()
     with wave.open(silence, "wb") as file:
         file.setnchannels(1), file.setsampwidth(2), file.setframerate(16000)
@@ -80,7 +80,7 @@ def failed_launches_do_not_stay():
     assert uids() == before
 
 
-def unknown_engines_and_formats_are_told():
+def unknown_engines_and_formats_are_reported():
     answer = speak(response_format="xyz", stream=True)
     assert answer.status_code == 400 and "response_format" in answer.json()["detail"]
     answer = requests.post(f"{address}/v1/audio/speech", json={"model": "ChatTTS"})
@@ -88,12 +88,12 @@ def unknown_engines_and_formats_are_told():
     assert answer.json()["error"]["param"] == "input"
 
 
-def the_wrong_kind_of_model_is_told():
+def the_wrong_kind_of_model_is_reported():
     assert "turns text into speech" in listen(model="ChatTTS").json()["detail"]
     assert "turns speech into text" in speak(model="whisper-base").json()["detail"]
 
 
-def a_model_that_is_terminated_while_it_loads_is_told_how():
+def a_model_that_is_terminated_while_it_loads_gets_the_reason():
     client.launch_model("whisper-base", "audio", model_uid="later", quantization="f32", wait_ready=False)
     answer = requests.delete(f"{address}/v1/models/later")
     if answer.status_code == 400:
@@ -107,12 +107,12 @@ checks.run(
     english_only_models_transcribe,
     pcm_is_written,
     subtitles_and_text_are_written,
-    nothing_is_heard_in_silence,
+    nothing_is_transcribed_in_silence,
     both_granularities_are_given,
     a_uid_may_hold_slashes,
     failed_launches_do_not_stay,
-    unknown_engines_and_formats_are_told,
-    the_wrong_kind_of_model_is_told,
-    a_model_that_is_terminated_while_it_loads_is_told_how,
+    unknown_engines_and_formats_are_reported,
+    the_wrong_kind_of_model_is_reported,
+    a_model_that_is_terminated_while_it_loads_gets_the_reason,
 )
 checks.end()

@@ -77,7 +77,7 @@ def translation_xinference():
         assert said(model.translations(audio=audio_file.read())["text"])
 
 
-def heard(sound):
+def transcribed(sound):
     return Client(address).get_model("whisper-base").transcriptions(audio=sound)["text"]
 
 
@@ -86,19 +86,19 @@ def is_mp3(sound):
 
 
 def speech_curl():
-    assert said(heard(curl("speech", speaking_body("speaker"))))
+    assert said(transcribed(curl("speech", speaking_body("speaker"))))
     assert is_mp3(curl("speech", speaking_body("ChatTTS")))
 
 
 def speech_openai():
     client = openai.Client(api_key="cannot be empty", base_url=f"{address}/v1")
-    assert said(heard(client.audio.speech.create(model="speaker", input=TEXT, voice="echo").content))
+    assert said(transcribed(client.audio.speech.create(model="speaker", input=TEXT, voice="echo").content))
     assert is_mp3(client.audio.speech.create(model="ChatTTS", input="hello", voice="echo").content)
 
 
 def speech_xinference():
     client = Client(address)
-    assert said(heard(client.get_model("speaker").speech(input=TEXT, voice="echo")))
+    assert said(transcribed(client.get_model("speaker").speech(input=TEXT, voice="echo")))
     assert is_mp3(client.get_model("ChatTTS").speech(input="hello", voice="echo"))
 
 

@@ -149,7 +149,7 @@ def asynchronous():
 VOICE = {"model": "tts-1", "voice": "alloy", "input": "And so, my friends, ask not what your country can do for you."}
 
 
-def heard(sound, **options):
+def transcribed(sound, **options):
     """Whether the server's own ears understand the sound."""
     return said(transcribe(sound, **options).text)
 
@@ -169,9 +169,9 @@ def speech_in_every_format():
         answer = client.audio.speech.create(**VOICE, response_format=name)
         assert answer.response.headers["content-type"] == {"mp3": "audio/mpeg"}.get(name, f"audio/{name}")
         sound = answer.read()
-        assert heard(wav(sound) if name == "pcm" else sound), name
+        assert transcribed(wav(sound) if name == "pcm" else sound), name
     answer = client.audio.speech.create(**VOICE)
-    assert answer.response.headers["content-type"] == "audio/mpeg" and heard(answer.read())
+    assert answer.response.headers["content-type"] == "audio/mpeg" and transcribed(answer.read())
 
 
 def speech_while_it_is_made():
@@ -187,7 +187,7 @@ def speech_as_events():
         lines = [line for line in answer.iter_lines() if line.startswith("data: ")]
     events = [json.loads(line.removeprefix("data: ")) for line in lines]
     sound = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
-    assert all(event["type"] == "speech.audio.delta" for event in events[:-1]) and heard(sound)
+    assert all(event["type"] == "speech.audio.delta" for event in events[:-1]) and transcribed(sound)
     done = events[-1]
     assert done["type"] == "speech.audio.done"
     usage = done["usage"]
@@ -204,12 +204,12 @@ def speech_options():
     other = client.audio.speech.create(**VOICE, response_format="pcm", extra_body={"seed": 7}).read()
     assert len(other) == len(plain) and other != plain
     small = client.audio.speech.create(**VOICE, response_format="pcm", extra_body={"sample_rate": 16000}).read()
-    assert abs(len(small) * 1.5 - len(plain)) < 4000 and heard(wav(small, 16_000))
+    assert abs(len(small) * 1.5 - len(plain)) < 4000 and transcribed(wav(small, 16_000))
 
 
 def refused_speech():
     for options, param in [
-        ({"voice": "nobody"}, "voice"),
+        ({"voice": "unknown"}, "voice"),
         ({"speed": 5}, "speed"),
         ({"response_format": "m4b"}, "response_format"),
         ({"stream_format": "other"}, "stream_format"),
@@ -220,7 +220,7 @@ def refused_speech():
     ]:
         error = raises(openai.BadRequestError, lambda: client.audio.speech.create(**(VOICE | options)))
         assert error.param == param and error.request_id, (options, error.body)
-    error = raises(openai.BadRequestError, lambda: client.audio.speech.create(**(VOICE | {"voice": "nobody"})))
+    error = raises(openai.BadRequestError, lambda: client.audio.speech.create(**(VOICE | {"voice": "unknown"})))
     assert "heart, emma, fenrir, fable, kore" in error.message
 
 
@@ -233,7 +233,7 @@ def speech_asynchronous():
             return whole.content, b"".join(pieces)
 
     whole, pieces = asyncio.run(calls())
-    assert whole == pieces and heard(wav(whole))
+    assert whole == pieces and transcribed(wav(whole))
 
 
 def refused_requests():

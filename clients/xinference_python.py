@@ -75,7 +75,7 @@ def speech():
     first, second = (voice.speech(text, response_format="pcm", seed=seed) for seed in [1, 2])
     assert first != second and len(first) == len(second)
     for options, reason in [
-        ({"voice": "nobody"}, "heart, emma"),
+        ({"voice": "unknown"}, "heart, emma"),
         ({"speed": 9}, "speed"),
         ({"response_format": "m4b"}, "response_format"),
         ({"prompt_speech": audio}, "prompt_speech"),

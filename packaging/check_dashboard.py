@@ -3,7 +3,7 @@
     python3 packaging/check_dashboard.py [--seconds 25]
 
 Needs `prometheus` (Debian: apt-get install --no-install-recommends prometheus) and the built program. Starts a server with a
-model that hears nothing and the voice, and Prometheus with packaging/prometheus.yml pointed at it, both on free loopback
+model that transcribes nothing and the voice, and Prometheus with packaging/prometheus.yml pointed at it, both on free loopback
 ports; sends requests, good and bad; then asks Prometheus for each expression of grafana-dashboard.json, its variables put in.
 Ends with 1 if the scrape failed, or if an expression is refused or gives nothing.
 """

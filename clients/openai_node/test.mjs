@@ -128,7 +128,7 @@ const checks = {
 
   async refused_speech() {
     for (const [options, param] of [
-      [{ voice: "nobody" }, "voice"],
+      [{ voice: "unknown" }, "voice"],
       [{ speed: 0.1 }, "speed"],
       [{ input: "你好" }, "input"],
       [{ instructions: "Sadly." }, "instructions"],

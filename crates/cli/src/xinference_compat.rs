@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_told_apart() {
+    fn names_are_distinguished() {
         for (path, name) in [
             ("/usr/bin/mynah", Name::Mynah),
             ("xinference", Name::Xinference),

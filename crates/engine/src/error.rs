@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_apart() {
+    fn a_full_disk_is_distinguished() {
         let error = Error::io("/models", io::Error::from(io::ErrorKind::StorageFull));
         assert_eq!(error.to_string(), "no space in /models: the disk is full");
         let error = Error::NoSpace {

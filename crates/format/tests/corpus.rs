@@ -1,4 +1,4 @@
-//! The corpus of the fuzz targets, inputs that once failed among it; `fuzz/README.md` tells more.
+//! The corpus of the fuzz targets, inputs that once failed among it; see `fuzz/README.md`.
 
 #![allow(unreachable_pub, reason = "the files of the fuzz crate are shared by its targets")]
 

@@ -9,7 +9,7 @@ use mynah_api::{Detail, ErrorBody, ErrorObject, ValidationError};
 
 use crate::auth::Scope;
 
-/// Tells OpenAI's clients whether a retry can help.
+/// Reports OpenAI's clients whether a retry can help.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// An answer that is not a success.

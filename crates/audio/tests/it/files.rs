@@ -9,7 +9,7 @@ pub(crate) struct Wav {
     pub(crate) bits: u16,
     /// Bytes of one frame or, for ADPCM, of one block.
     pub(crate) block: u16,
-    /// Behind the common fields, with its length.
+    /// after the common fields, with its length.
     pub(crate) extra: Vec<u8>,
 }
 

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reasons_of_a_failure_are_told() {
+    fn the_reasons_of_a_failure_are_reported() {
         let failed = json!({"status": "ERROR", "replica_statuses": [{"error_message": " no weights "}, {}]});
         let ready = json!({"status": "READY"});
         assert!(outcome("a", std::slice::from_ref(&ready)).is_ok());

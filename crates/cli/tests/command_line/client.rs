@@ -12,10 +12,10 @@ use crate::{mynah, run};
 
 /// Runs a command against this server: its exit code, standard output and standard error.
 fn ask(server: &Scripted, arguments: &[&str]) -> (i32, String, String) {
-    told(mynah(&TempDir::new().unwrap()).args(arguments).args(["--endpoint", &server.address]))
+    run_for_output(mynah(&TempDir::new().unwrap()).args(arguments).args(["--endpoint", &server.address]))
 }
 
-fn told(command: &mut Command) -> (i32, String, String) {
+fn run_for_output(command: &mut Command) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().unwrap();
     (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
@@ -50,7 +50,7 @@ fn under_xinferences_name_tables_go_where_xinference_writes_them() {
     symlink(env!("CARGO_BIN_EXE_mynah"), &link).unwrap();
     let mut command = Command::new(&link);
     command.env("HOME", home.path()).env("XINFERENCE_ENDPOINT", &server.address);
-    let (code, stdout, stderr) = told(command.args(["--log-level", "INFO", "list"]));
+    let (code, stdout, stderr) = run_for_output(command.args(["--log-level", "INFO", "list"]));
     assert_eq!((code, stdout.as_str()), (0, ""));
     assert_eq!(stderr, "UID    Type    Name\n-----  ------  ------\nw      audio   w\n");
 }
@@ -180,7 +180,7 @@ fn the_cache_is_listed_and_emptied() {
     assert_eq!(remove("w", &["--check"]), fine("Cache directory w has been deleted.\n"));
     assert_eq!(remove("none", &[]), fine("There is no model version named none.\n"));
     let (code, stdout, stderr) = remove("w", &[]);
-    assert_eq!((code, stderr.as_str()), (1, "mynah: Aborted!\n"), "nobody said yes");
+    assert_eq!((code, stderr.as_str()), (1, "mynah: Aborted!\n"), "no one said yes");
     assert!(stdout.contains("/p/a\nDo you want to proceed with the deletion? [y/N]: "), "{stdout}");
     let deleted = server.lines().into_iter().filter(|line| line.starts_with("DELETE")).count();
     assert_eq!(deleted, 1);
@@ -210,8 +210,9 @@ fn a_login_serves_the_commands_that_follow() {
         _ => (200, json!({"data": []})),
     });
     let home = TempDir::new().unwrap();
-    let command =
-        |arguments: &[&str]| told(mynah(&home).env("XINFERENCE_ENDPOINT", &server.address).args(arguments));
+    let command = |arguments: &[&str]| {
+        run_for_output(mynah(&home).env("XINFERENCE_ENDPOINT", &server.address).args(arguments))
+    };
     let (code, _, stderr) = command(&["login", "--username", "ann", "--password", "wrong"]);
     assert!(code == 1 && stderr.contains("Incorrect username or password"), "{stderr}");
     assert_eq!(command(&["login", "--username", "ann", "--password", "right"]), fine(""));

@@ -91,7 +91,7 @@ fn an_upload_onto_a_full_disk_is_refused_and_the_next_request_fares_well() {
 #[test]
 fn logs_hold_no_secrets_whatever_their_level() {
     let home = TempDir::new().unwrap();
-    let key = "sk-a-secret-that-nobody-may-read";
+    let key = "sk-a-secret-that-no-log-may-have";
     output(&home, &["users", "add", "ann", "--scope", "admin"], "a-secret-password\n");
     let server = Server::spawn(mynah(&home).arg("serve").env("MYNAH_LOG", "trace"), &["--api-key", key]);
     assert_eq!(server.get("/v1/models", key), 200);
@@ -136,7 +136,7 @@ fn https_with_a_certificate_that_can_be_changed() {
     fs::copy(&certificate, &first).unwrap();
     let trusting = |certificate: &Path| curl(&["--cacert", certificate.to_str().unwrap(), &url]);
     assert!(trusting(&first).contains("\"ok\""));
-    // Who speaks plain HTTP, or nothing at all, gets no answer and keeps nobody waiting.
+    // A client that sends plain HTTP, or nothing, gets no answer and blocks no other.
     let mut plain = TcpStream::connect(server.address()).unwrap();
     plain.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let _silent = TcpStream::connect(server.address()).unwrap();
@@ -190,7 +190,7 @@ fn a_home_that_cannot_be_written_to_serves_all_the_same() {
     let home = TempDir::new().unwrap();
     write_chattts(&home.path().join("weights"));
     let mut command = mynah(&home);
-    // Nobody can make anything there.
+    // No one can create anything there.
     command.arg("serve").env("MYNAH_HOME", "/proc/mynah");
     let server = Server::spawn(&mut command, &["--model-path", "voice=weights"]);
     let body = json!({"model": "voice", "input": "你好。"}).to_string();

@@ -92,7 +92,7 @@ fn every_command_explains_itself_with_an_example() {
 }
 
 #[test]
-fn shells_are_told_what_there_is() {
+fn completions_list_commands_and_options() {
     let home = TempDir::new().unwrap();
     for shell in ["bash", "zsh", "fish"] {
         let script = String::from_utf8(run(&home, &["completions", shell]).stdout).unwrap();
@@ -144,7 +144,7 @@ fn wrong_usage_is_exit_code_2() {
     fails(&["serve", "--config", "missing.toml"], 2, "missing.toml");
     fails(&["speak", "Hi.", "-o", "a.doc"], 2, "wav, pcm");
     fails(&["speak", "Hi.", "-o", "-", "--words", "srt"], 2, "next to the audio");
-    fails(&["speak", "Hi.", "-o", "a.wav", "--voice", "nobody"], 2, "heart, emma, fenrir, fable, kore");
+    fails(&["speak", "Hi.", "-o", "a.wav", "--voice", "unknown"], 2, "heart, emma, fenrir, fable, kore");
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn a_reader_that_has_enough_is_no_failure() {
 }
 
 #[test]
-fn the_server_tells_its_address_and_stops_when_told() {
+fn the_server_prints_its_address_and_stops_on_a_signal() {
     let home = TempDir::new().unwrap();
     let config = home.path().join("mynah.toml");
     std::fs::write(&config, "port = 1\napi_keys = [\"sk-file\"]\n[limits]\nshutdown_timeout_s = 1.5\n")
@@ -286,7 +286,7 @@ fn a_settings_file_with_a_slip_is_refused() {
 }
 
 #[test]
-fn a_port_in_use_is_told() {
+fn a_port_in_use_is_reported() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     fails(&["serve", "--port", &port], 1, "cannot listen on 127.0.0.1:");
@@ -310,7 +310,7 @@ fn silence() -> Vec<u8> {
 }
 
 #[test]
-fn nothing_is_left_behind_in_the_working_folder() {
+fn nothing_is_left_after_in_the_working_folder() {
     let home = TempDir::new().unwrap();
     let work = TempDir::new().unwrap();
     mynah(&home).current_dir(work.path()).args(["models"]).assert().success();

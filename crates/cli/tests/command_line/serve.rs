@@ -263,7 +263,7 @@ fn settings_are_explained_and_may_come_from_anywhere() {
 }
 
 #[test]
-fn a_hang_up_has_settings_read_anew() {
+fn a_hang_up_has_settings_read_again() {
     let home = TempDir::new().unwrap();
     let file = home.path().join("mynah.toml");
     std::fs::write(&file, "api_keys = [\"sk-the-first-of-them\"]\n").unwrap();

@@ -26,7 +26,7 @@ const PULLED: &str = "whisper-tiny";
 
 /// What the server has answered.
 #[derive(Debug, Default)]
-struct Told {
+struct Acknowledged {
     /// Names that are registered.
     registered: BTreeSet<String>,
     /// Uids that run.
@@ -70,7 +70,7 @@ fn the_next_start_works_whenever_the_server_is_killed() {
 
     let mut random = Random::new();
     println!("seed {}", random.0);
-    let told = Arc::new(Mutex::new(Told::default()));
+    let acknowledged = Arc::new(Mutex::new(Acknowledged::default()));
     let mut half_downloaded = 0;
     for round in 0..KILLS {
         // Each round has something to download.
@@ -78,14 +78,15 @@ fn the_next_start_works_whenever_the_server_is_killed() {
             must(program().args(["rm", PULLED]));
         }
         let server = Server::start(program());
-        check(&server, &told.lock().unwrap());
+        check(&server, &acknowledged.lock().unwrap());
         let pull =
             program().args(["pull", PULLED]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let work: Vec<_> = [register, launch, terminate, download]
             .into_iter()
             .map(|work| {
-                let (server, told, chattts) = (server.address.clone(), Arc::clone(&told), chattts.clone());
-                thread::spawn(move || work(&server, &told, round, &chattts))
+                let (server, acknowledged, chattts) =
+                    (server.address.clone(), Arc::clone(&acknowledged), chattts.clone());
+                thread::spawn(move || work(&server, &acknowledged, round, &chattts))
             })
             .collect();
         thread::sleep(Duration::from_nanos(random.below(LATEST.as_nanos() as u64)));
@@ -101,17 +102,17 @@ fn the_next_start_works_whenever_the_server_is_killed() {
         must(program().args(["rm", PULLED]));
     }
     let server = Server::start(program());
-    check(&server, &told.lock().unwrap());
-    let told = told.lock().unwrap();
+    check(&server, &acknowledged.lock().unwrap());
+    let acknowledged = acknowledged.lock().unwrap();
     println!(
         "{KILLS} kills, {half_downloaded} of them in a download: {} registered, {} running",
-        told.registered.len(),
-        told.running.len()
+        acknowledged.registered.len(),
+        acknowledged.running.len()
     );
     assert!(half_downloaded > KILLS / 5, "hardly any download was cut off");
     assert!(
-        told.registered.len() > KILLS / 5 && told.running.len() > 1,
-        "hardly anything was done: {told:?}"
+        acknowledged.registered.len() > KILLS / 5 && acknowledged.running.len() > 1,
+        "hardly anything was done: {acknowledged:?}"
     );
     drop(server);
 
@@ -120,18 +121,18 @@ fn the_next_start_works_whenever_the_server_is_killed() {
 }
 
 /// What was answered is still true.
-fn check(server: &Server, told: &Told) {
+fn check(server: &Server, acknowledged: &Acknowledged) {
     let list = server.get("/v1/model_registrations/audio");
     let names: BTreeSet<&str> = texts(&list, "model_name");
-    for name in &told.registered {
+    for name in &acknowledged.registered {
         assert!(names.contains(name.as_str()), "{name} was registered and is gone: {list}");
     }
     let list = server.get("/v1/models/instances");
     let uids: BTreeSet<&str> = texts(&list, "model_uid");
-    for uid in told.running.difference(&told.ending) {
+    for uid in acknowledged.running.difference(&acknowledged.ending) {
         assert!(uids.contains(uid.as_str()), "{uid} ran and is gone: {list}");
     }
-    for uid in told.ending.difference(&told.running) {
+    for uid in acknowledged.ending.difference(&acknowledged.running) {
         assert!(!uids.contains(uid.as_str()), "{uid} was terminated and is back");
     }
 }
@@ -140,7 +141,7 @@ fn texts<'a>(list: &'a Value, name: &str) -> BTreeSet<&'a str> {
     list.as_array().unwrap().iter().map(|item| item[name].as_str().unwrap()).collect()
 }
 
-fn register(server: &str, told: &Mutex<Told>, round: usize, _: &Path) {
+fn register(server: &str, acknowledged: &Mutex<Acknowledged>, round: usize, _: &Path) {
     for n in 0..20 {
         let name = format!("model-{round}-{n}");
         let definition =
@@ -149,43 +150,44 @@ fn register(server: &str, told: &Mutex<Told>, round: usize, _: &Path) {
         if ask(server, "POST", "/v1/model_registrations/audio", Some(&body))
             .is_some_and(|(status, _)| status == 200)
         {
-            told.lock().unwrap().registered.insert(name);
+            acknowledged.lock().unwrap().registered.insert(name);
         }
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-fn launch(server: &str, told: &Mutex<Told>, round: usize, chattts: &Path) {
+fn launch(server: &str, acknowledged: &Mutex<Acknowledged>, round: usize, chattts: &Path) {
     for n in 0..4 {
         let uid = format!("run-{round}/{n}");
         let body =
             json!({"model_name": "ChatTTS", "model_type": "audio", "model_uid": uid, "model_path": chattts});
         if ask(server, "POST", "/v1/models", Some(&body)).is_some_and(|(status, _)| status == 200) {
-            told.lock().unwrap().running.insert(uid);
+            acknowledged.lock().unwrap().running.insert(uid);
         }
     }
 }
 
 /// Ends what earlier rounds launched, but for a few.
-fn terminate(server: &str, told: &Mutex<Told>, round: usize, _: &Path) {
+fn terminate(server: &str, acknowledged: &Mutex<Acknowledged>, round: usize, _: &Path) {
     let earlier = |uid: &&String| !uid.starts_with(&format!("run-{round}/"));
-    let uids: Vec<String> = told.lock().unwrap().running.iter().filter(earlier).skip(2).cloned().collect();
+    let uids: Vec<String> =
+        acknowledged.lock().unwrap().running.iter().filter(earlier).skip(2).cloned().collect();
     for uid in uids {
-        told.lock().unwrap().ending.insert(uid.clone());
+        acknowledged.lock().unwrap().ending.insert(uid.clone());
         let answer = ask(server, "DELETE", &format!("/v1/models/{uid}"), None);
-        let mut told = told.lock().unwrap();
+        let mut acknowledged = acknowledged.lock().unwrap();
         match answer {
-            Some((200, _)) => told.running.remove(&uid),
+            Some((200, _)) => acknowledged.running.remove(&uid),
             // Its end was not answered before.
-            Some((400, body)) if body.contains("not found") => told.running.remove(&uid),
+            Some((400, body)) if body.contains("not found") => acknowledged.running.remove(&uid),
             // It is still being launched again.
-            Some(_) => told.ending.remove(&uid),
+            Some(_) => acknowledged.ending.remove(&uid),
             None => return,
         };
     }
 }
 
-fn download(server: &str, _: &Mutex<Told>, _: usize, _: &Path) {
+fn download(server: &str, _: &Mutex<Acknowledged>, _: usize, _: &Path) {
     let body = json!({"model_name": PULLED, "model_type": "audio"});
     ask(server, "POST", "/v1/models?wait_ready=false", Some(&body));
 }

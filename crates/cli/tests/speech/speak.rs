@@ -25,8 +25,8 @@ fn run(speech: &Speech, folder: &TempDir, arguments: &[&str]) -> Output {
     speech.mynah().current_dir(folder).arg("speak").args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
-/// What FFmpeg hears in a file: mono at 24 kHz.
-fn heard(file: &Path, input: &[&str]) -> Vec<f32> {
+/// What FFmpeg transcribes in a file: mono at 24 kHz.
+fn transcribed(file: &Path, input: &[&str]) -> Vec<f32> {
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg
         .args(["-v", "error"])
@@ -62,7 +62,7 @@ fn every_format_plays_and_is_as_long_and_as_true_as_it_should() {
     let speech = Speech::get();
     let folder = TempDir::new().unwrap();
     speak(speech, &folder, &[TEXT, "-o", "speech.wav"]);
-    let original = heard(&folder.path().join("speech.wav"), &[]);
+    let original = transcribed(&folder.path().join("speech.wav"), &[]);
     assert!((7.0..14.0).contains(&(original.len() as f64 / 24_000.0)));
     for (name, codec, rate, snr_db) in [
         ("speech.wav", "pcm_s16le", "24000", 60.0),
@@ -78,16 +78,16 @@ fn every_format_plays_and_is_as_long_and_as_true_as_it_should() {
         let input: &[&str] = if bare { &["-f", "s16le", "-ar", "24000"] } else { &[] };
         let show =
             ["-v", "error", "-show_entries", "stream=codec_name,sample_rate,channels", "-of", "csv=p=0"];
-        let told = must(Command::new("ffprobe").args(show).args(input).arg(&file));
-        assert_eq!(told.trim(), format!("{codec},{rate},1"), "{name}");
-        let decoded = heard(&file, input);
+        let reported = must(Command::new("ffprobe").args(show).args(input).arg(&file));
+        assert_eq!(reported.trim(), format!("{codec},{rate},1"), "{name}");
+        let decoded = transcribed(&file, input);
         let (lag, snr) = likeness(&original, &decoded);
         let late_s = (decoded.len() - lag).abs_diff(original.len()) as f64 / 24_000.0;
         assert!(late_s <= 0.05, "{name} is {late_s} s off");
         assert!(snr >= snr_db, "{name}: {snr:.1} dB");
     }
     speak(speech, &folder, &[TEXT, "-o", "phone.wav", "--sample-rate", "8000"]);
-    let phone = heard(&folder.path().join("phone.wav"), &[]);
+    let phone = transcribed(&folder.path().join("phone.wav"), &[]);
     assert!(phone.len().abs_diff(original.len()) < 1200);
 }
 
@@ -158,17 +158,17 @@ fn words_stand_beside_the_audio() {
         .collect();
     assert_eq!(lines.join(" "), TEXT, "the cues hold the text with its punctuation");
 
-    // The times are those at which another hears the words.
+    // The times are those at which another transcribes the words.
     let options = ["transcribe", "--format", "verbose_json", "--word-timestamps", "speech.mp3"];
-    let heard: Value =
+    let transcribed: Value =
         serde_json::from_str(&must(speech.mynah().current_dir(&folder).args(options))).unwrap();
     for word in ["lighthouse", "stairs", "river"] {
         let start = |words: &Value| {
             let found = words.as_array().unwrap().iter().find(|entry| entry["word"] == word);
             found.unwrap_or_else(|| panic!("{word} in {words}"))["start"].as_f64().unwrap()
         };
-        let (said, heard) = (start(&body["words"]), start(&heard["words"]));
-        assert!((said - heard).abs() < 0.4, "{word} at {said} s is heard at {heard} s");
+        let (said, transcribed) = (start(&body["words"]), start(&transcribed["words"]));
+        assert!((said - transcribed).abs() < 0.4, "{word} at {said} s is transcribed at {transcribed} s");
     }
 }
 
@@ -206,8 +206,8 @@ fn a_book_chapter_takes_no_more_memory_than_a_sentence() {
         let status = format!("/proc/{}/status", child.id());
         let mut peak_kb = 0;
         while child.try_wait().unwrap().is_none() {
-            let told = fs::read_to_string(&status).unwrap_or_default();
-            let high = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let reported = fs::read_to_string(&status).unwrap_or_default();
+            let high = reported.lines().find_map(|line| line.strip_prefix("VmHWM:"));
             peak_kb = high.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(peak_kb);
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -218,7 +218,7 @@ fn a_book_chapter_takes_no_more_memory_than_a_sentence() {
     let long_kb: u64 = peak("chapter.txt", "chapter.mp3");
     assert!(short_kb > 10_000, "{short_kb} kB is no measurement");
     assert!(long_kb < short_kb + 24_000, "{long_kb} kB after {short_kb} kB");
-    let seconds = heard(&folder.path().join("chapter.mp3"), &[]).len() as f64 / 24_000.0;
+    let seconds = transcribed(&folder.path().join("chapter.mp3"), &[]).len() as f64 / 24_000.0;
     assert!(seconds > 600.0, "{seconds} s");
 }
 

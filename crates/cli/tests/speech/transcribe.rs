@@ -46,7 +46,7 @@ fn standard_input_is_a_file_too() {
 }
 
 #[test]
-fn several_files_are_told_apart() {
+fn several_files_are_distinguished() {
     let speech = Speech::get();
     let folder = TempDir::new().unwrap();
     fs::copy(&speech.recording, folder.path().join("one.wav")).unwrap();

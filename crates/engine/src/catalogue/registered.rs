@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told() {
+    fn what_is_wrong_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let catalogue = catalogue(folder.path());
         catalogue.register(WHISPER, false).unwrap();

@@ -138,7 +138,7 @@ impl<'a> Client<'a> {
         meter: &mut Meter<'_>,
     ) -> Result<(), Failure> {
         let mut fruitless = 0;
-        let mut begun_anew = false;
+        let mut begun_again = false;
         loop {
             let before = download.bytes;
             let failure = match self.attempt(download, file, part, meter).await {
@@ -148,10 +148,10 @@ impl<'a> Client<'a> {
                         format!("{} arrived damaged: its sha256 is not what the hub says", file.name);
                     meter.discard(download.bytes);
                     download.truncate(part)?;
-                    if begun_anew {
+                    if begun_again {
                         return Err(Failure::Refused(reason));
                     }
-                    begun_anew = true;
+                    begun_again = true;
                     continue;
                 }
                 Err(Broken::GiveUp(failure)) => return Err(failure),

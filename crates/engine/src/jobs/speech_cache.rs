@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_audio_depends_on_tells_speeches_apart() {
+    fn whatever_the_audio_depends_on_distinguishes_speeches() {
         let mut cache = SpeechCache::new(1 << 20);
         cache.put(key("one"), kept(10));
         let mut other = key("one");

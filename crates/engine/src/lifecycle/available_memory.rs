@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_tells() {
+    fn this_machine_reports() {
         assert!(available(Path::new("/")).unwrap().bytes > 0);
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn missing_bytes(folder: &Path, manifest: &Manifest) -> Option<String
 }
 
 /// A file whose checksum is not that of the download. Files that were not modified since the last check are accepted as they
-/// are unless all is to be read; the manifest is told what is sound.
+/// are unless all is to be read; the manifest records what is intact.
 pub(super) fn wrong_bytes(
     folder: &Path,
     manifest: &mut Manifest,

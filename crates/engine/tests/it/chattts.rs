@@ -109,7 +109,7 @@ fn a_recording_gives_its_voice_and_is_bounded() {
     let first = like(wave(2, 2_654_435_761)).unwrap();
     assert!(!first.is_empty());
     assert_eq!(first, like(wave(2, 2_654_435_761)).unwrap());
-    // What was spoken like somebody is not kept for those who name nobody.
+    // Speech with reference audio is not cached for requests without.
     let plain = finish(engine.speak(request(None, 1.0)).unwrap()).unwrap();
     assert!(first != plain && plain == finish(engine.speak(request(None, 1.0)).unwrap()).unwrap());
     assert!(matches!(like(wave(61, 2_654_435_761)), Err(Error::Audio(_))));
@@ -117,7 +117,7 @@ fn a_recording_gives_its_voice_and_is_bounded() {
 }
 
 #[test]
-fn requests_at_the_same_time_all_end_and_a_damaged_voice_harms_nobody() {
+fn requests_at_the_same_time_all_end_and_a_damaged_voice_harms_no_other() {
     let (engine, _home) = engine();
     let damaged = "x".repeat(500);
     let jobs: Vec<_> = ["alloy", "echo", &damaged, "alloy", "nova"]
@@ -146,7 +146,7 @@ fn a_job_that_is_dropped_stops() {
 }
 
 #[test]
-fn the_licence_is_told_and_other_files_are_refused() {
+fn the_licence_is_reported_and_other_files_are_refused() {
     let hub = Hub::start(|request| {
         if request.target.starts_with("/api/models") {
             let files =

@@ -20,7 +20,7 @@ const WEIGHTS: &str = "model.safetensors";
 pub(crate) fn settings(home: &TempDir, hub: &str) -> Settings {
     Settings {
         hf_endpoint: hub.to_owned(),
-        modelscope_endpoint: nobody(),
+        modelscope_endpoint: closed_port(),
         python: home.path().join("no-python"),
         download_timeouts: DownloadTimeouts {
             connect: Duration::from_secs(5),
@@ -31,8 +31,8 @@ pub(crate) fn settings(home: &TempDir, hub: &str) -> Settings {
     }
 }
 
-/// An address where nobody listens.
-fn nobody() -> String {
+/// An address where no server listens.
+fn closed_port() -> String {
     format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap())
 }
 
@@ -206,7 +206,7 @@ fn more_bytes_than_announced_are_refused() {
 }
 
 #[test]
-fn what_the_hub_answers_is_told() {
+fn what_the_hub_answers_is_reported() {
     for (status, text) in [
         (404, "127.0.0.1 answered 404"),
         (401, "set HF_TOKEN if the model needs a login"),
@@ -315,9 +315,9 @@ fn a_hub_that_says_nothing_is_given_up_soon() {
 }
 
 #[test]
-fn no_network_is_told_as_such() {
+fn a_missing_network_is_reported() {
     let home = tempfile::tempdir().unwrap();
-    let (result, progress) = pull(&settings(&home, &nobody()));
+    let (result, progress) = pull(&settings(&home, &closed_port()));
     let error = result.unwrap_err();
     assert!(matches!(&error, Error::NoNetwork { .. }), "{error:?}");
     assert!(
@@ -329,7 +329,7 @@ fn no_network_is_told_as_such() {
 }
 
 #[test]
-fn offline_asks_nobody() {
+fn offline_sends_no_request() {
     let hub = Hub::start(|_| Reply::status(200));
     let home = tempfile::tempdir().unwrap();
     let error = pull(&Settings { offline: true, ..settings(&home, &hub.url()) }).0.unwrap_err();
@@ -386,7 +386,7 @@ fn modelscope_steps_in() {
     });
     let huggingface = Hub::start(move |request| repository.answer(request));
     let home = tempfile::tempdir().unwrap();
-    let both = Settings { modelscope_endpoint: modelscope.url(), ..settings(&home, &nobody()) };
+    let both = Settings { modelscope_endpoint: modelscope.url(), ..settings(&home, &closed_port()) };
     let engine = Engine::open(both.clone(), mynah_models::registry()).unwrap();
     let mut gave_up = Vec::new();
     let mut note = |step| {
@@ -398,7 +398,7 @@ fn modelscope_steps_in() {
     assert_eq!(gave_up, ["huggingface:openai/whisper-large-v3"]);
     assert_eq!(names(&folder), ["config.json", WEIGHTS, "mynah.json", "tokenizer.json"]);
 
-    // Where it is preferred, nobody else is asked.
+    // Where it is preferred, no one else is asked.
     let preferring =
         Settings { source: SourcePreference::Modelscope, hf_endpoint: huggingface.url(), ..both.clone() };
     let engine = Engine::open(preferring, mynah_models::registry()).unwrap();

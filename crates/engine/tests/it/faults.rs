@@ -45,7 +45,7 @@ fn flip(path: &Path, changed: SystemTime) {
 }
 
 #[test]
-fn damaged_weights_are_fetched_anew_or_refused() {
+fn damaged_weights_are_fetched_again_or_refused() {
     let (home, hub) = (tempfile::tempdir().unwrap(), hub());
     let online = settings(&home, &hub.url());
     let engine = Engine::open(online.clone(), mynah_models::registry()).unwrap();
@@ -161,7 +161,7 @@ fn finish(mut job: TranscriptionJob) -> Result<(), Error> {
 }
 
 #[test]
-fn a_model_that_panics_is_loaded_anew_and_the_others_go_on() {
+fn a_model_that_panics_is_loaded_again_and_the_others_go_on() {
     let home = tempfile::tempdir().unwrap();
     let (engine, stage) = engine(Settings::new(home.path()));
     stage.hold.store(true, Ordering::Release);
@@ -254,7 +254,7 @@ fn a_small_file_that_claims_days_costs_what_it_holds() {
 #[test]
 fn a_home_that_takes_nothing_keeps_no_model_from_running() {
     let folder = tempfile::tempdir().unwrap();
-    // Below a file nothing can be made, whoever asks.
+    // Below a file nothing can be created.
     let home = folder.path().join("file");
     fs::write(&home, b"").unwrap();
     let checkpoint = folder.path().join("checkpoint");

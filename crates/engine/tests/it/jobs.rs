@@ -1,4 +1,4 @@
-//! Jobs on a stand-in model, which hears one word in every window of 30 s.
+//! Jobs on a stand-in model, which transcribes one word in every window of 30 s.
 
 use std::fs;
 use std::io::Write;
@@ -171,13 +171,13 @@ pub(crate) fn until(condition: impl Fn() -> bool) {
 }
 
 #[test]
-fn a_job_tells_what_happens_in_order() {
+fn a_job_reports_what_happens_in_order() {
     let (engine, _) = engine();
     let mut job = engine.transcribe(request(45.0)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     while let Some(event) = runtime.block_on(job.next()) {
-        told.push(match event {
+        reported.push(match event {
             TranscriptionEvent::Waiting(progress) => format!("{progress:?}"),
             TranscriptionEvent::Started { duration_s } => format!("started {duration_s}"),
             TranscriptionEvent::Turn { .. } => "turn".to_owned(),
@@ -189,7 +189,7 @@ fn a_job_tells_what_happens_in_order() {
         });
     }
     assert_eq!(
-        told,
+        reported,
         [
             "Loading",
             "started 45",
@@ -267,16 +267,16 @@ fn a_full_house_says_so() {
     for job in jobs {
         finish(job).unwrap();
     }
-    // Whoever has its last event finds a place for the next job.
+    // Anyone who has its last event finds a place for the next job.
     for _ in 0..20 {
         finish(engine.transcribe(request(1.0)).unwrap()).unwrap();
     }
 }
 
 #[test]
-fn who_would_wait_too_long_is_told_so() {
+fn who_would_wait_too_long_is_refused() {
     let (engine, stage) = engine();
-    // Whoever waits for a model keeps nobody waiting.
+    // A job that waits for a model blocks no other.
     engine.load(&request(10.0).model, &mut |_| {}, &CancelFlag::new()).unwrap();
     engine.set_max_wait(Duration::from_millis(1500));
     stage.hold(true);
@@ -295,7 +295,7 @@ fn who_would_wait_too_long_is_told_so() {
 }
 
 #[test]
-fn the_rest_of_a_long_recording_keeps_nobody_out() {
+fn the_rest_of_a_long_recording_keeps_no_job_out() {
     let (engine, stage) = engine();
     engine.set_max_wait(Duration::from_millis(100));
     let long = engine.transcribe(request(3600.0)).unwrap();
@@ -322,7 +322,7 @@ fn a_panic_is_the_error_of_its_job_alone() {
 }
 
 #[test]
-fn a_model_that_does_not_load_fails_for_all_who_wait_and_is_tried_anew_later() {
+fn a_model_that_does_not_load_fails_for_all_who_wait_and_is_tried_again_later() {
     let (engine, stage) = engine();
     let broken = || TranscribeRequest { model: ModelRef::Path("broken".into()), ..request(1.0) };
     let jobs: Vec<TranscriptionJob> = (0..4).map(|_| engine.transcribe(broken()).unwrap()).collect();

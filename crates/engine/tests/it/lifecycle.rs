@@ -197,7 +197,7 @@ fn several_uids_of_one_model_share_its_weights() {
 }
 
 #[test]
-fn while_a_model_is_launched_requests_are_told_when_to_come_again() {
+fn while_a_model_is_launched_requests_get_a_time_to_retry() {
     let (test, _home) = test();
     test.hold_loads(true);
     let launch = test.engine.launch(test.request("a")).unwrap();
@@ -231,7 +231,7 @@ fn a_launch_can_be_stopped() {
 }
 
 #[test]
-fn a_failed_launch_stays_to_be_seen_where_nobody_waited() {
+fn a_failed_launch_stays_to_be_seen_where_no_client_waited() {
     let (test, home) = test();
     let records = || fs::read_dir(home.path().join("state/running")).unwrap().count();
     let failure = ready(test.engine.launch(test.request_of("a", "broken")).unwrap()).unwrap_err();
@@ -248,7 +248,7 @@ fn a_failed_launch_stays_to_be_seen_where_nobody_waited() {
 
     let waits = LaunchRequest { waits: true, ..test.request_of("b", "broken") };
     ready(test.engine.launch(waits).unwrap()).unwrap_err();
-    assert!(test.engine.find_running("b").is_err(), "who waited has been told");
+    assert!(test.engine.find_running("b").is_err(), "a client that waited has its error");
     assert_eq!(records(), 0);
 }
 
@@ -271,8 +271,8 @@ fn uids_are_chosen_and_checked() {
     let missing = LaunchRequest { path: Some("/not/there".into()), ..test.request("y") };
     let Err(Error::Launch(reason)) = test.engine.launch(missing) else { panic!() };
     assert!(reason.contains("/not/there"));
-    let nobody = LaunchRequest { model_name: "whisper-bse".into(), ..test.request("y") };
-    assert!(matches!(test.engine.launch(nobody), Err(Error::UnknownModel { .. })));
+    let unknown = LaunchRequest { model_name: "whisper-bse".into(), ..test.request("y") };
+    assert!(matches!(test.engine.launch(unknown), Err(Error::UnknownModel { .. })));
     let other = LaunchRequest { model_name: "ChatTTS".into(), ..test.request("y") };
     assert!(matches!(test.engine.launch(other), Err(Error::Launch(_))), "the checkpoint is another model's");
 }
@@ -401,7 +401,7 @@ fn what_ran_comes_back_after_a_restart_if_asked_for() {
 fn requests_load_models_only_where_they_may() {
     let (test, _home) = test_with(|settings| settings.load_on_request = false);
     assert!(matches!(test.engine.select("whisper-base"), Err(Error::NotRunning(_))));
-    assert!(matches!(test.engine.select("nobody"), Err(Error::NotRunning(_))));
+    assert!(matches!(test.engine.select("unknown"), Err(Error::NotRunning(_))));
     assert!(test.engine.loadable("whisper-base").is_err());
     test.launch(test.request("whisper-base"));
     finish(test.start("whisper-base")).unwrap();

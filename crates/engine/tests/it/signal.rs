@@ -1,4 +1,4 @@
-//! Recordings made here, and what is heard where nobody speaks.
+//! Recordings made here, and what is transcribed where there is no speech.
 
 use std::f64::consts::TAU;
 

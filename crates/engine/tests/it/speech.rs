@@ -146,7 +146,7 @@ fn finish(mut job: SpeechJob) -> Result<(Option<String>, Vec<u8>, SpeechResult),
 }
 
 #[test]
-fn a_speech_is_a_file_of_its_format_and_tells_its_words_and_its_cost() {
+fn a_speech_is_a_file_of_its_format_and_reports_its_words_and_its_cost() {
     let (engine, stage, _home) = engine();
     for format in OutputFormat::ALL {
         let encoding = EncodeOptions { sample_rate_hz: Some(16_000), bitrate_bps: None };
@@ -233,7 +233,7 @@ fn voices_have_many_names_and_stand_in_for_others() {
     let speaks = |voice: &str| finish(engine.speak(with_voice(voice)).unwrap()).map(|(voice, ..)| voice);
     assert_eq!(speaks("Heart").unwrap().as_deref(), Some("heart"));
     assert_eq!(speaks("alloy").unwrap().as_deref(), Some("heart"));
-    // Not on disk and no network: the default voice speaks for OpenAI's, but nobody speaks for fenrir.
+    // Not on disk and no network: the default voice stands for OpenAI's voices, but none for fenrir.
     assert_eq!(speaks("echo").unwrap().as_deref(), Some("heart"));
     let error = speaks("fenrir").unwrap_err();
     assert!(matches!(&error, Error::Offline(name) if name == "hibari/fenrir"), "{error:?}");
@@ -251,7 +251,7 @@ fn voices_have_many_names_and_stand_in_for_others() {
 fn what_cannot_be_spoken_is_refused() {
     let (engine, stage, _home) = engine();
     let at_once = |request| engine.speak(request).map(|_| ()).unwrap_err();
-    assert!(matches!(at_once(with_voice("nobody")), Error::UnknownVoice { .. }));
+    assert!(matches!(at_once(with_voice("unknown")), Error::UnknownVoice { .. }));
     let whisper = SpeakRequest { model: engine.resolve("whisper-1").unwrap(), ..request("one") };
     assert!(matches!(at_once(whisper), Error::WrongAbility { .. }));
     let options = SpeechOptions { speed: 9.0, ..SpeechOptions::default() };

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_this_machine_are_told_from_those_of_others() {
+    fn names_of_this_machine_are_distinguished_from_those_of_others() {
         let local = hosts(&[], "Speech.Local").unwrap();
         for own in [
             "localhost",

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_told_from_other_addresses() {
+    fn origins_are_distinguished_from_other_addresses() {
         let origins = |texts: &[&str]| {
             let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
             Origins::new(&texts)

@@ -118,7 +118,7 @@ async fn keys_that_will_not_do_are_refused() {
 }
 
 #[tokio::test]
-async fn without_keys_nobody_can_lock_the_others_out() {
+async fn without_keys_no_one_can_lock_the_others_out() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path().join("keys.json")).unwrap();
     let app = with(Auth::new(AuthConfig::default(), Some(store)).unwrap());
@@ -151,7 +151,7 @@ async fn rights_bound_what_a_key_does() {
             assert_eq!(answer.error(403)["type"], "permission_error");
             assert_eq!(answer.header("www-authenticate"), "Bearer scope=\"admin\"");
         }
-        // Whoever has a key is told that a path is not there.
+        // A client with a key learns that a path does not exist.
         get(&app, "/nope", &key).await.error(404);
     }
 }
@@ -331,7 +331,7 @@ async fn users_of_the_store_come_and_go() {
 }
 
 #[tokio::test]
-async fn whoever_revokes_the_last_key_does_not_open_the_server() {
+async fn revoking_the_last_key_does_not_open_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.json");
     let new = || NewKey {
@@ -378,6 +378,6 @@ async fn keys_can_be_switched_off() {
 #[tokio::test]
 async fn secrets_are_not_echoed() {
     let app = with(keys(&[ADMIN]));
-    let answer = get_with(&app, "/v1/models", "authorization", "Bearer sk-somebodys-secret").await;
-    assert!(!answer.text().contains("somebodys"), "{}", answer.text());
+    let answer = get_with(&app, "/v1/models", "authorization", "Bearer sk-someones-secret").await;
+    assert!(!answer.text().contains("someones"), "{}", answer.text());
 }

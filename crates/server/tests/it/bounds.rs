@@ -112,11 +112,11 @@ async fn more_requests_than_places() {
 }
 
 #[tokio::test]
-async fn who_would_wait_too_long_is_told_when_to_come_again() {
+async fn a_wait_that_is_too_long_gets_a_time_to_retry() {
     let app = app_with(|config| config.limits.max_queue_wait = Duration::ZERO);
     let request = form(TRANSCRIPTIONS, &[("model", "slow"), ("stream", "true")], Some(&sound()));
     let streaming = app.router.clone().oneshot(request).await.unwrap();
-    // Before, it waits for its model and keeps nobody waiting.
+    // Before, it waits for its model and keeps no one waiting.
     while app.seen.jobs() == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

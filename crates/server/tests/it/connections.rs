@@ -74,7 +74,7 @@ impl Served {
 
 async fn all(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
-    // A connection may be reset behind the answer, where its request was not read to the end.
+    // A connection may be reset after the answer, where its request was not read to the end.
     let _ = stream.read_to_end(&mut answer).await;
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -102,7 +102,7 @@ async fn clients_that_leave_at_every_stage() {
     let served = serve(|_| {}).await;
     let whole = transcription("slow", true).await;
     let head = whole.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-    // Connected, in the head, behind it, in a part's head, in the upload, before the last byte.
+    // Connected, in the head, after it, in a part's head, in the upload, before the last byte.
     for sent in [0, 20, head + 4, head + 30, whole.len() / 2, whole.len() - 1] {
         let mut stream = served.connect().await;
         stream.write_all(&whole[..sent]).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_client_that_never_reads_its_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_house_is_told_before_the_upload_is_read() {
+async fn a_full_server_refuses_before_the_upload_is_read() {
     let served = serve(|_| {}).await;
     let mut streaming = served.connect().await;
     streaming.write_all(&transcription("slow", true).await).await.unwrap();

@@ -1,4 +1,4 @@
-//! The corpus of the fuzz targets, inputs that once failed among it; `fuzz/README.md` tells more.
+//! The corpus of the fuzz targets, inputs that once failed among it; see `fuzz/README.md`.
 
 #[path = "../../../../fuzz/src/http.rs"]
 #[allow(unreachable_pub, reason = "the file belongs to the fuzz crate")]

@@ -18,7 +18,7 @@ fn snapshot() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/openapi.json")
 }
 
-/// `UPDATE_SNAPSHOTS=1 cargo test ...` writes the document anew.
+/// `UPDATE_SNAPSHOTS=1 cargo test ...` writes the document again.
 #[tokio::test]
 async fn the_document_is_as_it_was() {
     let document = app().get("/openapi.json").await.json();

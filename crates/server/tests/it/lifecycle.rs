@@ -1,4 +1,4 @@
-//! Launching and terminating models, and what requests are told meanwhile.
+//! Launching and terminating models, and the responses meanwhile.
 
 use std::fs;
 use std::path::PathBuf;
@@ -102,7 +102,7 @@ async fn launches_that_cannot_be_are_refused_and_leave_nothing() {
 }
 
 #[tokio::test]
-async fn requests_are_told_to_come_again_while_a_model_loads() {
+async fn requests_get_a_time_to_retry_while_a_model_loads() {
     let app = app();
     let hold = checkpoint(&app, "weights").join(HOLD_LOADING);
     fs::write(&hold, b"").unwrap();
@@ -117,7 +117,7 @@ async fn requests_are_told_to_come_again_while_a_model_loads() {
     assert!(app.get("/v1/models/a/progress").await.json()["progress"].as_f64().unwrap() < 1.0);
     app.delete("/v1/models/a").await.error(400);
 
-    // Who waits for a launch that another stops is told so.
+    // Who waits for a launch that another stops is refused.
     let waiting = tokio::spawn(send(
         app.router.clone(),
         crate::support::json("/v1/models", body(&app, "b", &json!({})).to_string()),
@@ -163,7 +163,7 @@ async fn replicas_multiply_the_requests_at_once() {
     app.delete(path).await.error(400);
     let error = app.post("/v1/models/limited/replicas", &json!({"replica": 0})).await.error(400);
     assert_eq!(error["param"], "replica");
-    app.post("/v1/models/nobody/replicas", &json!({})).await.error(400);
+    app.post("/v1/models/unknown/replicas", &json!({})).await.error(400);
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn requests_load_what_they_may() {
     launch(&app, "whisper-base", &json!({})).await;
     assert_eq!(app.transcribe(&[("model", "whisper-1")]).await.status, 200);
 
-    // Nobody waits: the launch goes on without the request.
+    // No request waits: the launch continues without it.
     let app = app_with(|config| config.wait_for_models = false);
     let folder = checkpoint(&app, "weights");
     fs::write(folder.join(HOLD_LOADING), b"").unwrap();
@@ -233,5 +233,5 @@ async fn the_server_can_be_stopped() {
     assert_eq!(app.delete("/v1/clusters").await.json(), json!({"result": true}));
     tokio::time::timeout(std::time::Duration::from_secs(100), stop.notified())
         .await
-        .expect("nobody was told");
+        .expect("no waiting client got the error");
 }

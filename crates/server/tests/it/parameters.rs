@@ -1,4 +1,4 @@
-//! Every parameter: what the model is told, and what is refused.
+//! Every parameter: the options of the model, and what is refused.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::support::{App, TRANSCRIPTIONS, TRANSLATIONS, app, json, sound};
 
-/// What the model is told.
-async fn told(app: &App, fields: &[(&str, &str)]) -> TranscribeOptions {
+/// The options of the model.
+async fn parsed(app: &App, fields: &[(&str, &str)]) -> TranscribeOptions {
     let answer = app.transcribe(fields).await;
     assert_eq!(answer.status, 200, "{fields:?}: {}", answer.text());
     app.seen.options()
@@ -26,16 +26,16 @@ async fn refused(fields: &[(&str, &str)], param: &str) -> String {
 
 #[tokio::test]
 async fn nothing_given_means_the_defaults() {
-    assert_eq!(told(&app(), &[]).await, TranscribeOptions::default());
+    assert_eq!(parsed(&app(), &[]).await, TranscribeOptions::default());
 }
 
 #[tokio::test]
 async fn languages_are_codes_or_names() {
     let app = app();
     for name in ["en", "EN", "English", "english", "<|en|>", "en-US"] {
-        assert_eq!(told(&app, &[("language", name)]).await.language.as_deref(), Some("en"), "{name}");
+        assert_eq!(parsed(&app, &[("language", name)]).await.language.as_deref(), Some("en"), "{name}");
     }
-    assert_eq!(told(&app, &[("language", "")]).await.language, None);
+    assert_eq!(parsed(&app, &[("language", "")]).await.language, None);
     let body = app.transcribe(&[("language", "German"), ("response_format", "verbose_json")]).await.json();
     assert_eq!(body["language"], "german");
     let message = refused(&[("language", "klingon")], "language").await;
@@ -45,10 +45,10 @@ async fn languages_are_codes_or_names() {
 #[tokio::test]
 async fn languages_can_be_narrowed_down() {
     let app = app();
-    let options = told(&app, &[("languages[]", "de"), ("languages[]", "French")]).await;
+    let options = parsed(&app, &[("languages[]", "de"), ("languages[]", "French")]).await;
     assert_eq!((options.language, options.allowed_languages), (None, vec!["de".to_owned(), "fr".to_owned()]));
-    assert_eq!(told(&app, &[("languages", "de,fr")]).await.allowed_languages, ["de", "fr"]);
-    assert_eq!(told(&app, &[("languages", r#"["de"]"#)]).await.allowed_languages, ["de"]);
+    assert_eq!(parsed(&app, &[("languages", "de,fr")]).await.allowed_languages, ["de", "fr"]);
+    assert_eq!(parsed(&app, &[("languages", r#"["de"]"#)]).await.allowed_languages, ["de"]);
     refused(&[("languages[]", "xx")], "languages").await;
     refused(&[("languages[]", "de"), ("language", "en")], "languages").await;
 }
@@ -57,11 +57,11 @@ async fn languages_can_be_narrowed_down() {
 async fn prompt_and_keywords() {
     let app = app();
     let options =
-        told(&app, &[("prompt", "A talk, on birds"), ("keywords[]", "mynah, the"), ("keywords[]", "b")])
+        parsed(&app, &[("prompt", "A talk, on birds"), ("keywords[]", "mynah, the"), ("keywords[]", "b")])
             .await;
     assert_eq!(options.initial_prompt.as_deref(), Some("A talk, on birds"));
     assert_eq!(options.hotwords, ["mynah, the", "b"]);
-    assert_eq!(told(&app, &[("hotwords", "a, b"), ("initial_prompt", "x")]).await.hotwords, ["a", "b"]);
+    assert_eq!(parsed(&app, &[("hotwords", "a, b"), ("initial_prompt", "x")]).await.hotwords, ["a", "b"]);
     assert_eq!(app.seen.options().initial_prompt.as_deref(), Some("x"));
 }
 
@@ -70,13 +70,13 @@ async fn temperature_zero_falls_back_and_others_stay() {
     let app = app();
     let default = WhisperOptions::default().temperatures;
     for zero in ["0", "0.0", ""] {
-        assert_eq!(told(&app, &[("temperature", zero)]).await.whisper.temperatures, default, "{zero:?}");
+        assert_eq!(parsed(&app, &[("temperature", zero)]).await.whisper.temperatures, default, "{zero:?}");
     }
-    assert_eq!(told(&app, &[("temperature", "0.5")]).await.whisper.temperatures, [0.5]);
-    assert_eq!(told(&app, &[("temperature", "1")]).await.whisper.temperatures, [1.0]);
-    assert_eq!(told(&app, &[("temperature", "0,0.5,1")]).await.whisper.temperatures, [0.0, 0.5, 1.0]);
+    assert_eq!(parsed(&app, &[("temperature", "0.5")]).await.whisper.temperatures, [0.5]);
+    assert_eq!(parsed(&app, &[("temperature", "1")]).await.whisper.temperatures, [1.0]);
+    assert_eq!(parsed(&app, &[("temperature", "0,0.5,1")]).await.whisper.temperatures, [0.0, 0.5, 1.0]);
     assert_eq!(
-        told(&app, &[("temperature[]", "0"), ("temperature[]", "0.4")]).await.whisper.temperatures,
+        parsed(&app, &[("temperature[]", "0"), ("temperature[]", "0.4")]).await.whisper.temperatures,
         [0.0, 0.4]
     );
     for wrong in ["-1", "1.01", "5", "abc", "NaN", "inf", "[0.2, \"x\"]"] {
@@ -107,20 +107,20 @@ async fn response_formats_and_what_goes_with_them() {
 async fn voice_activity_detection() {
     let app = app();
     let custom = VadOptions { threshold: 0.25, prefix_padding_ms: 100, silence_duration_ms: 900 };
-    assert_eq!(told(&app, &[("chunking_strategy", "auto")]).await.vad, Some(VadOptions::default()));
+    assert_eq!(parsed(&app, &[("chunking_strategy", "auto")]).await.vad, Some(VadOptions::default()));
     let bracketed = [
         ("chunking_strategy[type]", "server_vad"),
         ("chunking_strategy[threshold]", "0.25"),
         ("chunking_strategy[prefix_padding_ms]", "100"),
         ("chunking_strategy[silence_duration_ms]", "900"),
     ];
-    assert_eq!(told(&app, &bracketed).await.vad, Some(custom.clone()));
+    assert_eq!(parsed(&app, &bracketed).await.vad, Some(custom.clone()));
     let text = r#"{"type":"server_vad","threshold":0.25,"prefix_padding_ms":100,"silence_duration_ms":900}"#;
-    assert_eq!(told(&app, &[("chunking_strategy", text)]).await.vad, Some(custom.clone()));
-    assert_eq!(told(&app, &[("vad_filter", "true")]).await.vad, Some(VadOptions::default()));
-    assert_eq!(told(&app, &[("vad_filter", "false")]).await.vad, None);
+    assert_eq!(parsed(&app, &[("chunking_strategy", text)]).await.vad, Some(custom.clone()));
+    assert_eq!(parsed(&app, &[("vad_filter", "true")]).await.vad, Some(VadOptions::default()));
+    assert_eq!(parsed(&app, &[("vad_filter", "false")]).await.vad, None);
     let parameters = r#"{"threshold":0.25,"speech_pad_ms":100,"min_silence_duration_ms":900}"#;
-    assert_eq!(told(&app, &[("vad_filter", "1"), ("vad_parameters", parameters)]).await.vad, Some(custom));
+    assert_eq!(parsed(&app, &[("vad_filter", "1"), ("vad_parameters", parameters)]).await.vad, Some(custom));
 
     for wrong in ["none", "{\"type\":\"semantic_vad\"}", "{}", "[]", "{bad"] {
         refused(&[("chunking_strategy", wrong)], "chunking_strategy").await;
@@ -133,7 +133,7 @@ async fn voice_activity_detection() {
 #[tokio::test]
 async fn options_of_other_whisper_servers() {
     let app = app();
-    let options = told(
+    let options = parsed(
         &app,
         &[
             ("beam_size", "1"),
@@ -187,13 +187,13 @@ async fn options_of_other_whisper_servers() {
 #[tokio::test]
 async fn xinferences_kwargs() {
     let app = app();
-    assert_eq!(told(&app, &[("kwargs", "{}")]).await, TranscribeOptions::default());
+    assert_eq!(parsed(&app, &[("kwargs", "{}")]).await, TranscribeOptions::default());
     let options =
-        told(&app, &[("kwargs", r#"{"hotword": "mynah", "beam_size": 2, "vad_filter": true}"#)]).await;
+        parsed(&app, &[("kwargs", r#"{"hotword": "mynah", "beam_size": 2, "vad_filter": true}"#)]).await;
     assert_eq!((options.hotwords, options.whisper.beam_size), (vec!["mynah".to_owned()], 2));
     assert!(options.vad.is_some());
     assert_eq!(
-        told(&app, &[("beam_size", "3"), ("kwargs", r#"{"beam_size":2}"#)]).await.whisper.beam_size,
+        parsed(&app, &[("beam_size", "3"), ("kwargs", r#"{"beam_size":2}"#)]).await.whisper.beam_size,
         3
     );
     let message = refused(&[("kwargs", r#"{"batch_size_s": 3}"#)], "kwargs").await;
@@ -206,8 +206,8 @@ async fn xinferences_kwargs() {
 #[tokio::test]
 async fn the_task_can_be_named() {
     let app = app();
-    assert_eq!(told(&app, &[("task", "translate")]).await.task.as_str(), "translate");
-    assert_eq!(told(&app, &[("task", "transcribe")]).await.task.as_str(), "transcribe");
+    assert_eq!(parsed(&app, &[("task", "translate")]).await.task.as_str(), "translate");
+    assert_eq!(parsed(&app, &[("task", "transcribe")]).await.task.as_str(), "transcribe");
     refused(&[("task", "diarize")], "task").await;
     assert_eq!(app.translate(&[("task", "transcribe")]).await.error(400)["param"], "task");
 }

@@ -131,7 +131,7 @@ async fn what_cannot_be_honoured_is_refused() {
         (json!({"input": "你好"}), json!("input"), "Chinese"),
         (json!({"model": ""}), json!("model"), "model"),
         (json!({"model": "whisper-1"}), json!("model"), "hibari"),
-        (json!({"model": "hibari", "voice": "nobody"}), json!("voice"), "heart, emma, fenrir, fable, kore"),
+        (json!({"model": "hibari", "voice": "unknown"}), json!("voice"), "heart, emma, fenrir, fable, kore"),
     ] {
         let error = app.speak(&members).await.error(400);
         assert_eq!(error["param"], param, "{members}: {error}");

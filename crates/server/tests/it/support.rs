@@ -57,7 +57,7 @@ impl Seen {
         self.options.lock().unwrap().is_none() && self.speech.lock().unwrap().is_none()
     }
 
-    /// Waits until a job that had reached its model was told to stop.
+    /// Waits until a job that had reached its model was cancelled.
     pub(crate) async fn cancellation(&self) {
         tokio::time::timeout(Duration::from_secs(120), async {
             while !self.cancelled.load(Ordering::Acquire) {
@@ -386,7 +386,7 @@ pub(crate) async fn send(router: Router, request: Request<Body>) -> Answer {
 }
 
 impl App {
-    /// Waits until no job is under way. Those of the model `slow` end only when they are told to stop, before they reach it
+    /// Waits until no job is under way. Those of the model `slow` end only when they are cancelled, before they reach it
     /// or there.
     pub(crate) async fn all_stopped(&self) {
         tokio::time::timeout(Duration::from_secs(120), async {
@@ -395,7 +395,7 @@ impl App {
             }
         })
         .await
-        .expect("the job goes on though nobody waits for it");
+        .expect("the job goes on though no one waits for it");
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

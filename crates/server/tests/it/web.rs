@@ -49,7 +49,7 @@ async fn pages_of_other_origins_are_kept_out() {
     assert!(app.seen.nothing());
     let read = Request::get("/v1/models").header("origin", PAGE).body(Body::empty()).unwrap();
     assert_eq!(app.send(read).await.header("access-control-allow-origin"), "", "browsers hide the answer");
-    // Its own page, and whoever is no browser.
+    // Its own page, and clients that are not browsers.
     assert_eq!(upload_from(&app, "http://127.0.0.1:9997").await.status, 200);
     assert_eq!(app.transcribe(&[]).await.status, 200);
 }

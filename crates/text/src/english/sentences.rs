@@ -12,7 +12,7 @@ const BEFORE_NUMBER: &[&str] = &[
     "No", "no", "Nos", "Fig", "fig", "Figs", "p", "pp", "Vol", "vol", "Ch", "ch", "Sec", "sec", "Art", "Eq",
     "Jan", "Feb", "Mar", "Apr", "Jun", "Jul", "Aug", "Sep", "Sept", "Oct", "Nov", "Dec", "v", "c",
 ];
-/// Abbreviations behind which a name goes on but a [`STARTERS`] word begins anew.
+/// Abbreviations after which a name goes on but a [`STARTERS`] word begins again.
 const MAY_END: &[&str] = &[
     "Inc", "Ltd", "Corp", "Co", "Jr", "Sr", "Bros", "Ave", "Blvd", "Rd", "Ln", "Hwy", "Ph.D", "M.D", "B.A",
     "M.A", "D.C", "Jan", "Feb", "Mar", "Apr", "Jun", "Jul", "Aug", "Sep", "Sept", "Oct", "Nov", "Dec", "Mon",
@@ -41,7 +41,7 @@ pub struct Sentences<'a> {
     limit: usize,
 }
 
-/// Cuts `text` into sentences of at most `limit` bytes (at least 16); a longer one is cut behind a clause, else
+/// Cuts `text` into sentences of at most `limit` bytes (at least 16); a longer one is cut after a clause, else
 /// between words, else anywhere. Work is done as the iterator advances, so the first sentence of a book comes at once.
 pub fn sentences(text: &str, limit: usize) -> Sentences<'_> {
     Sentences { text, at: 0, limit: limit.max(16) }
@@ -124,7 +124,7 @@ fn ends_block(line: &str, taken: usize, after: &str) -> bool {
     next.is_empty() || item || taken + line.chars().count() < WRAPPED_LINE && !runs_on
 }
 
-/// Where the sentence ends whose last mark ends at `end`: behind quotes and brackets that close with it. None if the
+/// Where the sentence ends whose last mark ends at `end`: after quotes and brackets that close with it. None if the
 /// mark does not end it.
 fn sentence_end(text: &str, end: usize) -> Option<usize> {
     let tail = &text[end..];
@@ -152,14 +152,14 @@ fn sentence_end(text: &str, end: usize) -> Option<usize> {
         .map_or(0, |i| i + head[i..].chars().next().map_or(1, char::len_utf8));
     let word = &head[start..];
     let next_word = &next[..next.find(|c: char| !c.is_alphabetic() && c != '\'').unwrap_or(next.len())];
-    let starts_anew = STARTERS.contains(&next_word)
+    let starts_again = STARTERS.contains(&next_word)
         || next_word.contains('\'') && STARTERS.contains(&next_word.split('\'').next()?);
-    let goes_on = goes_on(&head[..start], word, first, starts_anew, next_word);
+    let goes_on = goes_on(&head[..start], word, first, starts_again, next_word);
     (!goes_on).then_some(end_with_quotes)
 }
 
-/// Whether the full stop behind `word` belongs to the word alone.
-fn goes_on(before: &str, word: &str, next: char, starts_anew: bool, next_word: &str) -> bool {
+/// Whether the full stop after `word` belongs to the word alone.
+fn goes_on(before: &str, word: &str, next: char, starts_again: bool, next_word: &str) -> bool {
     // The number of a list item.
     let opens = before.trim().is_empty();
     if opens
@@ -172,7 +172,7 @@ fn goes_on(before: &str, word: &str, next: char, starts_anew: bool, next_word: &
     if GO_ON.contains(&word) || digit && BEFORE_NUMBER.contains(&word) {
         return true;
     }
-    let behind_name = before
+    let after_name = before
         .trim_end()
         .rsplit(char::is_whitespace)
         .next()
@@ -180,13 +180,13 @@ fn goes_on(before: &str, word: &str, next: char, starts_anew: bool, next_word: &
     let is_title = TITLES.iter().any(|(title, _)| *title == word);
     if is_title {
         // "Main St. We" has a street, "St. John" a saint.
-        return !(matches!(word, "St" | "Dr" | "Mt") && behind_name && starts_anew);
+        return !(matches!(word, "St" | "Dr" | "Mt") && after_name && starts_again);
     }
     let letters = word.chars().count();
     if letters == 1 && word.chars().all(char::is_uppercase) {
         // Initials of a name; but "vitamin C. It" and "World War I. The" end.
         let next_is_initial = next_word.len() == 1 && (next_word != "I" || word != "I");
-        return !starts_anew || next_is_initial;
+        return !starts_again || next_is_initial;
     }
     let dotted = word.contains('.')
         && word.split('.').all(|part| part.chars().count() <= 2 && part.chars().all(char::is_alphabetic));
@@ -214,16 +214,16 @@ fn goes_on(before: &str, word: &str, next: char, starts_anew: bool, next_word: &
         return zone || digit;
     }
     if dotted || MAY_END.contains(&word) {
-        return !starts_anew || digit;
+        return !starts_again || digit;
     }
     false
 }
 
-/// Where to cut a text that is too long: behind the last clause within the limit, else behind the last word.
+/// Where to cut a text that is too long: after the last clause within the limit, else after the last word.
 fn cut(text: &str, limit: usize) -> usize {
     let limit = (0..=limit.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
     let head = &text[..limit];
-    let behind = |found: Option<usize>| {
+    let after = |found: Option<usize>| {
         found.map(|i| i + head[i..].chars().next().map_or(1, char::len_utf8)).filter(|end| *end > limit / 4)
     };
     let clause = head
@@ -231,5 +231,5 @@ fn cut(text: &str, limit: usize) -> usize {
         .filter(|(i, c)| ",;:—–)".contains(*c) && text[i + c.len_utf8()..].starts_with(char::is_whitespace))
         .map(|(i, _)| i)
         .next_back();
-    behind(clause).or_else(|| behind(head.rfind(char::is_whitespace))).unwrap_or(limit)
+    after(clause).or_else(|| after(head.rfind(char::is_whitespace))).unwrap_or(limit)
 }

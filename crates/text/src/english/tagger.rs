@@ -24,7 +24,7 @@ struct Model {
     weights: Pairs<String, Pairs<TagName, f32>>,
 }
 
-/// A tag's name as it stands in the file, hundreds of thousands of times: zeros behind it.
+/// A tag's name as it stands in the file, hundreds of thousands of times: zeros after it.
 #[derive(Clone, Copy)]
 struct TagName([u8; 8]);
 

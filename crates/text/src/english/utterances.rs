@@ -35,7 +35,7 @@ pub struct Utterances<'a> {
 
 impl G2p {
     /// Reads `text` sentence by sentence as the iterator advances. Sentences of more than `max_phonemes` characters
-    /// are cut behind a clause, else between words, else inside a word. Sentences without anything to say are left
+    /// are cut after a clause, else between words, else inside a word. Sentences without anything to say are left
     /// out, their paragraph ends are not.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ fn parts(words: Vec<Phonemised>, limit: usize) -> Vec<Vec<Phonemised>> {
     while !rest.is_empty() {
         let mut length = 0;
         let mut fitting = 0;
-        let mut behind_clause = None;
+        let mut after_clause = None;
         for word in &rest {
             // The space at the end of a part is not said.
             length += word.phonemes.chars().count();
@@ -102,10 +102,10 @@ fn parts(words: Vec<Phonemised>, limit: usize) -> Vec<Vec<Phonemised>> {
             fitting += 1;
             if !word.is_spoken() && word.phonemes.contains([',', ';', ':', '—', ')', '”', '.', '…', '!', '?'])
             {
-                behind_clause = Some(fitting);
+                after_clause = Some(fitting);
             }
         }
-        let count = match behind_clause {
+        let count = match after_clause {
             Some(clause) if fitting < rest.len() && clause * 4 > fitting => clause,
             _ => fitting.max(1),
         };
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn long_sentences_are_cut_behind_clauses_then_words_then_anywhere() {
+    fn long_sentences_are_cut_after_clauses_then_words_then_anywhere() {
         check(&["ab ", "cd", ", ", "ef ", "gh", "."], 100, &["ab cd, ef gh."]);
         check(&["ab ", "cd", ", ", "ef ", "gh", "."], 10, &["ab cd,", "ef gh."]);
         check(&["ab ", "cd ", "ef ", "gh"], 5, &["ab cd", "ef gh"]);

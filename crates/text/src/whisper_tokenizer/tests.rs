@@ -190,7 +190,7 @@ fn every_file_gives_the_same_vocabulary() {
 }
 
 #[test]
-fn tokens_added_behind_the_timestamps_change_nothing() {
+fn tokens_added_after_the_timestamps_change_nothing() {
     let tokenizer = WhisperTokenizer::built_in(51968).unwrap();
     assert_eq!((tokenizer.vocab_size(), tokenizer.language_tokens().len()), (51866, 100));
 }

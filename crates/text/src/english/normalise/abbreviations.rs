@@ -4,7 +4,7 @@ use super::calendar;
 use super::spoken::{Place, Spoken};
 use crate::english::word_lists::{STARTERS, TITLES};
 
-/// Words behind a name: streets and companies.
+/// Words after a name: streets and companies.
 const AFTER_NAME: &[(&str, &str)] = &[
     ("St", "Street"),
     ("Dr", "Drive"),
@@ -224,15 +224,15 @@ struct Short<'a> {
     stop: bool,
     /// Length with the full stop.
     len: usize,
-    /// The text behind, without one space.
+    /// The text after, without one space.
     after: &'a str,
-    /// The word behind; empty if something else follows.
+    /// The word after; empty if something else follows.
     next: &'a str,
     before_number: bool,
     /// Whether a name or number stands before.
-    behind_name: bool,
+    after_name: bool,
     /// Whether "&" stands before.
-    behind_and: bool,
+    after_and: bool,
 }
 
 impl<'a> Short<'a> {
@@ -241,11 +241,11 @@ impl<'a> Short<'a> {
         let letters = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
         let stop = rest[letters..].starts_with('.');
         let len = letters + usize::from(stop);
-        let behind = &rest[len..];
-        if letters == 0 || !place.ends_word(len) && !behind.starts_with(|c: char| c.is_ascii_digit()) {
+        let after = &rest[len..];
+        if letters == 0 || !place.ends_word(len) && !after.starts_with(|c: char| c.is_ascii_digit()) {
             return None;
         }
-        let after = behind.strip_prefix(' ').unwrap_or(behind);
+        let after = after.strip_prefix(' ').unwrap_or(after);
         let previous = place.previous_word();
         Some(Self {
             word: &rest[..letters],
@@ -254,8 +254,8 @@ impl<'a> Short<'a> {
             after,
             next: place.word_after(len),
             before_number: after.starts_with(|c: char| c.is_ascii_digit()),
-            behind_name: is_capitalised(previous) || previous.ends_with(|c: char| c.is_ascii_digit()),
-            behind_and: place.before().ends_with("& "),
+            after_name: is_capitalised(previous) || previous.ends_with(|c: char| c.is_ascii_digit()),
+            after_and: place.before().ends_with("& "),
         })
     }
 
@@ -276,10 +276,10 @@ impl<'a> Short<'a> {
     fn weekday(&self) -> Option<&'static str> {
         let day = find(DAYS, self.word)?;
         let comma = self.after.starts_with([',', '-', '–']);
-        let behind_comma = self.after.trim_start_matches([',', '-', '–', ' ']);
+        let after_comma = self.after.trim_start_matches([',', '-', '–', ' ']);
         let next =
-            &behind_comma[..behind_comma.find(|c: char| !c.is_alphabetic()).unwrap_or(behind_comma.len())];
-        let time_follows = behind_comma.starts_with(|c: char| c.is_ascii_digit())
+            &after_comma[..after_comma.find(|c: char| !c.is_alphabetic()).unwrap_or(after_comma.len())];
+        let time_follows = after_comma.starts_with(|c: char| c.is_ascii_digit())
             || calendar::month_name(next).is_some()
             || find(DAYS, next).is_some()
             || matches!(next, "at" | "to")
@@ -302,7 +302,7 @@ impl<'a> Short<'a> {
             is_capitalised(self.next) && !STARTERS.contains(&self.next) && !self.after.starts_with(',');
         // Without its full stop only what is nothing else counts.
         let clear = match self.word {
-            "St" | "Mt" | "Ft" | "Col" => !self.behind_name,
+            "St" | "Mt" | "Ft" | "Col" => !self.after_name,
             "Gen" | "Rep" | "Fr" | "Hon" | "Pres" | "Det" | "Maj" => false,
             _ => true,
         };
@@ -317,8 +317,8 @@ impl<'a> Short<'a> {
             "Inc" | "Ltd" | "Corp" | "Jr" | "Sr" | "Esq" | "Blvd" | "Ave" | "Rd" | "Pkwy" | "Hwy" | "St"
         );
         match self.word {
-            "Co" if self.stop && (self.behind_name || self.behind_and) => full,
-            _ if self.behind_name && (self.stop || clear_without_stop) => full,
+            "Co" if self.stop && (self.after_name || self.after_and) => full,
+            _ if self.after_name && (self.stop || clear_without_stop) => full,
             "Dr" => Some("Doctor"),
             "Co" | "Pl" | "Ct" | "Sq" => None,
             _ => full.filter(|_| self.stop),

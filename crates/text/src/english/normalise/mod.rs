@@ -250,8 +250,8 @@ impl Output {
     /// "character(s)" is read in the plural.
     fn optional_plural(&mut self, place: &Place<'_>) -> Option<usize> {
         let ending = ["(s)", "(es)"].into_iter().find(|ending| place.rest().starts_with(ending))?;
-        let behind_word = !self.after_words && self.words.text.ends_with(char::is_alphabetic);
-        behind_word.then(|| {
+        let after_word = !self.after_words && self.words.text.ends_with(char::is_alphabetic);
+        after_word.then(|| {
             self.words.push(ending.trim_matches(['(', ')']), place.at..place.at + ending.len());
             ending.len()
         })

@@ -43,11 +43,11 @@ pub(super) fn amount(place: &Place<'_>) -> Option<(usize, Spoken)> {
     // A range: the second sum may repeat the sign.
     let tail = &rest[len..];
     for dash in ["-", "–", " - ", " – ", " to "] {
-        let Some(behind) = tail.strip_prefix(dash) else {
+        let Some(after) = tail.strip_prefix(dash) else {
             continue;
         };
-        let repeated = behind.strip_prefix(currency.0);
-        let next = rest.len() - repeated.unwrap_or(behind).len();
+        let repeated = after.strip_prefix(currency.0);
+        let next = rest.len() - repeated.unwrap_or(after).len();
         if dash == " to " && repeated.is_none() {
             break;
         }
@@ -87,7 +87,7 @@ pub(super) fn amount(place: &Place<'_>) -> Option<(usize, Spoken)> {
     Some((len, sign.say(&words)))
 }
 
-/// A sum at a place behind its sign: length, words, and whether it is exactly one.
+/// A sum at a place after its sign: length, words, and whether it is exactly one.
 fn sum(place: &Place<'_>, number: &Number, currency: Currency) -> (usize, String, bool) {
     let (_, singular, plural, cent, cents) = currency;
     let mut number = number.clone();
@@ -135,7 +135,7 @@ fn sum(place: &Place<'_>, number: &Number, currency: Currency) -> (usize, String
     (number.len, format!("{} {unit}", number.words), number.one)
 }
 
-/// An amount with its sign or code behind it: 5€, 100 USD, 50p, 20¢.
+/// An amount with its sign or code after it: 5€, 100 USD, 50p, 20¢.
 pub(super) fn amount_before_sign(place: &Place<'_>, number: &Number) -> Option<(usize, Spoken)> {
     let after = &place.rest()[number.len..];
     let spaced = after.strip_prefix(' ').unwrap_or(after);

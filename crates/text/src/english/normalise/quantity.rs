@@ -41,7 +41,7 @@ pub(super) struct Number {
     pub(super) one: bool,
 }
 
-/// Any number without a sign, with a fraction behind it if there is one: "5", "1,000.5", "2 1/2", "2½".
+/// Any number without a sign, with a fraction after it if there is one: "5", "1,000.5", "2 1/2", "2½".
 pub(super) fn number(place: &Place<'_>) -> Option<Number> {
     let rest = place.rest();
     if let Some(found) = MIXED.captures(rest)
@@ -119,7 +119,7 @@ pub(super) fn fraction(place: &Place<'_>) -> Option<(usize, Spoken)> {
     let and = place.and();
     let cardinals =
         |joint: &str| format!("{}{joint}{}", numbers::cardinal(top, and), numbers::cardinal(bottom, and));
-    // "8/10" and "5/5" are marks somebody gave, "24/7" and "50/50" are names.
+    // "8/10" and "5/5" are marks someone gave, "24/7" and "50/50" are names.
     let mark = matches!(bottom, "10" | "100") && top != "1" || bottom == "5" && top == "5";
     let name = matches!((top, bottom), ("24", "7") | ("9", "11")) || top == bottom && bottom.len() < 3;
     let words = if mark && suffix.is_none() {
@@ -290,12 +290,12 @@ fn range(place: &Place<'_>, first: &Number) -> Option<(usize, Spoken)> {
     let percent = if after.starts_with('%') { 1 } else { 0 };
     let trimmed = after[percent..].trim_start();
     let dash = ["--", "-", "–", "—"].into_iter().find(|dash| trimmed.starts_with(*dash))?;
-    let behind = trimmed[dash.len()..].trim_start();
+    let after = trimmed[dash.len()..].trim_start();
     let spaced = after[percent..].starts_with(' ');
-    if dash == "—" && spaced || !behind.starts_with(|c: char| c.is_ascii_digit()) {
+    if dash == "—" && spaced || !after.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    let start = place.rest().len() - behind.len();
+    let start = place.rest().len() - after.len();
     let second_place = Place { at: place.at + start, ..*place };
     let second = number(&second_place)?;
     let len = start + second.len;
@@ -348,7 +348,7 @@ pub(super) fn digits(place: &Place<'_>) -> Option<(usize, Spoken)> {
     (len > 0).then(|| (len, Spoken::from(words)))
 }
 
-/// A number with what it counts behind it: a scale word, percent, degrees, a currency or a unit.
+/// A number with what it counts after it: a scale word, percent, degrees, a currency or a unit.
 fn measured(place: &Place<'_>, number: &Number) -> Option<(usize, Spoken)> {
     let mut number = number.clone();
     if let Some(found) = SCALE.captures(&place.rest()[number.len..])
@@ -391,7 +391,7 @@ fn measured(place: &Place<'_>, number: &Number) -> Option<(usize, Spoken)> {
     if symbol == "s" && space == 0 && place.rest()[..number.len].contains(',') {
         return Some((number.len + 1, Spoken::from(numbers::plural(&number.words))));
     }
-    // One letter is a unit right behind its number; apart, only where nothing else is likely.
+    // One letter is a unit right after its number; apart, only where nothing else is likely.
     let ambiguous = matches!(symbol, "h" | "s" | "N" | "J" | "in." | "min" | "V" | "W" | "L");
     if space == 1
         && ambiguous
@@ -427,7 +427,7 @@ fn degrees(sign: &str) -> Option<(usize, &'static str)> {
     Some(('°'.len_utf8(), ""))
 }
 
-/// "million" for the letter or word behind a number. Capital K is a thousand only for money.
+/// "million" for the letter or word after a number. Capital K is a thousand only for money.
 fn scale_word(found: &regex::Captures<'_>, place: &Place<'_>, number: &Number) -> Option<&'static str> {
     if let Some(word) = found.get(1) {
         return ["hundred", "thousand", "million", "billion", "trillion"]

@@ -1,4 +1,4 @@
-//! Roman numerals behind names and headings.
+//! Roman numerals after names and headings.
 
 use super::numbers;
 use super::spoken::{Place, Spoken};

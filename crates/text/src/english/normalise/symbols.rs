@@ -164,7 +164,7 @@ fn power(place: &Place<'_>) -> Option<(usize, Spoken)> {
     if digits.is_empty() {
         return Some((1, Spoken::from("to the power of")));
     }
-    // A small number behind a long word marks a footnote.
+    // A small number after a long word marks a footnote.
     let word = place.before().rsplit(|c: char| !c.is_alphabetic()).next()?;
     let len = start + digits.len();
     if word.chars().count() > 2 || place.previous_char().is_none_or(|c| !c.is_alphanumeric() && c != ')') {

@@ -3,7 +3,7 @@
 /// Symbol, singular, plural.
 pub(super) type Unit = (&'static str, &'static str, &'static str);
 
-/// Units that stand behind a number. Spelling is American; [`localised`] changes what differs.
+/// Units that stand after a number. Spelling is American; [`localised`] changes what differs.
 pub(super) const UNITS: &[Unit] = &[
     // length, area, volume
     ("km", "kilometer", "kilometers"),
@@ -149,7 +149,7 @@ pub(super) fn localised(name: &str, british: bool) -> String {
 /// none in use).
 pub(super) type Currency = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
-/// Currencies by what is written before or behind the amount.
+/// Currencies by what is written before or after the amount.
 pub(super) const CURRENCIES: &[Currency] = &[
     ("$", "dollar", "dollars", "cent", "cents"),
     ("US$", "U.S. dollar", "U.S. dollars", "cent", "cents"),
