@@ -80,7 +80,7 @@ pub(crate) fn is_model_fault(error: &Error) -> bool {
     matches!(
         error,
         Error::UnknownModel { .. }
-            | Error::WrongAbility { .. }
+            | Error::WrongTask { .. }
             | Error::NotOnDisk(_)
             | Error::Offline(_)
             | Error::NoNetwork { .. }

@@ -102,7 +102,7 @@ fn warn_of_openness(address: SocketAddr, auth: &Auth) {
             "{address} is reachable from other machines and no key is required; create one with `mynah keys add`"
         );
     }
-    if auth.is_on() && !auth.has_anybody() {
+    if auth.is_on() && !auth.has_credentials() {
         tracing::warn!("a key is required but none exists; create one with `mynah keys add`");
     }
 }

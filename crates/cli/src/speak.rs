@@ -201,7 +201,7 @@ async fn follow(
             Some(SpeechEvent::Waiting(progress)) => bar.load(&progress),
             Some(SpeechEvent::Started { .. }) => bar.text(0, text_bytes),
             Some(SpeechEvent::Progress(bytes)) => bar.text(bytes, text_bytes),
-            Some(SpeechEvent::Turn { .. }) => {}
+            Some(SpeechEvent::FirstStep { .. }) => {}
             Some(SpeechEvent::Audio(bytes)) => sink.write(&bytes)?,
             Some(SpeechEvent::Done(spoken)) => return Ok(spoken),
             Some(SpeechEvent::Failed(error)) => {

@@ -219,7 +219,7 @@ async fn watch(
             Some(
                 TranscriptionEvent::Segment(_)
                 | TranscriptionEvent::Language(..)
-                | TranscriptionEvent::Turn { .. },
+                | TranscriptionEvent::FirstStep { .. },
             ) => {}
             Some(TranscriptionEvent::Done(transcript)) => return Ok(Ok(transcript)),
             Some(TranscriptionEvent::Failed(error)) => {

@@ -11,7 +11,7 @@ use crate::scheduler::run_queue::ComputeScheduler;
 use crate::scheduler::stats::BatchStats;
 use crate::settings::Settings;
 
-/// Everything that belongs to one device. There is one today, the CPU; another has all of this of its own.
+/// Everything that belongs to one device. There is one today, the CPU; each further device gets its own.
 pub(crate) struct DeviceRuntime {
     pub(crate) device: Device,
     pub(crate) admission: Arc<AdmissionController>,

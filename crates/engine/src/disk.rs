@@ -17,7 +17,7 @@ pub(crate) fn bytes_below(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     let bytes = |entry: fs::DirEntry| match entry.file_type() {
         Ok(kind) if kind.is_dir() => bytes_below(&entry.path()),
-        // The caches of others hold links to files.
+        // Caches of other programs contain links to files.
         Ok(_) => fs::metadata(entry.path()).map_or(0, |found| if found.is_file() { found.len() } else { 0 }),
         Err(_) => 0,
     };

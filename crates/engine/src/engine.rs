@@ -35,16 +35,16 @@ pub(crate) struct Inner {
     pub(crate) catalogue: Catalogue,
     pub(crate) store: Store,
     pub(crate) cache: ModelCache,
-    /// The one device of today; see [`Inner::device`].
+    /// The only device today; see [`Inner::device`].
     cpu: DeviceRuntime,
     pub(crate) memory: RequestMemory,
     pub(crate) speeches: Mutex<SpeechCache>,
-    /// When a voice could not be fetched for a name that it merely stands for.
+    /// Voices that could not be downloaded when requested by another service's name, with the time of the attempt.
     pub(crate) missed_voice: Mutex<Option<Instant>>,
-    /// Jobs so far whose client is not known.
+    /// Number of jobs so far without a known client.
     pub(crate) anonymous_clients: AtomicU64,
     pub(crate) instances: Arc<Instances>,
-    /// The launches of the running models, for the next process.
+    /// Records of the launches of running models, for the next process.
     pub(crate) launches: StateStore,
     /// Held while a launch is ended.
     pub(crate) settling: Mutex<()>,
@@ -53,10 +53,10 @@ pub(crate) struct Inner {
 }
 
 impl Engine {
-    /// Opens the store of models, for models of these families.
+    /// Opens the store of models; `registry` has the families that can be run.
     ///
     /// # Errors
-    /// The embedded catalogue is damaged.
+    /// The built-in catalogue is invalid.
     pub fn open(settings: Settings, registry: Registry) -> Result<Self, Error> {
         if let Some(threads) = settings.threads
             && !mynah_kernels::pool::set_threads(threads)
@@ -108,11 +108,11 @@ impl Engine {
         inner.catalogue.entries.iter().flat_map(of_entry).collect()
     }
 
-    /// The model that answers to a name: its own, an alias, a repository's, or OpenAI's name for the default model;
-    /// whatever the case of the letters. Never a path.
+    /// The model with this name: its own, an alias, the name of its repository, or OpenAI's name for the default model,
+    /// ignoring case. Never a path.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`] with names that look like it.
+    /// [`Error::UnknownModel`], with similar names.
     pub fn resolve(&self, name: &str) -> Result<ModelRef, Error> {
         Ok(ModelRef::Named(self.inner.catalogue.find(name)?.name.clone()))
     }
@@ -121,7 +121,7 @@ impl Engine {
     /// while it downloads.
     ///
     /// # Errors
-    /// Unknown name, no network, no space, no source that gives the right bytes, cancelled.
+    /// Unknown name, no network, no disk space, no source with the expected bytes, or cancelled.
     pub fn pull(
         &self,
         name: &str,
@@ -157,7 +157,7 @@ impl Engine {
         Ok(freed)
     }
 
-    /// Brings a model into memory, downloading it where necessary. Blocks.
+    /// Loads a model into memory, after downloading it if necessary. Blocks.
     ///
     /// # Errors
     /// As [`Engine::pull`], or the checkpoint is damaged.
@@ -170,7 +170,7 @@ impl Engine {
         self.inner.load(model, on_progress, cancel).map(|_| ())
     }
 
-    /// The memory of requests, for what they take before they become jobs.
+    /// The memory budget of requests, for reservations before they become jobs.
     pub fn request_memory(&self) -> &RequestMemory {
         &self.inner.memory
     }
@@ -193,7 +193,7 @@ impl Engine {
         self.inner.cpu.admission.wait_s()
     }
 
-    /// How much was computed together so far.
+    /// Batch sizes so far.
     pub fn batch_stats(&self) -> &BatchStats {
         &self.inner.cpu.stats
     }
@@ -224,7 +224,7 @@ impl Inner {
         self.store.pull(entry, &self.settings, on_progress, cancel)
     }
 
-    /// What the checkpoint at a path is, by its files; `None` where no family knows it or it cannot be read.
+    /// Inspects the files of the checkpoint at a path; `None` if no family recognises it or it cannot be read.
     pub(crate) fn inspect(&self, path: &Path) -> Option<CheckpointInfo> {
         let family = self.registry.detect(path).ok()??;
         Some(CheckpointInfo { family: family.name(), task: family.task(), languages: languages_of(family) })
@@ -235,7 +235,7 @@ impl Inner {
         &self.cpu
     }
 
-    /// The model, loaded where necessary.
+    /// The model, loaded if necessary.
     pub(crate) fn load(
         &self,
         model: &ModelRef,
@@ -263,7 +263,7 @@ impl Inner {
         })
     }
 
-    /// Why nothing at a path can be loaded.
+    /// The error for a path from which no model can be loaded.
     fn no_family(&self, path: &Path) -> Error {
         let shown = path.display();
         let reason = match path.metadata() {
@@ -281,7 +281,7 @@ impl Inner {
         }
     }
 
-    /// The catalogue's entry of a model that has one.
+    /// The catalogue entry of a model, if it has one.
     pub(crate) fn entry(&self, model: &ModelRef) -> Result<Option<Arc<Entry>>, Error> {
         match model {
             ModelRef::Named(name) | ModelRef::Variant(Variant { name, .. }) => {
@@ -299,7 +299,7 @@ impl Inner {
         }
     }
 
-    /// Path of a model that is about to be loaded, downloaded first where necessary.
+    /// Path of a model that is about to be loaded; downloads it first if necessary.
     fn path(
         &self,
         model: &ModelRef,

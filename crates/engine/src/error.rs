@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use mynah_core::ModelError;
 
-/// Failure of the engine; the text is fit for the person who asked. Cloneable, because everybody who waits for a model
-/// learns why it did not load.
+/// Error of the engine; the text can be shown to the user. Cloneable, because all jobs that wait for a model get the reason
+/// why it did not load.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// No model has this name.
@@ -16,7 +16,7 @@ pub enum Error {
     UnknownModel {
         /// The name that was asked for.
         name: String,
-        /// Names that look like it, nearest first.
+        /// Similar names, most similar first.
         near: Vec<String>,
     },
     /// The model has no voice of this name.
@@ -29,35 +29,35 @@ pub enum Error {
         /// Names of its voices.
         known: Vec<String>,
     },
-    /// The model does other things than what was asked of it.
+    /// The model has another task than the one requested.
     #[error("{model} {does}; {instead}")]
-    WrongAbility {
+    WrongTask {
         /// Catalogue name of the model.
         model: String,
         /// What it does.
         does: &'static str,
-        /// What to do.
+        /// What to do instead.
         instead: &'static str,
     },
-    /// The text to speak is in letters that the model cannot read.
+    /// The text has letters of a script that the model does not support.
     #[error("the text has {script} letters ({sample:?}), which {model} cannot read; {}", supported_by(.able))]
     Script {
         /// English name of the script.
         script: &'static str,
-        /// A word of it.
+        /// A word in that script.
         sample: String,
-        /// The model that was asked.
+        /// The requested model.
         model: String,
-        /// Models that can read it.
+        /// Models that support it.
         able: Vec<String>,
     },
     /// No model runs under this uid.
     #[error("Model not found in the model list, uid: {}", shown(.0))]
     NotRunning(String),
-    /// A model runs under this uid already.
+    /// A model already runs under this uid.
     #[error("Model is already in the model list, uid: {}", shown(.0))]
     UidTaken(String),
-    /// A launch asks for something that cannot be.
+    /// A launch request is invalid.
     #[error("{0}")]
     Launch(String),
     /// The model under this uid is being launched.
@@ -65,54 +65,54 @@ pub enum Error {
     Loading {
         /// The uid.
         uid: String,
-        /// What is being done: `downloading` or `loading`.
+        /// `downloading` or `loading`.
         stage: &'static str,
-        /// When it is likely to be ready, whole seconds.
+        /// Estimated time until it is ready, whole seconds.
         retry_after_s: u64,
     },
-    /// As many requests are under way on this uid as its launch allowed.
+    /// The limit of concurrent requests on this uid, set by its launch, is reached.
     #[error("Rate limit reached for the model. Request limit {limit} for the model: {}", shown(.uid))]
     InstanceLimit {
         /// The uid.
         uid: String,
-        /// Requests at once.
+        /// Maximum concurrent requests.
         limit: u32,
     },
-    /// The model does not fit into the memory for models beside those in use.
+    /// The memory budget for models has too little left beside those in use.
     #[error(
-        "no memory for {model}: it needs about {}, and {} of {} (memory_budget_bytes) are taken by models in use or pinned",
+        "no memory for {model}: it needs about {}, and {} of {} (memory_budget_bytes) are used by models in use or pinned",
         megabytes(*.needed_bytes), megabytes(*.taken_bytes), megabytes(*.budget_bytes)
     )]
     ModelMemoryBudget {
         /// Name of the model.
         model: String,
-        /// What it needs.
+        /// Bytes it needs.
         needed_bytes: u64,
-        /// What the others take.
+        /// Bytes of the other models.
         taken_bytes: u64,
-        /// The bound, [`Settings::memory_budget_bytes`](crate::Settings::memory_budget_bytes).
+        /// The limit, [`Settings::memory_budget_bytes`](crate::Settings::memory_budget_bytes).
         budget_bytes: u64,
     },
-    /// Requests under way leave too little memory for this one, or it would need more than all of them may have.
+    /// The memory limit of all requests has too little left for this one, or is smaller than what it needs.
     #[error(
         "the request needs {} of memory; all requests together may take {} (max_request_memory_bytes), and others have {}",
-        megabytes(*.needed_bytes), megabytes(*.bound_bytes), megabytes(*.others_bytes)
+        megabytes(*.needed_bytes), megabytes(*.limit_bytes), megabytes(*.others_bytes)
     )]
     RequestMemoryLimit {
-        /// What it would have then.
+        /// Bytes it would have in total.
         needed_bytes: u64,
-        /// What others have.
+        /// Bytes of other requests.
         others_bytes: u64,
-        /// The bound, [`RequestMemory::set_bound`](crate::RequestMemory::set_bound).
-        bound_bytes: u64,
+        /// The limit, [`RequestMemory::set_limit`](crate::RequestMemory::set_limit).
+        limit_bytes: u64,
     },
     /// A description of a model cannot be registered.
     #[error("{0}")]
     Registration(String),
-    /// The model is known, but nothing of it is on this disk.
+    /// The model is known, but not on this disk.
     #[error("{0} is not on this disk")]
     NotOnDisk(String),
-    /// The model's files belong to another program's cache and are left alone.
+    /// The model's files are in another program's cache, which is never changed.
     #[error("{name} is in {path}, which belongs to another program's cache; delete it there")]
     NotOurs {
         /// Catalogue name.
@@ -120,26 +120,26 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// As many jobs as are allowed are under way.
+    /// The limit of jobs in progress is reached.
     #[error(
-        "the server is busy: the limit of jobs is reached (queue_length); try again in {retry_after_s} s"
+        "the server is busy: the limit of jobs (queue_length) is reached; try again in {retry_after_s} s"
     )]
     QueueFull {
-        /// When a place is likely to be free, whole seconds.
+        /// When to retry, whole seconds.
         retry_after_s: u64,
     },
-    /// So much work is under way that the answer would be long in coming.
+    /// The estimated wait of the job exceeds the limit.
     #[error(
         "the server is busy: estimated wait {wait_s:.1} s exceeds the limit (max_queue_wait_s); \
          try again in {retry_after_s} s"
     )]
     QueueTimeExceeded {
-        /// How long the job would wait, seconds.
+        /// Estimated wait, seconds.
         wait_s: f64,
-        /// The same in whole seconds.
+        /// When to retry, whole seconds.
         retry_after_s: u64,
     },
-    /// The model is not on disk and downloads are switched off.
+    /// The model is not on disk and downloads are disabled.
     #[error(
         "{0} is not on this disk and downloads are off (HF_HUB_OFFLINE); run `mynah pull {0}` with a network"
     )]
@@ -149,50 +149,50 @@ pub enum Error {
     NoNetwork {
         /// Catalogue name.
         model: String,
-        /// One line a source: its name and what happened.
+        /// One line per source: its name and what happened.
         attempts: Vec<String>,
     },
-    /// Sources answered, but none gave the model.
+    /// Sources responded, but none with the model.
     #[error("cannot get {model}{}", lines(.attempts))]
     Download {
         /// Catalogue name.
         model: String,
-        /// One line a source: its name and what happened.
+        /// One line per source: its name and what happened.
         attempts: Vec<String>,
     },
-    /// Our copy of the model is not what was fetched.
+    /// The model on disk differs from what was downloaded.
     #[error(
         "the weights of {model} are damaged: {reason}; `mynah rm {model}` and `mynah pull {model}` download them again"
     )]
     Damaged {
         /// Catalogue name.
         model: String,
-        /// Which file, and what is wrong with it.
+        /// The file, and what is wrong with it.
         reason: String,
     },
-    /// The machine has too little memory for the model.
+    /// The machine or the control group has too little memory for the model.
     #[error(
-        "no memory for {model}: it needs about {}, and {} are left by {bound}",
+        "no memory for {model}: it needs about {}, and {} are left by {limited_by}",
         megabytes(*.needed_bytes), megabytes(*.available_bytes)
     )]
     SystemMemory {
         /// Name of the model.
         model: String,
-        /// What it needs.
+        /// Bytes it needs.
         needed_bytes: u64,
-        /// What is left.
+        /// Bytes left.
         available_bytes: u64,
-        /// Who bounds it: the machine or the control group.
-        bound: &'static str,
+        /// What limits it: the machine or the control group.
+        limited_by: &'static str,
     },
     /// The disk is full, or would be.
     #[error("no space in {path}: {}", space(*.needed_bytes, *.available_bytes))]
     NoSpace {
         /// Folder that was written to.
         path: PathBuf,
-        /// Bytes still to be written, where known.
+        /// Bytes still to be written, if known.
         needed_bytes: Option<u64>,
-        /// Bytes free, where known.
+        /// Bytes free, if known.
         available_bytes: Option<u64>,
     },
     /// A file or folder of the store cannot be read or written.
@@ -200,22 +200,22 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         source: Arc<io::Error>,
     },
-    /// A setting makes no sense.
+    /// A setting is invalid.
     #[error("{0}")]
     Settings(String),
     /// The model could not be loaded or refused the request.
     #[error(transparent)]
     Model(ModelError),
-    /// The recording cannot be decoded.
+    /// The audio cannot be decoded.
     #[error(transparent)]
     Audio(Arc<mynah_audio::DecodeError>),
-    /// The speech cannot be written in the way that was asked for.
+    /// The speech cannot be encoded with the requested options.
     #[error(transparent)]
     Encode(mynah_audio::EncodeError),
-    /// A defect of ours; the details are in the log.
+    /// A bug; the details are in the log.
     #[error("internal error: {0}")]
     Internal(String),
     /// The job was cancelled.
@@ -224,7 +224,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The system has no thread left for a job.
+    /// The operating system cannot create a thread for a job.
     pub(crate) fn no_thread() -> Self {
         Error::QueueFull { retry_after_s: 1 }
     }
@@ -256,13 +256,13 @@ fn shown(name: &str) -> String {
     name.chars().take(100).flat_map(char::escape_debug).collect()
 }
 
-/// The same in quotes.
+/// A name from a request in quotes, shortened.
 fn quoted(name: &str) -> String {
-    const LONGEST: usize = 80;
-    if name.chars().count() <= LONGEST {
+    const MAX_CHARS: usize = 80;
+    if name.chars().count() <= MAX_CHARS {
         return format!("{name:?}");
     }
-    let head: String = name.chars().take(LONGEST).collect();
+    let head: String = name.chars().take(MAX_CHARS).collect();
     format!("{head:?}...")
 }
 
@@ -294,7 +294,7 @@ fn space(needed: Option<u64>, available: Option<u64>) -> String {
     }
 }
 
-/// Bytes as people read them, e.g. `145.2 MB`.
+/// Bytes in readable form, e.g. `145.2 MB`.
 fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
@@ -304,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_names_are_quoted_and_cut() {
+    fn unknown_names_are_quoted_and_shortened() {
         let near = vec!["whisper-base".to_owned()];
         let error = Error::UnknownModel { name: "whisper-bse\n".into(), near };
         assert_eq!(
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn text_in_another_script_names_who_can_read_it() {
+    fn unsupported_scripts_are_reported_with_the_models_that_support_them() {
         let error = |able: &[&str]| Error::Script {
             script: "Chinese",
             sample: "你好".into(),
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_distinguished() {
+    fn a_full_disk_is_a_separate_error() {
         let error = Error::io("/models", io::Error::from(io::ErrorKind::StorageFull));
         assert_eq!(error.to_string(), "no space in /models: the disk is full");
         let error = Error::NoSpace {

@@ -1,11 +1,11 @@
-//! The service without HTTP: which models there are, getting them on disk and into memory, and running jobs on them.
+//! The service without HTTP: the catalogue of models, their download and loading, and the jobs that run on them.
 //!
-//! [`Engine`] is the handle to all of it. A job runs on a thread of its own: it decodes its audio, waits until its model
-//! is in memory and then computes window after window, or speaks sentence after sentence, taking turns with the other
-//! jobs. Async code only waits for [`TranscriptionJob::next`] or [`SpeechJob::next`].
+//! [`Engine`] is the handle to all of it. Each job runs on its own thread: it decodes its audio, waits until its model is
+//! in memory, and then computes step by step, window by window or sentence by sentence. The scheduler decides which job
+//! computes its next step. Async code only waits for [`TranscriptionJob::next`] or [`SpeechJob::next`].
 //!
-//! [`Engine::launch`] makes a model run under a uid, as Xinference does; [`Engine::select`] finds the model that a request
-//! names, whether it runs or has yet to be loaded.
+//! [`Engine::launch`] runs a model under a uid, as Xinference does; [`Engine::select`] finds the model that a request
+//! names, whether it is running or must be loaded first.
 
 mod catalogue;
 mod device;

@@ -1,4 +1,4 @@
-//! Which model a job uses.
+//! Reference to the model of a job.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,11 +8,11 @@ use mynah_core::ComputeType;
 /// A model that a job can use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ModelRef {
-    /// A model of the catalogue by its exact name; [`Engine::resolve`](crate::Engine::resolve) finds it.
+    /// A catalogue model by its exact name; [`Engine::resolve`](crate::Engine::resolve) finds it.
     Named(String),
     /// A checkpoint on disk, in any format that is read.
     Path(PathBuf),
-    /// A model of the catalogue that was launched with other weights or in another precision than usual.
+    /// A catalogue model that was launched with other weights or in another precision than the default.
     Variant(Variant),
 }
 
@@ -21,7 +21,7 @@ pub enum ModelRef {
 pub struct Variant {
     /// Catalogue name.
     pub name: String,
-    /// A checkpoint on disk in place of the model's own weights.
+    /// A checkpoint on disk instead of the model's own weights.
     pub path: Option<PathBuf>,
     /// Precision of the weights; `None`: the engine's.
     pub compute: Option<ComputeType>,

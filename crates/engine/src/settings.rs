@@ -1,4 +1,4 @@
-//! Where the engine keeps and finds models and how much it takes on.
+//! Settings of the engine: folders, sources of models, and limits.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use mynah_core::ComputeType;
 
 use crate::Error;
 
-/// Kind of source that is tried first; the others follow in the catalogue's order.
+/// Kind of source to try first; the others follow in the catalogue's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum SourcePreference {
     /// The catalogue's order.
@@ -24,14 +24,14 @@ pub enum SourcePreference {
     Pip,
 }
 
-/// How long a source may be silent before the next is tried.
+/// Timeouts of downloads, after which the next source is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DownloadTimeouts {
-    /// Until a connection stands.
+    /// To establish a connection.
     pub connect: Duration,
-    /// Until the first answer.
+    /// From the request to the response headers.
     pub answer: Duration,
-    /// Between two pieces of a file; then the download is resumed.
+    /// Between two chunks of a file; after it the download is resumed.
     pub stall: Duration,
 }
 
@@ -48,51 +48,51 @@ impl Default for DownloadTimeouts {
 /// Settings of an [`Engine`](crate::Engine).
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Folder of everything Mynah keeps; models lie in `home/models`.
+    /// Folder of all of Mynah's files; models are in `home/models`.
     pub home: PathBuf,
     /// Precision of the weights at run time.
     pub compute: ComputeType,
-    /// Threads that compute, for the whole process; `None`: one per physical core. The first engine settles it.
+    /// Threads that compute, for the whole process; `None`: one per physical core. Only the first engine of a process sets it.
     pub threads: Option<usize>,
-    /// Which kind of source is tried first.
+    /// Kind of source to try first.
     pub source: SourcePreference,
     /// Never use the network.
     pub offline: bool,
     /// Address of Hugging Face or a mirror of it.
     pub hf_endpoint: String,
-    /// Token for models of Hugging Face that ask for one.
+    /// Token for models of Hugging Face that require a login.
     pub hf_token: Option<String>,
-    /// Hub caches of Hugging Face that are looked into before downloading.
+    /// Hugging Face hub caches that are searched before a download.
     pub hf_caches: Vec<PathBuf>,
-    /// Xinference's model caches that are looked into before downloading.
+    /// Xinference's model caches that are searched before a download.
     pub xinference_caches: Vec<PathBuf>,
     /// Address of ModelScope.
     pub modelscope_endpoint: String,
     /// Python that runs `-m pip`.
     pub python: PathBuf,
-    /// How long sources may be silent.
+    /// Timeouts of downloads.
     pub download_timeouts: DownloadTimeouts,
     /// Maximum jobs in progress; the next one gets [`Error::QueueFull`].
     pub queue_length: usize,
-    /// Whether a model of the catalogue that was not launched is loaded by the first request that names it.
+    /// Whether a catalogue model that was not launched is loaded by the first request that names it.
     pub load_on_request: bool,
-    /// How long a model stays in memory unused, where its launch says nothing else; `None`: for ever.
+    /// Idle time after which a model is unloaded, unless its launch sets another; `None`: never.
     pub unload_after: Option<Duration>,
-    /// Bytes of weights in memory at once; models that are not in use make room, the longest unused first. `None`: no
-    /// bound.
+    /// Maximum bytes of weights in memory; models that are not in use are evicted, least recently used first. `None`: no
+    /// limit.
     pub memory_budget_bytes: Option<u64>,
     /// Root of `proc` and `sys`, which report the available memory; `/`, except in tests.
     pub system_root: PathBuf,
-    /// Whether models that were running when the last process ended are launched again.
+    /// Whether models that were running when the last process ended are relaunched.
     pub restore_running: bool,
-    /// Bytes of finished speech that are kept for requests that ask for the same again; 0 keeps none.
+    /// Size of the cache of synthesized speech, bytes; 0 disables it.
     pub speech_cache_bytes: usize,
-    /// What a recording may cost.
+    /// Limits of decoding.
     pub decode_limits: DecodeLimits,
 }
 
 impl Settings {
-    /// Settings for this folder, no caches of others, everything else default.
+    /// Default settings for this folder, without caches of other programs.
     pub fn new(home: impl Into<PathBuf>) -> Self {
         Self {
             home: home.into(),
@@ -123,7 +123,7 @@ impl Settings {
     /// `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`.
     ///
     /// # Errors
-    /// No home folder, or a source that does not exist.
+    /// No home folder, or an unknown source.
     pub fn from_env() -> Result<Self, Error> {
         Self::from_variables(|name| env::var_os(name), env::home_dir())
     }
@@ -177,7 +177,7 @@ impl Settings {
     }
 }
 
-/// The spellings that Hugging Face's libraries take for "yes".
+/// The values that Hugging Face's libraries accept as true.
 fn is_true(value: &str) -> bool {
     ["1", "on", "yes", "true"].contains(&value.to_ascii_lowercase().as_str())
 }
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_lie_in_the_home_folder() {
+    fn defaults_are_in_the_home_folder() {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.home, PathBuf::from("/home/ann/.mynah"));
         assert_eq!(settings.hf_caches[0], PathBuf::from("/home/ann/.cache/huggingface/hub"));
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_values_are_refused() {
         assert!(matches!(read(&[("XINFERENCE_MODEL_SRC", "moon")]), Err(Error::Settings(_))));
         assert!(matches!(Settings::from_variables(|_| None, None), Err(Error::Settings(_))));
         assert!(!read(&[("HF_HUB_OFFLINE", "0")]).unwrap().offline);

@@ -1,9 +1,9 @@
-//! A folder of small files, one a record, each written whole or not at all.
+//! A folder of small files, one per record, each written atomically.
 //!
-//! A record is written beside its place, synced, and renamed into it, and the folder is synced after; so whenever the
-//! process or the machine dies, each record is the old one or the new one. Records are independent of one another, hence
-//! files and no database: there is nothing to repair, people can read and delete them, and two processes do not lock one
-//! another out.
+//! A record is written to a temporary file, which is synced and renamed; then the folder is synced. So after a crash of the
+//! process or the machine, each record is either the old or the new one. Records are independent of each other, so files
+//! suffice and no database is needed: there is nothing to repair, users can read and delete them, and processes do not
+//! block each other.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -16,9 +16,9 @@ use serde::de::DeserializeOwned;
 use crate::Error;
 
 const SUFFIX: &str = ".json";
-/// Begins the names of files that are being written.
+/// Prefix of the names of files that are being written.
 const UNFINISHED: &str = ".tmp";
-/// A file that is still being written after this time was left by a killed process.
+/// Age after which an unfinished file was left by a killed process.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Records by name.
@@ -28,7 +28,7 @@ pub(crate) struct StateStore {
 }
 
 impl StateStore {
-    /// The records in `folder`, which is made when the first one is written.
+    /// The records in `folder`, which is created with the first one.
     pub(crate) fn new(folder: PathBuf) -> Self {
         let records = Self { folder };
         records.sweep();
@@ -57,7 +57,7 @@ impl StateStore {
         }
     }
 
-    /// All records, in the order of their file names. One that cannot be read is passed over with a warning.
+    /// All records, in the order of their file names. Unreadable ones are skipped with a warning.
     pub(crate) fn all<T: DeserializeOwned>(&self) -> Vec<T> {
         let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -80,7 +80,7 @@ impl StateStore {
         records
     }
 
-    /// Names may hold any character; file names hold letters, digits and a few signs.
+    /// The file of a record. Names can contain any character; file names contain letters, digits and a few signs.
     fn path(&self, name: &str) -> PathBuf {
         let mut file = String::new();
         for byte in name.bytes() {
@@ -97,7 +97,7 @@ impl StateStore {
         File::open(&self.folder)?.sync_all()
     }
 
-    /// Deletes what killed processes left half written.
+    /// Deletes unfinished files of killed processes.
     fn sweep(&self) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         for entry in entries.flatten() {
@@ -106,7 +106,7 @@ impl StateStore {
                 .and_then(|metadata| metadata.modified())
                 .is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > ABANDONED));
             if old && entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-                // Of no use to anybody; another process may have been faster.
+                // May fail if another process has deleted it already.
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_come_back() {
+    fn records_are_read_back() {
         let home = tempfile::tempdir().unwrap();
         let records = StateStore::new(home.path().join("state"));
         assert!(records.all::<String>().is_empty());
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn half_written_and_damaged_files_are_passed_over() {
+    fn unfinished_and_damaged_files_are_skipped() {
         let home = tempfile::tempdir().unwrap();
         let records = StateStore::new(home.path().to_owned());
         records.put("good", &"good").unwrap();

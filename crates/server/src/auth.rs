@@ -183,7 +183,7 @@ impl Auth {
     }
 
     /// Whether there is a key or a user at all, so that a login is possible.
-    pub fn has_anybody(&self) -> bool {
+    pub fn has_credentials(&self) -> bool {
         let fixed = self.fixed();
         let stored =
             self.stored().is_some_and(|stored| !stored.keys().is_empty() || !stored.users().is_empty());

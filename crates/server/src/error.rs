@@ -189,8 +189,8 @@ impl From<mynah_engine::Error> for ApiError {
                     .code("model_unavailable")
                     .retry_after(RETRY)
             }
-            E::RequestMemoryLimit { needed_bytes, bound_bytes, .. } => {
-                let status = match needed_bytes > bound_bytes {
+            E::RequestMemoryLimit { needed_bytes, limit_bytes, .. } => {
+                let status = match needed_bytes > limit_bytes {
                     true => StatusCode::PAYLOAD_TOO_LARGE,
                     false => StatusCode::SERVICE_UNAVAILABLE,
                 };
@@ -230,7 +230,7 @@ impl From<mynah_engine::Error> for ApiError {
                 M::Internal(_) | M::Cancelled => Self::internal(&error, "The server failed"),
             },
             E::UnknownVoice { .. } => Self::invalid("voice", format!("{error}.")),
-            E::WrongAbility { .. } => Self::unsupported("model", format!("{error}.")),
+            E::WrongTask { .. } => Self::unsupported("model", format!("{error}.")),
             E::Script { .. } => Self::unsupported("input", format!("{error}.")),
             E::Encode(mynah_audio::EncodeError::UnsupportedRate { .. }) => {
                 Self::invalid("sample_rate", format!("{error}."))

@@ -12,7 +12,7 @@ use crate::metrics::Stopwatch;
 /// What an event means for times, figures and errors, whatever the job makes.
 pub(crate) enum Milestone<'a> {
     /// The first turn to compute has come.
-    Turn { waited_s: f64 },
+    FirstStep { waited_s: f64 },
     /// There are words or audio.
     Result,
     /// The last event of a job that succeeded.
@@ -47,7 +47,7 @@ impl EngineJob for TranscriptionJob {
 
     fn milestone(event: &TranscriptionEvent) -> Milestone<'_> {
         match event {
-            TranscriptionEvent::Turn { waited_s } => Milestone::Turn { waited_s: *waited_s },
+            TranscriptionEvent::FirstStep { waited_s } => Milestone::FirstStep { waited_s: *waited_s },
             TranscriptionEvent::Segment(_) => Milestone::Result,
             TranscriptionEvent::Done(transcript) => {
                 let tokens = transcript.segments.iter().map(|segment| segment.tokens.len() as u64).sum();
@@ -70,7 +70,7 @@ impl EngineJob for SpeechJob {
 
     fn milestone(event: &SpeechEvent) -> Milestone<'_> {
         match event {
-            SpeechEvent::Turn { waited_s } => Milestone::Turn { waited_s: *waited_s },
+            SpeechEvent::FirstStep { waited_s } => Milestone::FirstStep { waited_s: *waited_s },
             SpeechEvent::Audio(_) => Milestone::Result,
             SpeechEvent::Done(spoken) => {
                 Milestone::Done { audio_s: spoken.duration_s, tokens: spoken.tokens.output }
@@ -109,7 +109,7 @@ impl<J: EngineJob> TimedJob<J> {
     pub(crate) async fn next(&mut self) -> Result<J::Event, ApiError> {
         let event = self.deadline.wait(J::PRODUCT, self.job.next_event()).await?;
         match J::milestone(&event) {
-            Milestone::Turn { waited_s } => self.stopwatch.turn(waited_s),
+            Milestone::FirstStep { waited_s } => self.stopwatch.turn(waited_s),
             Milestone::Result => self.stopwatch.result(),
             Milestone::Done { audio_s, tokens } => self.stopwatch.done(audio_s, tokens),
             Milestone::Failed(error) => {

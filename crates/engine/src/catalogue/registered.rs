@@ -1,4 +1,4 @@
-//! Models that the user adds to the catalogue, described as Xinference's clients describe them.
+//! Models that the user adds to the catalogue, in Xinference's format.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -12,20 +12,20 @@ use crate::Error;
 use crate::state_store::StateStore;
 use crate::sync::lock;
 
-/// Characters that names cannot hold, because they mean something in addresses.
+/// Characters that names must not contain, because they have a meaning in URLs.
 const NOT_IN_NAMES: &str = "+/?%#&=\\";
-const LONGEST_NAME: usize = 100;
+const MAX_NAME_CHARS: usize = 100;
 
 /// A registered model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Registration {
-    /// The description, as it came.
+    /// The description, unchanged.
     pub definition: Map<String, Value>,
-    /// What it means.
+    /// The catalogue entry made from it.
     pub entry: Arc<Entry>,
 }
 
-/// The models that were registered; each that persists has a record.
+/// The registered models; each persistent one has a record on disk.
 #[derive(Debug, Default)]
 pub(crate) struct Registered {
     models: Mutex<Vec<Registration>>,
@@ -45,7 +45,7 @@ impl Registered {
         Self { models: Mutex::new(models), records: Some(records) }
     }
 
-    /// All of them, in the order in which they came.
+    /// All of them, in order of registration.
     pub(crate) fn all(&self) -> Vec<Registration> {
         lock(&self.models).clone()
     }
@@ -67,7 +67,7 @@ impl Registered {
         Ok(())
     }
 
-    /// Forgets a model; whether there was one of this name.
+    /// Removes a model; returns whether there was one of this name.
     pub(crate) fn remove(&self, name: &str) -> Result<bool, Error> {
         let mut models = lock(&self.models);
         let Some(place) = models.iter().position(|model| model.entry.name == name) else { return Ok(false) };
@@ -79,7 +79,7 @@ impl Registered {
     }
 }
 
-/// What is read of a description. Everything else in it belongs to other programs and is kept as it came.
+/// The fields of a description that are read. All others belong to other programs and are kept unchanged.
 #[derive(Debug, Deserialize, Serialize)]
 struct Definition {
     model_name: String,
@@ -99,10 +99,10 @@ struct Definition {
 }
 
 impl Registration {
-    /// Reads a description: the text of a JSON object.
+    /// Parses a description: the text of a JSON object.
     ///
     /// # Errors
-    /// [`Error::Registration`] says what is wrong with it.
+    /// [`Error::Registration`], with the reason.
     pub(super) fn parse(text: &str, registry: &Registry) -> Result<Self, Error> {
         match serde_json::from_str(text) {
             Ok(Value::Object(definition)) => Self::new(definition, registry),
@@ -117,7 +117,7 @@ impl Registration {
         check_name(&known.model_name)?;
         let family = registry.find(&known.model_family).ok_or_else(|| {
             let (asked, names) = (&known.model_family, registry.names());
-            wrong(&format!("model_family {asked:.100} cannot be run here; it can be {names}."))
+            wrong(&format!("model_family {asked:.100} is not supported; use {names}."))
         })?;
         let source = source(&known)?;
         let languages = match (known.multilingual, known.language) {
@@ -128,7 +128,7 @@ impl Registration {
             name: known.model_name,
             aliases: Vec::new(),
             family: known.model_family,
-            ability: family.task(),
+            task: family.task(),
             languages,
             licence: "unknown".to_owned(),
             notice: None,
@@ -144,7 +144,7 @@ fn wrong(reason: &str) -> Error {
     Error::Registration(reason.to_owned())
 }
 
-/// Characters that show nothing, or change how others are shown.
+/// Characters that are invisible, or change how others are displayed.
 pub(crate) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -153,20 +153,20 @@ pub(crate) fn is_invisible(c: char) -> bool {
 fn check_name(name: &str) -> Result<(), Error> {
     let odd = |c: char| NOT_IN_NAMES.contains(c) || c.is_whitespace() || is_invisible(c);
     if name.is_empty()
-        || name.chars().count() > LONGEST_NAME
+        || name.chars().count() > MAX_NAME_CHARS
         || name.starts_with('.')
         || name.chars().any(odd)
     {
-        let shown: String = name.chars().take(LONGEST_NAME).flat_map(char::escape_debug).collect();
+        let shown: String = name.chars().take(MAX_NAME_CHARS).flat_map(char::escape_debug).collect();
         return Err(wrong(&format!(
-            "Invalid model name {shown}. A name has 1 to {LONGEST_NAME} characters, does not begin with a point and \
+            "Invalid model name {shown}. A name has 1 to {MAX_NAME_CHARS} characters, does not begin with a point and \
              holds no white space and none of {NOT_IN_NAMES}"
         )));
     }
     Ok(())
 }
 
-/// A path goes before a repository.
+/// A path takes precedence over a repository.
 fn source(known: &Definition) -> Result<Source, Error> {
     if let Some(uri) = known.model_uri.as_deref().filter(|uri| !uri.is_empty()) {
         return Ok(Source::Local { path: local_path(uri)? });
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn registered_models_come_back() {
+    fn registered_models_survive_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let first = catalogue(folder.path());
         first.register(WHISPER, true).unwrap();
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_reported() {
+    fn invalid_descriptions_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         let catalogue = catalogue(folder.path());
         catalogue.register(WHISPER, false).unwrap();

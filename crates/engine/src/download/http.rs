@@ -1,4 +1,4 @@
-//! Files over HTTP: resumed where they broke off, checked by size and sha256.
+//! Downloads over HTTP: resumed after an interruption, verified by size and sha256.
 
 use std::fs::{self, File};
 use std::future::Future;
@@ -21,8 +21,8 @@ use crate::Error;
 use crate::disk::hex;
 use crate::settings::DownloadTimeouts;
 
-/// Attempts in a row that bring no byte, before a source is given up.
-const FRUITLESS_ATTEMPTS: u32 = 3;
+/// Consecutive attempts without a new byte after which a source is given up.
+const MAX_FAILED_ATTEMPTS: u32 = 3;
 
 /// A file of a repository.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ pub(super) struct RemoteFile {
     pub(super) sha256: Option<String>,
 }
 
-/// Speaks to one hub. Its methods block and stop soon after `cancel`.
+/// Client of one hub. Its methods block; they return soon after `cancel` is set.
 pub(super) struct Client<'a> {
     runtime: Runtime,
     http: reqwest::Client,
@@ -46,7 +46,7 @@ pub(super) struct Client<'a> {
 
 /// Why an attempt ended.
 enum Broken {
-    /// Another attempt may go on from where this one stopped.
+    /// Another attempt can resume where this one stopped.
     Retry(Failure),
     GiveUp(Failure),
 }
@@ -64,7 +64,7 @@ impl<'a> Client<'a> {
         timeouts: DownloadTimeouts,
         cancel: &'a CancelFlag,
     ) -> Result<Self, Failure> {
-        // Fails if the process has a provider already, which is as good.
+        // Fails if the process already has a provider, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("mynah/", env!("CARGO_PKG_VERSION")))
@@ -86,23 +86,23 @@ impl<'a> Client<'a> {
         Ok(Self { runtime, http, hub: hub.clone(), token, timeouts, cancel })
     }
 
-    /// A short document.
+    /// Downloads a short document.
     pub(super) fn read(&self, url: &Url) -> Result<Vec<u8>, Failure> {
-        const LONGEST_BYTES: usize = 32 << 20;
+        const MAX_BYTES: usize = 32 << 20;
         self.block_on(async {
             let (mut response, _) = self.get(url, 0).await.map_err(Broken::into_failure)?;
             let mut body = Vec::new();
             while let Some(piece) = self.next_piece(&mut response).await.map_err(Broken::into_failure)? {
                 body.extend_from_slice(&piece);
-                if body.len() > LONGEST_BYTES {
-                    return Err(Failure::Refused("its answer is too long".to_owned()));
+                if body.len() > MAX_BYTES {
+                    return Err(Failure::Refused("its response is too long".to_owned()));
                 }
             }
             Ok(body)
         })
     }
 
-    /// Fetches a file into `folder`, going on from what is there.
+    /// Downloads a file into `folder`; resumes a partial one.
     pub(super) fn fetch(
         &self,
         file: &RemoteFile,
@@ -115,7 +115,7 @@ impl<'a> Client<'a> {
         }
         if path.exists() {
             let mut download = Download::open(&path, self.cancel)?;
-            if file.bytes.is_none_or(|bytes| bytes == download.bytes) && download.is_right(file) {
+            if file.bytes.is_none_or(|bytes| bytes == download.bytes) && download.checksum_matches(file) {
                 meter.keep(download.bytes);
                 return Ok(download.into_stored(file));
             }
@@ -142,10 +142,9 @@ impl<'a> Client<'a> {
         loop {
             let before = download.bytes;
             let failure = match self.attempt(download, file, part, meter).await {
-                Ok(()) if download.is_right(file) => return Ok(()),
+                Ok(()) if download.checksum_matches(file) => return Ok(()),
                 Ok(()) => {
-                    let reason =
-                        format!("{} arrived damaged: its sha256 is not what the hub says", file.name);
+                    let reason = format!("{} arrived damaged: its sha256 differs from the hub's", file.name);
                     meter.discard(download.bytes);
                     download.truncate(part)?;
                     if begun_again {
@@ -158,14 +157,14 @@ impl<'a> Client<'a> {
                 Err(Broken::Retry(failure)) => failure,
             };
             fruitless = if download.bytes > before { 0 } else { fruitless + 1 };
-            if fruitless >= FRUITLESS_ATTEMPTS {
+            if fruitless >= MAX_FAILED_ATTEMPTS {
                 return Err(failure);
             }
             sleep(Duration::from_millis(500) * fruitless).await;
         }
     }
 
-    /// One request for what is missing.
+    /// One request for the missing bytes.
     async fn attempt(
         &self,
         download: &mut Download,
@@ -178,7 +177,7 @@ impl<'a> Client<'a> {
         }
         let (mut response, linked_sha256) = match self.get(&file.url, download.bytes).await {
             Err(Broken::GiveUp(Failure::Refused(_))) if download.bytes > 0 => {
-                // The server does not give this range; ask for everything.
+                // The server does not support this range; request the whole file.
                 meter.discard(download.bytes);
                 download.truncate(part)?;
                 self.get(&file.url, 0).await?
@@ -208,12 +207,12 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Follows redirects itself: the token is for the hub alone, and the hub sends the checksum with the redirect.
+    /// Follows redirects manually: the token is for the hub only, and the hub sends the checksum with the redirect.
     async fn get(&self, url: &Url, from_byte: u64) -> Result<(Response, Option<String>), Broken> {
-        const REDIRECTS: usize = 10;
+        const MAX_REDIRECTS: usize = 10;
         let mut url = url.clone();
         let mut sha256 = None;
-        for _ in 0..REDIRECTS {
+        for _ in 0..MAX_REDIRECTS {
             let mut request = self.http.get(url.clone());
             if from_byte > 0 {
                 request = request.header(RANGE, format!("bytes={from_byte}-"));
@@ -241,28 +240,28 @@ impl<'a> Client<'a> {
             let next = location.and_then(|location| url.join(location).ok());
             url = next
                 .filter(|next| url.scheme() != "https" || next.scheme() == "https")
-                .ok_or_else(|| refused(format!("{} redirects to nowhere safe", host(&url))))?;
+                .ok_or_else(|| refused(format!("{} redirects to an unsafe address", host(&url))))?;
         }
-        Err(refused(format!("{} redirects without end", host(&url))))
+        Err(refused(format!("{} redirects too often", host(&url))))
     }
 
     fn accept(&self, response: Response) -> Result<Response, Broken> {
         let status = response.status();
-        let said = format!("{} answered {status}", host(response.url()));
+        let status_text = format!("{} answered {status}", host(response.url()));
         match status {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response),
-            // Hugging Face answers 401 to anonymous requests for what does not exist, too.
+            // Hugging Face also answers anonymous requests for missing repositories with 401.
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.token.is_some() => {
-                Err(refused(format!("{said}; HF_TOKEN has no right to it, or it does not exist")))
+                Err(refused(format!("{status_text}; HF_TOKEN has no access to it, or it does not exist")))
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Err(refused(format!("{said}; set HF_TOKEN if the model needs a login")))
+                Err(refused(format!("{status_text}; set HF_TOKEN if the model needs a login")))
             }
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-                Err(Broken::Retry(Failure::Refused(said)))
+                Err(Broken::Retry(Failure::Refused(status_text)))
             }
-            status if status.is_server_error() => Err(Broken::Retry(Failure::Refused(said))),
-            _ => Err(refused(said)),
+            status if status.is_server_error() => Err(Broken::Retry(Failure::Refused(status_text))),
+            _ => Err(refused(status_text)),
         }
     }
 
@@ -299,7 +298,7 @@ impl Broken {
     }
 }
 
-/// The bytes of a file so far, with the state of their checksum.
+/// The bytes of a file so far, and the state of their checksum.
 struct Download {
     file: File,
     bytes: u64,
@@ -309,7 +308,7 @@ struct Download {
 }
 
 impl Download {
-    /// Opens or makes the file and goes over what is in it.
+    /// Opens or creates the file and hashes its contents.
     fn open(path: &Path, cancel: &CancelFlag) -> Result<Self, Error> {
         let io = |e| Error::io(path, e);
         let mut file =
@@ -346,8 +345,8 @@ impl Download {
         Ok(())
     }
 
-    /// Whether the checksum is the hub's, from its list or its response.
-    fn is_right(&mut self, file: &RemoteFile) -> bool {
+    /// Whether the checksum matches the hub's, from its list or its response.
+    fn checksum_matches(&mut self, file: &RemoteFile) -> bool {
         let expected = file.sha256.as_ref().or(self.linked_sha256.as_ref());
         expected.is_none_or(|expected| expected.eq_ignore_ascii_case(&self.hex()))
     }
@@ -361,7 +360,7 @@ impl Download {
     }
 }
 
-/// Whether the answer is the rest of the file from `byte` on.
+/// Whether the response is the rest of the file, starting at `byte`.
 fn continues_at(response: &Response, byte: u64) -> bool {
     response.status() == StatusCode::PARTIAL_CONTENT
         && response
@@ -371,7 +370,7 @@ fn continues_at(response: &Response, byte: u64) -> bool {
             == Some(byte)
 }
 
-/// Hugging Face's checksum of a large file: its entity tag, where that is a sha256.
+/// Hugging Face's checksum of a large file: its entity tag, if that is a sha256.
 fn linked_sha256(response: &Response) -> Option<String> {
     let tag = response.headers().get("x-linked-etag")?.to_str().ok()?;
     let tag = tag.trim_start_matches("W/").trim_matches('"');
@@ -393,7 +392,7 @@ fn unreachable(url: &Url, error: &reqwest::Error) -> String {
     format!("no connection to {}: {}", host(url), cause(error))
 }
 
-/// The innermost reason; the outer ones only name the request.
+/// The innermost cause; the outer errors only name the request.
 fn cause(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {

@@ -1,4 +1,4 @@
-//! Hugging Face and ModelScope: list a repository's files, select the model's, download them.
+//! Hugging Face and ModelScope: lists the files of a repository, selects those of the model, and downloads them.
 
 use std::fs;
 use std::path::Path;
@@ -29,17 +29,17 @@ struct Listing {
     files: Vec<RemoteFile>,
 }
 
-/// A source of the catalogue.
+/// A repository on a hub.
 pub(super) struct Repository<'a> {
     pub(super) kind: Kind,
     pub(super) repo: &'a str,
     pub(super) revision: &'a str,
-    /// The files; none: the family selects them.
+    /// The files; if empty, the family selects them.
     pub(super) files: &'a [HubFile],
     pub(super) family: &'a dyn ModelFamily,
 }
 
-/// Fetches the checkpoint of a repository.
+/// Downloads the checkpoint of a repository.
 pub(super) fn fetch(
     repository: &Repository<'_>,
     settings: &Settings,
@@ -67,7 +67,7 @@ pub(super) fn fetch(
         (pinned(&listing, files)?, elsewhere(repository, &endpoint))
     };
 
-    // Files of two commits must not be mixed, so each has a folder of its own.
+    // Files of different commits must not be mixed, so each commit has its own folder.
     let revision = listing.commit.as_deref().unwrap_or(revision);
     let key = format!("{kind:?}-{repo}-{revision}")
         .replace(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c), "_");
@@ -109,7 +109,7 @@ fn pinned(listing: &Listing, files: &[HubFile]) -> Result<Vec<RemoteFile>, Failu
     Ok(chosen)
 }
 
-/// Files of other repositories or revisions, and whether they can be done without.
+/// Files of other repositories or revisions, and whether they are optional.
 fn elsewhere(repository: &Repository<'_>, endpoint: &Url) -> Vec<(RemoteFile, bool)> {
     let other = repository.files.iter().filter(|file| file.repo.is_some() || file.revision.is_some());
     let remote = |file: &HubFile| {
@@ -125,7 +125,7 @@ fn elsewhere(repository: &Repository<'_>, endpoint: &Url) -> Vec<(RemoteFile, bo
     other.map(remote).collect()
 }
 
-/// Fetches one file, known by its checksum, of a repository of Hugging Face.
+/// Downloads one file with a known checksum from a Hugging Face repository.
 pub(super) fn fetch_file(
     file: &VoiceFile,
     settings: &Settings,
@@ -153,7 +153,7 @@ fn parse(endpoint: &str) -> Result<Url, Error> {
         .ok()
         .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
         .ok_or_else(|| {
-            Error::Settings(format!("{endpoint:?} is not the address of a hub; it must begin with https://"))
+            Error::Settings(format!("{endpoint:?} is not a valid hub address; it must begin with https://"))
         })
 }
 
@@ -181,7 +181,7 @@ fn list_huggingface(
     }
 
     let mut url = below(endpoint, &["api", "models"], repo, &["revision", revision]);
-    // Sizes and checksums of the files, too.
+    // Includes sizes and checksums of the files.
     url.query_pairs_mut().append_pair("blobs", "true");
     let model: Model = read_json(client, url)?;
     let commit = model.sha.as_deref().unwrap_or(revision);
@@ -219,7 +219,7 @@ fn list_modelscope(
     }
 
     let mut url = below(endpoint, &["api", "v1", "models"], repo, &["repo", "files"]);
-    // Folders' contents, too.
+    // Includes the contents of folders.
     url.query_pairs_mut().append_pair("Revision", revision).append_pair("Recursive", "true");
     let answer: Answer = read_json(client, url)?;
     let data = answer.data.ok_or_else(|| Failure::Refused("it lists no files".to_owned()))?;
@@ -235,7 +235,7 @@ fn list_modelscope(
 fn read_json<T: DeserializeOwned>(client: &Client<'_>, url: Url) -> Result<T, Failure> {
     let body = client.read(&url)?;
     serde_json::from_slice(&body)
-        .map_err(|error| Failure::Refused(format!("its list of files is not understood: {error}")))
+        .map_err(|error| Failure::Refused(format!("its list of files cannot be parsed: {error}")))
 }
 
 fn huggingface_url(endpoint: &Url, repo: &str, revision: &str, path: &str) -> Url {

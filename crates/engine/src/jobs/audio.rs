@@ -1,4 +1,4 @@
-//! The recording of a request, as samples.
+//! Decoding of a request's audio to samples.
 
 use std::fs::File;
 use std::io::Cursor;
@@ -36,7 +36,7 @@ pub(crate) fn decode(
     })
 }
 
-/// Asks for the memory of a request's samples, and keeps why there was no more.
+/// Reserves memory for a request's samples, and keeps the error if there is too little.
 struct Accounted<'a> {
     cancel: &'a CancelFlag,
     memory: Mutex<(&'a mut Reservation, Option<Error>)>,

@@ -1,5 +1,5 @@
-//! From a model's samples to the bytes that a job returns: encodes samples as they come, and gives up the compute permit while
-//! the reader is slow.
+//! Encodes a model's samples as they arrive and sends the bytes to the job's reader. While the reader is slow, the job
+//! releases its compute permit.
 
 use mynah_audio::Encoder;
 use mynah_core::{AudioSink, CancelFlag, ModelError, SpokenWord, TokenCounts};
@@ -10,7 +10,7 @@ use crate::Error;
 use crate::jobs::speech::{SpeechEvent, SpeechResult};
 use crate::scheduler::job::JobScheduler;
 
-/// Receives the samples of a job.
+/// Encodes and sends the samples of a job.
 pub(crate) struct EncodingSink<'a> {
     encoder: Encoder,
     sample_rate_hz: u32,
@@ -22,7 +22,7 @@ pub(crate) struct EncodingSink<'a> {
     /// A copy of the audio so far for the cache, until it is larger than `copy_limit` bytes.
     copy: Option<Vec<u8>>,
     copy_limit: usize,
-    /// Why the encoder failed, which the model's error does not say.
+    /// The encoder's error, which the model's error does not include.
     failure: Option<Error>,
 }
 
@@ -49,7 +49,7 @@ impl<'a> EncodingSink<'a> {
         }
     }
 
-    /// Ends the audio. `outcome` is the model's. Gives the end, and all of the audio where it is small.
+    /// Ends the audio. `outcome` is the model's. Returns the result, and a copy of the whole audio if it is small enough.
     pub(crate) fn finish(
         mut self,
         outcome: Result<TokenCounts, ModelError>,
@@ -69,7 +69,7 @@ impl<'a> EncodingSink<'a> {
         Ok((SpeechResult { head, duration_s, words: self.words, tokens }, self.copy))
     }
 
-    /// Hands an event over. While the reader is slow, others may compute.
+    /// Sends an event. While the reader is slow, other jobs can compute.
     fn send(&mut self, event: SpeechEvent) -> Result<(), ModelError> {
         match self.events.try_send(event) {
             Ok(()) => Ok(()),
@@ -83,7 +83,7 @@ impl<'a> EncodingSink<'a> {
     }
 }
 
-/// Adds to the copy, or drops it where it grows too large.
+/// Appends to the copy, or drops it if it grows too large.
 fn add(copy: &mut Option<Vec<u8>>, bytes: &[u8], limit: usize) {
     if let Some(so_far) = copy {
         if so_far.len() + bytes.len() > limit {
@@ -114,7 +114,7 @@ impl AudioSink for EncodingSink<'_> {
     }
 
     fn progress(&mut self, bytes: usize) {
-        // A slow reader can do without.
+        // A slow reader does not need it.
         let _ = self.events.try_send(SpeechEvent::Progress(bytes));
     }
 }

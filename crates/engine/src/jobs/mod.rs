@@ -1,4 +1,4 @@
-//! Jobs: one request for a transcript or for speech each, on a thread of its own that mostly waits for its next step.
+//! Jobs: each is one request for a transcript or for speech, on its own thread, which mostly waits for its next step.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -26,18 +26,18 @@ pub(crate) mod transcription;
 impl Inner {
     /// Admits a job.
     fn admit(&self, client: Option<ClientId>, model: &ModelRef) -> Result<JobTicket, Error> {
-        // Numbers of clients are spread over all 64 bits; an anonymous client shares none with them but by a rare accident,
-        // which costs one of both a place in the queue.
+        // Client ids are spread over all 64 bits. If an anonymous client gets the id of another by a rare coincidence, one of
+        // both waits longer in the queue.
         let client =
             client.unwrap_or_else(|| ClientId(self.anonymous_clients.fetch_add(1, Ordering::Relaxed)));
         self.device(model).admission.admit(client, model)
     }
 
-    /// What a model of the catalogue can be asked for, before it is loaded.
+    /// Capabilities of a model of the catalogue, before it is loaded.
     fn capabilities(&self, entry: &Entry) -> Option<Capabilities> {
         let mut capabilities = self.registry.find(&entry.family)?.capabilities(&entry.languages);
         if let Capabilities::Transcription(transcription) = &mut capabilities {
-            // Which language that is shows when the model is loaded.
+            // The language is known once the model is loaded.
             transcription.languages.retain(|code| code != UNDETERMINED);
         }
         Some(capabilities)
@@ -54,7 +54,7 @@ impl Inner {
     }
 }
 
-/// A model does something else than what is asked of it.
+/// The error of a request for another task than the model's.
 fn wrong_task(model: &ModelRef, task: ModelTask) -> Error {
     let (does, instead) = match task {
         ModelTask::Transcription => {
@@ -62,5 +62,5 @@ fn wrong_task(model: &ModelRef, task: ModelTask) -> Error {
         }
         ModelTask::Speech => ("is a text-to-speech model", "use a speech-to-text model such as whisper-base"),
     };
-    Error::WrongAbility { model: model.to_string(), does, instead }
+    Error::WrongTask { model: model.to_string(), does, instead }
 }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Words are aligned within `transcribe`, by models that can: where a window's last word ends decides where the next window
-//! begins. Who speaks needs the samples and the finished segments only, so that stage follows `transcribe`
+//! begins. Diarization needs only the samples and the finished segments, so that stage follows `transcribe`
 //! ([`assign_speakers`](mynah_core::assign_speakers)). The transcript is rendered by the caller, with `mynah-format`.
 
 use std::ops::Range;
@@ -32,7 +32,7 @@ pub(crate) struct DecodedAudio {
 /// Speech segments, in samples, in order and disjoint.
 pub(crate) struct SpeechSegments(Vec<Range<usize>>);
 
-/// Decodes the audio, taking the memory of its samples from `memory`.
+/// Decodes the audio; reserves the memory of its samples in `memory`.
 pub(crate) fn decode(
     source: AudioSource,
     limits: &DecodeLimits,
@@ -51,7 +51,7 @@ pub(crate) fn detect_speech(audio: &DecodedAudio, options: &VadOptions) -> Speec
     SpeechSegments(vad::speech_segments(&audio.samples, &options))
 }
 
-/// Transcribes the audio, or its speech, and aligns words where they are asked for.
+/// Transcribes the audio, or only its speech segments, and aligns words if requested.
 pub(crate) fn transcribe(
     model: &dyn Transcriber,
     audio: &DecodedAudio,

@@ -1,5 +1,5 @@
-//! Memory that requests take together: uploads, decoded audio, texts. It is asked for before it is taken, so that many
-//! large requests are refused one by one and the process never runs out. Weights are bounded by
+//! Memory of all requests: uploads, decoded audio, texts. It is reserved before it is allocated, so that requests that do
+//! not fit are refused and the process never runs out of memory. The limit of weights is separate:
 //! [`Settings::memory_budget_bytes`](crate::Settings::memory_budget_bytes).
 
 use std::sync::Arc;
@@ -7,45 +7,45 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Error;
 
-/// What all requests may take, and what they have. Copies count together.
+/// The limit of all requests together, and what they have reserved. Clones share one count.
 #[derive(Clone, Debug)]
 pub struct RequestMemory(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     taken_bytes: AtomicU64,
-    bound_bytes: AtomicU64,
+    limit_bytes: AtomicU64,
 }
 
 impl Default for RequestMemory {
-    /// Without a bound.
+    /// No limit.
     fn default() -> Self {
         Self::new(u64::MAX)
     }
 }
 
 impl RequestMemory {
-    /// Nothing taken of `bound_bytes`.
-    pub fn new(bound_bytes: u64) -> Self {
-        Self(Arc::new(Inner { taken_bytes: AtomicU64::new(0), bound_bytes: AtomicU64::new(bound_bytes) }))
+    /// Nothing is reserved of `limit_bytes`.
+    pub fn new(limit_bytes: u64) -> Self {
+        Self(Arc::new(Inner { taken_bytes: AtomicU64::new(0), limit_bytes: AtomicU64::new(limit_bytes) }))
     }
 
-    /// Changes the bound; what is taken stays so.
-    pub fn set_bound(&self, bytes: u64) {
-        self.0.bound_bytes.store(bytes, Ordering::Release);
+    /// Changes the limit; existing reservations stay.
+    pub fn set_limit(&self, bytes: u64) {
+        self.0.limit_bytes.store(bytes, Ordering::Release);
     }
 
-    /// What is taken.
+    /// Bytes reserved.
     pub fn taken_bytes(&self) -> u64 {
         self.0.taken_bytes.load(Ordering::Acquire)
     }
 
-    /// What may be taken.
-    pub fn bound_bytes(&self) -> u64 {
-        self.0.bound_bytes.load(Ordering::Acquire)
+    /// The limit.
+    pub fn limit_bytes(&self) -> u64 {
+        self.0.limit_bytes.load(Ordering::Acquire)
     }
 
-    /// Takes the first `bytes` for a request.
+    /// Reserves the first `bytes` of a request.
     ///
     /// # Errors
     /// [`Error::RequestMemoryLimit`].
@@ -56,7 +56,7 @@ impl RequestMemory {
     }
 }
 
-/// What one request has taken, until it is dropped.
+/// The memory of one request, released when dropped.
 #[derive(Debug)]
 pub struct Reservation {
     memory: RequestMemory,
@@ -64,13 +64,13 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Takes more.
+    /// Reserves more.
     ///
     /// # Errors
-    /// [`Error::RequestMemoryLimit`]; then what was taken before stays.
+    /// [`Error::RequestMemoryLimit`]; the reservation then stays as it was.
     pub fn grow(&mut self, bytes: u64) -> Result<(), Error> {
-        let bound_bytes = self.memory.bound_bytes();
-        let more = |taken: u64| taken.checked_add(bytes).filter(|taken| *taken <= bound_bytes);
+        let limit_bytes = self.memory.limit_bytes();
+        let more = |taken: u64| taken.checked_add(bytes).filter(|taken| *taken <= limit_bytes);
         let taken = &self.memory.0.taken_bytes;
         match taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, more) {
             Ok(_) => {
@@ -80,12 +80,12 @@ impl Reservation {
             Err(taken) => Err(Error::RequestMemoryLimit {
                 needed_bytes: self.bytes.saturating_add(bytes),
                 others_bytes: taken.saturating_sub(self.bytes),
-                bound_bytes,
+                limit_bytes,
             }),
         }
     }
 
-    /// Whether it could take more now.
+    /// Whether `bytes` more could be reserved now.
     ///
     /// # Errors
     /// As [`Reservation::grow`].
@@ -96,7 +96,7 @@ impl Reservation {
         Ok(())
     }
 
-    /// Gives back all but `bytes`.
+    /// Releases all but `bytes`.
     pub fn shrink_to(&mut self, bytes: u64) {
         let back = self.bytes.saturating_sub(bytes);
         self.memory.0.taken_bytes.fetch_sub(back, Ordering::AcqRel);
@@ -115,21 +115,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_is_given_back() {
+    fn dropped_reservations_are_released() {
         let memory = RequestMemory::new(100);
         let mut one = memory.reserve(40).unwrap();
         let two = memory.reserve(60).unwrap();
         let error = one.grow(1).unwrap_err();
-        let Error::RequestMemoryLimit { needed_bytes, others_bytes, bound_bytes } = error else {
+        let Error::RequestMemoryLimit { needed_bytes, others_bytes, limit_bytes } = error else {
             panic!("{error}")
         };
-        assert_eq!((needed_bytes, others_bytes, bound_bytes), (41, 60, 100));
+        assert_eq!((needed_bytes, others_bytes, limit_bytes), (41, 60, 100));
         drop(two);
         one.grow(60).unwrap();
         one.shrink_to(10);
         assert_eq!(memory.taken_bytes(), 10);
-        memory.set_bound(5);
-        assert!(memory.reserve(0).is_err(), "a lower bound holds for what comes");
+        memory.set_limit(5);
+        assert!(memory.reserve(0).is_err(), "a lower limit holds for new reservations");
         drop(one);
         assert_eq!(memory.taken_bytes(), 0);
         assert!(memory.reserve(u64::MAX).is_err());

@@ -1,4 +1,4 @@
-//! Speaking: from a request to its audio.
+//! Speech synthesis: from a request to its audio.
 
 use std::sync::Arc;
 use std::thread;
@@ -15,9 +15,9 @@ use crate::catalogue::{Entry, Voice};
 use crate::engine::{Engine, Inner};
 use crate::jobs::encoding_sink::EncodingSink;
 use crate::jobs::speech::{
-    PIECES_AHEAD, ReferenceSource, SpeakRequest, SpeechEvent, SpeechJob, SpeechResult,
+    MAX_BUFFERED_CHUNKS, ReferenceSource, SpeakRequest, SpeechEvent, SpeechJob, SpeechResult,
 };
-use crate::jobs::speech_cache::{Kept, Key};
+use crate::jobs::speech_cache::{CachedSpeech, Key};
 use crate::jobs::{audio, wrong_task};
 use crate::lifecycle::model_cache::LoadProgress;
 use crate::model_ref::{ModelRef, Variant};
@@ -26,30 +26,30 @@ use crate::scheduler::admission::{JobSize, JobTicket};
 use crate::scheduler::job::{JobScheduler, ScheduledJob};
 use crate::sync::lock;
 
-/// How long after a vain attempt no other is made to fetch a voice for a name that it merely stands for.
-const MISSED_VOICE_PAUSE: Duration = Duration::from_secs(600);
+/// Time between attempts to download a voice that is requested by the name of another service's voice.
+const VOICE_RETRY_INTERVAL: Duration = Duration::from_secs(600);
 
-/// Longest recording of a voice to copy.
-const LONGEST_RECORDING_S: f64 = 60.0;
+/// Maximum length of reference audio.
+const MAX_REFERENCE_S: f64 = 60.0;
 
-/// Sentences, phonemes and the words of the answer, in bytes for each byte of the text.
+/// Bytes of sentences, phonemes and words of the response, per byte of the text.
 const COPIES_OF_TEXT: usize = 8;
 
-/// Pieces of audio ahead of their reader.
-const AHEAD_BYTES: usize = 1 << 20;
+/// Audio that is buffered for the reader.
+const BUFFERED_BYTES: usize = 1 << 20;
 
 impl Engine {
-    /// Starts a job that speaks. Its model and voice are fetched and loaded where necessary, as part of the job.
+    /// Starts a speech job. Its model and voice are downloaded and loaded if necessary, as part of the job.
     ///
     /// # Errors
-    /// [`Error::QueueFull`] when as many jobs as allowed are under way, [`Error::QueueTimeExceeded`], [`Error::UnknownModel`], a model
-    /// that does not speak, [`Error::UnknownVoice`], a speed outside its limits. Everything else comes as
+    /// [`Error::QueueFull`], [`Error::QueueTimeExceeded`], [`Error::UnknownModel`], [`Error::WrongTask`],
+    /// [`Error::UnknownVoice`], or an option that the model does not support. All other errors arrive as
     /// [`SpeechEvent::Failed`].
     pub fn speak(&self, request: SpeakRequest) -> Result<SpeechJob, Error> {
         self.start_speaking(request, None)
     }
 
-    /// [`Engine::speak`] with the voice of a recording. Such speech is not kept for others.
+    /// [`Engine::speak`] with the voice of reference audio. Such speech is not cached.
     ///
     /// # Errors
     /// Those of [`Engine::speak`].
@@ -78,7 +78,7 @@ impl Engine {
         }
         let ticket = self.inner.admit(request.client, &request.model)?;
         let cancel = CancelFlag::new();
-        let (sender, events) = channel(PIECES_AHEAD);
+        let (sender, events) = channel(MAX_BUFFERED_CHUNKS);
         let job = SpeechJob { events, cancel: cancel.clone() };
         let inner = Arc::clone(&self.inner);
         thread::Builder::new()
@@ -88,7 +88,7 @@ impl Engine {
                     Ok(spoken) => SpeechEvent::Done(spoken),
                     Err(error) => SpeechEvent::Failed(error),
                 };
-                // The ticket is free before its owner learns that the job is over.
+                // The ticket is dropped before the client gets the last event, so that its next job finds it free.
                 drop(ticket);
                 let _ = sender.blocking_send(last);
             })
@@ -98,7 +98,7 @@ impl Engine {
 }
 
 impl Inner {
-    /// One job, from text to the last byte of audio.
+    /// Runs a job, from the text to the last byte of audio.
     fn speak(
         &self,
         mut request: SpeakRequest,
@@ -109,7 +109,7 @@ impl Inner {
     ) -> Result<SpeechResult, Error> {
         let mut tell_wait = |progress| {
             ticket.wait_for_model();
-            // A slow reader can do without it; a client that disconnected has cancelled the job.
+            // A slow reader does not need it; a client that disconnected has cancelled the job.
             let _ = events.try_send(SpeechEvent::Waiting(progress));
         };
         let lease = self.load(&request.model, &mut tell_wait, cancel)?;
@@ -117,7 +117,7 @@ impl Inner {
             return Err(wrong_task(&request.model, ModelTask::Transcription));
         };
         let capabilities = synthesizer.capabilities();
-        // Of a checkpoint at a path, this is known only now.
+        // For a checkpoint at a path, this is known only now.
         capabilities.check(&request.options, recording.is_some())?;
         let voice = self.ready_voice(&request, &mut tell_wait, cancel)?;
         let send = |event| -> Result<(), Error> { events.blocking_send(event).map_err(|_| Error::Cancelled) };
@@ -125,19 +125,19 @@ impl Inner {
         let rate_hz = synthesizer.sample_rate_hz();
         let key = recording.is_none().then(|| Key::new(&request, voice.clone()));
         let kept = key.as_ref().and_then(|key| lock(&self.speeches).get(key));
-        if let Some(Kept { voice, audio, spoken }) = kept {
+        if let Some(CachedSpeech { voice, audio, spoken }) = kept {
             send(SpeechEvent::Started { voice })?;
             send(SpeechEvent::Audio(audio))?;
             return Ok(spoken);
         }
 
-        // The text and what is made of it, and audio that waits for its reader or for the cache.
-        let copy_limit = if key.is_some() { lock(&self.speeches).largest() } else { 0 };
+        // The text and what is derived from it, and audio buffered for the reader or the cache.
+        let copy_limit = if key.is_some() { lock(&self.speeches).max_entry_bytes() } else { 0 };
         let text_bytes = request.text.len().saturating_mul(COPIES_OF_TEXT);
-        let mut memory = self.memory.reserve((text_bytes + copy_limit + AHEAD_BYTES) as u64)?;
+        let mut memory = self.memory.reserve((text_bytes + copy_limit + BUFFERED_BYTES) as u64)?;
         if let Some(ReferenceSource { audio, transcript }) = recording {
             let limits =
-                DecodeLimits { max_duration_s: LONGEST_RECORDING_S, ..self.settings.decode_limits.clone() };
+                DecodeLimits { max_duration_s: MAX_REFERENCE_S, ..self.settings.decode_limits.clone() };
             let samples = audio::decode(audio, rate_hz, &limits, &mut memory, cancel)?.samples.into();
             request.options.reference = Some(ReferenceAudio { samples, transcript });
         }
@@ -149,8 +149,8 @@ impl Inner {
         ticket.begin(size);
         let device = self.device(&model);
         let report_first_step = |waited_s| {
-            // Nothing was handed over yet but a notice, so there is room.
-            let _ = events.try_send(SpeechEvent::Turn { waited_s });
+            // The channel has room: only a notice was sent so far.
+            let _ = events.try_send(SpeechEvent::FirstStep { waited_s });
         };
         let scheduler = JobScheduler::new(ScheduledJob {
             device,
@@ -167,13 +167,13 @@ impl Inner {
         let (spoken, copy) = sink.finish(outcome).map_err(|error| self.with_alternative(error, &model))?;
         ticket.update_estimate(size);
         if let (Some(key), Some(audio)) = (key, copy) {
-            let kept = Kept { voice, audio: Bytes::from(audio), spoken: spoken.clone() };
+            let kept = CachedSpeech { voice, audio: Bytes::from(audio), spoken: spoken.clone() };
             lock(&self.speeches).put(key, kept);
         }
         Ok(spoken)
     }
 
-    /// The model's own name of the voice to speak with, which is on disk afterwards.
+    /// The model's own name of the voice; downloads the voice if necessary.
     fn ready_voice(
         &self,
         request: &SpeakRequest,
@@ -181,7 +181,7 @@ impl Inner {
         cancel: &CancelFlag,
     ) -> Result<Option<String>, Error> {
         let asked = request.options.voice.as_deref();
-        // A checkpoint at a path has what voices it has.
+        // The voices of a checkpoint at a path are known only to the model.
         let (ModelRef::Named(name) | ModelRef::Variant(Variant { name, path: None, .. })) = &request.model
         else {
             return Ok(asked.map(str::to_owned));
@@ -198,7 +198,7 @@ impl Inner {
         Ok(speaks.map(|voice| voice.name.clone()))
     }
 
-    /// Downloads a voice that stands for one of another service; `false` where it is not available.
+    /// Downloads a voice that stands for another service's voice; `false` if it is not available.
     fn pull_stand_in(
         &self,
         entry: &Entry,
@@ -207,7 +207,7 @@ impl Inner {
     ) -> Result<bool, Error> {
         if !self.store.has_voice(entry, voice) {
             let missed = *lock(&self.missed_voice);
-            if missed.is_some_and(|missed| missed.elapsed() < MISSED_VOICE_PAUSE) {
+            if missed.is_some_and(|missed| missed.elapsed() < VOICE_RETRY_INTERVAL) {
                 return Ok(false);
             }
         }
@@ -222,11 +222,11 @@ impl Inner {
         }
     }
 
-    /// Where a model cannot read the text, names the models that can.
+    /// Adds the models that support the script to the error of a model that does not.
     fn with_alternative(&self, error: Error, asked: &ModelRef) -> Error {
         let Error::Model(ModelError::Script { script, sample }) = &error else { return error };
         let model = asked.to_string();
-        let mut able = self.catalogue.speakers_of(languages::written_in(script));
+        let mut able = self.catalogue.models_speaking(languages::written_in(script));
         able.retain(|name| *name != model);
         Error::Script { script, sample: sample.clone(), model, able }
     }

@@ -1,4 +1,4 @@
-//! Jobs that speak: one request for audio each, on a thread of its own that computes in turn with the others.
+//! Speech jobs: what a request consists of, the events of a job, and its result.
 
 use bytes::Bytes;
 use mynah_audio::{EncodeOptions, OutputFormat};
@@ -11,19 +11,19 @@ use crate::lifecycle::model_cache::LoadProgress;
 use crate::model_ref::ModelRef;
 use crate::scheduler::client_id::ClientId;
 
-/// Audio chunks buffered for the reader; beyond that the job waits and other jobs compute.
-pub(crate) const PIECES_AHEAD: usize = 16;
+/// Maximum audio chunks buffered for the reader; beyond that the job waits and other jobs compute.
+pub(crate) const MAX_BUFFERED_CHUNKS: usize = 16;
 
-/// What is asked of [`Engine::speak`](crate::Engine::speak).
+/// A request to [`Engine::speak`](crate::Engine::speak).
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpeakRequest {
-    /// Which model.
+    /// The model.
     pub model: ModelRef,
-    /// What to say, of any length.
+    /// The text to speak, of any length.
     pub text: String,
-    /// How to say it. The voice may be any name that the catalogue knows it by.
+    /// Options of the model. The voice can have any of its names in the catalogue.
     pub options: SpeechOptions,
-    /// How the audio is written.
+    /// Format of the audio.
     pub format: OutputFormat,
     /// Sample rate and bitrate of the audio.
     pub encoding: EncodeOptions,
@@ -31,12 +31,12 @@ pub struct SpeakRequest {
     pub client: Option<ClientId>,
 }
 
-/// A voice to copy; see [`Engine::speak_with_reference`](crate::Engine::speak_with_reference).
+/// Reference audio of a voice to clone; see [`Engine::speak_with_reference`](crate::Engine::speak_with_reference).
 #[derive(Debug)]
 pub struct ReferenceSource {
-    /// In any format that `mynah_audio` decodes; of a minute at most.
+    /// The audio, in any format that `mynah_audio` decodes; a minute at most.
     pub audio: AudioSource,
-    /// What is said in it.
+    /// Its transcript.
     pub transcript: String,
 }
 
@@ -45,37 +45,37 @@ pub struct ReferenceSource {
 pub enum SpeechEvent {
     /// The model or the voice is not ready yet.
     Waiting(LoadProgress),
-    /// The model is ready and speaks with this voice; `None` where it knows no names of voices.
+    /// The model is ready.
     Started {
-        /// Name of the voice that speaks.
+        /// Name of the voice; `None` for models without named voices.
         voice: Option<String>,
     },
     /// Its first step is about to be computed.
-    Turn {
+    FirstStep {
         /// Time in the queue, seconds.
         waited_s: f64,
     },
     /// The next bytes of the audio.
     Audio(Bytes),
-    /// Bytes of the text spoken so far.
+    /// Bytes of the text that are spoken so far.
     Progress(usize),
-    /// All is done.
+    /// The job has succeeded.
     Done(SpeechResult),
-    /// It ended early.
+    /// The job has failed or was cancelled.
     Failed(Error),
 }
 
-/// The end of a speech.
+/// The result of a speech job.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SpeechResult {
-    /// The file's header with the final length, for writers that can seek back and replace it; empty where nothing
-    /// changes.
+    /// The file's header with the final length, for writers that can seek back and replace it; empty if the header does not
+    /// change.
     pub head: Vec<u8>,
     /// Length of the audio, seconds.
     pub duration_s: f64,
-    /// Its words with their times.
+    /// The words with their times.
     pub words: Vec<SpokenWord>,
-    /// What it cost, in the model's own units.
+    /// Token counts, in the model's own units.
     pub tokens: TokenCounts,
 }
 

@@ -6,35 +6,35 @@ use bytes::Bytes;
 
 use crate::jobs::speech::{SpeakRequest, SpeechResult};
 
-/// All that the audio depends on: equal requests get equal audio, as what is random in it comes of the seed.
+/// Everything that the audio depends on: equal requests get equal audio, as all randomness comes from the seed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Key(SpeakRequest);
 
 impl Key {
-    /// `voice` is the one that speaks, whatever name it was asked for by.
+    /// `voice` is the model's own name of the voice, whatever name was requested.
     pub(crate) fn new(request: &SpeakRequest, voice: Option<String>) -> Self {
         let mut request = request.clone();
         request.options.voice = voice;
-        // Independent of the client.
+        // The audio does not depend on the client.
         request.client = None;
         Self(request)
     }
 }
 
-/// A speech as it was sent.
+/// A finished speech, encoded.
 #[derive(Clone, Debug)]
-pub(crate) struct Kept {
+pub(crate) struct CachedSpeech {
     pub(crate) voice: Option<String>,
     pub(crate) audio: Bytes,
     pub(crate) spoken: SpeechResult,
 }
 
-/// The speeches used last, within a bound of bytes.
+/// The most recently used speech, up to a limit of bytes.
 pub(crate) struct SpeechCache {
     limit_bytes: usize,
     bytes: usize,
-    /// The latest used last.
-    kept: VecDeque<(Key, Kept)>,
+    /// The most recently used is last.
+    kept: VecDeque<(Key, CachedSpeech)>,
 }
 
 impl SpeechCache {
@@ -42,13 +42,13 @@ impl SpeechCache {
         Self { limit_bytes, bytes: 0, kept: VecDeque::new() }
     }
 
-    /// Bytes of the largest audio that is kept: one speech does not drive out all others.
-    pub(crate) fn largest(&self) -> usize {
+    /// Maximum bytes of one entry, so that one does not evict all others.
+    pub(crate) fn max_entry_bytes(&self) -> usize {
         self.limit_bytes / 4
     }
 
-    /// The speech that was made for this request.
-    pub(crate) fn get(&mut self, key: &Key) -> Option<Kept> {
+    /// The cached speech of this request.
+    pub(crate) fn get(&mut self, key: &Key) -> Option<CachedSpeech> {
         let place = self.kept.iter().position(|(other, _)| other == key)?;
         let found = self.kept.remove(place)?;
         let kept = found.1.clone();
@@ -56,8 +56,8 @@ impl SpeechCache {
         Some(kept)
     }
 
-    /// Keeps a speech and forgets those used least lately.
-    pub(crate) fn put(&mut self, key: Key, kept: Kept) {
+    /// Adds a speech and evicts the least recently used.
+    pub(crate) fn put(&mut self, key: Key, kept: CachedSpeech) {
         self.forget_where(|other| *other == key);
         self.bytes += size(&key, &kept);
         self.kept.push_back((key, kept));
@@ -67,7 +67,7 @@ impl SpeechCache {
         }
     }
 
-    /// Forgets what a model said.
+    /// Removes all speech of a model.
     pub(crate) fn forget_model(&mut self, model: &crate::model_ref::ModelRef) {
         self.forget_where(|key| key.0.model == *model);
     }
@@ -83,8 +83,8 @@ impl SpeechCache {
     }
 }
 
-/// Bytes that an entry takes.
-fn size(key: &Key, kept: &Kept) -> usize {
+/// Bytes of an entry.
+fn size(key: &Key, kept: &CachedSpeech) -> usize {
     const FIXED: usize = 512;
     let words: usize = kept.spoken.words.iter().map(|word| word.text.len() + size_of_val(word)).sum();
     FIXED + key.0.text.len() + kept.audio.len() + kept.spoken.head.len() + words
@@ -109,12 +109,12 @@ mod tests {
         })
     }
 
-    fn kept(bytes: usize) -> Kept {
-        Kept { voice: None, audio: vec![0; bytes].into(), spoken: SpeechResult::default() }
+    fn kept(bytes: usize) -> CachedSpeech {
+        CachedSpeech { voice: None, audio: vec![0; bytes].into(), spoken: SpeechResult::default() }
     }
 
     #[test]
-    fn what_was_not_used_lately_goes_first() {
+    fn the_least_recently_used_is_evicted_first() {
         let mut cache = SpeechCache::new(4000);
         cache.put(key("one"), kept(1000));
         cache.put(key("two"), kept(1000));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_audio_depends_on_distinguishes_speeches() {
+    fn requests_with_different_audio_have_different_keys() {
         let mut cache = SpeechCache::new(1 << 20);
         cache.put(key("one"), kept(10));
         let mut other = key("one");

@@ -1,4 +1,4 @@
-//! Transcribing: from a request to its transcript.
+//! Transcription: from a request to its transcript.
 
 use std::sync::Arc;
 use std::thread;
@@ -10,7 +10,9 @@ use tokio::sync::mpsc::{Sender, channel};
 
 use crate::Error;
 use crate::engine::{Engine, Inner};
-use crate::jobs::transcription::{EVENTS_AHEAD, TranscribeRequest, TranscriptionEvent, TranscriptionJob};
+use crate::jobs::transcription::{
+    MAX_BUFFERED_EVENTS, TranscribeRequest, TranscriptionEvent, TranscriptionJob,
+};
 use crate::jobs::{pipeline, wrong_task};
 use crate::lifecycle::model_cache::LoadProgress;
 use crate::panics::guarded;
@@ -18,23 +20,23 @@ use crate::scheduler::admission::{JobSize, JobTicket};
 use crate::scheduler::job::{JobScheduler, ScheduledJob};
 
 impl Engine {
-    /// Starts a job. Its model is downloaded and loaded where necessary, as part of the job.
+    /// Starts a transcription job. Its model is downloaded and loaded if necessary, as part of the job.
     ///
     /// # Errors
-    /// [`Error::QueueFull`] when as many jobs as allowed are in progress, [`Error::QueueTimeExceeded`], [`Error::UnknownModel`], or an
-    /// option that the model cannot honour. Everything else comes as [`TranscriptionEvent::Failed`].
+    /// [`Error::QueueFull`], [`Error::QueueTimeExceeded`], [`Error::UnknownModel`], [`Error::WrongTask`], or an option that the
+    /// model does not support. All other errors arrive as [`TranscriptionEvent::Failed`].
     pub fn transcribe(&self, request: TranscribeRequest) -> Result<TranscriptionJob, Error> {
         if let Some(entry) = self.inner.entry(&request.model)? {
             match self.inner.capabilities(&entry) {
                 Some(Capabilities::Transcription(capabilities)) => capabilities.check(&request.options)?,
                 Some(Capabilities::Speech(_)) => return Err(wrong_task(&request.model, ModelTask::Speech)),
-                // That no family runs it is said when it is loaded.
+                // If no family runs it, loading reports that.
                 None => {}
             }
         }
         let ticket = self.inner.admit(request.client, &request.model)?;
         let cancel = CancelFlag::new();
-        let (sender, events) = channel(EVENTS_AHEAD);
+        let (sender, events) = channel(MAX_BUFFERED_EVENTS);
         let job = TranscriptionJob { events, cancel: cancel.clone() };
         let inner = Arc::clone(&self.inner);
         thread::Builder::new()
@@ -44,7 +46,7 @@ impl Engine {
                     Ok(transcript) => TranscriptionEvent::Done(Arc::new(transcript)),
                     Err(error) => TranscriptionEvent::Failed(error),
                 };
-                // The ticket is free before its owner learns that the job is over.
+                // The ticket is dropped before the client gets the last event, so that its next job finds it free.
                 drop(ticket);
                 let _ = sender.blocking_send(last);
             })
@@ -54,7 +56,7 @@ impl Engine {
 }
 
 impl Inner {
-    /// One job, from bytes to transcript.
+    /// Runs a job, from bytes to transcript.
     fn transcribe(
         &self,
         request: TranscribeRequest,
@@ -67,12 +69,13 @@ impl Inner {
         // Audio first: a file that cannot be read must not cost a download.
         let audio = pipeline::decode(audio, &self.settings.decode_limits, &mut memory, cancel)?;
         if options.vad.is_some() {
-            // The speech is copied into samples of its own. Refused here, the request costs no model, and no stream has begun.
+            // Speech segments are copied. If there is too little memory, the request fails here, before a model is loaded and a
+            // stream has begun.
             memory.grow(size_of_val(audio.samples.as_slice()) as u64)?;
         }
         let mut wait = |progress: LoadProgress| {
             ticket.wait_for_model();
-            // A slow reader can do without; one that left has cancelled the job.
+            // A slow reader does not need it; a client that disconnected has cancelled the job.
             let _ = events.try_send(TranscriptionEvent::Waiting(progress));
         };
         let lease = self.load(&model, &mut wait, cancel)?;
@@ -80,14 +83,14 @@ impl Inner {
             return Err(wrong_task(&model, ModelTask::Speech));
         };
         let capabilities = transcriber.capabilities();
-        // Of a checkpoint at a path, this is known only now.
+        // For a checkpoint at a path, this is known only now.
         capabilities.check(&options)?;
         send(events, TranscriptionEvent::Started { duration_s: audio.duration_s });
         let size = JobSize::audio(audio.duration_s, capabilities.first_result_s);
         ticket.begin(size);
         let device = self.device(&model);
         let report_first_step = |waited_s| {
-            let _ = events.try_send(TranscriptionEvent::Turn { waited_s });
+            let _ = events.try_send(TranscriptionEvent::FirstStep { waited_s });
         };
         let scheduler = JobScheduler::new(ScheduledJob {
             device,
@@ -108,13 +111,13 @@ impl Inner {
     }
 }
 
-/// Hands over an event that must arrive; waits for a slow reader.
+/// Sends an event that must not be lost; waits for a slow reader.
 fn send(events: &Sender<TranscriptionEvent>, event: TranscriptionEvent) {
-    // Fails once the reader is gone; then the job is cancelled already.
+    // Fails if the reader is gone; the job is then already cancelled.
     let _ = events.blocking_send(event);
 }
 
-/// Passes a model's events on to the job's owner.
+/// Sends a model's events to the reader of the job.
 struct EventSink<'a>(&'a Sender<TranscriptionEvent>);
 
 impl TranscriptSink for EventSink<'_> {

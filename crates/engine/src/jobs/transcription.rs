@@ -1,4 +1,4 @@
-//! What a transcription is asked for, and what it reports.
+//! Transcription jobs: what a request consists of, and the events of a job.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use crate::lifecycle::model_cache::LoadProgress;
 use crate::model_ref::ModelRef;
 use crate::scheduler::client_id::ClientId;
 
-/// Events that wait for their reader; a job with more waits, holding nothing that others need.
-pub(crate) const EVENTS_AHEAD: usize = 256;
+/// Maximum events buffered for the reader; beyond that the job waits, without a permit.
+pub(crate) const MAX_BUFFERED_EVENTS: usize = 256;
 
-/// Where the audio comes from.
+/// Source of the audio.
 #[derive(Debug)]
 pub enum AudioSource {
-    /// A file that stays.
+    /// A file, which is not changed.
     Path(PathBuf),
     /// A whole file in memory.
     Bytes(Vec<u8>),
@@ -25,12 +25,12 @@ pub enum AudioSource {
     TempFile(tempfile::TempPath),
 }
 
-/// What is asked of [`Engine::transcribe`](crate::Engine::transcribe).
+/// A request to [`Engine::transcribe`](crate::Engine::transcribe).
 #[derive(Debug)]
 pub struct TranscribeRequest {
-    /// Which model.
+    /// The model.
     pub model: ModelRef,
-    /// The recording, in any format that `mynah_audio` decodes.
+    /// The audio, in any format that `mynah_audio` decodes.
     pub audio: AudioSource,
     /// The transcription options.
     pub options: TranscribeOptions,
@@ -49,7 +49,7 @@ pub enum TranscriptionEvent {
         duration_s: f64,
     },
     /// Its first step is about to be computed.
-    Turn {
+    FirstStep {
         /// Time in the queue, seconds.
         waited_s: f64,
     },
@@ -57,11 +57,11 @@ pub enum TranscriptionEvent {
     Language(String, f32),
     /// A segment is final.
     Segment(Arc<Segment>),
-    /// Seconds of audio done so far.
+    /// Seconds of audio that are transcribed so far.
     Progress(f64),
-    /// All is done.
+    /// The job has succeeded.
     Done(Arc<Transcript>),
-    /// It ended early.
+    /// The job has failed or was cancelled.
     Failed(Error),
 }
 

@@ -1,22 +1,22 @@
-//! Memory that this process can still take: what the machine has left, and what the control groups leave that it is in.
+//! Memory that this process can still use: what the machine has left, and what its control groups allow.
 
 use std::fs;
 use std::path::Path;
 
-/// How much, and who says so.
+/// How much, and what limits it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Available {
     pub(crate) bytes: u64,
-    pub(crate) bound: &'static str,
+    pub(crate) limited_by: &'static str,
 }
 
-/// The smallest of the limits; `None` where none is known. `root` is `/`, or a folder with other `proc` and `sys`.
+/// The smallest limit; `None` if none is known. `root` is `/`, or a folder with other `proc` and `sys`.
 pub(crate) fn available(root: &Path) -> Option<Available> {
-    let machine =
-        machine(root).map(|bytes| Available { bytes, bound: "the machine (MemAvailable of /proc/meminfo)" });
+    let machine = machine(root)
+        .map(|bytes| Available { bytes, limited_by: "the machine (MemAvailable of /proc/meminfo)" });
     let groups = groups(root).into_iter();
-    let groups =
-        groups.map(|bytes| Available { bytes, bound: "the limit of the control group (cgroup) it runs in" });
+    let groups = groups
+        .map(|bytes| Available { bytes, limited_by: "the limit of the control group (cgroup) it runs in" });
     machine.into_iter().chain(groups).min_by_key(|available| available.bytes)
 }
 
@@ -27,8 +27,8 @@ fn machine(root: &Path) -> Option<u64> {
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
-/// What each group leaves that this process is in, and each above it; see cgroups(7). A container sees its own group as
-/// the root of all.
+/// What the group of this process and each group above it have left; see cgroups(7). A container sees its own group as
+/// the root.
 fn groups(root: &Path) -> Vec<u64> {
     let text = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mut left = Vec::new();
@@ -54,12 +54,12 @@ fn left_of_v1(folder: &Path) -> Option<u64> {
     left(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file ")
 }
 
-/// Inactive file pages count as used, though the system reclaims them first.
-fn left(folder: &Path, limit: &str, used: &str, given_away: &str) -> Option<u64> {
+/// Inactive file pages are included in the usage, though the kernel reclaims them first.
+fn left(folder: &Path, limit: &str, used: &str, reclaimable: &str) -> Option<u64> {
     let number = |name: &str| fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
     let statistics = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-    let given_away = statistics.lines().find_map(|line| line.strip_prefix(given_away)?.parse::<u64>().ok());
-    let used = number(used)?.saturating_sub(given_away.unwrap_or(0));
+    let reclaimable = statistics.lines().find_map(|line| line.strip_prefix(reclaimable)?.parse::<u64>().ok());
+    let used = number(used)?.saturating_sub(reclaimable.unwrap_or(0));
     Some(number(limit)?.saturating_sub(used))
 }
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tightest_bound_counts() {
+    fn the_smallest_limit_counts() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
         assert_eq!(available(root), None);
@@ -87,9 +87,9 @@ mod tests {
         write(root, "sys/fs/cgroup/a/memory.max", "1000\n");
         write(root, "sys/fs/cgroup/a/memory.current", "900\n");
         write(root, "sys/fs/cgroup/a/memory.stat", "anon 1\ninactive_file 50\n");
-        let Available { bytes, bound } = available(root).unwrap();
+        let Available { bytes, limited_by } = available(root).unwrap();
         assert_eq!(bytes, 150);
-        assert!(bound.contains("cgroup"));
+        assert!(limited_by.contains("cgroup"));
         write(root, "proc/self/cgroup", "4:memory:/c\n");
         write(root, "sys/fs/cgroup/memory/memory.limit_in_bytes", "90\n");
         write(root, "sys/fs/cgroup/memory/memory.usage_in_bytes", "100\n");
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_reports() {
+    fn the_memory_of_this_machine_is_read() {
         assert!(available(Path::new("/")).unwrap().bytes > 0);
     }
 }

@@ -11,27 +11,27 @@ const EVENTS: usize = 100;
 /// Uids that events are kept for.
 const UIDS: usize = 1000;
 
-/// How grave an event is.
+/// Severity of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// As it should be.
+    /// Normal operation.
     Info,
     /// A request or a launch failed.
     Error,
 }
 
-/// Something that happened to a model that runs.
+/// Something that happened to a running model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// How grave it is.
+    /// Severity.
     pub severity: Severity,
-    /// When.
+    /// Time.
     pub time: SystemTime,
-    /// What.
+    /// Description.
     pub text: String,
 }
 
-/// The last events of each uid; they outlive the model, so that one can see why it is gone.
+/// The last events of each uid; kept after the model is gone, to show why.
 #[derive(Debug, Default)]
 pub(crate) struct EventLog {
     events: Mutex<HashMap<String, VecDeque<Event>>>,

@@ -1,5 +1,5 @@
-//! Which models stay in memory: models in use and pinned ones; the others while there is room, and no longer
-//! idle than they may be.
+//! Which models stay in memory: models in use and pinned ones; the others while there is room and until their idle
+//! time is over.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -21,11 +21,12 @@ fn runs(phase: &Phase) -> bool {
 }
 
 impl Inner {
-    /// Makes room for the model at `path`: those longest unused go first, those in use or pinned stay. Until what it returns
-    /// is dropped, no other load takes the room.
+    /// Frees memory for the model at `path`: evicts the least recently used first; models in use or pinned stay. No other
+    /// load can use the freed memory until the returned guard is dropped.
     ///
     /// # Errors
-    /// [`Error::ModelMemoryBudget`] where the models that stay leave too little, [`Error::SystemMemory`] where the machine has too little.
+    /// [`Error::ModelMemoryBudget`] if models in use or pinned leave too little, [`Error::SystemMemory`] if the machine has
+    /// too little.
     pub(crate) fn make_room(&self, model: &ModelRef, path: &Path) -> Result<MutexGuard<'_, ()>, Error> {
         let file_bytes = bytes_of(path);
         let needed =
@@ -34,8 +35,8 @@ impl Inner {
         budget.make_room(&needed, &self.cache, &|model| self.is_pinned(model))
     }
 
-    /// What weights take in memory at least. Where the number of parameters is not known, the file is taken for one of
-    /// 32-bit floats.
+    /// Minimum bytes of the weights in memory. If the number of parameters is unknown, the file is assumed to hold 32-bit
+    /// floats.
     fn min_bytes(&self, model: &ModelRef, file_bytes: u64) -> u64 {
         let bytes_each = self.compute_of(model).min_bytes_per_parameter();
         let own = match model {
@@ -55,7 +56,7 @@ impl Inner {
         self.instances.all().iter().any(|instance| instance.model == *model && pins(instance))
     }
 
-    /// How long a model may stay unused: the longest that any of its launches allows.
+    /// Idle time after which a model is unloaded: the longest that any of its launches allows.
     fn unload_after(&self, model: &ModelRef) -> Option<Duration> {
         let instances = self.instances.all();
         let mut users = instances
@@ -65,15 +66,15 @@ impl Inner {
         if users.peek().is_none() {
             return self.settings.unload_after;
         }
-        // One that stays for ever outlasts all others.
+        // No limit is the longest of all.
         users
             .map(|user| user.request.unload_after().or(self.settings.unload_after))
             .reduce(|a, b| Some(a?.max(b?)))
             .flatten()
     }
 
-    /// Starts the thread that unloads models which are idle for too long, unless it runs already. It sleeps until the first
-    /// of them is due, or one more becomes idle.
+    /// Starts the thread that unloads idle models, unless it is running. It sleeps until the first of them is due, or another
+    /// becomes idle.
     pub(crate) fn unload_when_idle(self: &Arc<Self>) {
         self.cache.notify();
         if self.unloads_idle.swap(true, Ordering::AcqRel) {
@@ -101,7 +102,7 @@ impl Inner {
         let mut next: Option<Duration> = None;
         for resident in self.cache.residents() {
             let Some(after) = self.unload_after(&resident.model) else { continue };
-            // One in use or pinned becomes idle, or its launch ends, with a notice.
+            // The thread is notified when one in use or pinned becomes idle, or its launch ends.
             if resident.in_use || self.is_pinned(&resident.model) {
                 continue;
             }

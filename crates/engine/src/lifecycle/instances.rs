@@ -1,4 +1,4 @@
-//! Models that run: each was launched under a uid of its own. Several may be of one model; then they share its weights.
+//! Running models. Each was launched under its own uid; several instances of one model share its weights.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,47 +21,47 @@ use crate::model_ref::ModelRef;
 use crate::settings::SourcePreference;
 use crate::sync::lock;
 
-/// Failed launches that are remembered.
+/// Maximum failed launches that are kept.
 const FAILED: usize = 100;
 
-/// What is asked of [`Engine::launch`](crate::Engine::launch), and what is written down of it.
+/// A request to [`Engine::launch`](crate::Engine::launch); also the record of the launch on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LaunchRequest {
-    /// Name of a model of the catalogue or of a registered one. Empty: whatever `path` holds.
+    /// Name of a catalogue or registered model. Empty: the checkpoint at `path`.
     pub model_name: String,
-    /// The handle of the running model; `None`: its name, or the name and eight random letters where that is taken.
+    /// Uid of the running model; `None`: its name, with eight random letters appended if that is taken.
     pub uid: Option<String>,
-    /// A checkpoint on this disk in place of the model's own weights.
+    /// A checkpoint on this disk instead of the model's own weights.
     #[serde(default)]
     pub path: Option<PathBuf>,
     /// Precision of the weights; `None`: the engine's.
     #[serde(default)]
     pub compute: Option<ComputeType>,
-    /// Which kind of source is tried first; `None`: as the settings say.
+    /// Kind of source to try first; `None`: that of the settings.
     #[serde(skip)]
     pub source: Option<SourcePreference>,
-    /// Copies that Xinference would make. They share weights here, and count for `request_limit` alone.
+    /// Number of replicas. They share weights; only `request_limit` depends on it.
     #[serde(default = "one")]
     pub replicas: u32,
-    /// Requests at once on each replica; `None`: no bound.
+    /// Maximum concurrent requests per replica; `None`: no limit.
     #[serde(default)]
     pub request_limit: Option<u32>,
-    /// Name of the engine that the client asked for, reported back to it.
+    /// Name of the engine that the client requested; only reported back.
     #[serde(default)]
     pub engine_name: Option<String>,
-    /// How long it stays in memory unused, seconds; `None`: as the settings say.
+    /// Idle time after which it is unloaded, seconds; `None`: that of the settings.
     #[serde(default)]
     pub unload_after_s: Option<f64>,
-    /// Never unloaded to make room or for being unused.
+    /// Never evicted or unloaded when idle.
     #[serde(default)]
     pub pinned: bool,
-    /// Options that mean something to other servers only; kept and reported.
+    /// Options that only other servers support; kept and reported back.
     #[serde(default)]
     pub others: Map<String, Value>,
-    /// The client waits for the outcome, so it need not be kept for later.
+    /// The client waits for the result, so a failure is not kept in the list.
     #[serde(skip)]
     pub waits: bool,
-    /// It ran when the last process ended; where it cannot be launched now, the next process tries again.
+    /// It was running when the last process ended. If it cannot be launched now, the next process tries again.
     #[serde(skip)]
     pub restored: bool,
 }
@@ -71,7 +71,7 @@ fn one() -> u32 {
 }
 
 impl LaunchRequest {
-    /// A model of the catalogue under its own name, with nothing special.
+    /// A catalogue model under its own name, with default options.
     pub fn new(model_name: impl Into<String>) -> Self {
         Self {
             model_name: model_name.into(),
@@ -90,26 +90,26 @@ impl LaunchRequest {
         }
     }
 
-    /// How long it stays in memory unused, where the launch says so.
+    /// Idle time after which it is unloaded, if the launch sets one.
     pub(crate) fn unload_after(&self) -> Option<Duration> {
         self.unload_after_s.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
 }
 
-/// Where a running model is in its life. What is in the catalogue and does not run has no phase.
+/// Phase of a running model. Models that are only in the catalogue have none.
 #[derive(Clone, Debug)]
 pub enum Phase {
-    /// Launched; nothing has happened yet.
+    /// Launched; no work has begun.
     Starting,
-    /// Its weights are being fetched.
+    /// Its weights are being downloaded.
     Downloading(PullProgress),
-    /// Its weights are being read into memory.
+    /// Its weights are being loaded into memory.
     Loading,
-    /// It answers requests. Its weights may have been unloaded since; then the next request loads them.
+    /// It serves requests. If its weights were unloaded since, the next request loads them.
     Ready,
-    /// It could not be launched.
+    /// Its launch failed.
     Failed(Error),
-    /// It was terminated and goes when the requests that it still answers are done.
+    /// It was terminated, and is removed when its last request is done.
     Unloading,
 }
 
@@ -144,31 +144,31 @@ impl From<LoadProgress> for Phase {
     }
 }
 
-/// A running model as others see it.
+/// A snapshot of a running model.
 #[derive(Clone, Debug)]
 pub struct Running {
-    /// Its handle.
+    /// Its uid.
     pub uid: String,
-    /// Its entry of the catalogue; `None` for a checkpoint on disk without a name.
+    /// Its catalogue entry; `None` for a checkpoint at a path.
     pub entry: Option<Arc<Entry>>,
-    /// What its checkpoint is, where it has no entry.
+    /// Information on its checkpoint, if it has no entry.
     pub checkpoint: Option<CheckpointInfo>,
-    /// What was asked for.
+    /// The launch request.
     pub request: LaunchRequest,
-    /// The model that jobs are given.
+    /// The model for its jobs.
     pub model: ModelRef,
-    /// Where it is in its life.
+    /// Its phase.
     pub phase: Phase,
-    /// When it was launched.
+    /// Time of its launch.
     pub since: SystemTime,
     /// Whether its weights are in memory.
     pub in_memory: bool,
 }
 
-/// A launch under way. Dropping it does not stop the launch.
+/// A launch in progress. Dropping it does not cancel the launch.
 #[derive(Debug)]
 pub struct Launch {
-    /// The handle of the model.
+    /// Uid of the model.
     pub uid: String,
     pub(crate) phase: watch::Receiver<Phase>,
 }
@@ -177,7 +177,7 @@ impl Launch {
     /// Waits until the model is ready.
     ///
     /// # Errors
-    /// Why it failed; [`Error::Cancelled`] where the launch was cancelled.
+    /// The error of the launch; [`Error::Cancelled`] if it was cancelled.
     pub async fn ready(mut self) -> Result<(), Error> {
         let settled = self.phase.wait_for(|phase| !phase.is_launching()).await;
         match settled.as_deref() {
@@ -188,7 +188,7 @@ impl Launch {
     }
 }
 
-/// One of the requests that a running model answers, until dropped.
+/// A request on a running model, until dropped.
 #[derive(Debug)]
 pub struct Lease {
     instance: Arc<Instance>,
@@ -196,10 +196,10 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Writes down that the request failed.
+    /// Logs an event that the request failed.
     pub fn note_failure(&self, text: &str) {
-        const LONGEST: usize = 1000;
-        let text: String = text.chars().take(LONGEST).collect();
+        const MAX_CHARS: usize = 1000;
+        let text: String = text.chars().take(MAX_CHARS).collect();
         self.instances.event_log.note(&self.instance.uid, Severity::Error, text);
     }
 }
@@ -207,7 +207,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.instance.leases.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.instances.let_go(&self.instance);
+            self.instances.remove_if_unloading(&self.instance);
         }
     }
 }
@@ -217,7 +217,7 @@ pub(crate) struct Instance {
     pub(crate) uid: String,
     pub(crate) entry: Option<Arc<Entry>>,
     pub(crate) request: LaunchRequest,
-    /// What the checkpoint of a model without an entry is, as far as its files said when it was served.
+    /// Information on the checkpoint of a model without an entry, from its files at the time it was served.
     pub(crate) checkpoint: Option<CheckpointInfo>,
     pub(crate) model: ModelRef,
     pub(crate) since: SystemTime,
@@ -270,8 +270,8 @@ impl Instances {
         lock(&self.table).values().cloned().collect()
     }
 
-    /// Inserts an instance under its uid; replaces one that failed or is unloading. Where `uid` was not
-    /// chosen by the client and is taken, `rename` gives another.
+    /// Inserts an instance under its uid; replaces one that failed or is unloading. If `uid` is
+    /// taken and was not chosen by the client, `rename` returns another.
     pub(crate) fn add(
         &self,
         wanted: &str,
@@ -293,7 +293,7 @@ impl Instances {
         Ok(instance)
     }
 
-    /// Takes an instance out, if it still is the one under its uid.
+    /// Removes an instance, if it is still the one under its uid.
     pub(crate) fn remove(&self, instance: &Arc<Instance>) {
         let mut table = lock(&self.table);
         if table.get(&instance.uid).is_some_and(|found| Arc::ptr_eq(found, instance)) {
@@ -301,7 +301,7 @@ impl Instances {
         }
     }
 
-    /// Begins a request on the model under `uid`; `None` where none answers under it.
+    /// Begins a request on the model under `uid`; `None` if none is running.
     pub(crate) fn lease(self: &Arc<Self>, uid: &str) -> Result<Option<(ModelRef, Lease)>, Error> {
         let table = lock(&self.table);
         let Some(instance) = table.get(uid) else { return Ok(None) };
@@ -323,23 +323,23 @@ impl Instances {
         Ok(Some((instance.model.clone(), lease)))
     }
 
-    /// Marks an instance as unloading; it goes at once if no request uses it.
+    /// Marks an instance as unloading; it is removed at once if no request uses it.
     pub(crate) fn unload(&self, instance: &Arc<Instance>) {
         instance.phase.send_replace(Phase::Unloading);
         if instance.leases.load(Ordering::Acquire) == 0 {
-            self.let_go(instance);
+            self.remove_if_unloading(instance);
         }
     }
 
     /// The last request on an instance has ended.
-    fn let_go(&self, instance: &Arc<Instance>) {
+    fn remove_if_unloading(&self, instance: &Arc<Instance>) {
         if matches!(*instance.phase.borrow(), Phase::Unloading) {
             self.remove(instance);
         }
     }
 }
 
-/// Keeps the youngest failures only.
+/// Keeps only the latest failures.
 fn forget_old_failures(table: &mut BTreeMap<String, Arc<Instance>>) {
     let failed = |instance: &&Arc<Instance>| matches!(*instance.phase.borrow(), Phase::Failed(_));
     let mut failures: Vec<_> =

@@ -1,4 +1,4 @@
-//! A launch: what is checked before it, its work, and its end.
+//! Launches: checks, the work, and the result.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
@@ -15,13 +15,13 @@ use crate::panics::guarded;
 use crate::settings::Settings;
 use crate::sync::lock;
 
-/// Longest uid, in characters.
-const LONGEST_UID: usize = 100;
-/// Replicas cost nothing here; the bound keeps lists of them short.
-pub(crate) const MOST_REPLICAS: u32 = 1000;
+/// Maximum length of a uid, in characters.
+const MAX_UID_CHARS: usize = 100;
+/// Maximum replicas. They cost nothing here; the limit keeps lists of them short.
+pub(crate) const MAX_REPLICAS: u32 = 1000;
 
 impl Inner {
-    /// The entry and the model that a launch means.
+    /// Checks a launch request; returns its catalogue entry and model.
     pub(crate) fn check_launch(
         &self,
         request: &LaunchRequest,
@@ -29,8 +29,8 @@ impl Inner {
         if let Some(uid) = &request.uid {
             check_uid(uid)?;
         }
-        if !(1..=MOST_REPLICAS).contains(&request.replicas) {
-            return Err(Error::Launch(format!("A model has 1 to {MOST_REPLICAS} replicas.")));
+        if !(1..=MAX_REPLICAS).contains(&request.replicas) {
+            return Err(Error::Launch(format!("A model has 1 to {MAX_REPLICAS} replicas.")));
         }
         if request.unload_after_s.is_some() && request.unload_after().is_none() {
             return Err(Error::Launch("unload_after_s must be a number of seconds, 0 or more.".to_owned()));
@@ -66,7 +66,7 @@ impl Inner {
         }
     }
 
-    /// The work of a launch, on a thread of its own.
+    /// The work of a launch, on its own thread.
     pub(crate) fn finish_launch(&self, instance: &Arc<Instance>) {
         let mut on_progress = |progress: LoadProgress| {
             instance.phase.send_if_modified(|phase| {
@@ -83,12 +83,12 @@ impl Inner {
         });
         let loaded = outcome.is_ok();
         if !self.settle(instance, outcome) && loaded {
-            // The launch was cancelled while the last byte was read.
+            // The launch was cancelled in the meantime.
             self.drop_weights(&instance.model);
         }
     }
 
-    /// Fetches the weights of a launch that prefers a source of its own.
+    /// Downloads the weights of a launch that sets its own preferred source.
     fn pull_for(&self, instance: &Instance, on_progress: &mut dyn FnMut(LoadProgress)) -> Result<(), Error> {
         let (Some(source), Some(entry), None) =
             (instance.request.source, &instance.entry, &instance.request.path)
@@ -100,9 +100,9 @@ impl Inner {
         self.store.pull(entry, &settings, &mut on_progress, &instance.cancel).map(|_| ())
     }
 
-    /// Ends a launch; whether it was still under way.
+    /// Ends a launch; returns whether it was still in progress.
     pub(crate) fn settle(&self, instance: &Arc<Instance>, outcome: Result<(), Error>) -> bool {
-        // The launch's own thread and who stops it may come at once.
+        // The launch's own thread and a cancellation can arrive at the same time.
         let _alone = lock(&self.settling);
         if !instance.phase.borrow().is_launching() {
             return false;
@@ -114,13 +114,13 @@ impl Inner {
             if !stays && let Err(error) = self.launches.remove(&instance.uid) {
                 tracing::warn!(%error, uid = instance.uid, "cannot delete the record of a failed launch");
             }
-            // A client that waits gets the error; for the others the failure stays in the list.
+            // A client that waits gets the error; otherwise the failure stays in the list.
             if instance.request.waits {
                 self.instances.remove(instance);
             }
         }
         instance.phase.send_replace(outcome.map_or_else(Phase::Failed, |()| Phase::Ready));
-        // A launch that failed keeps no model in memory any more.
+        // A failed launch keeps no model in memory.
         self.cache.notify();
         true
     }
@@ -131,7 +131,7 @@ fn check_uid(uid: &str) -> Result<(), Error> {
         .rsplit_once("-rep")
         .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
     let odd = uid.chars().any(is_invisible);
-    if uid.is_empty() || uid.chars().count() > LONGEST_UID || replica || odd {
+    if uid.is_empty() || uid.chars().count() > MAX_UID_CHARS || replica || odd {
         let message = "The model UID is invalid. Please specify the model UID by 0 < length <= 100, not ending with the \
                        reserved replica suffix '-rep<number>' and without control characters.";
         return Err(Error::Launch(message.to_owned()));

@@ -1,4 +1,4 @@
-//! The memory that weights may take on a device.
+//! The memory for weights on a device.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
@@ -9,13 +9,13 @@ use crate::lifecycle::model_cache::{ModelCache, ResidentModel};
 use crate::model_ref::ModelRef;
 use crate::sync::lock;
 
-/// Bounds the weights in memory, by a setting and by what the machine has left.
+/// Limits the weights in memory, by a setting and by what the machine has left.
 pub(crate) struct MemoryBudget {
-    /// `None`: as much as the machine has.
+    /// `None`: no limit but the machine's.
     limit_bytes: Option<u64>,
     /// Where `proc` and `sys` are; `/`, except for tests.
     system_root: PathBuf,
-    /// Held while room is made and used.
+    /// Held while memory is freed and the model is loaded.
     loading: Mutex<()>,
 }
 
@@ -23,9 +23,9 @@ pub(crate) struct MemoryBudget {
 pub(crate) struct Needed {
     /// Its name, for messages.
     pub(crate) model: String,
-    /// Bytes of its files. Weights take about as much at the same precision, less at a lower one.
+    /// Bytes of its files. Weights need about as much memory at the same precision, less at a lower one.
     pub(crate) file_bytes: u64,
-    /// Bytes that its weights take in memory at least.
+    /// Minimum bytes of its weights in memory.
     pub(crate) min_bytes: u64,
 }
 
@@ -34,11 +34,12 @@ impl MemoryBudget {
         Self { limit_bytes, system_root, loading: Mutex::default() }
     }
 
-    /// Makes room: models that are not in use and not pinned go, the longest unused first. Until what it returns is dropped,
-    /// no other load takes the room.
+    /// Frees memory for a model: evicts models that are neither in use nor pinned, least recently used first. No other load
+    /// can use the freed memory until the returned guard is dropped.
     ///
     /// # Errors
-    /// [`Error::ModelMemoryBudget`] where the models that stay leave too little, [`Error::SystemMemory`] where the machine has too little.
+    /// [`Error::ModelMemoryBudget`] if models in use or pinned leave too little, [`Error::SystemMemory`] if the machine has
+    /// too little.
     pub(crate) fn make_room(
         &self,
         needed: &Needed,
@@ -67,8 +68,8 @@ impl MemoryBudget {
         Ok(guard)
     }
 
-    /// Checks that the machine, or the control group that bounds this process, has memory for a model; where it has not,
-    /// idle models go. A process that takes more is killed by the system.
+    /// Checks that the machine, or the control group of this process, has memory for a model; if not, evicts idle models.
+    /// A process that exceeds these limits is killed by the kernel.
     fn make_room_on_machine(
         &self,
         needed: &Needed,
@@ -85,17 +86,17 @@ impl MemoryBudget {
                 tracing::info!(model = ?resident.model, "unloaded to make room");
             }
         }
-        lacking().map_or(Ok(()), |Available { bytes, bound }| {
+        lacking().map_or(Ok(()), |Available { bytes, limited_by }| {
             let model = needed.model.clone();
-            Err(Error::SystemMemory { model, needed_bytes, available_bytes: bytes, bound })
+            Err(Error::SystemMemory { model, needed_bytes, available_bytes: bytes, limited_by })
         })
     }
 }
 
-/// The models in memory, the longest unused first.
+/// The models in memory, least recently used first.
 fn by_last_use(cache: &ModelCache) -> Vec<ResidentModel> {
     let mut residents = cache.residents();
-    // What is in use was used just now.
+    // Models in use count as used now.
     residents.sort_by_key(|resident| (resident.in_use, resident.used));
     residents
 }

@@ -1,4 +1,4 @@
-//! Models that run: launched under a uid, found by requests, kept in memory while there is room, terminated.
+//! Running models: launched under a uid, found by requests, kept in memory while there is room, terminated.
 
 pub(crate) mod available_memory;
 pub(crate) mod event_log;

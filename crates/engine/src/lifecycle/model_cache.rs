@@ -1,5 +1,5 @@
-//! Models in memory: each is loaded once, by the first job that needs it, and shared. Jobs that need it meanwhile wait, and
-//! get the same progress and the same failure.
+//! Models in memory. Each is loaded once, by the first job that needs it, and shared. Other jobs that need it wait, and get
+//! the same progress and the same error.
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -14,12 +14,12 @@ use crate::download::PullProgress;
 use crate::model_ref::ModelRef;
 use crate::sync::lock;
 
-/// What happens before a model can be used.
+/// Progress until a model can be used.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LoadProgress {
-    /// Its weights are being fetched.
+    /// Its weights are being downloaded.
     Pulling(PullProgress),
-    /// Its weights are being read into memory.
+    /// Its weights are being loaded into memory.
     Loading,
 }
 
@@ -57,7 +57,7 @@ impl Activity {
     }
 }
 
-/// A model that is in memory, on its way there, or not any more.
+/// A model that is in memory, being loaded, or unloaded.
 #[derive(Default)]
 struct CacheEntry(Mutex<State>);
 
@@ -65,16 +65,16 @@ struct State {
     model: Option<Model>,
     /// Jobs that use it.
     leases: usize,
-    /// When it was last asked for or given back.
+    /// When a lease was last taken or returned.
     used: Instant,
     /// When it was loaded.
     since: SystemTime,
     /// A job is loading it.
     loading: bool,
-    /// Counts the attempts to load, so that jobs that waited for one can tell its failure from an older one.
+    /// Number of attempts to load, so that jobs that wait for one can distinguish its error from an older one.
     attempt: u64,
     failure: Option<Error>,
-    /// Counts the steps of progress of this attempt.
+    /// Number of progress reports of this attempt.
     steps: u64,
     progress: Option<LoadProgress>,
     /// Threads that wait for the attempt.
@@ -136,7 +136,7 @@ impl ModelCache {
         entry.is_some_and(|entry| lock(&entry.0).model.is_some())
     }
 
-    /// Forgets the model; jobs that use it keep it until they end.
+    /// Removes the model; jobs that use it keep it until they end.
     pub(crate) fn forget(&self, model: &ModelRef) {
         lock(&self.entries).remove(model);
     }
@@ -154,15 +154,15 @@ impl ModelCache {
         entries.into_iter().filter_map(resident).collect()
     }
 
-    /// Drops a model that no job uses; whether it did.
+    /// Drops a model if no job uses it; returns whether it did.
     pub(crate) fn evict(&self, model: &ModelRef) -> bool {
         let Some(entry) = lock(&self.entries).get(model).cloned() else { return false };
         let mut state = lock(&entry.0);
-        // A job that comes now waits for this lock and loads the model again.
+        // A new job waits for this lock and then loads the model again.
         state.leases == 0 && state.model.take().is_some()
     }
 
-    /// The model, made by `load` unless another job has made it or is about to.
+    /// The model; loaded by `load` unless another job has loaded or is loading it.
     pub(crate) fn get(
         &self,
         model: &ModelRef,
@@ -191,7 +191,7 @@ impl ModelCache {
         outcome.map(|model| lease(model, entry))
     }
 
-    /// Waits until a model has become idle since `seen`, for `at_most` so long; returns what to pass next time.
+    /// Waits until a model has become idle since `seen`, at most for `at_most`; returns the next `seen`.
     pub(crate) fn wait_for_activity(watch: &ActivityWatch, seen: u64, at_most: Option<Duration>) -> u64 {
         let activity = &watch.0;
         // A time that the clock cannot represent is no limit.
@@ -231,8 +231,8 @@ impl Drop for ModelCache {
 pub(crate) struct ActivityWatch(Arc<Activity>);
 
 impl CacheEntry {
-    /// The model or the failure of the job that is loading now, or `None` where it falls to the caller to load. A model that
-    /// is returned has one lease more.
+    /// Waits for the job that is loading the model; returns its model or its error, or `None` if the caller must load. A
+    /// returned model has one more lease.
     fn wait_for_others(
         &self,
         cancel: &CancelFlag,
@@ -250,7 +250,7 @@ impl CacheEntry {
                 return Ok(Some(model));
             }
             if !state.loading {
-                // A loader that was merely cancelled says nothing about the model.
+                // If the loading job was cancelled, that is no error of the model.
                 if waited_for == Some(state.attempt)
                     && let Some(error) = &state.failure
                     && !matches!(error, Error::Cancelled)
@@ -281,7 +281,7 @@ impl CacheEntry {
             }
             drop(state);
             match progress {
-                // Outside of the lock, as it may block; then look again.
+                // Outside of the lock, as it can block; then check again.
                 Some(progress) => on_progress(progress),
                 None => {
                     thread::park();
@@ -306,7 +306,7 @@ impl Drop for Attempt<'_> {
         match &self.outcome {
             Ok(model) => {
                 state.model = Some(model.clone());
-                // The caller's.
+                // The lease of the caller.
                 state.leases += 1;
                 (state.used, state.since) = (Instant::now(), SystemTime::now());
             }

@@ -1,4 +1,4 @@
-//! Launching, finding and terminating models that run, and registering new ones.
+//! Launches, finds and terminates running models, and registers new ones.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -12,26 +12,27 @@ use crate::engine::Engine;
 use crate::engine::Inner;
 use crate::lifecycle::event_log::{Event, Severity};
 use crate::lifecycle::instances::{Instance, Launch, LaunchRequest, Lease, Phase, Running};
-use crate::lifecycle::launch::{MOST_REPLICAS, random_letters};
+use crate::lifecycle::launch::{MAX_REPLICAS, random_letters};
 use crate::model_info::ModelStatus;
 use crate::model_ref::ModelRef;
 use crate::sync::lock;
 
-/// The model that a request is answered by.
+/// The model selected for a request.
 #[derive(Debug)]
 pub struct Selected {
-    /// What its job is given.
+    /// The model for its job.
     pub model: ModelRef,
-    /// The request's place among those on a running model; to be kept until it is answered. `None`: the model was not
-    /// launched, the request itself loads it.
+    /// The request's lease on a running model, to be held until it is answered. `None`: the model was not launched; the
+    /// request loads it.
     pub lease: Option<Lease>,
 }
 
 impl Engine {
-    /// Launches a model under a uid. Returns when it is clear that it can be tried; it is fetched and loaded meanwhile.
+    /// Launches a model under a uid. Returns after the checks; it is downloaded and loaded in the background.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`], [`Error::UidTaken`], [`Error::Launch`] for what cannot be. Everything else comes out of [`Launch::ready`].
+    /// [`Error::UnknownModel`], [`Error::UidTaken`], [`Error::Launch`] for an invalid request. All other errors arrive
+    /// through [`Launch::ready`].
     pub fn launch(&self, request: LaunchRequest) -> Result<Launch, Error> {
         let inner = &self.inner;
         let (entry, model) = inner.check_launch(&request)?;
@@ -59,7 +60,7 @@ impl Engine {
         Ok(launch)
     }
 
-    /// Serves a checkpoint on disk under a uid; it is loaded by the first request. Goes before a model of the catalogue
+    /// Serves a checkpoint on disk under a uid; it is loaded by the first request. Takes precedence over a catalogue model
     /// with the same name.
     ///
     /// # Errors
@@ -75,7 +76,7 @@ impl Engine {
         self.inner.instances.add(uid, None, make).map(|_| ())
     }
 
-    /// Launches again what was running when the last process ended, or forgets it, as the settings say.
+    /// Relaunches the models that were running when the last process ended, or deletes their records, as set in the settings.
     pub fn restore(&self) {
         for request in self.inner.launches.all::<LaunchRequest>() {
             let uid = request.uid.clone().unwrap_or_default();
@@ -132,11 +133,11 @@ impl Engine {
             .ok_or_else(|| Error::NotRunning(uid.to_owned()))
     }
 
-    /// The model that answers to a name: the one that runs under it, or one of the catalogue that a request may load.
+    /// The model with this name: the running one, or a catalogue model that a request can load.
     ///
     /// # Errors
     /// [`Error::Loading`] while it is being launched, [`Error::InstanceLimit`], [`Error::UnknownModel`], or
-    /// [`Error::NotRunning`] where requests load nothing.
+    /// [`Error::NotRunning`] if requests do not load models.
     pub fn select(&self, name: &str) -> Result<Selected, Error> {
         let inner = &self.inner;
         if let Some((model, lease)) = inner.instances.lease(name)? {
@@ -147,7 +148,7 @@ impl Engine {
             Err(_) if !inner.settings.load_on_request => return Err(Error::NotRunning(name.to_owned())),
             Err(error) => return Err(error),
         };
-        // Other names of a model that runs under its own.
+        // An alias of a model that runs under its own name.
         if let Some((model, lease)) = inner.instances.lease(&name)? {
             return Ok(Selected { model, lease: Some(lease) });
         }
@@ -157,10 +158,10 @@ impl Engine {
         Ok(Selected { model: ModelRef::Named(name), lease: None })
     }
 
-    /// The model of the catalogue that a request may load by this name.
+    /// The catalogue model that a request can load by this name.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`], or [`Error::NotRunning`] where requests load nothing.
+    /// [`Error::UnknownModel`], or [`Error::NotRunning`] if requests do not load models.
     pub fn loadable(&self, name: &str) -> Result<ModelStatus, Error> {
         if !self.inner.settings.load_on_request {
             return Err(Error::NotRunning(name.to_owned()));
@@ -168,7 +169,7 @@ impl Engine {
         Ok(self.inner.status(&*self.inner.catalogue.find(name)?))
     }
 
-    /// Ends a running model. Requests under way are still answered; its memory is free after them.
+    /// Terminates a running model. Requests in progress are still served; then its memory is freed.
     ///
     /// # Errors
     /// [`Error::NotRunning`], or [`Error::Launch`] while it is being launched.
@@ -196,15 +197,15 @@ impl Engine {
         inner.instances.event_log.note(uid, Severity::Info, "Terminate model");
         inner.instances.unload(&instance);
         inner.drop_weights(&instance.model);
-        // What is left may be idle for too long by the rules of the others.
+        // The remaining instances may have a shorter idle time.
         inner.cache.notify();
         Ok(())
     }
 
-    /// Stops a launch, or terminates a model that is ready already.
+    /// Cancels a launch, or terminates a model that is already ready.
     ///
     /// # Errors
-    /// [`Error::Launch`] where nothing was launched under the uid.
+    /// [`Error::Launch`] if nothing was launched under the uid.
     pub fn cancel_launch(&self, uid: &str) -> Result<(), Error> {
         let inner = &self.inner;
         let Some(instance) = inner.instances.get(uid) else {
@@ -220,37 +221,37 @@ impl Engine {
         Ok(())
     }
 
-    /// Changes how many replicas a running model has; returns how many it has then.
+    /// Changes the number of replicas of a running model; returns the new number.
     ///
     /// # Errors
-    /// [`Error::NotRunning`], or [`Error::Launch`] for a number that cannot be.
+    /// [`Error::NotRunning`], or [`Error::Launch`] for an invalid number.
     pub fn scale(&self, uid: &str, change: impl Fn(u32) -> u32) -> Result<u32, Error> {
         let instance = self.inner.instances.get(uid).ok_or_else(|| Error::NotRunning(uid.to_owned()))?;
-        let next = |now| Some(change(now)).filter(|next| (1..=MOST_REPLICAS).contains(next));
+        let next = |now| Some(change(now)).filter(|next| (1..=MAX_REPLICAS).contains(next));
         let before = instance.replicas.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
         let refuse =
-            |_| Error::Launch(format!("A model has 1 to {MOST_REPLICAS} replicas; DELETE terminates it."));
+            |_| Error::Launch(format!("A model has 1 to {MAX_REPLICAS} replicas; DELETE terminates it."));
         before.map(change).map_err(refuse)
     }
 
-    /// What happened to the models under a uid, the oldest first.
+    /// Events of the models under a uid, oldest first.
     pub fn events(&self, uid: &str) -> Vec<Event> {
         self.inner.instances.event_log.of(uid)
     }
 
-    /// Adds a model to the catalogue by Xinference's description of it, the text of a JSON object. With `persist` it is
-    /// there after a restart too.
+    /// Adds a model to the catalogue by Xinference's description of it, the text of a JSON object. With `persist` it
+    /// survives a restart.
     ///
     /// # Errors
-    /// [`Error::Registration`] says what is wrong with it; the state folder cannot be written.
+    /// [`Error::Registration`] if it is invalid, or the state folder cannot be written.
     pub fn register(&self, definition: &str, persist: bool) -> Result<(), Error> {
         self.inner.catalogue.register(definition, persist)
     }
 
-    /// Takes a registered model out of the catalogue; whether it was there.
+    /// Removes a registered model from the catalogue; returns whether it was there.
     ///
     /// # Errors
-    /// [`Error::Registration`] while it runs; the state folder cannot be written.
+    /// [`Error::Registration`] while it is running, or the state folder cannot be written.
     pub fn unregister(&self, name: &str) -> Result<bool, Error> {
         if let Some(user) = self.running().iter().find(|running| running.request.model_name == name)
             && self.registrations().iter().any(|registration| registration.entry.name == name)
@@ -275,7 +276,7 @@ impl Inner {
         if instance.phase.borrow().is_launching()
             && let Err(error) = self.launches.put(&instance.uid, &instance.request)
         {
-            // A home that cannot be written to, in a container say, is no reason not to run.
+            // A home that cannot be written to, e.g. in a container, must not prevent a launch.
             tracing::warn!(%error, uid = instance.uid, "cannot record the launch; --restore will not repeat it");
         }
     }
@@ -294,7 +295,7 @@ impl Inner {
         }
     }
 
-    /// Forgets a model's weights unless another running model shares them.
+    /// Drops a model's weights unless another running model shares them.
     pub(crate) fn drop_weights(&self, model: &ModelRef) {
         let shares = |instance: &Arc<Instance>| {
             instance.model == *model
@@ -303,11 +304,11 @@ impl Inner {
         if !self.instances.all().iter().any(shares) {
             self.forget(model);
         }
-        // What ended may have been pinned, or have been allowed to stay longer than the others.
+        // The terminated instance may have been pinned, or have had a longer idle time.
         self.cache.notify();
     }
 
-    /// Forgets a model's weights; jobs that use them keep them.
+    /// Drops a model's weights; jobs that use them keep them.
     pub(crate) fn forget(&self, model: &ModelRef) {
         self.cache.forget(model);
         lock(&self.speeches).forget_model(model);

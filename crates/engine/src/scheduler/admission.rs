@@ -1,11 +1,11 @@
-//! Which jobs are taken: as many as `queue_length` allows, and none that would wait too long.
+//! Admission: which jobs are accepted. At most `queue_length`, and none whose estimated wait is too long.
 //!
-//! How long a job would wait for its first step is estimated: the time that each model takes per second of audio or character
-//! of text is measured as it computes, and the work ahead of a client is added up as `batching` will admit it. A burst is
-//! taken up to the limit. Once a job had to be refused there is more to do than can be done, and a queue that stays long makes
-//! everybody wait and gets no more done (Nichols and Jacobson, "Controlling queue delay", 2012): until no job was refused
-//! for a while, clients that already have a job in progress are admitted only if the new one can start at about once. Clients
-//! without one are admitted as before, so that a client that asks for too much keeps no other out.
+//! The wait until a job's first step is estimated: the compute time of each model per second of audio or character of text is
+//! measured, and the work ahead of a client is added up in the order in which `batching` will admit it. A burst is accepted
+//! up to the limit. A rejection means overload, and a standing queue only adds delay without more throughput (Nichols and
+//! Jacobson, "Controlling queue delay", 2012). So after a rejection, until some time passes without one, clients that already
+//! have a job in progress are admitted only if the new one can start almost immediately. Clients without one are admitted as
+//! before, so that a client that sends too much does not exclude others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -16,23 +16,23 @@ use crate::model_ref::ModelRef;
 use crate::scheduler::client_id::ClientId;
 use crate::sync::lock;
 
-/// After so long without a refusal, bursts are taken again.
+/// Time without a rejection after which bursts are accepted again.
 const CALM: Duration = Duration::from_secs(10);
-/// Work ahead, in usual jobs, that counts as starting at once: what is left of one that is nearly done. Half of one made the
-/// 95th percentile of those taken 2.2 times that of an idle server.
+/// Work ahead, in mean jobs, up to which a job counts as starting immediately: the rest of a job that is nearly done. With
+/// half a job, the 95th percentile of accepted jobs was 2.2 times that of an idle server.
 const AT_ONCE: f64 = 0.25;
 /// Weight of the last job in running means.
 const WEIGHT: f64 = 0.1;
-/// Work of a job before any was measured, seconds.
+/// Work of a job before the first measurement, seconds.
 const FIRST_GUESS_S: f64 = 1.0;
 
-/// What a job's work grows with: seconds of audio or characters of text.
+/// The size of a job, to which its work is proportional: seconds of audio or characters of text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JobSize {
     units: f64,
-    /// Units up to its first result, which go before later jobs. The rest yields to others.
+    /// Units up to its first result, which precede later jobs. The rest yields to others.
     first_units: f64,
-    /// Units that take [`FIRST_GUESS_S`], until a job of the model was measured.
+    /// Units that are assumed to take [`FIRST_GUESS_S`], until a job of the model was measured.
     guess_units: f64,
 }
 
@@ -52,7 +52,7 @@ impl JobSize {
     }
 }
 
-/// Work and its size; the last jobs count most.
+/// Measured work and size of the jobs of a model; recent jobs have the largest weight.
 #[derive(Clone, Copy)]
 struct JobCost {
     work_s: f64,
@@ -70,26 +70,26 @@ impl JobCost {
     }
 }
 
-/// Admits jobs, and keeps the estimate of what they cost.
+/// Admits jobs, and estimates their cost.
 pub(crate) struct AdmissionController(Mutex<Jobs>);
 
 struct Jobs {
     max_jobs: usize,
     max_wait_s: f64,
     next_number: u64,
-    /// In the order in which they came.
+    /// In order of arrival.
     queued: Vec<QueuedJob>,
     costs: HashMap<ModelRef, JobCost>,
-    /// Running mean of the work of a job that goes before others.
+    /// Running mean of a job's work up to its first result.
     mean_job_s: f64,
     refused_at: Option<Instant>,
 }
 
-/// A job as later ones see it.
+/// An admitted job, for the estimates of later ones.
 struct QueuedJob {
     number: u64,
     client: ClientId,
-    /// Work left that goes before theirs, seconds; none once it has given its first result, or while it waits for its model.
+    /// Remaining work that precedes theirs, seconds; 0 after its first result, and while it waits for its model.
     work_s: f64,
 }
 
@@ -106,7 +106,7 @@ impl Jobs {
         }
     }
 
-    /// Work that goes before the next job of a client: all of its own, and of every other client as many jobs.
+    /// Work that precedes the next job of a client: all of its own jobs, and as many jobs of every other client.
     fn wait_s(&self, client: Option<ClientId>) -> f64 {
         let ahead = || self.queued.iter().filter(|ahead| ahead.work_s > 0.0);
         let own = ahead().filter(|ahead| Some(ahead.client) == client).count();
@@ -170,18 +170,18 @@ impl Jobs {
     }
 }
 
-/// For clients, which should retry neither at once nor never.
+/// For Retry-After: at least 1 s, at most an hour.
 fn whole_seconds(seconds: f64) -> u64 {
     seconds.ceil().clamp(1.0, 3600.0) as u64
 }
 
 impl AdmissionController {
-    /// Admits so many jobs, however long the last one waits.
+    /// Admits up to `max_jobs` jobs, with no limit of their wait.
     pub(crate) fn new(max_jobs: usize) -> Self {
         Self(Mutex::new(Jobs::new(max_jobs)))
     }
 
-    /// Admits no job that would wait longer, from now on.
+    /// Sets the maximum estimated wait of new jobs.
     pub(crate) fn set_max_wait(&self, max_wait: Duration) {
         lock(&self.0).max_wait_s = max_wait.as_secs_f64();
     }
@@ -191,12 +191,12 @@ impl AdmissionController {
         lock(&self.0).queued.len()
     }
 
-    /// How long a client without a job would wait for its first step, seconds.
+    /// Estimated wait for the first step of a client without a job, seconds.
     pub(crate) fn wait_s(&self) -> f64 {
         lock(&self.0).wait_s(None)
     }
 
-    /// Whether a job of this client would be admitted.
+    /// Whether a job of this client would be admitted now.
     pub(crate) fn check(&self, client: Option<ClientId>) -> Result<(), Error> {
         lock(&self.0).check(client, Instant::now())
     }
@@ -215,12 +215,12 @@ pub(crate) struct JobTicket {
     number: u64,
     model: ModelRef,
     pub(crate) client: ClientId,
-    /// Seconds that it held the compute permit so far, for itself and for the jobs that shared its steps.
+    /// Seconds that it has held the compute permit so far, for itself and for the jobs that shared its steps.
     computed_s: Mutex<f64>,
 }
 
 impl JobTicket {
-    /// The job waits for its model; no other job waits for it.
+    /// The job waits for its model; its work does not delay other jobs.
     pub(crate) fn wait_for_model(&self) {
         lock(&self.controller.0).set_work(self.number, 0.0);
     }
@@ -230,18 +230,18 @@ impl JobTicket {
         lock(&self.controller.0).set_size(self.number, &self.model, size);
     }
 
-    /// Its first result is there, and what follows yields to others.
+    /// The first result is done; the rest yields to other jobs.
     pub(crate) fn yield_priority(&self) {
         self.wait_for_model();
     }
 
-    /// It held the compute permit for so many seconds.
+    /// Adds time that it held the compute permit, seconds.
     pub(crate) fn record_compute(&self, seconds: f64) {
         *lock(&self.computed_s) += seconds;
         lock(&self.controller.0).work(self.number, seconds);
     }
 
-    /// It has finished: what it took counts for the estimates to come.
+    /// The job has finished: updates the estimate of the model's cost.
     pub(crate) fn update_estimate(&self, size: JobSize) {
         lock(&self.controller.0).update_estimate(&self.model, *lock(&self.computed_s), size);
     }
@@ -261,7 +261,7 @@ mod tests {
         ModelRef::Named("whisper".to_owned())
     }
 
-    /// A queue of jobs that take one second each, with a limit.
+    /// A queue with a limit, of jobs that take one second each.
     fn queue(max_wait_s: f64) -> Jobs {
         Jobs { max_wait_s, ..Jobs::new(1000) }
     }
@@ -282,7 +282,7 @@ mod tests {
         }
         let refused = take(&mut jobs, 1, now);
         assert!(matches!(refused, Err(Error::QueueTimeExceeded { retry_after_s: 31, .. })), "{refused:?}");
-        // Many clients with a job each wait for each other as well.
+        // Many clients with one job each also wait for each other.
         let mut jobs = queue(30.0);
         for client in 0..31 {
             take(&mut jobs, client, now).unwrap();
@@ -291,20 +291,20 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_asks_for_too_much_keeps_no_other_out() {
+    fn a_client_that_sends_too_much_does_not_exclude_others() {
         let (mut jobs, now) = (queue(5.0), Instant::now());
         while take(&mut jobs, 1, now).is_ok() {}
         assert_eq!(jobs.wait_s(Some(ClientId(1))), 6.0);
-        // One job of the other goes first.
+        // One job of the other client precedes it.
         assert_eq!(jobs.wait_s(Some(ClientId(2))), 1.0);
         take(&mut jobs, 2, now).unwrap();
         assert_eq!(jobs.wait_s(Some(ClientId(2))), 3.0, "its own and two of the other");
-        assert!(take(&mut jobs, 2, now).is_err(), "while jobs are refused, one has to do");
+        assert!(take(&mut jobs, 2, now).is_err(), "after a rejection only one job per client is admitted");
         take(&mut jobs, 3, now).unwrap();
     }
 
     #[test]
-    fn a_queue_that_had_to_refuse_is_kept_short_until_calm_returns() {
+    fn after_a_rejection_the_queue_stays_short_until_the_load_drops() {
         let mut now = Instant::now();
         let mut jobs = queue(10.0);
         while take(&mut jobs, 1, now).is_ok() {}
@@ -323,10 +323,7 @@ mod tests {
             }
             end_first(&mut jobs);
         }
-        assert!(
-            (0.0..=AT_ONCE).contains(&longest_wait_s),
-            "{longest_wait_s}: what is left of the current job"
-        );
+        assert!((0.0..=AT_ONCE).contains(&longest_wait_s), "{longest_wait_s}: the rest of the current job");
         // Other clients are admitted as before.
         for client in 2..8 {
             take(&mut jobs, client, now).unwrap();
@@ -341,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_that_wait_for_their_answers_are_all_served() {
+    fn clients_with_one_request_at_a_time_are_all_served() {
         let (mut jobs, now) = (queue(12.0), Instant::now());
         for client in 0..10 {
             take(&mut jobs, client, now).unwrap();
@@ -353,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_model_takes_is_learned() {
+    fn the_cost_of_a_model_is_measured() {
         let (mut jobs, now) = (queue(30.0), Instant::now());
         let number = take(&mut jobs, 1, now).unwrap();
         jobs.set_size(number, &model(), JobSize::audio(5.0, 30.0));
@@ -366,13 +363,13 @@ mod tests {
         }
         assert!((jobs.wait_s(None) - 0.2).abs() < 0.01, "{}", jobs.wait_s(None));
         assert!((jobs.mean_job_s - 0.2).abs() < 0.01, "{}", jobs.mean_job_s);
-        // Of an hour, what comes after the first window gives way.
+        // Of an hour of audio, everything after the first window yields.
         let number = take(&mut jobs, 2, now).unwrap();
         jobs.set_size(number, &model(), JobSize::audio(3600.0, 30.0));
         assert!((jobs.wait_s(None) - 1.4).abs() < 0.02, "{}", jobs.wait_s(None));
         jobs.set_work(number, 0.0);
         assert!((jobs.wait_s(None) - 0.2).abs() < 0.01, "{}", jobs.wait_s(None));
-        // Other models are not judged by this one.
+        // Estimates of other models are unaffected.
         let number = take(&mut jobs, 2, now).unwrap();
         jobs.set_size(number, &ModelRef::Named("voice".to_owned()), JobSize::text(100, 200));
         assert!((jobs.wait_s(None) - 0.7).abs() < 0.01, "{}", jobs.wait_s(None));

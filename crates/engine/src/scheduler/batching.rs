@@ -1,9 +1,9 @@
-//! Which sequences are computed together: as many as are better computed together than one after the other. More would
-//! keep all of them waiting for each other, and take memory. The others wait, fairly between clients: a client that asks for
-//! much waits for its own.
+//! Batching: which sequences are computed together. As many as gain from sharing steps; more would delay each other and
+//! need memory. The others wait, fairly between clients: a client with many sequences waits for its own.
 //!
-//! Each client's sequences are stamped as in start-time fair queueing (Goyal, Vin and Cheng, 1996): a sequence starts, on a
-//! virtual clock, when the client's last one ends, and no earlier than now; the earliest start goes first.
+//! Each client's sequences are stamped as in start-time fair queueing (Goyal, Vin and Cheng, 1996): on a virtual
+//! clock, a sequence starts when the client's previous one ends, and no earlier than now; the earliest start is admitted
+//! first.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,25 +14,25 @@ use mynah_core::{BatchShare, CancelFlag, Priority};
 use crate::scheduler::client_id::ClientId;
 use crate::sync::lock;
 
-/// Sequences of equal priority in the batch at once, however small their shares: each keeps some megabytes.
+/// Maximum sequences of equal priority in the batch, however small their shares: each needs some megabytes.
 const MAX_SEQUENCES: usize = 4;
 
 /// Admits sequences to the batch of their priority.
 #[derive(Default)]
 pub(crate) struct BatchAdmission {
-    lines: Mutex<[Line; 2]>,
+    lines: Mutex<[FairQueue; 2]>,
 }
 
-/// Sequences of one priority.
+/// The fair queue and the batch of one priority.
 #[derive(Default)]
-struct Line {
+struct FairQueue {
     /// Shares of the sequences in the batch.
     admitted: Vec<BatchShare>,
     waiting: Vec<Waiter>,
     next_number: u64,
     /// Start of the last sequence that was admitted, on the virtual clock.
     now: u64,
-    /// When the last sequence of each client that is ahead of the clock ends.
+    /// End of the last sequence of each client, if it is later than the clock.
     ends: HashMap<ClientId, u64>,
 }
 
@@ -49,7 +49,7 @@ struct Stamp {
     number: u64,
 }
 
-impl Line {
+impl FairQueue {
     fn join(&mut self, client: ClientId, share: BatchShare) -> Stamp {
         let start = self.ends.get(&client).copied().unwrap_or(0).max(self.now);
         self.ends.insert(client, start + 1);
@@ -59,7 +59,7 @@ impl Line {
         stamp
     }
 
-    /// The waiter that is admitted next, if there is room for it.
+    /// The next waiter, if there is room for it.
     fn next(&self) -> Option<&Waiter> {
         let next = self.waiting.iter().min_by_key(|waiter| waiter.stamp)?;
         let taken: usize = self.admitted.iter().map(|share| share.0).sum();
@@ -77,7 +77,7 @@ impl Line {
         self.waiting.retain(|waiter| waiter.stamp != stamp);
     }
 
-    /// Admits the waiter of this stamp if it is next; returns how many are in the batch then.
+    /// Admits the waiter with this stamp if it is next; returns the number of sequences in the batch.
     fn admit(&mut self, stamp: Stamp) -> Option<usize> {
         let share = self.next().filter(|next| next.stamp == stamp)?.share;
         self.leave(stamp);
@@ -85,23 +85,23 @@ impl Line {
         self.now = self.now.max(stamp.start);
         let now = self.now;
         self.ends.retain(|_, end| *end > now);
-        // There may be room for another as well.
+        // There may be room for another one.
         self.wake_next();
         Some(self.admitted.len())
     }
 }
 
-/// Room in a batch, until dropped.
+/// A place in the batch, until dropped.
 pub(crate) struct BatchPermit {
     admission: Arc<BatchAdmission>,
     priority: Priority,
     share: BatchShare,
-    /// Sequences in the batch when this one was admitted, itself among them.
+    /// Sequences in the batch when this one was admitted, including it.
     pub(crate) batch_size: usize,
 }
 
 impl BatchAdmission {
-    /// Waits for room; `None` once cancelled.
+    /// Waits for room; `None` if cancelled.
     pub(crate) fn enter(
         self: &Arc<Self>,
         client: ClientId,
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     /// Clients in the order in which their sequences are admitted.
-    fn order(line: &mut Line, stamps: &[(char, Stamp)]) -> String {
+    fn order(line: &mut FairQueue, stamps: &[(char, Stamp)]) -> String {
         let mut order = String::new();
         while let Some(next) = line.next().map(|waiter| waiter.stamp) {
             line.admit(next).unwrap();
@@ -162,20 +162,21 @@ mod tests {
 
     #[test]
     fn a_client_with_many_sequences_does_not_keep_others_waiting() {
-        let mut line = Line::default();
-        let join =
-            |line: &mut Line, client: char| (client, line.join(ClientId(client.into()), BatchShare::WHOLE));
+        let mut line = FairQueue::default();
+        let join = |line: &mut FairQueue, client: char| {
+            (client, line.join(ClientId(client.into()), BatchShare::WHOLE))
+        };
         let mut stamps: Vec<_> = "AAAAABCB".chars().map(|client| join(&mut line, client)).collect();
         assert_eq!(order(&mut line, &stamps), "ABCABAAA");
-        // A client that had much lately waits once; one that was away has saved nothing up.
+        // A client that was served much recently waits once; one that was idle has accumulated no credit.
         stamps.clear();
         stamps.extend("ADDBA".chars().map(|client| join(&mut line, client)));
         assert_eq!(order(&mut line, &stamps), "DBADA");
-        assert_eq!(line.ends.len(), 1, "clients are forgotten");
+        assert_eq!(line.ends.len(), 1, "clients without sequences are removed");
     }
 
     #[test]
-    fn as_many_are_admitted_as_fill_the_batch() {
+    fn sequences_are_admitted_until_the_batch_is_full() {
         use Priority::{Background, Interactive};
 
         let admission = Arc::new(BatchAdmission::default());
@@ -187,7 +188,7 @@ mod tests {
 
         let whole = enter(Interactive, BatchShare::WHOLE);
         assert!(!has_room(BatchShare(1)));
-        // Background work has room of its own.
+        // Background work has its own batch.
         drop(enter(Background, BatchShare::WHOLE));
         drop(whole);
         let (third, half) = (BatchShare::of(1, 3), BatchShare::of(1, 2));
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_wait_are_woken_when_there_is_room_or_when_they_are_cancelled() {
+    fn waiters_are_woken_when_there_is_room_or_when_cancelled() {
         let admission = Arc::new(BatchAdmission::default());
         let never = CancelFlag::new();
         let waiting = || lock(&admission.lines)[0].waiting.len();

@@ -11,13 +11,13 @@ use crate::scheduler::batching::BatchPermit;
 use crate::scheduler::run_queue::{ComputePermit, PendingGuard};
 use crate::scheduler::stats::SizeHistogram;
 
-/// What all threads of a job have in common.
+/// State that all threads of a job share.
 #[derive(Clone, Copy)]
 pub(crate) struct ScheduledJob<'a> {
     pub(crate) device: &'a DeviceRuntime,
     pub(crate) ticket: &'a JobTicket,
     pub(crate) cancel: &'a CancelFlag,
-    /// What begins before this is the job's first result, seconds of audio.
+    /// Windows that start before this belong to the job's first result; seconds of audio.
     pub(crate) first_result_s: f64,
     /// Counts the rows of its steps.
     pub(crate) rows: &'a SizeHistogram,
@@ -28,7 +28,7 @@ pub(crate) struct ScheduledJob<'a> {
 /// Schedules one thread of a job.
 pub(crate) struct JobScheduler<'a> {
     job: ScheduledJob<'a>,
-    /// Since when it waits for its first step, until it has computed it.
+    /// Start of the wait for the first step, until the step is computed.
     waiting_since: Cell<Option<Instant>>,
     priority: Cell<Priority>,
     batch: RefCell<Option<(BatchPermit, PendingGuard)>>,
@@ -46,13 +46,13 @@ impl<'a> JobScheduler<'a> {
         }
     }
 
-    /// The job's first result is there: what follows yields to other jobs.
+    /// The first result is done: the rest yields to other jobs.
     pub(crate) fn yield_priority(&self) {
         self.priority.set(Priority::Background);
         self.job.ticket.yield_priority();
     }
 
-    /// Does what may block for long, such as handing a result to a slow reader, without holding the compute permit.
+    /// Runs `work`, which may block, such as sending a result to a slow reader, without the compute permit.
     pub(crate) fn without_permit<T>(&self, work: impl FnOnce() -> T) -> T {
         let had_permit = self.step.borrow().is_some();
         self.release_step();
@@ -80,7 +80,7 @@ impl StepScheduler for JobScheduler<'_> {
         } else {
             self.yield_priority();
         }
-        // One that waits for room counts already: background work must not slip in between two windows either.
+        // A window that waits for room counts as pending: background work must not run between two windows either.
         let pending = device.compute.announce(self.priority.get());
         let permit = device.batches.enter(ticket.client, self.priority.get(), share, cancel);
         if let Some(permit) = &permit {

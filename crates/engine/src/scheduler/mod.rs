@@ -1,10 +1,10 @@
 //! Scheduling of a device, in three stages, from the outside in:
 //!
-//! 1. [`admission`]: which jobs are taken at all, by queue length and expected wait.
+//! 1. [`admission`]: which jobs are accepted, by queue length and estimated wait.
 //! 2. [`batching`]: which sequences of the jobs in progress are computed together, fairly between clients.
 //! 3. [`run_queue`]: which of those computes its next step.
 //!
-//! [`job`] is what a model sees of it: one [`StepScheduler`](mynah_core::StepScheduler) per thread of a job.
+//! [`job`] is the interface to models: one [`StepScheduler`](mynah_core::StepScheduler) per thread of a job.
 
 pub(crate) mod admission;
 pub(crate) mod batching;

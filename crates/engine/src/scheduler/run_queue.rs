@@ -1,10 +1,10 @@
 //! Which job computes next on a device.
 //!
-//! Jobs compute step by step: a product of an encoder, a step of a decoder, an utterance. One step runs at a time, as each
+//! Jobs compute step by step: a part of an encoder, a decoder step, an utterance. One step runs at a time, as each
 //! spreads over all threads of the device. Steps run first come, first served, but background work (the rest of a long
-//! recording or text) yields to interactive work (a first result that a client waits for): it has a ninth of the time while
-//! interactive work is pending, and all of it otherwise. It must not slip in between two steps of an interactive window: its
-//! own steps are often longer than the gap.
+//! recording or text) yields to interactive work (a first result that a client waits for): it gets a ninth of the time while
+//! interactive work is pending, and all of it otherwise. It does not run between two steps of an interactive window, as its
+//! steps are often longer than the gap.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -17,10 +17,10 @@ use crate::sync::lock;
 
 /// Time of background work per time of interactive work, while both wait.
 const BACKGROUND_SHARE: f64 = 0.125;
-/// Most time that background work can have saved up, seconds.
+/// Maximum time credit of background work, seconds.
 const MAX_CREDIT_S: f64 = 0.1;
 
-/// Hands out the permits to compute, one at a time.
+/// Grants compute permits, one at a time.
 #[derive(Default)]
 pub(crate) struct ComputeScheduler {
     queue: Mutex<RunQueue>,
@@ -37,11 +37,11 @@ struct RunQueue {
     interactive: VecDeque<Waiter>,
     background: VecDeque<Waiter>,
     next_ticket: u64,
-    /// Interactive windows that are being computed or wait for room, whether they want a permit now or not.
+    /// Interactive windows in the batch or waiting for room, whether or not they wait for a permit now.
     pending_interactive: usize,
-    /// Whether a permit is out.
+    /// Whether a permit is held.
     running: bool,
-    /// Seconds that background work has saved up; negative where a step of it took more.
+    /// Time credit of background work, seconds; negative after a longer step.
     credit_s: f64,
     /// Duration of the last background step.
     background_step_s: f64,
@@ -55,7 +55,7 @@ impl RunQueue {
         }
     }
 
-    /// The waiter whose turn it is once no permit is out.
+    /// The waiter that gets the next permit.
     fn next(&self) -> Option<&Waiter> {
         let is_due = self.credit_s > 0.0 && self.credit_s >= self.background_step_s.min(MAX_CREDIT_S);
         let background = self.background.front();
@@ -66,7 +66,7 @@ impl RunQueue {
         }
     }
 
-    /// Wakes the thread whose turn it is, if any.
+    /// Wakes the thread that gets the next permit, if any.
     fn wake_next(&self) {
         if !self.running
             && let Some(next) = self.next()
@@ -75,7 +75,7 @@ impl RunQueue {
         }
     }
 
-    /// Takes the permit for the waiter with this ticket, if it is its turn.
+    /// Takes the permit for the waiter with this ticket, if it is next.
     fn take(&mut self, ticket: u64, priority: Priority) -> bool {
         let is_next = !self.running && self.next().is_some_and(|next| next.ticket == ticket);
         if is_next {
@@ -126,7 +126,7 @@ impl Drop for PendingGuard {
 }
 
 impl ComputeScheduler {
-    /// Announces a window whose steps will follow.
+    /// Marks a window as pending before its steps.
     pub(crate) fn announce(self: &Arc<Self>, priority: Priority) -> PendingGuard {
         if priority == Priority::Interactive {
             lock(&self.queue).pending_interactive += 1;
@@ -134,8 +134,8 @@ impl ComputeScheduler {
         PendingGuard { scheduler: Arc::clone(self), priority }
     }
 
-    /// Waits for the permit to compute a step; `None` once cancelled or `is_obsolete`. The thread sleeps until it is its
-    /// turn, `cancel` is set, or it is unparked.
+    /// Waits for the permit to compute a step; `None` once cancelled or `is_obsolete`. The thread sleeps until it is
+    /// next, `cancel` is set, or it is unparked.
     pub(crate) fn acquire(
         self: &Arc<Self>,
         priority: Priority,
@@ -168,7 +168,7 @@ impl ComputeScheduler {
 }
 
 impl ComputePermit {
-    /// How long it has been out, seconds.
+    /// Time since it was granted, seconds.
     pub(crate) fn elapsed_s(&self) -> f64 {
         self.since.elapsed().as_secs_f64()
     }
@@ -217,7 +217,7 @@ mod tests {
         let scheduler = Arc::new(ComputeScheduler::default());
         let never = CancelFlag::new();
         let order = Mutex::new(Vec::new());
-        // Background work has had its share by then.
+        // Background work has used its share by then.
         let first = scheduler.acquire(Background, &never, &|| false).unwrap();
         thread::scope(|scope| {
             let (scheduler, order, never) = (&scheduler, &order, &never);
@@ -255,13 +255,13 @@ mod tests {
         }
         let share = background_s / interactive_s;
         assert!((share - BACKGROUND_SHARE).abs() < 0.01, "{background_s} {interactive_s}");
-        // A step longer than the credit that can be saved up comes to its turn as well.
+        // A step longer than the maximum credit is also granted eventually.
         queue.account(Priority::Background, 3.0);
         for _ in 0..(2.0 * 3.0 / BACKGROUND_SHARE / 0.01) as usize {
             queue.account(Priority::Interactive, 0.01);
         }
         assert_eq!(next(&queue), Some(1));
-        // What was computed while nothing else waited is not accounted for.
+        // Time computed while nothing else waited is not accounted for.
         queue.interactive.clear();
         let credit_s = queue.credit_s;
         queue.account(Priority::Background, 5.0);
@@ -269,12 +269,12 @@ mod tests {
     }
 
     #[test]
-    fn background_steps_do_not_slip_in_between_steps_of_an_interactive_window() {
+    fn background_steps_do_not_run_between_steps_of_an_interactive_window() {
         let mut queue =
             RunQueue { background: [waiter(1)].into(), pending_interactive: 1, ..RunQueue::default() };
         assert_eq!(next(&queue), None);
         queue.account(Priority::Interactive, 0.01);
-        assert_eq!(next(&queue), Some(1), "its share has come");
+        assert_eq!(next(&queue), Some(1), "it has credit now");
         queue.account(Priority::Background, 0.01);
         assert_eq!(next(&queue), None);
         queue.pending_interactive = 0;
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn permits_pass_through_many_threads() {
+    fn permits_are_granted_to_many_threads() {
         let scheduler = Arc::new(ComputeScheduler::default());
         let (inside, count) = (Mutex::new(()), Mutex::new(0));
         thread::scope(|scope| {

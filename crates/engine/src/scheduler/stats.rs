@@ -1,4 +1,4 @@
-//! How much is computed together, counted with an atomic addition where it happens.
+//! Batch sizes, counted with atomic additions.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +10,7 @@ pub struct SizeHistogram {
 }
 
 impl SizeHistogram {
-    /// Upper ends of the ranges, one range without end left out; a search with five beams has five rows.
+    /// Upper ends of the buckets; the last bucket has none. A search with five beams has five rows.
     pub const ENDS: [u64; 10] = [1, 2, 3, 4, 5, 10, 15, 20, 32, 64];
 
     pub(crate) fn add(&self, size: usize) {
@@ -20,25 +20,25 @@ impl SizeHistogram {
         self.sum.fetch_add(size, Ordering::Relaxed);
     }
 
-    /// How many were counted in each range, and in that above all.
+    /// The count of each bucket; the last is that above all ends.
     pub fn counts(&self) -> Vec<u64> {
         self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect()
     }
 
-    /// All sizes together.
+    /// Sum of all sizes.
     pub fn sum(&self) -> u64 {
         self.sum.load(Ordering::Relaxed)
     }
 }
 
-/// What was computed together so far.
+/// Batch sizes so far.
 #[derive(Debug, Default)]
 pub struct BatchStats {
     /// Rows of each step of speech-to-text models.
     pub transcription_rows: SizeHistogram,
     /// Rows of each step of text-to-speech models.
     pub speech_rows: SizeHistogram,
-    /// Sequences of equal priority in the batch whenever one is admitted, itself among them.
+    /// Sequences of equal priority in the batch whenever one is admitted, including it.
     pub sequences: SizeHistogram,
 }
 
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_counted_in_ranges() {
+    fn sizes_are_counted_in_buckets() {
         let sizes = SizeHistogram::default();
         for size in [1, 5, 6, 10, 1000] {
             sizes.add(size);

@@ -1,5 +1,5 @@
-//! Whether a model's files are what was fetched. Sizes are looked at whenever a model is loaded. Reading gigabytes to
-//! compare checksums is left to files that were modified since, and to `mynah models --check`.
+//! Integrity of a model's files. Sizes are checked whenever a model is loaded. Checksums, which need gigabytes to be read,
+//! are compared only for files that were modified since, and by `mynah models --check`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -16,16 +16,16 @@ use crate::catalogue::Entry;
 use crate::disk::hex;
 use crate::download::StoredFile;
 
-/// A file that is not there or has another size.
+/// Describes a file that is missing or has the wrong size.
 pub(super) fn missing_bytes(folder: &Path, manifest: &Manifest) -> Option<String> {
     manifest.files.iter().find_map(|StoredFile { name, bytes, .. }| {
         let found = fs::metadata(folder.join(name)).map_or(0, |metadata| metadata.len());
-        (found != *bytes).then(|| format!("{name} has {found} bytes in place of {bytes}"))
+        (found != *bytes).then(|| format!("{name} has {found} bytes instead of {bytes}"))
     })
 }
 
-/// A file whose checksum is not that of the download. Files that were not modified since the last check are accepted as they
-/// are unless all is to be read; the manifest records what is intact.
+/// Describes a file whose checksum is not that of the download. Files that were not modified since the last check are
+/// skipped unless `thorough`; the manifest records which are intact.
 pub(super) fn wrong_bytes(
     folder: &Path,
     manifest: &mut Manifest,
@@ -40,14 +40,14 @@ pub(super) fn wrong_bytes(
         }
         if !sha256_of(&path, cancel)?.eq_ignore_ascii_case(sha256) {
             manifest.sound.remove(name);
-            return Ok(Some(format!("the sha256 of {name} is not that of what was fetched")));
+            return Ok(Some(format!("the sha256 of {name} differs from that of the download")));
         }
         manifest.sound.extend(changed.map(|changed| (name.clone(), changed)));
     }
     Ok(None)
 }
 
-/// A voice that was fetched and is not what the catalogue says.
+/// Describes a downloaded voice whose checksum is not that of the catalogue.
 pub(super) fn wrong_voice(
     folder: &Path,
     entry: &Entry,
@@ -56,13 +56,13 @@ pub(super) fn wrong_voice(
     for file in entry.voices.iter().filter_map(|voice| voice.file.as_ref()) {
         let path = folder.join(file.name());
         if path.exists() && !sha256_of(&path, cancel)?.eq_ignore_ascii_case(&file.sha256) {
-            return Ok(Some(format!("the sha256 of voices/{} is not the catalogue's", file.name())));
+            return Ok(Some(format!("the sha256 of voices/{} differs from the catalogue's", file.name())));
         }
     }
     Ok(None)
 }
 
-/// When each of the files was changed.
+/// Modification time of each file.
 pub(super) fn times(folder: &Path, manifest: &Manifest) -> BTreeMap<String, u64> {
     let files = manifest.files.iter();
     files.filter_map(|file| Some((file.name.clone(), time(&folder.join(&file.name))?))).collect()

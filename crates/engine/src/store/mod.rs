@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! HOME/models/NAME/               a finished model: its files and mynah.json, the manifest
-//! HOME/models/NAME/voices/        voices fetched later, each a file
-//! HOME/models/.partial/NAME/KEY/  one that is being downloaded; KEY is source and revision
+//! HOME/models/NAME/voices/        voices downloaded later, one file each
+//! HOME/models/.partial/NAME/KEY/  a model that is being downloaded; KEY is source and revision
 //! HOME/models/.locks/NAME         held while NAME is downloaded or deleted
 //! HOME/models/.trash/             folders being deleted
 //! ```
-//! A model appears and disappears by the rename of its folder, so a process that is killed leaves no half of one.
-//! Checkpoints that other programs keep in their caches are used where they lie.
+//! A model appears and disappears when its folder is renamed, so a killed process leaves no incomplete model.
+//! Checkpoints in caches of other programs are used in place.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions, TryLockError};
@@ -32,19 +32,19 @@ mod integrity;
 
 const MANIFEST: &str = "mynah.json";
 
-/// How often a lock that another process holds is tried: file locks cannot be waited for and cancelled.
+/// Interval at which a lock that another process holds is tried: a wait for a file lock cannot be cancelled.
 const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Whose folder a model is in.
+/// Where a model on disk is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Ours.
+    /// Mynah's own store.
     Store,
     /// The hub cache of Hugging Face's libraries.
     HuggingFaceCache,
     /// Xinference's cache.
     XinferenceCache,
-    /// The place that a registered model names.
+    /// The path of a registered model.
     Elsewhere,
 }
 
@@ -55,23 +55,23 @@ pub struct OnDisk {
     pub path: PathBuf,
     /// Bytes of its files.
     pub bytes: u64,
-    /// Whose folder it is.
+    /// Where it is kept.
     pub origin: Origin,
 }
 
-/// What a finished model consists of and where it came from.
+/// Files and source of a finished model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     pub(crate) model: String,
     pub(crate) source: String,
     pub(crate) revision: String,
     pub(crate) files: Vec<StoredFile>,
-    /// When each file was last seen to hold what its sha256 says: its time of change then, nanoseconds since 1970.
+    /// Modification time of each file when its sha256 was last verified, nanoseconds since 1970.
     #[serde(default)]
     pub(crate) sound: BTreeMap<String, u64>,
 }
 
-/// The folders that models are looked for in.
+/// The folders in which models are searched.
 pub(crate) struct Store {
     models: PathBuf,
     hf_caches: Vec<PathBuf>,
@@ -82,7 +82,7 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new(settings: &Settings, registry: Registry) -> Self {
         let models = settings.home.join("models");
-        // What a killed process had begun to delete. Nothing needs it, so a failure does not matter.
+        // Left by processes killed during a deletion. Nothing needs it, so a failure does not matter.
         let _ = fs::remove_dir_all(models.join(".trash"));
         Self {
             models,
@@ -96,7 +96,7 @@ impl Store {
         self.registry.find(&entry.family)
     }
 
-    /// Bytes of the model in `folder`, if it holds all files of it: those that the catalogue lists, or else those that the
+    /// Bytes of the model in `folder`, if all its files are there: those that the catalogue lists, or else those that the
     /// family selects.
     fn complete(&self, folder: &Path, entry: &Entry) -> Option<u64> {
         let files = entry.hub_files();
@@ -110,7 +110,7 @@ impl Store {
         }
         let mut names = Vec::new();
         for file in fs::read_dir(folder).ok()?.flatten() {
-            // Caches hold links; one that leads nowhere is no file.
+            // Caches contain links; a dangling one is not a file.
             if fs::metadata(file.path()).is_ok_and(|metadata| metadata.is_file()) {
                 names.extend(file.file_name().into_string().ok());
             }
@@ -121,7 +121,7 @@ impl Store {
         bytes.sum::<Result<_, _>>().ok()
     }
 
-    /// Where the model is, if all of it is on this disk.
+    /// The model on disk, if it is complete.
     pub(crate) fn locate(&self, entry: &Entry) -> Option<OnDisk> {
         locate_local(entry)
             .or_else(|| self.locate_own(entry))
@@ -145,8 +145,8 @@ impl Store {
         Some((path, manifest))
     }
 
-    /// What is wrong with our copy of a model, if there is one: first its sizes, then the checksums of files that were
-    /// changed since they were last seen to be sound, or with `thorough` of all.
+    /// Describes damage to the model in the store, if there is any: first sizes, then checksums of files that were modified
+    /// since they were last verified, or with `thorough` of all files.
     fn damage(&self, entry: &Entry, thorough: bool, cancel: &CancelFlag) -> Result<Option<String>, Error> {
         let Some((path, mut manifest)) = self.manifest(entry) else { return Ok(None) };
         if let Some(damage) = integrity::missing_bytes(&path, &manifest) {
@@ -186,7 +186,7 @@ impl Store {
         });
         for (folder, revision) in repositories {
             for repository in self.hf_caches.iter().map(|cache| cache.join(&folder)) {
-                // The commit of the catalogue, or what the user's other programs work with.
+                // The catalogue's commit, or the one that the user's other programs use.
                 let main = fs::read_to_string(repository.join("refs/main")).unwrap_or_default();
                 for commit in [revision.as_str(), main.trim()] {
                     if !commit.is_empty()
@@ -211,7 +211,7 @@ impl Store {
         })
     }
 
-    /// Folder of a model that is on disk afterwards, whatever has to be fetched for it.
+    /// The folder of a model; downloads it if necessary.
     pub(crate) fn pull(
         &self,
         entry: &Entry,
@@ -236,7 +236,7 @@ impl Store {
         })
     }
 
-    /// Fetches what is not here, or not sound.
+    /// Downloads a model that is missing or damaged.
     fn fetch(
         &self,
         entry: &Entry,
@@ -267,19 +267,19 @@ impl Store {
             Manifest { model: entry.name.clone(), source, revision, files, sound: BTreeMap::new() };
         manifest.sound = integrity::times(&folder, &manifest);
         let path = self.finish(entry, &folder, &manifest)?;
-        // Partial downloads from other sources are of no use any more.
+        // Partial downloads from other sources are no longer needed.
         let _ = fs::remove_dir_all(&partial);
         Ok(path)
     }
 
-    /// Whether a voice can be used without fetching anything, given that its model is here.
+    /// Whether a voice can be used without a download, given that its model is on disk.
     pub(crate) fn has_voice(&self, entry: &Entry, voice: &Voice) -> bool {
         voice.file.as_ref().is_none_or(|file| {
             fs::metadata(self.voices(entry).join(file.name())).is_ok_and(|found| found.len() == file.bytes)
         })
     }
 
-    /// Makes sure that a voice of a model that is on disk is there as well.
+    /// Downloads a voice of a model that is on disk, if necessary.
     pub(crate) fn pull_voice(
         &self,
         entry: &Entry,
@@ -311,7 +311,7 @@ impl Store {
         self.models.join(&entry.name).join("voices")
     }
 
-    /// Makes a fetched folder the model.
+    /// Moves a downloaded folder to the place of the model.
     fn finish(&self, entry: &Entry, folder: &Path, manifest: &Manifest) -> Result<PathBuf, Error> {
         save(folder, manifest)?;
         let path = self.models.join(&entry.name);
@@ -322,7 +322,7 @@ impl Store {
         Ok(path)
     }
 
-    /// Deletes our copy of a model and what was fetched of it. Returns the bytes freed.
+    /// Deletes a model from the store, including partial downloads. Returns the bytes freed.
     pub(crate) fn remove(&self, entry: &Entry) -> Result<u64, Error> {
         let folders = [self.models.join(&entry.name), self.models.join(".partial").join(&entry.name)];
         if !folders.iter().any(|folder| folder.exists()) {
@@ -340,7 +340,7 @@ impl Store {
         Ok(freed)
     }
 
-    /// Renames a folder out of the way, then deletes it.
+    /// Renames a folder into the trash, then deletes it.
     fn trash(&self, folder: &Path) -> Result<(), Error> {
         let trash = self.make(".trash")?;
         let place = tempfile::tempdir_in(&trash).map_err(|e| Error::io(&trash, e))?;
@@ -348,7 +348,7 @@ impl Store {
         place.close().map_err(|e| Error::io(&trash, e))
     }
 
-    /// Waits until no other process downloads or deletes this model; the lock is held while the file is open.
+    /// Waits until no other process downloads or deletes this model; the lock is held until the file is closed.
     fn lock(
         &self,
         entry: &Entry,
@@ -387,18 +387,18 @@ impl Store {
     }
 }
 
-/// Writes the manifest of a model in `folder`, whole or not at all.
+/// Writes the manifest of a model in `folder` atomically.
 fn save(folder: &Path, manifest: &Manifest) -> Result<(), Error> {
     let io = |error| Error::io(folder, error);
     let text = serde_json::to_vec_pretty(manifest).map_err(|e| Error::Internal(e.to_string()))?;
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
     file.write_all(&text).and_then(|()| file.as_file().sync_all()).map_err(io)?;
-    // Temporary files are their owner's alone; a model may be read by other users.
+    // Temporary files are readable by their owner only; a model can be read by other users.
     file.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(io)?;
     file.persist(folder.join(MANIFEST)).map(drop).map_err(|error| io(error.error))
 }
 
-/// The checkpoint that a registered model names by its path.
+/// The checkpoint of a model that is registered by path.
 fn locate_local(entry: &Entry) -> Option<OnDisk> {
     let Some(Source::Local { path }) = entry.sources.first() else { return None };
     let bytes = bytes_of(path);
@@ -419,7 +419,7 @@ mod tests {
 
     const VOICE: &[u8] = b"a voice";
 
-    /// A hub that serves [`VOICE`], and the first line of each request.
+    /// A hub that serves [`VOICE`], and a receiver of the first line of each request.
     fn hub() -> (String, std::sync::mpsc::Receiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -462,7 +462,7 @@ mod tests {
             name: "hibari".into(),
             aliases: Vec::new(),
             family: "hibari".into(),
-            ability: ModelTask::Speech,
+            task: ModelTask::Speech,
             languages: vec!["en".into()],
             licence: "Apache-2.0".into(),
             notice: None,
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn a_voice_is_fetched_once_and_checked() {
+    fn a_voice_is_downloaded_once_and_verified() {
         let home = tempfile::tempdir().unwrap();
         let (address, requests) = hub();
         let settings = Settings { hf_endpoint: address, ..Settings::new(home.path()) };

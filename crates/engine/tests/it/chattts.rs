@@ -1,4 +1,4 @@
-//! ChatTTS with random weights, from the catalogue's entry to audio.
+//! ChatTTS with random weights, from the catalogue entry to audio.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ fn finish(mut job: SpeechJob) -> Result<Vec<u8>, Error> {
         match job.next_blocking().expect("a last event") {
             SpeechEvent::Audio(piece) => bytes.extend_from_slice(&piece),
             SpeechEvent::Done(spoken) => {
-                // 16 bits a sample, 512 samples a step, less half a frame a piece of text.
+                // 16 bits per sample, 512 samples per step, less half a frame per piece of text.
                 assert_eq!((spoken.duration_s * 48_000.0).round() as usize, bytes.len());
                 assert!(spoken.tokens.input > 0 && spoken.tokens.output > 0);
                 return Ok(bytes);
@@ -69,7 +69,7 @@ fn finish(mut job: SpeechJob) -> Result<Vec<u8>, Error> {
 }
 
 #[test]
-fn any_name_is_a_voice_and_equal_requests_sound_alike() {
+fn any_name_is_a_voice_and_equal_requests_give_equal_audio() {
     let (engine, _home) = engine();
     let speak = |voice, speed| finish(engine.speak(request(voice, speed)).unwrap()).unwrap();
     let alloy = speak(Some("alloy"), 1.0);
@@ -87,7 +87,7 @@ fn any_name_is_a_voice_and_equal_requests_sound_alike() {
 }
 
 #[test]
-fn a_recording_gives_its_voice_and_is_bounded() {
+fn reference_audio_sets_the_voice_and_its_length_is_limited() {
     let home = tempfile::tempdir().unwrap();
     let settings = Settings {
         hf_caches: vec![cache(&home)],
@@ -117,7 +117,7 @@ fn a_recording_gives_its_voice_and_is_bounded() {
 }
 
 #[test]
-fn requests_at_the_same_time_all_end_and_a_damaged_voice_harms_no_other() {
+fn concurrent_requests_all_end_and_a_damaged_voice_fails_alone() {
     let (engine, _home) = engine();
     let damaged = "x".repeat(500);
     let jobs: Vec<_> = ["alloy", "echo", &damaged, "alloy", "nova"]

@@ -1,4 +1,4 @@
-//! The corpus of the fuzz targets, inputs that once failed among it; see `fuzz/README.md`.
+//! Replays the corpus of the fuzz targets, including inputs that once failed; see `fuzz/README.md`.
 
 #[path = "../../../../fuzz/src/registration.rs"]
 #[allow(unreachable_pub, reason = "the file belongs to the fuzz crate")]

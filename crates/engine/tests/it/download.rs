@@ -1,4 +1,4 @@
-//! Fetching models from a hub that behaves, and from one that does not.
+//! Downloads from a working hub and from faulty ones.
 
 use std::fs;
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 const MODEL: &str = "whisper-small";
 const WEIGHTS: &str = "model.safetensors";
 
-/// Settings that reach nothing but `hub`. The time-outs leave room for a busy machine.
+/// Settings that use only `hub`. The timeouts are long enough for a busy machine.
 pub(crate) fn settings(home: &TempDir, hub: &str) -> Settings {
     Settings {
         hf_endpoint: hub.to_owned(),
@@ -95,7 +95,7 @@ fn a_fresh_download_is_complete_and_recorded() {
     assert!(done.is_sorted());
     assert_eq!(done.last(), Some(&repository.checkpoint_bytes()));
 
-    // The commit that the list names is what is fetched, and only once.
+    // The commit in the list is downloaded, and only once.
     assert_eq!(hub.requests_for(&format!("/openai/whisper-small/resolve/c0ffee/{WEIGHTS}")).len(), 1);
     let requests = hub.requests().len();
     assert_eq!(pull(&settings).0.unwrap(), folder);
@@ -103,7 +103,7 @@ fn a_fresh_download_is_complete_and_recorded() {
 }
 
 #[test]
-fn a_connection_that_breaks_off_is_resumed() {
+fn an_interrupted_download_is_resumed() {
     let repository = Repository::new();
     let hub = Hub::start({
         let repository = repository.clone();
@@ -122,7 +122,7 @@ fn a_connection_that_breaks_off_is_resumed() {
 }
 
 #[test]
-fn a_server_without_ranges_is_asked_for_everything_again() {
+fn without_range_support_the_download_starts_over() {
     let repository = Repository::new();
     let hub = Hub::start({
         let repository = repository.clone();
@@ -139,7 +139,7 @@ fn a_server_without_ranges_is_asked_for_everything_again() {
 }
 
 #[test]
-fn a_cancelled_download_stops_at_once_and_goes_on_later() {
+fn a_cancelled_download_stops_at_once_and_is_resumed_later() {
     let repository = Repository::new();
     let hub = Hub::start({
         let repository = repository.clone();
@@ -177,7 +177,7 @@ fn a_cancelled_download_stops_at_once_and_goes_on_later() {
 }
 
 #[test]
-fn damaged_bytes_are_fetched_once_more_and_then_refused() {
+fn damaged_files_are_downloaded_once_more_and_then_refused() {
     let mut wrong = Repository::new().weights().to_vec();
     wrong[1000] ^= 1;
     let repository = Repository::new();
@@ -206,7 +206,7 @@ fn more_bytes_than_announced_are_refused() {
 }
 
 #[test]
-fn what_the_hub_answers_is_reported() {
+fn error_responses_of_the_hub_are_reported() {
     for (status, text) in [
         (404, "127.0.0.1 answered 404"),
         (401, "set HF_TOKEN if the model needs a login"),
@@ -219,7 +219,7 @@ fn what_the_hub_answers_is_reported() {
         assert!(error.to_string().contains(text), "{status}: {error}");
     }
     for (body, text) in [
-        ("<html>log in to the wireless network</html>", "its list of files is not understood"),
+        ("<html>log in to the wireless network</html>", "its list of files cannot be parsed"),
         (r#"{"sha": "1", "siblings": []}"#, "it has no weights in a supported format"),
     ] {
         let hub = Hub::start(move |_| Reply::body(body));
@@ -229,7 +229,7 @@ fn what_the_hub_answers_is_reported() {
 }
 
 #[test]
-fn a_short_failure_of_the_server_is_survived() {
+fn a_temporary_server_error_is_retried() {
     let repository = Repository::new();
     let tries = AtomicUsize::new(0);
     let hub = Hub::start(move |request| {
@@ -243,7 +243,7 @@ fn a_short_failure_of_the_server_is_survived() {
 }
 
 #[test]
-fn the_token_goes_to_the_hub_and_no_further() {
+fn the_token_is_sent_to_the_hub_only() {
     let repository = Repository::new();
     let storage = Hub::start({
         let repository = repository.clone();
@@ -268,7 +268,7 @@ fn the_token_goes_to_the_hub_and_no_further() {
 }
 
 #[test]
-fn the_checksum_of_the_answer_counts_where_the_list_has_none() {
+fn the_checksum_of_the_response_counts_if_the_list_has_none() {
     for (etag_of, right) in [("the weights", true), ("something else", false)] {
         let repository = Repository::new();
         let sum = if right {
@@ -292,14 +292,14 @@ fn the_checksum_of_the_answer_counts_where_the_list_has_none() {
 }
 
 #[test]
-fn redirects_end() {
+fn redirects_are_limited() {
     let hub = Hub::start(|_| Reply::status(302).header("Location", "/again"));
     let error = pull_from(&hub).unwrap_err();
-    assert!(error.to_string().contains("redirects without end"), "{error}");
+    assert!(error.to_string().contains("redirects too often"), "{error}");
 }
 
 #[test]
-fn a_hub_that_says_nothing_is_given_up_soon() {
+fn an_unresponsive_hub_is_given_up_soon() {
     let hub = Hub::start(|_| Reply::silence());
     let home = tempfile::tempdir().unwrap();
     let mut settings = settings(&home, &hub.url());
@@ -338,7 +338,7 @@ fn offline_sends_no_request() {
 }
 
 #[test]
-fn a_disk_that_is_too_small_is_seen_before_the_download() {
+fn too_little_disk_space_is_detected_before_the_download() {
     let hub = Hub::start(|_| {
         let file = |name: &str| serde_json::json!({"rfilename": name, "size": 1_u64 << 60});
         let siblings = [WEIGHTS, "config.json", "tokenizer.json"].map(file);
@@ -353,7 +353,7 @@ fn a_disk_that_is_too_small_is_seen_before_the_download() {
 }
 
 #[test]
-fn several_at_once_fetch_once() {
+fn concurrent_pulls_download_once() {
     let repository = Repository::new();
     let hub = Hub::start(move |request| {
         thread::sleep(Duration::from_millis(100));
@@ -378,7 +378,7 @@ fn several_at_once_fetch_once() {
 }
 
 #[test]
-fn modelscope_steps_in() {
+fn modelscope_is_the_fallback() {
     let repository = Repository::new();
     let modelscope = Hub::start({
         let repository = repository.clone();
@@ -398,7 +398,7 @@ fn modelscope_steps_in() {
     assert_eq!(gave_up, ["huggingface:openai/whisper-large-v3"]);
     assert_eq!(names(&folder), ["config.json", WEIGHTS, "mynah.json", "tokenizer.json"]);
 
-    // Where it is preferred, no one else is asked.
+    // If it is preferred, no other source is tried.
     let preferring =
         Settings { source: SourcePreference::Modelscope, hf_endpoint: huggingface.url(), ..both.clone() };
     let engine = Engine::open(preferring, mynah_models::registry()).unwrap();
@@ -407,7 +407,7 @@ fn modelscope_steps_in() {
 }
 
 #[test]
-fn an_address_that_is_none_is_named() {
+fn an_invalid_address_is_reported() {
     let home = tempfile::tempdir().unwrap();
     let error = pull(&settings(&home, "huggingface.co")).0.unwrap_err();
     assert!(matches!(&error, Error::Settings(text) if text.contains("\"huggingface.co\"")), "{error:?}");

@@ -1,4 +1,4 @@
-//! Two families that the program does not have, through the engine: all that they need is a line in its registry.
+//! Two additional families, through the engine: all they need is a line in its registry.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,8 @@ use tempfile::TempDir;
 use crate::jobs::until;
 use crate::signal::wav;
 
-/// Seconds of syllables and of the pause after them: 100 s in all. Pauses of one second are within a stretch of speech or
-/// between two, as the options say; longer ones are between two in any case.
+/// Seconds of syllables and of the pause after them: 100 s in total. Whether a pause of one second ends a speech segment
+/// depends on the options; longer ones always do.
 const PHRASES_S: [(f32, f32); 12] = [
     (6.0, 2.0),
     (6.0, 1.0),
@@ -138,7 +138,7 @@ fn refused(error: Error) -> &'static str {
 fn a_long_recording_is_cut_into_chunks_in_its_pauses() {
     let test = test();
     let audio = wav_file(&syllables_and_pauses(&PHRASES_S));
-    // Stretches of speech that are shorter than a chunk, and such with pauses in them that are longer.
+    // Speech segments shorter than a chunk, and longer ones with pauses in them.
     let long_stretches = VadOptions { silence_duration_ms: 1600, ..VadOptions::default() };
     for vad in [None, Some(VadOptions::default()), Some(long_stretches)] {
         let options = TranscribeOptions { vad: vad.clone(), ..TranscribeOptions::default() };
@@ -149,7 +149,7 @@ fn a_long_recording_is_cut_into_chunks_in_its_pauses() {
         assert!(times.iter().all(|(start_s, end_s)| start_s < end_s && end_s - start_s <= MAX_CHUNK_S));
         assert!(times.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{vad:?}: {times:?}");
         assert!(times[0].0 >= 0.0 && times.last().unwrap().1 <= 100.0);
-        // The middle of every phrase is in a chunk.
+        // Every phrase's middle is in a chunk.
         let mut start_s = 0.0;
         for (syllables_s, pause_s) in PHRASES_S {
             let middle_s = f64::from(start_s + syllables_s / 2.0);
@@ -160,7 +160,7 @@ fn a_long_recording_is_cut_into_chunks_in_its_pauses() {
             assert_eq!((segment.id, segment.decoding.is_none()), (id, true));
             assert!(segment.text.starts_with(" alpha beta gamma alpha"), "{:?}", segment.text);
             let words = segment.text.split_whitespace().count() as f64;
-            assert!((words - (segment.end_s - segment.start_s)).abs() <= 1.0, "a word for each second");
+            assert!((words - (segment.end_s - segment.start_s)).abs() <= 1.0, "one word per second");
         }
         assert!(progress.is_sorted() && progress.len() > times.len(), "{progress:?}");
         assert_eq!((progress.last(), transcript.duration_s), (Some(&100.0), 100.0));
@@ -170,15 +170,15 @@ fn a_long_recording_is_cut_into_chunks_in_its_pauses() {
 }
 
 #[test]
-fn what_a_family_cannot_honour_is_refused_by_name() {
+fn unsupported_options_are_refused_by_name() {
     let test = test();
     test.register();
     let ask = |name: &'static str, change: &dyn Fn(&mut TranscribeOptions)| {
         let mut options = TranscribeOptions::default();
         change(&mut options);
-        // A checkpoint at a path is known once it is loaded.
+        // The capabilities of a checkpoint at a path are known once it is loaded.
         assert_eq!(refused(finish(test.transcribe(wav(1.0), options.clone())).unwrap_err()), name);
-        // A model of the catalogue is known before.
+        // Those of a catalogue model are known before.
         let request = TranscribeRequest {
             model: test.engine.resolve("listens").unwrap(),
             audio: AudioSource::Bytes(wav(1.0)),
@@ -199,7 +199,7 @@ fn what_a_family_cannot_honour_is_refused_by_name() {
 }
 
 #[test]
-fn one_language_that_is_not_named_shows_when_the_model_is_loaded() {
+fn an_undeclared_single_language_is_known_once_the_model_is_loaded() {
     let home = tempfile::tempdir().unwrap();
     let checkpoint = home.path().join("checkpoint");
     fs::create_dir(&checkpoint).unwrap();
@@ -232,7 +232,7 @@ fn models_of_both_families_are_launched_listed_and_unloaded_like_any_other() {
         [("listens", "scripted", ModelTask::Transcription), ("speaks", "scripted-voice", ModelTask::Speech)]
     {
         let status = engine.models().into_iter().find(|model| model.entry.name == uid).unwrap();
-        assert_eq!((status.entry.family.as_str(), status.entry.ability), (family, task));
+        assert_eq!((status.entry.family.as_str(), status.entry.task), (family, task));
         assert!(status.on_disk.is_some() && !status.loaded);
         ready(engine.launch(LaunchRequest::new(uid)).unwrap()).unwrap();
         let status = engine.models().into_iter().find(|model| model.entry.name == uid).unwrap();
@@ -245,7 +245,7 @@ fn models_of_both_families_are_launched_listed_and_unloaded_like_any_other() {
     let uids = || engine.running().into_iter().map(|running| running.uid).collect::<Vec<_>>();
     assert_eq!(uids(), ["listens", "speaks"]);
 
-    // A checkpoint without a name of the catalogue.
+    // A checkpoint without a catalogue entry.
     engine.serve_path("mine", test.listens.clone()).unwrap();
     let expected =
         CheckpointInfo { family: "scripted", task: ModelTask::Transcription, languages: vec!["en".into()] };
@@ -254,7 +254,7 @@ fn models_of_both_families_are_launched_listed_and_unloaded_like_any_other() {
     finish(test.transcribe(wav(1.0), TranscribeOptions::default())).unwrap();
     assert!(test.in_memory("mine"));
 
-    // Another checkpoint, of the right family and of another.
+    // Another checkpoint of the same family, and one of another family.
     let other = test.home.path().join("other");
     scripted::write(&other, &ScriptedTranscriber, &["delta"]);
     let launch = |path: &Path| {
@@ -276,7 +276,7 @@ fn models_of_both_families_are_launched_listed_and_unloaded_like_any_other() {
 }
 
 #[test]
-fn registered_models_come_back_where_their_family_does() {
+fn registered_models_return_if_their_family_is_in_the_registry() {
     let test = test();
     test.register();
     assert!(open(test.home.path()).resolve("listens").is_ok());
@@ -288,14 +288,14 @@ fn registered_models_come_back_where_their_family_does() {
     let unknown = r#"{"model_name": "x", "model_family": "scripted-choir", "model_uri": "/a"}"#;
     let error = test.engine.register(unknown, false).unwrap_err().to_string();
     assert!(error.contains("scripted or scripted-voice"), "{error}");
-    // A folder that no family knows.
+    // A folder that no family recognises.
     fs::write(test.listens.join("script.json"), "{").unwrap();
     let error = finish(test.transcribe(wav(1.0), TranscribeOptions::default())).unwrap_err();
     assert!(error.to_string().contains("scripted or scripted-voice model"), "{error}");
 }
 
 #[test]
-fn jobs_at_the_same_time_share_the_device_and_one_that_is_not_read_holds_up_no_other() {
+fn concurrent_jobs_share_the_device_and_an_unread_job_delays_no_other() {
     let test = test();
     let audio = wav_file(&syllables_and_pauses(&PHRASES_S));
     let start = || test.transcribe(audio.clone(), TranscribeOptions::default());
@@ -305,7 +305,7 @@ fn jobs_at_the_same_time_share_the_device_and_one_that_is_not_read_holds_up_no_o
     let entered: u64 = test.engine.batch_stats().sequences.counts().iter().sum();
     assert_eq!(entered, 2 * one.segments.len() as u64);
 
-    // More segments than wait for a reader.
+    // More segments than are buffered for a reader.
     let many = wav_file(&syllables_and_pauses(&[(0.6, 1.6); 300]));
     let unread = test.transcribe(many, TranscribeOptions::default());
     assert_eq!(finish(start()).unwrap(), one);
@@ -315,7 +315,7 @@ fn jobs_at_the_same_time_share_the_device_and_one_that_is_not_read_holds_up_no_o
 }
 
 #[test]
-fn the_voice_speaks_and_refuses_by_name() {
+fn the_voice_speaks_and_refuses_unsupported_options_by_name() {
     let test = test();
     test.register();
     let request = |options: SpeechOptions, text: &str| SpeakRequest {
@@ -328,7 +328,7 @@ fn the_voice_speaks_and_refuses_by_name() {
     };
     let plain = || request(SpeechOptions::default(), "One two, three.");
     let (audio, end) = spoken(test.engine.speak(plain()).unwrap()).unwrap();
-    // Three words of a quarter of a second, 16 bits a sample.
+    // Three words of a quarter of a second, 16 bits per sample.
     assert_eq!(audio.len(), 2 * 3 * SPEECH_RATE_HZ as usize / 4);
     assert_eq!((end.duration_s, end.tokens.input, end.tokens.output), (0.75, 3, 3));
     let words: Vec<_> =
@@ -343,14 +343,14 @@ fn the_voice_speaks_and_refuses_by_name() {
     assert_eq!(refuse(SpeechOptions { refine_text: true, ..Default::default() }), "refine_text");
     let like = ReferenceSource { audio: AudioSource::Bytes(wav(1.0)), transcript: "One.".into() };
     assert_eq!(refused(test.engine.speak_with_reference(plain(), like).unwrap_err()), "prompt_speech");
-    // The same at a path, which is known once it is loaded.
+    // The same at a path, where they are known once it is loaded.
     let options = SpeechOptions { refine_text: true, ..SpeechOptions::default() };
     let at_path = SpeakRequest { model: ModelRef::Path(test.speaks.clone()), ..request(options, "One") };
     assert_eq!(refused(spoken(test.engine.speak(at_path).unwrap()).unwrap_err()), "refine_text");
     let listens = SpeakRequest { model: ModelRef::Path(test.listens.clone()), ..plain() };
-    assert!(matches!(spoken(test.engine.speak(listens).unwrap()), Err(Error::WrongAbility { .. })));
+    assert!(matches!(spoken(test.engine.speak(listens).unwrap()), Err(Error::WrongTask { .. })));
 
-    // A text of any length is not spoken ahead of its reader, and stops when it is cancelled.
+    // A long text is not synthesized far ahead of its reader, and stops when cancelled.
     let long = test.engine.speak(request(SpeechOptions::default(), &"word ".repeat(10_000))).unwrap();
     spoken(test.engine.speak(plain()).unwrap()).unwrap();
     long.cancel();

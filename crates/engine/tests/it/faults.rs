@@ -1,5 +1,4 @@
-//! What breaks around the engine, and that it goes on: weights that change, too little memory, a disk that takes nothing,
-//! a model that panics.
+//! Failures around the engine: damaged weights, too little memory, an unwritable disk, a model that panics.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -35,7 +34,7 @@ fn pull(engine: &Engine) -> Result<std::path::PathBuf, Error> {
     engine.pull(MODEL, &mut |_| (), &CancelFlag::new())
 }
 
-/// Changes a byte in the middle of a file and leaves its size as it was.
+/// Changes a byte in the middle of a file; the size stays the same.
 fn flip(path: &Path, changed: SystemTime) {
     let mut bytes = fs::read(path).unwrap();
     let middle = bytes.len() / 2;
@@ -68,10 +67,10 @@ fn damaged_weights_are_fetched_again_or_refused() {
 
     fs::write(&weights, b"cut").unwrap();
     let text = pull(&offline).unwrap_err().to_string();
-    assert!(text.contains("model.safetensors has 3 bytes in place of"), "{text}");
+    assert!(text.contains("model.safetensors has 3 bytes instead of"), "{text}");
     pull(&engine).unwrap();
 
-    // What was merely touched is read once and then trusted again.
+    // A file with a new modification time and the same contents is read once and then trusted again.
     File::options().write(true).open(&weights).unwrap().set_modified(later).unwrap();
     pull(&offline).unwrap();
     let manifest = fs::read_to_string(weights.with_file_name("mynah.json")).unwrap();
@@ -80,7 +79,7 @@ fn damaged_weights_are_fetched_again_or_refused() {
 }
 
 #[test]
-fn a_thorough_check_finds_what_the_clock_does_not_tell() {
+fn a_thorough_check_finds_damage_with_an_old_modification_time() {
     let (home, hub) = (tempfile::tempdir().unwrap(), hub());
     let engine = Engine::open(settings(&home, &hub.url()), mynah_models::registry()).unwrap();
     let weights = pull(&engine).unwrap().join(WEIGHTS);
@@ -93,7 +92,7 @@ fn a_thorough_check_finds_what_the_clock_does_not_tell() {
     assert!(matches!(engine.check("whisper-base", &CancelFlag::new()), Err(Error::NotOnDisk(_))));
 }
 
-/// What the stand-ins do.
+/// State that tests share with the stand-in models.
 #[derive(Default)]
 struct Stage {
     loads: AtomicUsize,
@@ -161,7 +160,7 @@ fn finish(mut job: TranscriptionJob) -> Result<(), Error> {
 }
 
 #[test]
-fn a_model_that_panics_is_loaded_again_and_the_others_go_on() {
+fn a_model_that_panics_is_loaded_again_and_other_jobs_continue() {
     let home = tempfile::tempdir().unwrap();
     let (engine, stage) = engine(Settings::new(home.path()));
     stage.hold.store(true, Ordering::Release);
@@ -175,12 +174,16 @@ fn a_model_that_panics_is_loaded_again_and_the_others_go_on() {
     stage.hold.store(false, Ordering::Release);
     finish(other).unwrap();
     finish(start(&engine)).unwrap();
-    assert_eq!(stage.loads.load(Ordering::Acquire), 2, "the weights of the one that panicked are used on");
+    assert_eq!(
+        stage.loads.load(Ordering::Acquire),
+        2,
+        "the weights of the model that panicked are still used"
+    );
     assert_eq!(engine.jobs(), 0);
 }
 
 #[test]
-fn a_model_that_does_not_fit_into_the_machine_is_refused_with_figures() {
+fn a_model_too_large_for_the_machine_is_refused_with_sizes() {
     let home = tempfile::tempdir().unwrap();
     let root = home.path().join("root");
     fs::create_dir_all(root.join("proc")).unwrap();
@@ -207,26 +210,26 @@ fn a_model_that_does_not_fit_into_the_machine_is_refused_with_figures() {
 }
 
 #[test]
-fn audio_that_finds_no_memory_is_refused_while_it_is_decoded() {
+fn audio_beyond_the_memory_limit_is_refused_while_decoding() {
     let home = tempfile::tempdir().unwrap();
     let (engine, stage) = engine(Settings::new(home.path()));
     let memory = engine.request_memory();
     // A minute is 3.84 MB of samples.
-    memory.set_bound(2_000_000);
+    memory.set_limit(2_000_000);
     let error = finish(engine.transcribe(request(wav(60.0), Default::default())).unwrap()).unwrap_err();
-    assert!(matches!(error, Error::RequestMemoryLimit { bound_bytes: 2_000_000, .. }), "{error:?}");
+    assert!(matches!(error, Error::RequestMemoryLimit { limit_bytes: 2_000_000, .. }), "{error:?}");
     assert!(error.to_string().contains("max_request_memory_bytes"), "{error}");
     until(|| memory.taken_bytes() == 0);
 
-    memory.set_bound(6_000_000);
+    memory.set_limit(6_000_000);
     finish(engine.transcribe(request(wav(60.0), Default::default())).unwrap()).unwrap();
-    // Speech that is cut out is a second copy.
+    // Speech segments are a second copy.
     let vad = TranscribeOptions { vad: Some(VadOptions::default()), ..TranscribeOptions::default() };
     let error = finish(engine.transcribe(request(wav(60.0), vad)).unwrap()).unwrap_err();
     assert!(matches!(error, Error::RequestMemoryLimit { .. }), "{error:?}");
     assert_eq!(stage.jobs.load(Ordering::Acquire), 1);
 
-    // Two that fit one by one.
+    // Two that fit one at a time.
     stage.hold.store(true, Ordering::Release);
     let one = engine.transcribe(request(wav(60.0), Default::default())).unwrap();
     until(|| stage.jobs.load(Ordering::Acquire) == 2);
@@ -239,11 +242,11 @@ fn audio_that_finds_no_memory_is_refused_while_it_is_decoded() {
 }
 
 #[test]
-fn a_small_file_that_claims_days_costs_what_it_holds() {
+fn a_small_file_that_claims_days_needs_memory_for_its_content_only() {
     let home = tempfile::tempdir().unwrap();
     let limits = DecodeLimits { max_duration_s: 100.0, ..DecodeLimits::default() };
     let (engine, _) = engine(Settings { decode_limits: limits, ..Settings::new(home.path()) });
-    engine.request_memory().set_bound(2_000_000);
+    engine.request_memory().set_limit(2_000_000);
     let mut audio = wav(1.0);
     // The sizes of the file and of its samples.
     audio[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -252,7 +255,7 @@ fn a_small_file_that_claims_days_costs_what_it_holds() {
 }
 
 #[test]
-fn a_home_that_takes_nothing_keeps_no_model_from_running() {
+fn models_run_with_an_unwritable_home() {
     let folder = tempfile::tempdir().unwrap();
     // Below a file nothing can be created.
     let home = folder.path().join("file");
@@ -271,13 +274,13 @@ fn a_home_that_takes_nothing_keeps_no_model_from_running() {
     let definition = r#"{"model_name": "own", "model_family": "whisper", "model_uri": "/a/path"}"#;
     assert!(
         matches!(engine.register(definition, true), Err(Error::Io { .. })),
-        "a promise that cannot be kept"
+        "a record that cannot be written"
     );
     engine.register(definition, false).unwrap();
 }
 
 #[test]
-fn a_download_into_a_home_that_takes_nothing_says_where() {
+fn a_download_into_an_unwritable_home_names_the_folder() {
     let (folder, hub) = (tempfile::tempdir().unwrap(), hub());
     fs::write(folder.path().join("file"), b"").unwrap();
     let home = folder.path().join("file/mynah");

@@ -1,4 +1,4 @@
-//! Jobs on a stand-in model, which transcribes one word in every window of 30 s.
+//! Jobs on a stand-in model, which transcribes one word per window of 30 s.
 
 use std::fs;
 use std::io::Write;
@@ -24,7 +24,7 @@ use crate::signal::wav;
 
 const WINDOW_SAMPLES: usize = 30 * 16_000;
 
-/// What the stand-ins have in common, for the tests to see and to steer.
+/// State that tests share with the stand-in models, to observe and control them.
 #[derive(Default)]
 struct Stage {
     loads: AtomicUsize,
@@ -45,7 +45,7 @@ impl Stage {
     }
 }
 
-/// With how much of a shared step its windows take.
+/// With the batch share of its windows.
 struct OneWord(Arc<Stage>, BatchShare);
 
 impl OneWord {
@@ -180,7 +180,7 @@ fn a_job_reports_what_happens_in_order() {
         reported.push(match event {
             TranscriptionEvent::Waiting(progress) => format!("{progress:?}"),
             TranscriptionEvent::Started { duration_s } => format!("started {duration_s}"),
-            TranscriptionEvent::Turn { .. } => "turn".to_owned(),
+            TranscriptionEvent::FirstStep { .. } => "first step".to_owned(),
             TranscriptionEvent::Language(code, probability) => format!("language {code} {probability}"),
             TranscriptionEvent::Progress(done_s) => format!("progress {done_s}"),
             TranscriptionEvent::Segment(segment) => format!("segment {} {}", segment.id, segment.end_s),
@@ -194,7 +194,7 @@ fn a_job_reports_what_happens_in_order() {
             "Loading",
             "started 45",
             "language en 0.9",
-            "turn",
+            "first step",
             "progress 30",
             "segment 0 30",
             "progress 45",
@@ -218,7 +218,7 @@ fn a_model_is_loaded_once_for_all_and_windows_are_computed_one_at_a_time() {
 }
 
 #[test]
-fn a_short_clip_overtakes_a_long_recording() {
+fn a_short_clip_precedes_the_rest_of_a_long_recording() {
     let (engine, stage) = engine();
     stage.hold(true);
     let long = engine.transcribe(request_named("long", 1200.0)).unwrap();
@@ -231,7 +231,7 @@ fn a_short_clip_overtakes_a_long_recording() {
 }
 
 #[test]
-fn who_leaves_stops_the_work() {
+fn a_dropped_job_stops() {
     let (engine, stage) = engine();
     stage.hold(true);
     let computing = engine.transcribe(request(60.0)).unwrap();
@@ -246,7 +246,7 @@ fn who_leaves_stops_the_work() {
 }
 
 #[test]
-fn cancelling_is_answered() {
+fn a_cancelled_job_reports_it() {
     let (engine, stage) = engine();
     stage.hold(true);
     let job = engine.transcribe(request(10.0)).unwrap();
@@ -257,7 +257,7 @@ fn cancelling_is_answered() {
 }
 
 #[test]
-fn a_full_house_says_so() {
+fn a_full_queue_is_reported() {
     let (engine, stage) = engine_with(Settings { queue_length: 2, ..Settings::new("/nowhere") });
     stage.hold(true);
     let jobs = [engine.transcribe(request(10.0)).unwrap(), engine.transcribe(request(10.0)).unwrap()];
@@ -267,20 +267,20 @@ fn a_full_house_says_so() {
     for job in jobs {
         finish(job).unwrap();
     }
-    // Anyone who has its last event finds a place for the next job.
+    // After the last event of a job, the next one is accepted.
     for _ in 0..20 {
         finish(engine.transcribe(request(1.0)).unwrap()).unwrap();
     }
 }
 
 #[test]
-fn who_would_wait_too_long_is_refused() {
+fn a_job_that_would_wait_too_long_is_refused() {
     let (engine, stage) = engine();
-    // A job that waits for a model blocks no other.
+    // A job that waits for its model delays no other.
     engine.load(&request(10.0).model, &mut |_| {}, &CancelFlag::new()).unwrap();
     engine.set_max_wait(Duration::from_millis(1500));
     stage.hold(true);
-    // A second of work each, for all that is known.
+    // One second of work each, as the first estimate.
     let jobs = [engine.transcribe(request(10.0)).unwrap(), engine.transcribe(request(10.0)).unwrap()];
     assert_eq!(engine.expected_wait_s(), 2.0);
     let refused = engine.transcribe(request(10.0));
@@ -295,7 +295,7 @@ fn who_would_wait_too_long_is_refused() {
 }
 
 #[test]
-fn the_rest_of_a_long_recording_keeps_no_job_out() {
+fn the_rest_of_a_long_recording_excludes_no_job() {
     let (engine, stage) = engine();
     engine.set_max_wait(Duration::from_millis(100));
     let long = engine.transcribe(request(3600.0)).unwrap();
@@ -322,7 +322,7 @@ fn a_panic_is_the_error_of_its_job_alone() {
 }
 
 #[test]
-fn a_model_that_does_not_load_fails_for_all_who_wait_and_is_tried_again_later() {
+fn a_failed_load_fails_all_waiting_jobs_and_is_retried_later() {
     let (engine, stage) = engine();
     let broken = || TranscribeRequest { model: ModelRef::Path("broken".into()), ..request(1.0) };
     let jobs: Vec<TranscriptionJob> = (0..4).map(|_| engine.transcribe(broken()).unwrap()).collect();
@@ -336,7 +336,7 @@ fn a_model_that_does_not_load_fails_for_all_who_wait_and_is_tried_again_later() 
 }
 
 #[test]
-fn audio_that_is_none_costs_no_model() {
+fn invalid_audio_loads_no_model() {
     let (engine, stage) = engine();
     for audio in [
         AudioSource::Bytes(b"no sound in here".to_vec()),
@@ -351,7 +351,7 @@ fn audio_that_is_none_costs_no_model() {
 }
 
 #[test]
-fn audio_comes_from_files_too() {
+fn audio_can_be_read_from_files() {
     let (engine, _) = engine();
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&wav(2.0)).unwrap();
@@ -365,7 +365,7 @@ fn audio_comes_from_files_too() {
 }
 
 #[test]
-fn limits_of_the_settings_hold() {
+fn limits_of_the_settings_are_enforced() {
     let mut settings = Settings::new("/nowhere");
     settings.decode_limits.max_duration_s = 1.0;
     let (engine, _) = engine_with(settings);
@@ -374,7 +374,7 @@ fn limits_of_the_settings_hold() {
 }
 
 #[test]
-fn what_a_model_cannot_do_is_refused_at_once() {
+fn unsupported_tasks_are_refused_at_once() {
     let (engine, _) = engine();
     let unknown = TranscribeRequest { model: ModelRef::Named("whisper-bas".into()), ..request(1.0) };
     assert!(matches!(engine.transcribe(unknown), Err(Error::UnknownModel { .. })));
@@ -387,7 +387,7 @@ fn what_a_model_cannot_do_is_refused_at_once() {
 }
 
 #[test]
-fn a_job_fetches_its_model_and_others_see_it_come() {
+fn a_job_downloads_its_model_and_other_jobs_get_the_progress() {
     let repository = Repository::new();
     let hub = Hub::start(move |request| {
         thread::sleep(Duration::from_millis(200));
@@ -419,7 +419,7 @@ fn a_job_fetches_its_model_and_others_see_it_come() {
 }
 
 #[test]
-fn a_client_that_leaves_during_a_download_leaves_it_to_the_next() {
+fn a_download_is_resumed_by_the_next_job_after_a_client_leaves() {
     let repository = Repository::new();
     let slow = AtomicBool::new(true);
     let hub = Hub::start(move |request| {

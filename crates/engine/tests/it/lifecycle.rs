@@ -1,4 +1,4 @@
-//! The life of models that run, on a stand-in whose weights are a hundred bytes.
+//! Lifecycle of running models, on a stand-in with weights of a hundred bytes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use crate::signal::{silence, wav};
 
 const WEIGHT_BYTES: u64 = 100;
 
-/// What the stand-ins have in common.
+/// State that tests share with the stand-in models.
 #[derive(Default)]
 struct Stage {
     loads: AtomicUsize,
@@ -182,7 +182,7 @@ fn several_uids_of_one_model_share_its_weights() {
     test.launch(test.request_of("three", "other"));
     assert_eq!(test.loads(), 2);
     test.launch(LaunchRequest { compute: Some(ComputeType::F32), ..test.request_of("precise", "same") });
-    assert_eq!(test.loads(), 3, "another precision has weights of its own");
+    assert_eq!(test.loads(), 3, "another precision has its own weights");
     let uids: Vec<String> = test.engine.running().into_iter().map(|running| running.uid).collect();
     assert_eq!(uids, ["one", "precise", "three", "two"]);
 
@@ -197,7 +197,7 @@ fn several_uids_of_one_model_share_its_weights() {
 }
 
 #[test]
-fn while_a_model_is_launched_requests_get_a_time_to_retry() {
+fn requests_get_a_retry_time_while_a_model_is_launched() {
     let (test, _home) = test();
     test.hold_loads(true);
     let launch = test.engine.launch(test.request("a")).unwrap();
@@ -213,7 +213,7 @@ fn while_a_model_is_launched_requests_get_a_time_to_retry() {
 }
 
 #[test]
-fn a_launch_can_be_stopped() {
+fn a_launch_can_be_cancelled() {
     let (test, _home) = test();
     test.hold_loads(true);
     let launch = test.engine.launch(test.request("a")).unwrap();
@@ -231,7 +231,7 @@ fn a_launch_can_be_stopped() {
 }
 
 #[test]
-fn a_failed_launch_stays_to_be_seen_where_no_client_waited() {
+fn a_failed_launch_stays_listed_if_no_client_waited() {
     let (test, home) = test();
     let records = || fs::read_dir(home.path().join("state/running")).unwrap().count();
     let failure = ready(test.engine.launch(test.request_of("a", "broken")).unwrap()).unwrap_err();
@@ -253,7 +253,7 @@ fn a_failed_launch_stays_to_be_seen_where_no_client_waited() {
 }
 
 #[test]
-fn uids_are_chosen_and_checked() {
+fn uids_are_chosen_and_validated() {
     let (test, _home) = test();
     let unnamed = || LaunchRequest { uid: None, ..test.request("x") };
     let first = test.engine.launch(unnamed()).unwrap();
@@ -278,7 +278,7 @@ fn uids_are_chosen_and_checked() {
 }
 
 #[test]
-fn requests_are_limited_by_replica() {
+fn concurrent_requests_are_limited_per_replica() {
     let (test, _home) = test();
     test.launch(LaunchRequest { request_limit: Some(1), ..test.request("a") });
     let first = test.engine.select("a").unwrap();
@@ -295,7 +295,7 @@ fn requests_are_limited_by_replica() {
 }
 
 #[test]
-fn a_terminated_model_answers_its_last_requests() {
+fn a_terminated_model_finishes_its_requests() {
     let (test, _home) = test();
     test.launch(test.request("a"));
     let selected = test.engine.select("a").unwrap();
@@ -313,7 +313,7 @@ fn a_terminated_model_answers_its_last_requests() {
 }
 
 #[test]
-fn unused_models_leave_memory_and_come_back() {
+fn idle_models_are_unloaded_and_loaded_again() {
     let (test, _home) = test();
     let after = |seconds| LaunchRequest { unload_after_s: Some(seconds), ..test.request("short") };
     test.launch(after(0.1));
@@ -335,7 +335,7 @@ fn unused_models_leave_memory_and_come_back() {
 }
 
 #[test]
-fn the_longest_unused_makes_room() {
+fn the_least_recently_used_model_is_evicted() {
     let (test, _home) = test_with(|settings| settings.memory_budget_bytes = Some(2 * WEIGHT_BYTES + 50));
     test.launch(test.request("a"));
     test.launch(test.request("b"));
@@ -367,7 +367,7 @@ fn the_longest_unused_makes_room() {
 }
 
 #[test]
-fn what_ran_comes_back_after_a_restart_if_asked_for() {
+fn running_models_are_restored_after_a_restart_if_enabled() {
     let (first, home) = test();
     let (kept, lost) = (first.request("kept/中"), first.request("lost"));
     first.launch(LaunchRequest { pinned: true, compute: Some(ComputeType::F16), ..kept });
@@ -394,11 +394,11 @@ fn what_ran_comes_back_after_a_restart_if_asked_for() {
     assert!(fourth.engine.running().is_empty());
     let fifth = Test::new(home.path(), |settings| settings.restore_running = true);
     fifth.engine.restore();
-    assert!(fifth.engine.running().is_empty(), "what was not restored is forgotten");
+    assert!(fifth.engine.running().is_empty(), "records that were not restored are deleted");
 }
 
 #[test]
-fn requests_load_models_only_where_they_may() {
+fn requests_load_models_only_if_enabled() {
     let (test, _home) = test_with(|settings| settings.load_on_request = false);
     assert!(matches!(test.engine.select("whisper-base"), Err(Error::NotRunning(_))));
     assert!(matches!(test.engine.select("unknown"), Err(Error::NotRunning(_))));
@@ -413,7 +413,7 @@ fn requests_load_models_only_where_they_may() {
 }
 
 #[test]
-fn models_that_requests_load_run_under_their_names() {
+fn models_loaded_by_requests_run_under_their_names() {
     let (test, _home) = test();
     let folder = test.checkpoint("mine");
     let definition = format!(

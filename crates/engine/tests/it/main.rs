@@ -1,4 +1,4 @@
-//! The engine from outside: downloads from a stand-in hub, models on disk, jobs on a stand-in model.
+//! The engine through its public interface: downloads from a stand-in hub, models on disk, jobs on a stand-in model.
 
 mod chattts;
 mod corpus;

@@ -1,4 +1,4 @@
-//! Models that are here: ours, and those of other programs.
+//! Models on disk: in the store, and in caches of other programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ fn write(folder: &Path, files: &[&str]) -> PathBuf {
     folder.to_owned()
 }
 
-/// A settled engine with whisper-small in its store.
+/// An engine with whisper-small in its store.
 fn with_a_model(home: &TempDir, hub: &Hub) -> (Engine, PathBuf) {
     let engine = Engine::open(settings(home, &hub.url()), mynah_models::registry()).unwrap();
     let folder = engine.pull("whisper-small", &mut |_| (), &CancelFlag::new()).unwrap();
@@ -51,7 +51,7 @@ fn a_model_is_listed_and_removed() {
 }
 
 #[test]
-fn a_damaged_model_is_fetched_again() {
+fn a_damaged_model_is_downloaded_again() {
     let (home, hub) = (tempfile::tempdir().unwrap(), hub());
     let (engine, folder) = with_a_model(&home, &hub);
     fs::write(folder.join("model.safetensors"), b"cut").unwrap();
@@ -61,7 +61,7 @@ fn a_damaged_model_is_fetched_again() {
 }
 
 #[test]
-fn what_a_killed_process_left_does_no_harm() {
+fn leftovers_of_a_killed_process_are_harmless() {
     let (home, hub) = (tempfile::tempdir().unwrap(), hub());
     let models = home.path().join("mynah/models");
     // Killed while deleting, while unpacking, and by an older version without a manifest.
@@ -78,11 +78,11 @@ fn what_a_killed_process_left_does_no_harm() {
 }
 
 #[test]
-fn caches_of_other_programs_are_used_and_left_alone() {
+fn caches_of_other_programs_are_used_and_not_changed() {
     let home = tempfile::tempdir().unwrap();
     let hub_cache = home.path().join("hub");
     let repository = hub_cache.join("models--openai--whisper-base");
-    // The commit that the user's other programs work with; the catalogue's is not there.
+    // The commit that the user's other programs use; the catalogue's is missing.
     let snapshot =
         write(&repository.join("snapshots/abc"), &["model.safetensors", "config.json", "tokenizer.json"]);
     write(&repository.join("refs"), &[]);
@@ -116,7 +116,7 @@ fn caches_of_other_programs_are_used_and_left_alone() {
 }
 
 #[test]
-fn a_home_that_cannot_be_written_is_named() {
+fn an_unwritable_home_is_reported() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("file");
     fs::write(&file, b"").unwrap();

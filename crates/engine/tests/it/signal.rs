@@ -1,4 +1,4 @@
-//! Recordings made here, and what is transcribed where there is no speech.
+//! Synthetic audio, and an empty transcript.
 
 use std::f64::consts::TAU;
 

@@ -1,4 +1,4 @@
-//! Speech on a stand-in model, which says every word as a tenth of a second of a tone.
+//! Speech jobs on a stand-in model, which speaks each word as a tone of a tenth of a second.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::jobs::until;
 const RATE_HZ: u32 = 24_000;
 const WORD_SAMPLES: usize = RATE_HZ as usize / 10;
 
-/// What the stand-ins have in common, for the tests to see and to steer.
+/// State that tests share with the stand-in models, to observe and control them.
 #[derive(Default)]
 struct Stage {
     loads: AtomicUsize,
@@ -88,7 +88,7 @@ impl Synthesizer for Tone {
     }
 }
 
-/// An engine with hibari in its store, which is a stand-in.
+/// An engine with a stand-in for hibari in its store.
 fn engine_with(change: impl FnOnce(&mut Settings)) -> (Engine, Arc<Stage>, TempDir) {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("models/hibari");
@@ -146,7 +146,7 @@ fn finish(mut job: SpeechJob) -> Result<(Option<String>, Vec<u8>, SpeechResult),
 }
 
 #[test]
-fn a_speech_is_a_file_of_its_format_and_reports_its_words_and_its_cost() {
+fn speech_is_a_file_of_its_format_and_reports_words_and_token_counts() {
     let (engine, stage, _home) = engine();
     for format in OutputFormat::ALL {
         let encoding = EncodeOptions { sample_rate_hz: Some(16_000), bitrate_bps: None };
@@ -169,7 +169,7 @@ fn a_speech_is_a_file_of_its_format_and_reports_its_words_and_its_cost() {
 }
 
 #[test]
-fn a_slow_reader_holds_up_its_own_speech_only() {
+fn a_slow_reader_delays_only_its_own_job() {
     let (engine, stage, _home) = engine();
     let slow = engine.speak(request(&"word ".repeat(1000))).unwrap();
     until(|| stage.words.load(Ordering::Acquire) >= 8);
@@ -178,13 +178,13 @@ fn a_slow_reader_holds_up_its_own_speech_only() {
     assert!(ahead < 40, "{ahead} words of audio wait in memory");
     finish(engine.speak(request("a quick one")).unwrap()).unwrap();
     let ahead = stage.words.load(Ordering::Acquire);
-    assert!(ahead < 40 + 3, "{ahead} words, three of them of the other speech");
+    assert!(ahead < 40 + 3, "{ahead} words, three of them of the other job");
     assert_eq!(finish(slow).unwrap().2.words.len(), 1000);
     assert_eq!(stage.most_computing.load(Ordering::Acquire), 1, "one computes at a time");
 }
 
 #[test]
-fn who_leaves_stops_the_work() {
+fn a_dropped_job_stops() {
     let (engine, stage, _home) = engine();
     let unread = engine.speak(request(&"word ".repeat(1000))).unwrap();
     until(|| stage.words.load(Ordering::Acquire) >= 8);
@@ -206,13 +206,13 @@ fn who_leaves_stops_the_work() {
 }
 
 #[test]
-fn the_same_again_comes_from_the_cache() {
+fn a_repeated_request_is_served_from_the_cache() {
     let (engine, stage, _home) = engine();
     let first = finish(engine.speak(request("one two")).unwrap()).unwrap();
     let second = finish(engine.speak(request("one two")).unwrap()).unwrap();
     assert_eq!(first, second);
     assert_eq!(stage.speeches.load(Ordering::Acquire), 1);
-    // A name of the same voice is the same speech; another seed is not.
+    // An alias of the same voice gives the same speech; another seed does not.
     finish(engine.speak(with_voice("af_heart")).unwrap()).unwrap();
     assert_eq!(stage.speeches.load(Ordering::Acquire), 1);
     let options = SpeechOptions { seed: 5, ..SpeechOptions::default() };
@@ -228,7 +228,7 @@ fn the_same_again_comes_from_the_cache() {
 }
 
 #[test]
-fn voices_have_many_names_and_stand_in_for_others() {
+fn voices_have_aliases_and_stand_in_for_others() {
     let (engine, _, home) = engine();
     let speaks = |voice: &str| finish(engine.speak(with_voice(voice)).unwrap()).map(|(voice, ..)| voice);
     assert_eq!(speaks("Heart").unwrap().as_deref(), Some("heart"));
@@ -248,12 +248,12 @@ fn voices_have_many_names_and_stand_in_for_others() {
 }
 
 #[test]
-fn what_cannot_be_spoken_is_refused() {
+fn unsupported_text_is_refused() {
     let (engine, stage, _home) = engine();
     let at_once = |request| engine.speak(request).map(|_| ()).unwrap_err();
     assert!(matches!(at_once(with_voice("unknown")), Error::UnknownVoice { .. }));
     let whisper = SpeakRequest { model: engine.resolve("whisper-1").unwrap(), ..request("one") };
-    assert!(matches!(at_once(whisper), Error::WrongAbility { .. }));
+    assert!(matches!(at_once(whisper), Error::WrongTask { .. }));
     let options = SpeechOptions { speed: 9.0, ..SpeechOptions::default() };
     assert!(matches!(at_once(SpeakRequest { options, ..request("one") }), Error::Model(_)));
     assert_eq!(stage.loads.load(Ordering::Acquire), 0);
@@ -265,11 +265,11 @@ fn what_cannot_be_spoken_is_refused() {
     let error = later(request("Привет"));
     assert!(matches!(&error, Error::Script { model, .. } if model == "hibari"), "{error:?}");
     assert!(matches!(later(request("panic")), Error::Internal(_)));
-    finish(engine.speak(request("the next one fares well")).unwrap()).unwrap();
+    finish(engine.speak(request("the next one succeeds")).unwrap()).unwrap();
 }
 
 #[test]
-fn a_full_house_says_so() {
+fn a_full_queue_is_reported() {
     let (engine, stage, _home) = engine_with(|settings| settings.queue_length = 1);
     stage.hold.store(true, Ordering::Release);
     let job = engine.speak(request("one")).unwrap();

@@ -53,7 +53,7 @@ pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
     let help = "Memory reserved for uploads, decoded audio and texts.";
     page.figure("mynah_request_memory_bytes", "gauge", help, &memory.taken_bytes());
     let help = "Limit of mynah_request_memory_bytes.";
-    page.figure("mynah_request_memory_bytes_limit", "gauge", help, &memory.bound_bytes());
+    page.figure("mynah_request_memory_bytes_limit", "gauge", help, &memory.limit_bytes());
     page.figure("mynah_connections", "gauge", "Open connections.", &state.connections.taken());
     page.figure("mynah_uptime_seconds", "gauge", "Time since the server started.", &uptime_s);
     if let Some(process) = Process::look() {

@@ -45,7 +45,7 @@ pub(super) async fn list_speech_models(State(state): State<Arc<AppState>>) -> Re
     let engine = state.engine.clone();
     let statuses = tokio::task::spawn_blocking(move || engine.models()).await;
     let statuses = statuses.map_err(|error| ApiError::internal(&error, "Cannot list the models"))?;
-    let speaking = statuses.iter().filter(|status| status.entry.ability == ModelTask::Speech);
+    let speaking = statuses.iter().filter(|status| status.entry.task == ModelTask::Speech);
     let models: Vec<Value> = speaking.map(|status| json!({"id": status.entry.name})).collect();
     Ok(Json(json!({"models": models})))
 }

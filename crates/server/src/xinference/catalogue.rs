@@ -44,7 +44,7 @@ pub(super) async fn engines(
     let statuses = state.blocking("Cannot list the engines", Engine::models).await?;
     let known = statuses
         .iter()
-        .find(|status| status.entry.name == name && status.entry.ability == ModelTask::Transcription);
+        .find(|status| status.entry.name == name && status.entry.task == ModelTask::Transcription);
     Ok(Json(match known {
         // The names that Xinference's clients choose among. Whatever they choose, the same code runs.
         Some(_) if kind == "audio" => json!({

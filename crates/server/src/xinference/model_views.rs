@@ -15,7 +15,7 @@ const DOWNLOAD_SHARE: f64 = 0.8;
 pub(super) fn instance(running: &Running, address: &str) -> Instance {
     let status = status(&running.phase);
     let of_checkpoint = || running.checkpoint.as_ref().map(|checkpoint| checkpoint.task);
-    let task = running.entry.as_ref().map(|entry| entry.ability).or_else(of_checkpoint);
+    let task = running.entry.as_ref().map(|entry| entry.task).or_else(of_checkpoint);
     let ability = task.map(|task| task.as_str().to_owned());
     let created_ts = unix_seconds(running.since);
     let replica_status = |replica_id| ReplicaStatus {

@@ -121,7 +121,7 @@ async fn catalogue(state: &AppState) -> Result<(Vec<ModelStatus>, Vec<Registrati
 fn detail(entry: &Entry, registration: Option<&Registration>) -> RegistrationDetail {
     let (model_hub, model_id) =
         hub_and_id(entry.sources.first()).unwrap_or_else(|| ("huggingface".to_owned(), None));
-    let ability = vec![entry.ability.as_str().to_owned()];
+    let ability = vec![entry.task.as_str().to_owned()];
     let detail = RegistrationDetail {
         model_name: entry.name.clone(),
         model_id,
@@ -137,7 +137,7 @@ fn detail(entry: &Entry, registration: Option<&Registration>) -> RegistrationDet
         default_model_config: None,
         default_transcription_config: None,
         engine: Some("mynah".to_owned()),
-        model_format: (entry.ability == ModelTask::Transcription).then(|| "pytorch".to_owned()),
+        model_format: (entry.task == ModelTask::Transcription).then(|| "pytorch".to_owned()),
         quantization: None,
         cache_name: None,
         virtualenv: registration
