@@ -19,7 +19,7 @@ pub enum Detail {
     /// A message.
     Text(String),
     /// Parameters that are not as they must be, with status 422.
-    Faults(Vec<ValidationError>),
+    Validation(Vec<ValidationError>),
 }
 
 /// A parameter that is not as it must be.

@@ -1,5 +1,5 @@
-//! Who may do what: keys, users and their tokens. Off until there is a key or a user; a client without one then sees
-//! nothing but probes.
+//! Authentication and scopes: keys, users and their tokens. Disabled until there is a key or a user; then clients without
+//! credentials can only use the probes.
 //!
 //! Keys and users come from the configuration (flags, environment, settings file), which lasts as long as the process,
 //! and from a [`Store`], which the API and the command line change.
@@ -25,13 +25,13 @@ pub use scopes::{Scope, Scopes};
 pub use store::{Contents, Store, StoredUser};
 pub use time::{format_moment, parse_moment, unix_now};
 
-/// How long a refresh token is good for, as in Xinference.
+/// Lifetime of a refresh token, seconds, as in Xinference.
 const REFRESH_S: u64 = 7 * 86_400;
 
-/// Refresh tokens that are remembered, at most.
+/// Maximum refresh tokens that are kept.
 const MAX_REFRESH_TOKENS: usize = 10_000;
 
-/// What went wrong with keys and users.
+/// Errors of keys and users.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
     /// A file cannot be read or written.
@@ -39,55 +39,55 @@ pub enum AuthError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         #[source]
         error: io::Error,
     },
-    /// The file of keys is damaged.
-    #[error("{} is no file of keys: {reason}", .path.display())]
+    /// The key file is damaged.
+    #[error("{} is not a valid key file: {reason}", .path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// A name, password or key will not do.
+    /// A name, password or key is invalid.
     #[error("{0}")]
     Refused(String),
-    /// No such key or user.
+    /// There is no such key or user.
     #[error("{0}")]
     Unknown(String),
 }
 
-/// What the configuration says of keys and users. Holds secrets, hence no `Debug`.
+/// Keys and users of the configuration. Contains secrets, hence no `Debug`.
 #[derive(Clone, Default)]
 pub struct AuthConfig {
-    /// Whether keys are asked for; `None`: as soon as there is a key or a user.
+    /// Whether keys are required; `None`: as soon as there is a key or a user.
     pub enabled: Option<bool>,
-    /// Keys with all scopes, in clear or as `sha256:` and a hash.
+    /// Keys with all scopes, in plain text or as `sha256:` and a hash.
     pub api_keys: Vec<String>,
-    /// Users, their passwords in clear.
+    /// Users, with plain-text passwords.
     pub users: Vec<ConfigUser>,
-    /// What tokens are signed with; default: the store's secret.
+    /// Secret with which tokens are signed; default: the store's.
     pub token_secret: Option<Vec<u8>>,
-    /// How long a token is good for; default: half an hour.
+    /// Lifetime of a token; default: half an hour.
     pub token_lifetime: Option<Duration>,
 }
 
 /// A user of the configuration.
 #[derive(Clone)]
 pub struct ConfigUser {
-    /// Name to log in by.
+    /// User name.
     pub name: String,
-    /// The password in clear.
+    /// The plain-text password.
     pub password: String,
-    /// What they may do.
+    /// Scopes of the user.
     pub scopes: Scopes,
-    /// Keys of theirs, with the same scopes.
+    /// API keys of the user, with the same scopes.
     pub api_keys: Vec<String>,
 }
 
-/// Who may do what. Copies are handles of the same.
+/// Authentication and scopes. Clones share one state.
 #[derive(Clone, Default)]
 pub struct Auth(Arc<Inner>);
 
@@ -95,14 +95,14 @@ pub struct Auth(Arc<Inner>);
 struct Inner {
     fixed: RwLock<Arc<Fixed>>,
     store: Option<Store>,
-    /// Keys have been asked for; they stay so until the process ends, even where the last one is revoked.
+    /// Keys were required once; they stay required until the process ends, even if the last one is revoked.
     locked: AtomicBool,
-    /// Signs tokens where neither configuration nor store has a secret.
+    /// Secret for tokens if neither configuration nor store has one.
     random_secret: Mutex<Option<[u8; 32]>>,
     refresh_tokens: Mutex<HashMap<String, Refresh>>,
 }
 
-/// The configuration, digested.
+/// The configuration, with hashed keys and passwords.
 #[derive(Default)]
 struct Fixed {
     enabled: Option<bool>,
@@ -128,14 +128,14 @@ pub(crate) struct Caller {
 /// Identifies callers across requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CallerId {
-    /// Key of the configuration, by its place.
+    /// Key of the configuration, by its position.
     Config(usize),
-    /// Key of the store, by its number.
+    /// Key of the store, by its id.
     Key(u64),
     User(String),
 }
 
-/// What a login gives.
+/// The tokens of a login.
 pub(crate) struct Tokens {
     pub(crate) access: String,
     pub(crate) refresh: String,
@@ -145,19 +145,19 @@ impl Auth {
     /// Keys and users of the configuration and, where there is one, of the store.
     ///
     /// # Errors
-    /// A key or a user of the configuration will not do.
+    /// A key or a user of the configuration is invalid.
     pub fn new(config: AuthConfig, store: Option<Store>) -> Result<Self, AuthError> {
         let fixed = RwLock::new(Arc::new(Fixed::new(config)?));
         Ok(Self(Arc::new(Inner { fixed, store, ..Inner::default() })))
     }
 
-    /// Takes another configuration, and looks at the store.
+    /// Replaces the configuration and reloads the store.
     ///
     /// # Errors
-    /// As [`new`](Self::new); then everything stays as it was.
+    /// Those of [`new`](Self::new); the previous configuration then stays.
     pub fn reload(&self, config: AuthConfig) -> Result<(), AuthError> {
         let fixed = Arc::new(Fixed::new(config)?);
-        // Whether keys were asked for must not be forgotten.
+        // `locked` must survive the reload.
         self.is_on();
         *self.0.fixed.write().unwrap_or_else(PoisonError::into_inner) = fixed;
         if let Some(store) = &self.0.store {
@@ -166,7 +166,7 @@ impl Auth {
         Ok(())
     }
 
-    /// Whether keys are asked for.
+    /// Whether keys are required.
     pub fn is_on(&self) -> bool {
         let fixed = self.fixed();
         if let Some(enabled) = fixed.enabled {
@@ -182,7 +182,7 @@ impl Auth {
         on
     }
 
-    /// Whether there is a key or a user at all, so that a login is possible.
+    /// Whether there is any key or user, so that a login is possible.
     pub fn has_credentials(&self) -> bool {
         let fixed = self.fixed();
         let stored =
@@ -195,12 +195,12 @@ impl Auth {
         self.0.store.as_ref()
     }
 
-    /// Whose key or token this is; otherwise what is wrong with it.
+    /// The owner of a key or token, or the reason why it is refused.
     pub(crate) fn caller(&self, credential: &str) -> Result<Caller, &'static str> {
         let hash = KeyHash::of(credential.as_bytes());
         let (fixed, stored) = (self.fixed(), self.stored());
         let stored = stored.as_deref();
-        // All are compared, each in constant time, so that the time reveals nothing.
+        // The credential is compared with all of them, each in constant time, so that the time reveals nothing.
         let mut found = None;
         for key in stored.into_iter().flat_map(Contents::keys) {
             if key.sha256.is(&hash) {
@@ -224,7 +224,7 @@ impl Auth {
 
     fn token_holder(&self, token: &str) -> Option<Caller> {
         let name = token::verify(&self.token_secret().ok()?, token, unix_now())?;
-        // Scopes are those of now, not those of the login.
+        // The current scopes, not those at the login.
         self.user(&name).map(|user| Caller {
             id: CallerId::User(user.name),
             scopes: user.scopes,
@@ -232,20 +232,20 @@ impl Auth {
         })
     }
 
-    /// Tokens for a name and a password. Takes some ten milliseconds of a core.
+    /// Tokens for a name and a password. Needs some ten milliseconds of CPU time.
     pub(crate) fn log_in(&self, name: &str, password: &str) -> Result<Option<Tokens>, AuthError> {
         let user = self.user(name);
         let is_right = password::verify(password, user.as_ref().map(|user| user.password.as_str()));
         user.filter(|_| is_right).map(|user| self.tokens(&user)).transpose()
     }
 
-    /// New tokens for a refresh token, which then is used up.
+    /// New tokens for a refresh token, which is then invalid.
     pub(crate) fn refresh(&self, token: &str) -> Result<Option<Tokens>, AuthError> {
         let user = self.take_refresh_token(token).and_then(|name| self.user(&name));
         user.map(|user| self.tokens(&user)).transpose()
     }
 
-    /// Forgets a refresh token.
+    /// Invalidates a refresh token.
     pub(crate) fn log_out(&self, token: &str) {
         self.take_refresh_token(token);
     }

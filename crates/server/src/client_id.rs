@@ -1,4 +1,4 @@
-//! Who sent a request: the address, and the client among which the engine shares its time.
+//! Identity of the client of a request: its address, and the id for fair scheduling.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -9,9 +9,9 @@ use mynah_engine::ClientId;
 
 use crate::auth::Caller;
 
-/// The holder of the API key or token, if one was asked for; otherwise the address. `None` if neither is known.
+/// By the owner of the API key or token, if one was required; otherwise by the address. `None` if neither is known.
 pub(crate) fn client_id(request: &Request) -> Option<ClientId> {
-    // Seeded at random for each process, so that a client cannot choose an address by its hash.
+    // With a random seed per process, so that a client cannot choose an address with a certain hash.
     static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     if let Some(caller) = request.extensions().get::<Caller>() {
         return Some(ClientId(HASHER.hash_one(&caller.id)));
@@ -19,7 +19,7 @@ pub(crate) fn client_id(request: &Request) -> Option<ClientId> {
     address(request).map(|address| ClientId(HASHER.hash_one(address)))
 }
 
-/// The address of a request. A network of IPv6 has 2^64 addresses, so its members count as one.
+/// The address of a request. An IPv6 network (/64) has 2^64 addresses, so it counts as one.
 pub(crate) fn address(request: &Request) -> Option<IpAddr> {
     let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
     Some(match peer.ip().to_canonical() {

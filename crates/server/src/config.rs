@@ -1,4 +1,4 @@
-//! What an operator can set.
+//! Configuration of the server.
 
 mod hosts;
 mod origins;
@@ -16,28 +16,27 @@ use crate::tls::Tls;
 pub use hosts::Hosts;
 pub use origins::Origins;
 
-/// Settings of the HTTP side; [`Default`] suits one machine. Holds secrets, hence no `Debug`.
+/// Settings of the HTTP server; [`Default`] suits a single machine. Contains secrets, hence no `Debug`.
 #[derive(Clone)]
 pub struct ServerConfig {
     /// Address of the server, reported to Xinference's clients.
     pub address: SocketAddr,
-    /// Notified where a client asks the server to stop.
+    /// Notified when a client asks the server to stop.
     pub stop: Arc<Notify>,
-    /// Who may do what; by default everybody everything.
+    /// Authentication; by default none.
     pub auth: Auth,
-    /// Origins whose pages may call; by default none.
+    /// Allowed CORS origins; by default none.
     pub cors_origins: Origins,
-    /// Host names that requests may use; by default this machine's own, where no other machine can reach it and no key
-    /// is asked for, and any otherwise.
+    /// Allowed host names. By default, only this machine's own while the server listens on loopback and requires no key,
+    /// and any name otherwise.
     pub allowed_hosts: Hosts,
-    /// The certificate to show; `None`: plain HTTP.
+    /// The certificate; `None`: plain HTTP.
     pub tls: Option<Tls>,
-    /// Whether a request that names a model which is not in memory waits until it is; else it is answered 503 at once, with
-    /// the time to come again.
+    /// Whether a request waits until its model is loaded; otherwise the response is 503 with `Retry-After`.
     pub wait_for_models: bool,
-    /// Checkpoints on disk that are served under names of the operator's choice.
+    /// Checkpoints on disk, served under configured names.
     pub local_models: Vec<LocalModel>,
-    /// Bounds on what one request and all together may take.
+    /// Limits of requests and connections.
     pub limits: Limits,
 }
 
@@ -60,48 +59,48 @@ impl Default for ServerConfig {
 /// A checkpoint on disk that is served under `name`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalModel {
-    /// What requests call it; goes before a model of the catalogue with the same name.
+    /// Name in requests; takes precedence over a catalogue model with the same name.
     pub name: String,
-    /// The checkpoint, in any format that is read.
+    /// The checkpoint, in any supported format.
     pub path: PathBuf,
 }
 
-/// Bounds on requests. A message that refuses a request names the field here that it ran into.
+/// Limits of requests. The error of a refused request names the field that was exceeded.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes of one audio upload.
+    /// Maximum size of an audio upload, bytes.
     pub max_upload_bytes: u64,
-    /// Bytes of an upload that stay in memory; a larger one goes to a temporary file.
+    /// Uploads up to this size stay in memory, bytes; larger ones go to a temporary file.
     pub upload_memory_threshold_bytes: usize,
-    /// Bytes of memory for uploads, decoded audio and texts of all requests together; what finds no room is answered 503.
+    /// Memory for uploads, decoded audio and texts of all requests together, bytes; requests beyond it get 503.
     pub max_request_memory_bytes: u64,
-    /// Bytes of all the text parts of one form together, and of a text to speak.
+    /// Maximum total text of a form, and maximum text of a speech request, bytes.
     pub max_text_bytes: usize,
-    /// Parts of one form.
+    /// Maximum parts of a form.
     pub max_parts: usize,
-    /// Audio requests under way, uploads included; one more is answered 429.
+    /// Maximum concurrent audio requests, including uploads; requests beyond it get 429.
     pub max_requests: usize,
-    /// Longest time that a request is expected to wait for its first turn; who would wait longer is answered 503.
+    /// Maximum estimated wait before a request is computed; requests beyond it get 503.
     pub max_queue_wait: Duration,
-    /// Connections at once; further ones wait to be taken.
+    /// Maximum connections; further ones wait to be accepted.
     pub max_connections: usize,
-    /// Time in which a request's head must have come, counted from its connection's opening or the answer before.
+    /// Time to receive the headers of a request, from when the connection opened or the previous response ended.
     pub header_timeout: Duration,
-    /// Longest pause between two pieces of an upload.
+    /// Maximum pause in an upload.
     pub upload_stall_timeout: Duration,
-    /// Longest time for a whole upload.
+    /// Maximum time for an upload.
     pub upload_timeout: Duration,
     /// Minimum mean upload rate, bytes per second, checked after twice `upload_stall_timeout`; 0: no limit.
     pub min_upload_bytes_per_s: u32,
-    /// Longest time in which a client takes nothing of its answer.
+    /// Maximum time in which a client reads nothing of a response.
     pub write_timeout: Duration,
-    /// Longest time from the upload's end to that of the transcript or the speech, waiting included.
+    /// Maximum time from the end of the upload to the end of the response, including waits.
     pub request_timeout: Duration,
     /// Maximum requests per minute from one address; `None`: no limit.
     pub requests_per_minute_per_address: Option<u32>,
     /// Maximum wrong keys and passwords per minute from one address; `None`: no limit.
     pub failed_logins_per_minute: Option<u32>,
-    /// Time that requests under way get to finish after the signal to stop.
+    /// Time that requests get to finish after a signal to stop.
     pub shutdown_timeout: Duration,
 }
 

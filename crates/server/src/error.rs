@@ -1,4 +1,4 @@
-//! One error for all routes, and how it is written for both families of clients.
+//! The error of all routes, with a body for the clients of both APIs.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use mynah_api::{Detail, ErrorBody, ErrorObject, ValidationError};
 
 use crate::auth::Scope;
 
-/// Reports OpenAI's clients whether a retry can help.
+/// Header that tells OpenAI's clients whether to retry.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// An answer that is not a success.
+/// An error response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
     status: StatusCode,
@@ -21,7 +21,7 @@ pub struct ApiError {
     code: Option<&'static str>,
     retry_after: Option<Duration>,
     challenge: Option<Scope>,
-    faults: Vec<ValidationError>,
+    validation_errors: Vec<ValidationError>,
 }
 
 impl ApiError {
@@ -34,7 +34,7 @@ impl ApiError {
             code: None,
             retry_after: None,
             challenge: None,
-            faults: Vec::new(),
+            validation_errors: Vec::new(),
         }
     }
 
@@ -43,25 +43,25 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, message).param(param).code("invalid_value")
     }
 
-    /// A value of `param` that OpenAI's API has and this server does not honour: 400.
+    /// A value of `param` that OpenAI's API has and this server does not support: 400.
     pub fn unsupported(param: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message).param(param).code("unsupported_value")
     }
 
-    /// `param` is not there: 400.
+    /// `param` is missing: 400.
     pub fn missing(param: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message).param(param).code("missing_required_parameter")
     }
 
-    /// Parameters of one of Xinference's own routes that are not as they must be: 422 with the list that its clients know.
-    pub(crate) fn unprocessable(faults: Vec<ValidationError>) -> Self {
+    /// Invalid parameters of one of Xinference's own routes: 422 with the list that its clients expect.
+    pub(crate) fn unprocessable(validation_errors: Vec<ValidationError>) -> Self {
         let lines: Vec<String> =
-            faults.iter().map(|fault| format!("{}: {}", fault.loc.join("."), fault.msg)).collect();
+            validation_errors.iter().map(|error| format!("{}: {}", error.loc.join("."), error.msg)).collect();
         let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, lines.join("; ")).code("invalid_value");
-        Self { faults, ..error }
+        Self { validation_errors, ..error }
     }
 
-    /// A fault of ours: 500. The cause is logged and not sent.
+    /// An internal error: 500. The cause is logged and not sent.
     pub(crate) fn internal(cause: &dyn std::fmt::Display, public: &str) -> Self {
         tracing::error!(%cause, "{public}");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{public}; the server's log has the reason."))
@@ -91,31 +91,31 @@ impl ApiError {
         }
     }
 
-    /// The same with another status.
+    /// Sets the status.
     pub(crate) fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
 
-    /// The request parameter at fault.
+    /// Sets the invalid request parameter.
     pub fn param(mut self, param: &'static str) -> Self {
         self.param = Some(param);
         self
     }
 
-    /// The code for programs.
+    /// Sets the machine-readable code.
     pub fn code(mut self, code: &'static str) -> Self {
         self.code = Some(code);
         self
     }
 
-    /// When to try again.
+    /// Sets when to retry.
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
     }
 
-    /// The scope that is missing, so that clients can ask for it.
+    /// Sets the missing scope, for the header `WWW-Authenticate`.
     pub(crate) fn challenge(mut self, scope: Scope) -> Self {
         self.challenge = Some(scope);
         self
@@ -126,7 +126,7 @@ impl ApiError {
         &self.message
     }
 
-    /// The body alone, for a stream whose status is sent already.
+    /// The body alone, for a stream whose status was already sent.
     pub fn body(&self) -> ErrorBody {
         let kind = match self.status {
             StatusCode::FORBIDDEN => "permission_error",
@@ -141,15 +141,15 @@ impl ApiError {
             param: self.param.map(str::to_owned),
             code: self.code.map(str::to_owned),
         });
-        if !self.faults.is_empty() {
-            body.detail = Detail::Faults(self.faults.clone());
+        if !self.validation_errors.is_empty() {
+            body.detail = Detail::Validation(self.validation_errors.clone());
         }
         body
     }
 }
 
 impl From<mynah_engine::Error> for ApiError {
-    /// The message for the client; what it cannot change goes to the log instead.
+    /// The message for the client; internal causes go to the log instead.
     fn from(error: mynah_engine::Error) -> Self {
         use mynah_core::ModelError as M;
         use mynah_engine::Error as E;
@@ -169,7 +169,7 @@ impl From<mynah_engine::Error> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, message).param("model").code("model_not_found")
             }
             E::NotRunning(_) => {
-                let message = format!("{error}. GET /v1/models lists all that run.");
+                let message = format!("{error}. GET /v1/models lists all running models.");
                 Self::new(StatusCode::NOT_FOUND, message).param("model").code("model_not_found")
             }
             E::UidTaken(_) => Self::invalid("model_uid", error.to_string()),
@@ -247,7 +247,7 @@ impl From<mynah_engine::Error> for ApiError {
     }
 }
 
-/// What requests call an option.
+/// The request parameter of an option.
 fn parameter(option: &'static str) -> &'static str {
     match option {
         "text" => "input",

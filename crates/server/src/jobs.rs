@@ -1,4 +1,4 @@
-//! A job of the engine together with what its request holds until it is answered.
+//! An engine job together with the resources that its request holds until it is answered.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use crate::error::ApiError;
 use crate::limits::{Deadline, Permit};
 use crate::metrics::Stopwatch;
 
-/// What an event means for times, figures and errors, whatever the job makes.
+/// The meaning of an event for timeouts, metrics and errors, for any kind of job.
 pub(crate) enum Milestone<'a> {
-    /// The first turn to compute has come.
+    /// The first step is about to be computed.
     FirstStep { waited_s: f64 },
-    /// There are words or audio.
+    /// There is a first result: text or audio.
     Result,
     /// The last event of a job that succeeded.
     Done { audio_s: f64, tokens: u64 },
     /// The last event of a job that failed.
     Failed(&'a Error),
-    /// None of these.
+    /// Anything else.
     Other,
 }
 
@@ -27,7 +27,7 @@ pub(crate) enum Milestone<'a> {
 pub(crate) trait EngineJob {
     type Event;
 
-    /// What the job makes, as messages call it.
+    /// Name of the job's product in messages.
     const PRODUCT: &'static str;
 
     /// The next event; `None` after the last.
@@ -81,14 +81,14 @@ impl EngineJob for SpeechJob {
     }
 }
 
-/// A job with a deadline. Dropping it stops the job and gives back what the request held.
+/// A job with a deadline. Dropping it stops the job and releases what the request held.
 pub(crate) struct TimedJob<J> {
     job: J,
     stopwatch: Stopwatch,
     deadline: Deadline,
-    /// Of the running model; `None` if the request loads one.
+    /// Lease of the running model; `None` if the request loads one.
     lease: Option<Lease>,
-    /// Of the upload.
+    /// Memory of the upload.
     _memory: Reservation,
     _permit: Permit,
 }
@@ -109,7 +109,7 @@ impl<J: EngineJob> TimedJob<J> {
     pub(crate) async fn next(&mut self) -> Result<J::Event, ApiError> {
         let event = self.deadline.wait(J::PRODUCT, self.job.next_event()).await?;
         match J::milestone(&event) {
-            Milestone::FirstStep { waited_s } => self.stopwatch.turn(waited_s),
+            Milestone::FirstStep { waited_s } => self.stopwatch.first_step(waited_s),
             Milestone::Result => self.stopwatch.result(),
             Milestone::Done { audio_s, tokens } => self.stopwatch.done(audio_s, tokens),
             Milestone::Failed(error) => {

@@ -1,8 +1,8 @@
 //! The HTTP server: OpenAI's and Xinference's audio routes on an [`Engine`](mynah_engine::Engine).
 //!
-//! [`router()`] is all of it as a value, for embedding and for tests; [`serve()`] runs it on a socket until it is stopped.
-//! Handlers only move bytes. A request's parameters are checked before its job starts, its audio waits in memory or in a
-//! temporary file, and a client that leaves drops its handler and so its job.
+//! [`router()`] returns the routes, for embedding and for tests; [`serve()`] serves them on a socket until it is stopped.
+//! Handlers do not compute. The parameters of a request are checked before its job starts; its audio is kept in memory or in
+//! a temporary file. When a client disconnects, its handler is dropped, which stops the job.
 
 pub mod auth;
 mod client_id;

@@ -1,5 +1,5 @@
-//! Metrics for Prometheus: requests and how long they took. Labels are routes, methods and states of this program, never text
-//! of a request, so that requests cannot add series.
+//! Metrics for Prometheus: counts and times of requests and jobs. Labels are routes, methods and states of the server, never
+//! text of a request, so that requests cannot add series.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use axum::http::Method;
 use mynah_engine::SizeHistogram;
 
-/// Upper bounds of the buckets of times, seconds.
+/// Upper ends of the buckets of times, seconds.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
-/// Upper bounds of the buckets of real-time factors.
+/// Upper ends of the buckets of real-time factors.
 const REAL_TIMES: [f64; 14] =
     [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.0, 5.0, 20.0];
 
@@ -53,9 +53,9 @@ impl Default for Work {
 }
 
 struct Histogram {
-    /// Upper bounds of the buckets.
+    /// Upper ends of the buckets.
     ends: &'static [f64],
-    /// Values in each bucket, and in the one above all.
+    /// Number of values in each bucket; the last is that above all ends.
     counts: Vec<u64>,
     sum: f64,
 }
@@ -77,15 +77,15 @@ impl Default for Histogram {
     }
 }
 
-/// A request that has ended.
+/// A finished request.
 pub(crate) struct Ended<'a> {
-    /// Pattern of its route; `None`: no route has its path.
+    /// Pattern of its route; `None`: no route matches its path.
     pub(crate) route: Option<&'a str>,
     pub(crate) method: &'a Method,
-    /// 0 where the client disconnected before there was a response.
+    /// 0 if the client disconnected before the response.
     pub(crate) status: u16,
     pub(crate) bytes: u64,
-    /// Until the response began.
+    /// Time to the first byte of the response.
     pub(crate) first_byte: Option<Duration>,
     pub(crate) whole: Duration,
     pub(crate) complete: bool,
@@ -176,7 +176,7 @@ impl Metrics {
     }
 }
 
-/// The page that Prometheus reads.
+/// The text of `/metrics`.
 #[derive(Default)]
 pub(crate) struct Page(pub(crate) String);
 
@@ -185,15 +185,15 @@ impl Page {
         self.0 += &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
-    /// A figure. Labels hold no quotes, since none comes from outside.
+    /// A sample. Labels contain no quotes, since none comes from a request.
     pub(crate) fn line(&mut self, name: &str, labels: &[(&str, &str)], value: &dyn std::fmt::Display) {
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 
-    /// One figure of the whole server.
+    /// A metric without labels.
     pub(crate) fn figure(&mut self, name: &str, kind: &str, help: &str, value: &dyn std::fmt::Display) {
         self.head(name, kind, help);
         self.line(name, &[], value);
@@ -210,12 +210,12 @@ impl Page {
         self.ranges(name, &[label], histogram.ends, &histogram.counts, &histogram.sum);
     }
 
-    /// What the engine counted.
+    /// A histogram of the engine.
     pub(crate) fn sizes(&mut self, name: &str, labels: &[(&str, &str)], sizes: &SizeHistogram) {
         self.ranges(name, labels, &SizeHistogram::ENDS, &sizes.counts(), &sizes.sum());
     }
 
-    /// A histogram: upper ends of its ranges, how many are in each and above all, and their sum.
+    /// A histogram: upper ends of its buckets, the count of each and above all, and the sum.
     fn ranges(
         &mut self,
         name: &str,
@@ -235,29 +235,35 @@ impl Page {
     }
 }
 
-/// Takes the times of one job.
+/// Measures the times of one job.
 pub(crate) struct Stopwatch {
     metrics: Arc<Metrics>,
     task: &'static str,
     begin: Instant,
-    /// When its first turn came.
-    turn: Option<Instant>,
+    /// When its first step was computed.
+    first_step: Option<Instant>,
     has_result: bool,
 }
 
 impl Stopwatch {
     /// Starts for a job of this task.
     pub(crate) fn start(metrics: &Arc<Metrics>, task: &'static str) -> Self {
-        Self { metrics: Arc::clone(metrics), task, begin: Instant::now(), turn: None, has_result: false }
+        Self {
+            metrics: Arc::clone(metrics),
+            task,
+            begin: Instant::now(),
+            first_step: None,
+            has_result: false,
+        }
     }
 
-    /// The job has its first turn.
-    pub(crate) fn turn(&mut self, waited_s: f64) {
-        self.turn = Some(Instant::now());
+    /// The job's first step is about to be computed.
+    pub(crate) fn first_step(&mut self, waited_s: f64) {
+        self.first_step = Some(Instant::now());
         self.count(|work| work.queued.add(waited_s));
     }
 
-    /// There are words or audio; only the first count.
+    /// The job has a result, text or audio; only the first one counts.
     pub(crate) fn result(&mut self) {
         if !std::mem::replace(&mut self.has_result, true) {
             let elapsed_s = self.begin.elapsed().as_secs_f64();
@@ -270,9 +276,9 @@ impl Stopwatch {
         self.count(|work| {
             work.audio_s += audio_s;
             work.tokens += tokens;
-            // What came out of the cache had no turn.
-            if let Some(turn) = self.turn.filter(|_| audio_s > 0.0) {
-                work.real_time.add(turn.elapsed().as_secs_f64() / audio_s);
+            // Cached speech has no step.
+            if let Some(first_step) = self.first_step.filter(|_| audio_s > 0.0) {
+                work.real_time.add(first_step.elapsed().as_secs_f64() / audio_s);
             }
         });
     }
@@ -282,7 +288,7 @@ impl Stopwatch {
     }
 }
 
-/// The method's name; anybody can make up others.
+/// The name of a standard method; clients can send any other.
 pub(crate) fn method_name(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
@@ -301,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_counted_in_ranges_that_add_up() {
+    fn buckets_are_cumulative() {
         let metrics = Arc::new(Metrics::default());
         let made_up = Method::from_bytes(b"MADEUP").unwrap();
         for (method, ms, complete) in
@@ -322,7 +328,7 @@ mod tests {
         watch.result();
         watch.result();
         watch.done(1e9, 7);
-        // Out of the cache.
+        // From the cache.
         Stopwatch::start(&metrics, "speech").done(1.5, 2);
         let text = metrics.text();
         for line in [

@@ -1,4 +1,4 @@
-//! The routes put together.
+//! Assembles the routes.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub fn router(engine: Engine, config: ServerConfig) -> Router {
     router_and_control(engine, config).0
 }
 
-/// All routes, and the handle by which their bounds are changed.
+/// All routes, and a handle to change their limits.
 pub fn router_and_control(engine: Engine, config: ServerConfig) -> (Router, Control) {
     let state = Arc::new(AppState::new(engine, config));
     let control = Control(Arc::clone(&state));
@@ -34,7 +34,7 @@ fn assemble(state: Arc<AppState>) -> Router {
         .merge(xinference::router())
         .fallback(routes::no_such_path)
         .method_not_allowed_fallback(routes::no_such_method)
-        // Uploads have bounds of their own.
+        // Uploads have their own limits.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(Arc::clone(&state), authorize))
         .layer(CatchPanicLayer::custom(panicked))

@@ -1,4 +1,4 @@
-//! The loop that takes connections, with or without TLS, and serves them within bounds of number and time.
+//! Accepts connections, with or without TLS, and serves them within limits of number and time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ pub async fn serve(
     let (stopping, _) = watch::channel(());
     let taking = async {
         loop {
-            // Connections beyond the bound wait in the system's queue.
+            // Connections beyond the limit wait in the backlog of the socket.
             let permit = control.0.connections.wait(|| control.0.limits().max_connections).await;
             let (socket, peer) = accept(&listener).await;
             handle_connection(socket, peer, router.clone(), &control, stopping.subscribe(), permit);
@@ -44,7 +44,7 @@ pub async fn serve(
         () = stop => {}
     }
     drop(listener);
-    // Fails where no connection is left.
+    // Fails if no connection is left.
     let _ = stopping.send(());
     let grace = control.0.limits().shutdown_timeout;
     tokio::select! {
@@ -56,7 +56,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// The next connection. What fails in between, such as a lack of file handles, is waited out.
+/// The next connection. After an error, such as too many open files, it waits and tries again.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
@@ -74,7 +74,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// Serves one connection on a task of its own.
+/// Serves one connection in its own task.
 fn handle_connection(
     socket: TcpStream,
     peer: SocketAddr,
@@ -83,7 +83,7 @@ fn handle_connection(
     stopped: watch::Receiver<()>,
     permit: Permit,
 ) {
-    // Events are small and must not wait for more.
+    // Events are small and must be sent at once.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
@@ -109,7 +109,7 @@ fn handle_connection(
     });
 }
 
-/// Answers the requests of a connection, one after the other.
+/// Serves the requests of a connection, one after the other.
 async fn serve_connection(
     socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     peer: SocketAddr,
@@ -124,7 +124,7 @@ async fn serve_connection(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // Counts from the end of the answer before, so that idle connections end by it too.
+        // Starts at the end of the previous response, so that idle connections are closed too.
         .header_read_timeout(idle)
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();

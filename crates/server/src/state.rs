@@ -1,4 +1,4 @@
-//! What all requests share.
+//! Shared state of all requests.
 
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,14 +15,14 @@ use crate::limits::{Permit, Permits, RateLimiter};
 use crate::metrics::Metrics;
 use crate::tls::Tls;
 
-/// Changes what a running server keeps to. Copies are handles of the same server.
+/// Changes limits and certificate of a running server. Clones control the same server.
 #[derive(Clone)]
 pub struct Control(pub(crate) Arc<AppState>);
 
 impl Control {
-    /// Sets the bounds for all requests to come.
+    /// Sets the limits of new requests.
     pub fn set_limits(&self, limits: Limits) {
-        bound(&self.0.engine, &limits);
+        apply(&self.0.engine, &limits);
         *self.0.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 
@@ -36,12 +36,12 @@ impl Control {
 }
 
 /// Passes the limits to the engine.
-fn bound(engine: &Engine, limits: &Limits) {
+fn apply(engine: &Engine, limits: &Limits) {
     engine.request_memory().set_limit(limits.max_request_memory_bytes);
     engine.set_max_wait(limits.max_queue_wait);
 }
 
-/// Requests counted by who sent them.
+/// Rate limiters.
 #[derive(Default)]
 pub(crate) struct Rates {
     pub(crate) addresses: RateLimiter<IpAddr>,
@@ -56,9 +56,9 @@ pub(crate) struct AppState {
     pub(crate) auth: Auth,
     pub(crate) rates: Rates,
     pub(crate) metrics: Arc<Metrics>,
-    /// Passwords that are compared at once.
+    /// Limits the passwords that are verified concurrently.
     pub(crate) logins: Semaphore,
-    /// Those of the configuration until they are reloaded.
+    /// The limits of the configuration, until they are reloaded.
     limits: RwLock<Arc<Limits>>,
     pub(crate) permits: Permits,
     pub(crate) connections: Permits,
@@ -72,7 +72,7 @@ impl AppState {
                 tracing::warn!(%error, path = %local.path.display(), "checkpoint not served");
             }
         }
-        bound(&engine, &config.limits);
+        apply(&engine, &config.limits);
         let (auth, limits) = (config.auth.clone(), RwLock::new(Arc::new(config.limits.clone())));
         Self {
             engine,
@@ -88,7 +88,7 @@ impl AppState {
         }
     }
 
-    /// The bounds of now.
+    /// The current limits.
     pub(crate) fn limits(&self) -> Arc<Limits> {
         Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -108,7 +108,7 @@ impl AppState {
     /// Counts a wrong key or password.
     ///
     /// # Errors
-    /// It was one too many.
+    /// The limit is exceeded.
     pub(crate) fn count_failure(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
         let (Some(address), Some(per_minute)) = (address, self.limits().failed_logins_per_minute) else {
             return Ok(());
@@ -116,10 +116,10 @@ impl AppState {
         self.rates.failures.count(address, per_minute).map_err(banned)
     }
 
-    /// Refuses an address that has guessed too often already.
+    /// Refuses an address with too many failed attempts.
     ///
     /// # Errors
-    /// It has.
+    /// The limit is exceeded.
     pub(crate) fn refuse_guessing(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
         let (Some(address), Some(per_minute)) = (address, self.limits().failed_logins_per_minute) else {
             return Ok(());
@@ -127,9 +127,9 @@ impl AppState {
         self.rates.failures.wait(&address, per_minute).map_or(Ok(()), |wait| Err(banned(wait)))
     }
 
-    /// Memory for a request whose body is about to be read.
+    /// Reserves memory for a request whose body is about to be read.
     pub(crate) fn memory(&self) -> Result<Reservation, ApiError> {
-        // What the form's reader holds at once.
+        // The buffer of the form parser.
         const PIECE_BYTES: u64 = 64 << 10;
         Ok(self.engine.request_memory().reserve(PIECE_BYTES)?)
     }
@@ -142,13 +142,13 @@ impl AppState {
             return Ok(selected);
         }
         match self.engine.launch(LaunchRequest::new(model)) {
-            // Another request was faster.
+            // Another request has launched it in the meantime.
             Ok(_) | Err(Error::UidTaken(_)) => Ok(self.engine.select(name)?),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Runs blocking work off the async threads. `what` fails is the error if it panics.
+    /// Runs blocking work off the async threads. `what` is the message of the error if it panics.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         what: &str,

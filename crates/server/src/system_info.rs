@@ -6,14 +6,14 @@ use std::thread::available_parallelism;
 
 use mynah_api::CpuStatus;
 
-/// Time that the processors worked and time in all, in ticks since the machine started.
+/// Busy and total time of the CPUs, in ticks since boot.
 #[derive(Clone, Copy, Default)]
 struct Ticks {
     worked: u64,
     all: u64,
 }
 
-/// How the machine is now.
+/// The current state of the machine.
 pub(crate) fn look() -> CpuStatus {
     static LAST: Mutex<Ticks> = Mutex::new(Ticks { worked: 0, all: 0 });
     let now = fs::read_to_string("/proc/stat").ok().and_then(|text| ticks(&text)).unwrap_or_default();
@@ -33,7 +33,7 @@ pub(crate) fn look() -> CpuStatus {
     }
 }
 
-/// The first line of `/proc/stat`: user, nice, system, idle, waiting for disks, and more.
+/// The first line of `/proc/stat`: user, nice, system, idle, iowait, and more.
 fn ticks(stat: &str) -> Option<Ticks> {
     let fields: Vec<u64> =
         stat.lines().next()?.split_whitespace().skip(1).map(str::parse).collect::<Result<_, _>>().ok()?;
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_systems_figures_are_read() {
+    fn proc_files_are_parsed() {
         let ticks = ticks("cpu  10 1 20 60 9 0 0 0 0 0\ncpu0 1 1 1 1\n").unwrap();
         assert_eq!((ticks.worked, ticks.all), (31, 100));
         assert_eq!(memory_bytes("MemTotal:       2 kB\nMemAvailable:   1 kB\n", "MemAvailable:"), 1024);

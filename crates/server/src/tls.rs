@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// A certificate that a server shows. Copies are handles of the same one.
+/// The certificate of a server. Clones share it.
 #[derive(Clone)]
 pub struct Tls {
     certificate: PathBuf,
@@ -19,10 +19,10 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads a chain of certificates, the server's own first, and the private key of that one.
+    /// Reads a certificate chain, the server's own first, and its private key.
     ///
     /// # Errors
-    /// A file that cannot be read or holds something else, or a key of another certificate.
+    /// A file cannot be read or is invalid, or the key does not match the certificate.
     pub fn open(certificate: PathBuf, key: PathBuf) -> io::Result<Self> {
         let config = Arc::new(RwLock::new(read(&certificate, &key)?));
         Ok(Self { certificate, key, config })
@@ -31,7 +31,7 @@ impl Tls {
     /// Reloads both files, for new connections.
     ///
     /// # Errors
-    /// As [`Tls::open`]; then the certificate of before stays.
+    /// Those of [`Tls::open`]; the previous certificate then stays.
     pub fn reload(&self) -> io::Result<()> {
         let config = read(&self.certificate, &self.key)?;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;

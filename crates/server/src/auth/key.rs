@@ -1,5 +1,4 @@
-//! API keys. What is kept of a key is its SHA-256: keys that are made here are far too long to be guessed, so that no
-//! slow hash is needed, and a request costs one fast one.
+//! API keys. Only the SHA-256 of a key is stored: generated keys are far too long to be guessed, so a fast hash is enough.
 
 use std::fmt;
 use std::io;
@@ -13,7 +12,7 @@ use super::random;
 use super::scopes::Scopes;
 use super::time::format_moment;
 
-/// Characters of a key's beginning that are kept in clear, so that people know which one it is.
+/// Characters at the beginning of a key that are stored in plain text, to identify it.
 const SHOWN_CHARS: usize = 7;
 
 /// Minimum length of a key that a user chooses; its hash must not be guessable from a leaked file.
@@ -24,7 +23,7 @@ pub const MIN_KEY_CHARS: usize = 16;
 pub struct KeyHash([u8; 32]);
 
 impl KeyHash {
-    /// Of this key.
+    /// The hash of this key.
     pub fn of(key: &[u8]) -> Self {
         Self(Sha256::digest(key).into())
     }
@@ -69,22 +68,22 @@ impl<'de> Deserialize<'de> for KeyHash {
     }
 }
 
-/// A key as it is kept.
+/// A key as it is stored.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct StoredKey {
-    /// Number by which it is named; never given twice.
+    /// Its id; never reused.
     pub id: u64,
-    /// What its maker calls it.
+    /// Its name.
     pub name: String,
-    /// How it begins.
+    /// Its first characters.
     pub prefix: String,
-    /// What is kept of it.
+    /// Its hash.
     pub sha256: KeyHash,
-    /// What it may do.
+    /// Its scopes.
     pub scopes: Scopes,
     /// Unix seconds.
     pub created_at: u64,
-    /// Unix seconds from which on it is refused.
+    /// Expiry, Unix seconds.
     #[serde(default)]
     pub expires_at: Option<u64>,
     /// Maximum requests per minute.
@@ -93,7 +92,7 @@ pub struct StoredKey {
 }
 
 impl StoredKey {
-    /// As lists show it.
+    /// The key as lists show it.
     pub fn shown(&self) -> mynah_api::Key {
         mynah_api::Key {
             id: self.id,
@@ -109,28 +108,28 @@ impl StoredKey {
     }
 }
 
-/// A key to be made.
+/// A new key.
 pub struct NewKey {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// The key itself, where it is chosen by its maker.
+    /// The key, if the user chose it; otherwise one is generated.
     pub key: Option<String>,
-    /// What it may do.
+    /// Its scopes.
     pub scopes: Scopes,
-    /// Unix seconds from which on it is refused.
+    /// Expiry, Unix seconds.
     pub expires_at: Option<u64>,
     /// Maximum requests per minute.
     pub requests_per_minute: Option<u32>,
 }
 
-/// A key of Xinference's form: `xf-` and 48 letters and digits, 285 bits.
+/// Generates a key in Xinference's form: `xf-` and 48 letters and digits, 285 bits.
 pub(super) fn generate() -> io::Result<String> {
     const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     const LETTERS: usize = 48;
     let mut key = "xf-".to_owned();
     while key.len() < "xf-".len() + LETTERS {
         let bytes = random::<64>()?;
-        // Four times the alphabet fits into a byte; what lies above would favour some letters.
+        // Four times the alphabet fits into a byte; higher values would favour some letters.
         let letters = bytes.iter().filter(|byte| usize::from(**byte) < 4 * ALPHABET.len());
         let missing = "xf-".len() + LETTERS - key.len();
         key.extend(
@@ -140,7 +139,7 @@ pub(super) fn generate() -> io::Result<String> {
     Ok(key)
 }
 
-/// The beginning of a key that may be shown: less than half of it.
+/// The first characters of a key, which lists show: less than half of it.
 pub(super) fn prefix(key: &str) -> String {
     key.chars().take(SHOWN_CHARS.min(key.chars().count() / 2)).collect()
 }
@@ -148,10 +147,10 @@ pub(super) fn prefix(key: &str) -> String {
 /// Whether a header can carry the key.
 pub(super) fn check_own(key: &str) -> Result<(), String> {
     if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("a key must be of visible ASCII characters without spaces".to_owned());
+        return Err("a key must consist of visible ASCII characters without spaces".to_owned());
     }
     if key.len() < MIN_KEY_CHARS {
-        return Err(format!("a key that is kept must have {MIN_KEY_CHARS} characters at least"));
+        return Err(format!("a stored key must have at least {MIN_KEY_CHARS} characters"));
     }
     Ok(())
 }
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_keys_are_not_kept() {
+    fn weak_keys_are_refused() {
         assert!(check_own("sk-72tkvudyGLPMi").is_ok());
         for wrong in ["", "short", "with a space in it", "schlüssel-mit-umlaut"] {
             assert!(check_own(wrong).is_err(), "{wrong}");

@@ -1,26 +1,26 @@
-//! Passwords: kept as Argon2id (RFC 9106) with the crate's parameters, which are those of OWASP's advice.
+//! Passwords: stored as Argon2id hashes (RFC 9106) with the crate's parameters, which are those that OWASP recommends.
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 
-/// Shortest password that is kept, as in Xinference.
+/// Minimum length of a stored password, as in Xinference.
 pub const MIN_PASSWORD_CHARS: usize = 8;
 
-/// Longest password that is looked at.
+/// Maximum length of a password that is hashed.
 const MAX_PASSWORD_BYTES: usize = 1024;
 
-/// What is kept of a password, as a PHC string. Takes some ten milliseconds of a core.
+/// The hash of a password, as a PHC string. Needs some ten milliseconds of CPU time.
 pub(super) fn hash(password: &str) -> Result<String, String> {
     if password.len() > MAX_PASSWORD_BYTES {
-        return Err(format!("a password may have {MAX_PASSWORD_BYTES} bytes at most"));
+        return Err(format!("a password can have at most {MAX_PASSWORD_BYTES} bytes"));
     }
     let hash = Argon2::default().hash_password(password.as_bytes());
     hash.map(|hash| hash.to_string()).map_err(|error| format!("the password cannot be hashed: {error}"))
 }
 
-/// Whether it is the password; takes the same time where there is none to compare with, so that the response time does
-/// not reveal which names exist.
+/// Whether the password matches. Takes the same time without a hash, so that the response time does not reveal which
+/// names exist.
 pub(super) fn verify(password: &str, hash: Option<&str>) -> bool {
     /// A hash of an unknown password, with the same parameters.
     const DUMMY_HASH: &str =
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_are_recognised_and_not_kept() {
+    fn passwords_are_verified_and_not_stored() {
         let kept = hash("secret-pass").unwrap();
         assert!(kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && !kept.contains("secret"), "{kept}");
         assert_ne!(kept, hash("secret-pass").unwrap(), "the salt differs");

@@ -1,4 +1,4 @@
-//! What a key or a user may do, and what each route asks for.
+//! Scopes of keys and users, and the scope that each route requires.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,13 +6,13 @@ use std::str::FromStr;
 use axum::http::Method;
 use serde::{Deserialize, Serialize};
 
-/// One kind of thing to do.
+/// A permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// See models, voices and figures.
+    /// List models and voices, read metrics.
     List,
-    /// Have audio transcribed and text spoken.
+    /// Transcribe audio and synthesize speech.
     Use,
     /// Launch, terminate, register and delete models.
     Launch,
@@ -21,10 +21,10 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// All of them.
+    /// All scopes.
     pub const ALL: [Self; 4] = [Self::List, Self::Use, Self::Launch, Self::Admin];
 
-    /// As it is written.
+    /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::List => "list",
@@ -54,7 +54,7 @@ impl fmt::Display for Scope {
 impl FromStr for Scope {
     type Err = String;
 
-    /// Our names and Xinference's, of all its eras.
+    /// Accepts Mynah's names and those of all versions of Xinference.
     fn from_str(name: &str) -> Result<Self, String> {
         Ok(match name {
             "list" | "models:list" | "cache:list" => Self::List,
@@ -62,33 +62,33 @@ impl FromStr for Scope {
             "launch" | "models:write" | "models:start" | "models:stop" | "models:add" | "models:register"
             | "models:unregister" | "cache:delete" => Self::Launch,
             "admin" | "keys:create" | "keys:manage" | "users:manage" => Self::Admin,
-            _ => return Err(format!("{name:?} is no scope; use list, use, launch or admin")),
+            _ => return Err(format!("{name:?} is not a scope; use list, use, launch or admin")),
         })
     }
 }
 
-/// Scopes together.
+/// A set of scopes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
-    /// What a key has where nothing else is said: to see models and to use them.
+    /// The default scopes of a key: list and use.
     pub fn default_client() -> Self {
         Self(vec![Scope::List, Scope::Use])
     }
 
-    /// Everything.
+    /// All scopes.
     pub fn all() -> Self {
         Self(vec![Scope::Admin])
     }
 
-    /// Whether `scope` is among them; an administrator has all.
+    /// Whether `scope` is in the set; `admin` includes all.
     pub fn include(&self, scope: Scope) -> bool {
         self.0.iter().any(|has| *has == scope || *has == Scope::Admin)
     }
 
-    /// One after the other.
+    /// Iterates over the scopes.
     pub fn iter(&self) -> impl Iterator<Item = Scope> {
         self.0.iter().copied()
     }
@@ -106,23 +106,22 @@ impl FromIterator<Scope> for Scopes {
     }
 }
 
-/// What must be shown for a request.
+/// The credential that a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needed {
     /// Nothing.
     Open,
-    /// Any valid key; the response will be that there is no such path.
+    /// Any valid key; the response is then 404.
     Key,
     Scope(Scope),
 }
 
-/// Paths that answer without a key: probes, the question whether keys are wanted, and the exchange of other secrets for
-/// a token.
+/// Paths that need no key: probes, the query whether keys are required, and logins.
 const OPEN: [&str; 7] =
     ["/health", "/health/live", "/health/ready", "/status", "/v1/cluster/auth", "/token", "/v1/auth/refresh"];
 
-/// What a request for `path` needs; `route` is the pattern of the route that it has met, if any. A new route is for
-/// administrators until it is listed here.
+/// What a request for `path` needs; `route` is the pattern of its route, if there is one. A route that is not
+/// listed here requires the scope `admin`.
 pub(crate) fn needed(method: &Method, route: Option<&str>, path: &str) -> Needed {
     let Some(route) = route else { return Needed::Key };
     if OPEN.contains(&route) {
@@ -148,14 +147,14 @@ pub(crate) fn needed(method: &Method, route: Option<&str>, path: &str) -> Needed
     Needed::Scope(scope)
 }
 
-/// `POST /v1/models/{uid}/requests/{id}/abort` takes back what was asked for.
+/// `POST /v1/models/{uid}/requests/{id}/abort` cancels a request.
 fn is_abort(path: &str) -> bool {
     let mut parts = path.rsplit('/');
     parts.next() == Some("abort") && parts.nth(1) == Some("requests")
 }
 
-/// Other paths, which list models and say nothing about the machine or its users.
-fn is_for_reading(route: &str) -> bool {
+/// Other paths that list models and reveal nothing about the machine or its users.
+fn is_read_only(route: &str) -> bool {
     const ROOTS: [&str; 2] = ["/v1/engines/", "/v1/requests/"];
     const PATHS: [&str; 8] = [
         "/",
@@ -175,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn routes_ask_for_what_they_do() {
+    fn routes_require_their_scopes() {
         let get = |route| needed(&Method::GET, Some(route), route);
         let post = |route| needed(&Method::POST, Some(route), route);
         for route in OPEN {
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_all_eras_are_read() {
+    fn names_of_all_versions_are_accepted() {
         for (name, scope) in [("use", Scope::Use), ("models:start", Scope::Launch), ("admin", Scope::Admin)] {
             assert_eq!(name.parse(), Ok(scope));
         }
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn administrators_may_everything() {
+    fn admin_includes_all_scopes() {
         assert!(Scopes::all().include(Scope::Launch));
         assert!(!Scopes::default_client().include(Scope::Launch));
         assert!(!Scopes::default().include(Scope::List));

@@ -1,5 +1,5 @@
-//! The file of keys and users, shared by the server and the command line. A writer holds a lock, reads it again and
-//! replaces it as a whole; a reader checks for a new one once per second, so that a revoked key is refused without a
+//! The file of keys and users, shared by the server and the command line. A writer holds a lock, reads the file again and
+//! replaces it atomically; a reader checks for a new version once per second, so that a revoked key is refused without a
 //! restart.
 
 use std::fs::{self, DirBuilder, File};
@@ -19,31 +19,31 @@ use super::scopes::Scopes;
 use super::time::unix_now;
 use super::{AuthError, random};
 
-/// How long a look at the file is good for.
+/// Interval at which the file is checked for changes.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Longest name of a key or a user.
+/// Maximum length of the name of a key or a user.
 const MAX_NAME_CHARS: usize = 100;
 
-/// What is in the file.
+/// Contents of the file.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Contents {
-    /// The next key's number.
+    /// Id of the next key.
     next_id: u64,
-    /// What tokens are signed with, base64.
+    /// Secret with which tokens are signed, base64.
     token_secret: Option<String>,
     users: Vec<StoredUser>,
     keys: Vec<StoredKey>,
 }
 
-/// A user as they are kept.
+/// A user as stored.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct StoredUser {
-    /// Name to log in by.
+    /// User name.
     pub name: String,
-    /// The password's PHC string.
+    /// Hash of the password, a PHC string.
     pub password: String,
-    /// What they may do.
+    /// Scopes of the user.
     pub scopes: Scopes,
     /// Unix seconds.
     pub created_at: u64,
@@ -65,7 +65,7 @@ impl Contents {
     }
 }
 
-/// The file. It comes into being with the first key or user.
+/// The file. It is created with the first key or user.
 pub struct Store {
     path: PathBuf,
     seen: Mutex<Seen>,
@@ -79,10 +79,10 @@ struct Seen {
 }
 
 impl Store {
-    /// The store in this file, which need not be there.
+    /// Opens the store in this file, which need not exist.
     ///
     /// # Errors
-    /// The file is there and cannot be read.
+    /// The file exists and cannot be read.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, AuthError> {
         let path = path.into();
         let (contents, stamp) = read(&path)?;
@@ -90,22 +90,22 @@ impl Store {
         Ok(Self { path, seen: Mutex::new(seen) })
     }
 
-    /// What is in it; `None` as long as there was never a key or a user.
+    /// Its contents; `None` if there was never a key or a user.
     pub fn contents(&self) -> Option<Arc<Contents>> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.looked.elapsed() >= FRESH {
-            self.look(&mut seen);
+            self.check(&mut seen);
         }
         seen.contents.clone()
     }
 
-    /// Looks at the file at once.
+    /// Checks the file for changes now.
     pub(super) fn refresh(&self) {
-        self.look(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+        self.check(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// A file that cannot be read, or is gone, changes nothing: it lets no one in.
-    fn look(&self, seen: &mut Seen) {
+    /// If the file is deleted or cannot be read, the previous contents stay valid, so that this never disables authentication.
+    fn check(&self, seen: &mut Seen) {
         seen.looked = Instant::now();
         let stamp = fs::metadata(&self.path).ok().map(|found| stamp(&found));
         if stamp == seen.stamp {
@@ -130,10 +130,10 @@ impl Store {
         }
     }
 
-    /// Makes a key and returns it as it is kept and, the only time, in clear.
+    /// Creates a key; returns it as stored and, only here, in plain text.
     ///
     /// # Errors
-    /// Name or key will not do, or the file cannot be written.
+    /// The name or the key is invalid, or the file cannot be written.
     pub fn add_key(&self, new: NewKey) -> Result<(StoredKey, String), AuthError> {
         check_name(&new.name)?;
         let key = match new.key {
@@ -146,7 +146,7 @@ impl Store {
         let sha256 = KeyHash::of(key.as_bytes());
         let stored = self.change(|contents| {
             if contents.keys.iter().any(|other| other.sha256.is(&sha256)) {
-                return Err(AuthError::Refused("this key is there already".to_owned()));
+                return Err(AuthError::Refused("this key exists already".to_owned()));
             }
             let stored = StoredKey {
                 id: contents.next_id.max(1),
@@ -165,7 +165,7 @@ impl Store {
         Ok((stored, key))
     }
 
-    /// Takes a key away.
+    /// Revokes a key.
     ///
     /// # Errors
     /// There is no such key, or the file cannot be written.
@@ -176,10 +176,10 @@ impl Store {
         })
     }
 
-    /// Adds a user, or gives one another password and other scopes.
+    /// Adds a user, or changes the password and scopes of one.
     ///
     /// # Errors
-    /// Name or password will not do, or the file cannot be written.
+    /// The name or the password is invalid, or the file cannot be written.
     pub fn set_user(&self, name: &str, password: &str, scopes: Scopes) -> Result<(), AuthError> {
         check_name(name)?;
         if password.chars().count() < MIN_PASSWORD_CHARS {
@@ -197,7 +197,7 @@ impl Store {
         })
     }
 
-    /// Takes a user away.
+    /// Removes a user.
     ///
     /// # Errors
     /// There is no such user, or the file cannot be written.
@@ -211,24 +211,24 @@ impl Store {
         })
     }
 
-    /// One change, alone and as a whole.
+    /// Applies one change under the lock, atomically.
     fn change<T>(&self, change: impl FnOnce(&mut Contents) -> Result<T, AuthError>) -> Result<T, AuthError> {
-        let fault = |error| AuthError::Io { path: self.path.clone(), error };
+        let io_error = |error| AuthError::Io { path: self.path.clone(), error };
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fault)?;
-        let lock = File::create(self.path.with_extension("lock")).map_err(fault)?;
-        lock.lock().map_err(fault)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io_error)?;
+        let lock = File::create(self.path.with_extension("lock")).map_err(io_error)?;
+        lock.lock().map_err(io_error)?;
 
         let mut contents = read(&self.path)?.0.unwrap_or_default();
         let outcome = change(&mut contents)?;
         if contents.token_secret.is_none() {
-            contents.token_secret = Some(URL_SAFE_NO_PAD.encode(random::<32>().map_err(fault)?));
+            contents.token_secret = Some(URL_SAFE_NO_PAD.encode(random::<32>().map_err(io_error)?));
         }
-        // Temporary files are for their owner alone.
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fault)?;
-        serde_json::to_writer_pretty(&mut file, &contents).map_err(|error| fault(error.into()))?;
-        file.write_all(b"\n").and_then(|()| file.as_file().sync_all()).map_err(fault)?;
-        file.persist(&self.path).map_err(|error| fault(error.error))?;
+        // Temporary files are readable by their owner only.
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io_error)?;
+        serde_json::to_writer_pretty(&mut file, &contents).map_err(|error| io_error(error.into()))?;
+        file.write_all(b"\n").and_then(|()| file.as_file().sync_all()).map_err(io_error)?;
+        file.persist(&self.path).map_err(|error| io_error(error.error))?;
         self.refresh();
         Ok(outcome)
     }
@@ -248,7 +248,7 @@ fn stamp(file: &fs::Metadata) -> Stamp {
     (file.mtime(), file.mtime_nsec(), file.size(), file.ino())
 }
 
-/// Contents and stamp, where there is a file.
+/// Contents and stamp, if the file exists.
 fn read(path: &Path) -> Result<(Option<Contents>, Option<Stamp>), AuthError> {
     let open = || -> io::Result<(File, Stamp)> {
         let file = File::open(path)?;
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_kept_as_hashes_for_their_owner_alone() {
+    fn keys_are_stored_as_hashes_in_a_private_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/keys.json");
         let store = Store::open(&path).unwrap();
@@ -296,12 +296,12 @@ mod tests {
         assert_eq!(Store::open(&path).unwrap().contents().unwrap().keys()[0].name, "one");
         store.revoke_key(kept.id).unwrap();
         assert!(matches!(store.revoke_key(kept.id), Err(AuthError::Unknown(_))));
-        assert_eq!(store.add_key(new("two")).unwrap().0.id, 2, "numbers are not given twice");
+        assert_eq!(store.add_key(new("two")).unwrap().0.id, 2, "ids are not reused");
         assert!(store.contents().is_some(), "an empty store is still one");
     }
 
     #[test]
-    fn what_another_process_changes_is_seen() {
+    fn changes_by_another_process_are_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.json");
         let (here, there) = (Store::open(&path).unwrap(), Store::open(&path).unwrap());
@@ -312,11 +312,11 @@ mod tests {
         here.refresh();
         fs::remove_file(&path).unwrap();
         here.refresh();
-        assert_eq!(here.contents().unwrap().keys().len(), 1, "a damaged file opens nothing");
+        assert_eq!(here.contents().unwrap().keys().len(), 1, "a damaged file disables nothing");
     }
 
     #[test]
-    fn damaged_files_are_named() {
+    fn damaged_files_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.json");
         fs::write(&path, "{\"keys\": 7}").unwrap();

@@ -1,4 +1,4 @@
-//! Moments as people write them, in UTC.
+//! Dates and times as text, in UTC.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,18 +16,18 @@ pub fn format_moment(unix_s: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
 }
 
-/// Reads a date, or a date and a time; in seconds since 1970.
+/// Parses a date, or a date and a time; returns seconds since 1970.
 ///
 /// # Errors
-/// A sentence that says what is wanted.
+/// A message with the expected formats.
 pub fn parse_moment(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no moment; write 2026-11-25 or 2026-11-25T04:05:06Z");
+    let wrong = || format!("{text:?} is not a date; write 2026-11-25 or 2026-11-25T04:05:06Z");
     let (day, clock) = text.trim().split_once(['T', ' ']).unwrap_or((text.trim(), "00:00:00"));
     let numbers = |text: &str, separator| -> Option<Vec<u64>> {
         text.split(separator).map(|part| part.parse().ok()).collect()
     };
     let clock = clock.trim_end_matches('Z').trim_end_matches("+00:00");
-    // Fractions of a second do not matter.
+    // Fractions of a second are ignored.
     let clock = clock.split_once('.').map_or(clock, |(whole, _)| whole);
     match (numbers(day, '-').as_deref(), numbers(clock, ':').as_deref()) {
         (
@@ -44,7 +44,7 @@ pub fn parse_moment(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Days from 1970 to a date of the Gregorian calendar. Years begin in March, so that leap days end them.
+/// Days from 1970 to a date of the Gregorian calendar. Years begin in March, so that the leap day is the last day.
 fn days(year: u64, month: u64, day: u64) -> u64 {
     let year = if month <= 2 { year - 1 } else { year };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_written_and_read() {
+    fn times_are_formatted_and_parsed() {
         // As `date -u -d @N` prints.
         for (unix_s, text) in [
             (0, "1970-01-01 00:00:00"),

@@ -1,5 +1,5 @@
-//! Access tokens: JSON Web Tokens (RFC 7519) signed with HMAC-SHA256, of the one form that is made here. Nothing of a
-//! token's header is believed: a token whose header is another one has another signature and is refused.
+//! Access tokens: JSON Web Tokens (RFC 7519) signed with HMAC-SHA256, in a single form. The header of
+//! a token is not interpreted: another header gives another signature, so the token is refused.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use super::scopes::{Scope, Scopes};
 
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
-/// What a token says, in the names that Xinference's tokens have.
+/// Claims of a token, under the names that Xinference uses.
 #[derive(Serialize, Deserialize)]
 struct Claims {
     sub: String,
@@ -20,7 +20,7 @@ struct Claims {
     exp: u64,
 }
 
-/// A token for this user until `expires_at` (Unix seconds).
+/// Creates a token for this user, valid until `expires_at` (Unix seconds).
 pub(super) fn sign(secret: &[u8], user: &str, scopes: &Scopes, now: u64, expires_at: u64) -> String {
     let scopes = scopes.iter().map(Scope::scope).map(str::to_owned).collect();
     let claims = Claims { sub: user.to_owned(), scopes, iat: now, exp: expires_at };
@@ -30,7 +30,7 @@ pub(super) fn sign(secret: &[u8], user: &str, scopes: &Scopes, now: u64, expires
     format!("{signed}.{signature}")
 }
 
-/// The user whom a token names, if it is of this server and has not expired.
+/// The user of a token, if it was signed by this server and has not expired.
 pub(super) fn verify(secret: &[u8], token: &str, now: u64) -> Option<String> {
     let (signed, signature) = token.rsplit_once('.')?;
     let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_believed_until_they_expire() {
+    fn tokens_are_valid_until_they_expire() {
         let token = sign(b"secret", "ann", &Scopes::default_client(), 100, 200);
         assert_eq!(verify(b"secret", &token, 199).as_deref(), Some("ann"));
         assert_eq!(verify(b"secret", &token, 200), None);

@@ -1,26 +1,26 @@
-//! Host names that the server accepts. A page whose name is made to resolve to 127.0.0.1 (DNS rebinding) has the same origin as a
-//! server there (DNS rebinding), so neither the browser nor the check of origins keeps it out; its name does.
+//! Host names that the server accepts. A page whose name resolves to 127.0.0.1 (DNS rebinding) has the same origin as a
+//! server there, so neither the browser nor the check of origins blocks it; the check of its host name does.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::http::uri::Authority;
 
-/// The names that requests may call the server by.
+/// The allowed host names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
     any: bool,
-    /// In small letters.
+    /// In lower case.
     listed: Vec<String>,
-    /// Whether names were configured, so that they count wherever the server listens.
+    /// Whether names were configured; then they are checked wherever the server listens.
     pub(crate) chosen: bool,
 }
 
 impl Hosts {
-    /// `speech.example.com` each, without a port; `*` is every name. `own` is the name that the server listens on. With none
-    /// listed, names are looked at only while the server listens on loopback and asks for no key.
+    /// Names such as `speech.example.com`, without a port; `*` allows every name. `own` is the name that the server listens
+    /// on. If `hosts` is empty, names are checked only while the server listens on loopback and requires no key.
     ///
     /// # Errors
-    /// Which one is no name.
+    /// A message with the invalid name.
     pub fn new(hosts: &[String], own: &str) -> Result<Self, String> {
         let mut all = Self { listed: vec![own.to_ascii_lowercase()], ..Self::default() };
         for host in hosts.iter().map(|host| host.trim()).filter(|host| !host.is_empty()) {
@@ -28,13 +28,13 @@ impl Hosts {
             match name(host) {
                 _ if host == "*" => all.any = true,
                 Some(name) if name.eq_ignore_ascii_case(host) => all.listed.push(name),
-                _ => return Err(format!("{host:?} is no name such as speech.example.com, and not *")),
+                _ => return Err(format!("{host:?} is not a host name such as speech.example.com, or *")),
             }
         }
         Ok(all)
     }
 
-    /// Whether a server may be called by this name. Addresses and this machine's own names cannot be taken over by DNS.
+    /// Whether this name is allowed. IP addresses and this machine's own names are safe from DNS rebinding.
     pub(crate) fn include(&self, host: &str) -> bool {
         let Some(name) = name(host) else { return self.any };
         let address = name.trim_start_matches('[').trim_end_matches(']');
@@ -47,7 +47,7 @@ impl Hosts {
     }
 }
 
-/// The name of `name:port`, in small letters and without the root's dot.
+/// The name of `name:port`, in lower case and without the trailing dot.
 fn name(host: &str) -> Option<String> {
     let authority: Authority = host.parse().ok()?;
     let name = authority.host().to_ascii_lowercase();

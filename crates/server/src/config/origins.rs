@@ -1,11 +1,11 @@
-//! Pages of other origins: what is not configured cannot read answers, and cannot change anything either.
+//! Allowed CORS origins. Pages of other origins can neither read responses nor change anything.
 
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, Uri};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, Any, CorsLayer};
 
-/// The origins whose pages may call, by default none.
+/// The allowed origins, by default none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
     any: bool,
@@ -13,10 +13,10 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// `https://example.com` or `http://localhost:3000` each; `*` is every origin.
+    /// Origins such as `https://example.com` or `http://localhost:3000`; `*` allows every origin.
     ///
     /// # Errors
-    /// Which one is no origin.
+    /// A message with the invalid origin.
     pub fn new(origins: &[String]) -> Result<Self, String> {
         let mut all = Self::default();
         for origin in origins.iter().map(|origin| origin.trim()).filter(|origin| !origin.is_empty()) {
@@ -29,13 +29,13 @@ impl Origins {
             match (origin, is_origin()) {
                 ("*", _) => all.any = true,
                 (_, Some(Ok(origin))) => all.listed.push(origin),
-                _ => return Err(format!("{origin:?} is no origin such as https://example.com, and not *")),
+                _ => return Err(format!("{origin:?} is not an origin such as https://example.com, or *")),
             }
         }
         Ok(all)
     }
 
-    /// Answers preflights, and has browsers show answers to pages of these origins.
+    /// Middleware that answers preflight requests and sets the CORS headers for these origins.
     pub(crate) fn layer(&self) -> CorsLayer {
         let layer = CorsLayer::new().max_age(Duration::from_secs(600));
         let shown = ["x-request-id", "x-mynah-voice", "retry-after"].map(HeaderName::from_static);

@@ -1,4 +1,4 @@
-//! How long a request may take.
+//! Time limit of a request.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use tokio::time::Instant;
 
 use crate::error::ApiError;
 
-/// The end of a request's time.
+/// The deadline of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
     at: Instant,
-    bound: Duration,
+    limit: Duration,
 }
 
 impl Deadline {
-    /// `bound` from now; it is the setting `request_timeout`.
-    pub(crate) fn after(bound: Duration) -> Self {
-        Self { at: Instant::now() + bound, bound }
+    /// `limit` from now; the setting `request_timeout`.
+    pub(crate) fn after(limit: Duration) -> Self {
+        Self { at: Instant::now() + limit, limit }
     }
 
-    /// Waits for a job's next event. `what` the job makes is named in the error.
+    /// Waits for a job's next event. `what` names the product of the job in the error.
     pub(crate) async fn wait<E>(
         &self,
         what: &str,
@@ -33,7 +33,7 @@ impl Deadline {
             }
             Err(_) => {
                 let message =
-                    format!("The {what} took longer than request_timeout_s, {} s.", self.bound.as_secs());
+                    format!("The {what} took longer than request_timeout_s, {} s.", self.limit.as_secs());
                 Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, message).code("timeout"))
             }
         }

@@ -1,4 +1,4 @@
-//! A semaphore whose bound may change at any time.
+//! A semaphore whose limit can change at any time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,23 +15,23 @@ struct Inner {
     freed: Notify,
 }
 
-/// One permit. Dropping it gives it back.
+/// One permit, released when dropped.
 pub(crate) struct Permit(Arc<Inner>);
 
 impl Permits {
-    /// A permit, if fewer than `bound` are taken.
-    pub(crate) fn take(&self, bound: usize) -> Option<Permit> {
-        let one_more = |taken| (taken < bound).then_some(taken + 1);
+    /// A permit, if fewer than `limit` are taken.
+    pub(crate) fn take(&self, limit: usize) -> Option<Permit> {
+        let one_more = |taken| (taken < limit).then_some(taken + 1);
         let taken = self.0.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
         taken.ok().map(|_| Permit(Arc::clone(&self.0)))
     }
 
-    /// Waits for a permit; `bound` is called again whenever one is given back.
-    pub(crate) async fn wait(&self, bound: impl Fn() -> usize) -> Permit {
+    /// Waits for a permit; `limit` is called again whenever one is released.
+    pub(crate) async fn wait(&self, limit: impl Fn() -> usize) -> Permit {
         loop {
-            // Before `take`, so that a permit that is given back in between is noticed.
+            // Before `take`, so that a permit released in between is noticed.
             let freed = self.0.freed.notified();
-            if let Some(permit) = self.take(bound()) {
+            if let Some(permit) = self.take(limit()) {
                 return permit;
             }
             freed.await;
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn permits_are_given_back() {
+    async fn permits_are_released() {
         let permits = Permits::default();
         let one = permits.take(1).unwrap();
         assert!(permits.take(1).is_none());
@@ -70,7 +70,7 @@ mod tests {
         });
         drop(one);
         tokio::time::sleep(Duration::from_millis(10)).await;
-        assert!(!waiting.is_finished(), "one is still one too many");
+        assert!(!waiting.is_finished(), "the limit is still exceeded by one");
         drop(two);
         drop(waiting.await.unwrap());
         assert_eq!(permits.taken(), 0);

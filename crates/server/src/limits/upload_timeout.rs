@@ -1,4 +1,4 @@
-//! Bounds on the time that a client takes to send a request's body.
+//! Time limits of receiving a request's body.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -13,15 +13,15 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::config::Limits;
 use crate::error::ApiError;
 
-/// The error of an upload that came too slowly.
+/// The error of an upload that is too slow.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("The upload is too slow: {name} is {bound}.")]
+#[error("The upload is too slow: {name} is {limit}.")]
 struct TooSlow {
     name: &'static str,
-    bound: f64,
+    limit: f64,
 }
 
-/// The answer, if `error` was caused by an upload that came too slowly.
+/// The response, if `error` was caused by an upload that is too slow.
 pub(crate) fn interrupted(error: &(dyn Error + 'static)) -> Option<ApiError> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -33,7 +33,7 @@ pub(crate) fn interrupted(error: &(dyn Error + 'static)) -> Option<ApiError> {
     None
 }
 
-/// A body that fails if it pauses too long, comes too slowly or takes too long as a whole.
+/// A body that fails if it stalls, is too slow, or takes too long in total.
 pub(crate) struct UploadTimeout {
     inner: BodyDataStream,
     idle: Duration,
@@ -42,7 +42,7 @@ pub(crate) struct UploadTimeout {
     begin: Instant,
     received: u64,
     end: Pin<Box<Sleep>>,
-    /// The bound that is reached at `end`.
+    /// The limit that is exceeded at `end`.
     reason: TooSlow,
 }
 
@@ -56,26 +56,26 @@ impl UploadTimeout {
             begin: Instant::now(),
             received: 0,
             end: Box::pin(sleep(limits.upload_stall_timeout)),
-            reason: TooSlow { name: "upload_stall_timeout_s", bound: 0.0 },
+            reason: TooSlow { name: "upload_stall_timeout_s", limit: 0.0 },
         };
         timed.restart();
         timed
     }
 
-    /// Finds which bound comes first.
+    /// Finds the limit that expires first.
     fn restart(&mut self) {
         let lag = match self.bytes_per_s {
             0 => self.total,
-            // A pause that is allowed, and as long again for the bytes after it.
+            // One allowed pause, and the same time again for the bytes after it.
             rate => (self.idle * 2).saturating_add(Duration::from_secs(self.received / u64::from(rate))),
         };
-        let bounds = [
+        let candidates = [
             (Instant::now() + self.idle, "upload_stall_timeout_s", self.idle.as_secs_f64()),
             (self.begin + lag, "min_upload_bytes_per_s", f64::from(self.bytes_per_s)),
             (self.begin + self.total, "upload_timeout_s", self.total.as_secs_f64()),
         ];
-        let Some(&(at, name, bound)) = bounds.iter().min_by_key(|(at, ..)| *at) else { return };
-        self.reason = TooSlow { name, bound };
+        let Some(&(at, name, limit)) = candidates.iter().min_by_key(|(at, ..)| *at) else { return };
+        self.reason = TooSlow { name, limit };
         self.end.as_mut().reset(at);
     }
 }

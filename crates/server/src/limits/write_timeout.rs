@@ -1,4 +1,4 @@
-//! A connection that is closed when its client reads nothing of an answer for too long.
+//! Closes a connection when its client reads nothing of a response for too long.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A stream whose writes fail after they made no progress for `idle`.
+/// A stream whose writes fail if they make no progress for `idle`.
 pub(crate) struct WriteTimeout<S> {
     inner: S,
     idle: Duration,
@@ -29,7 +29,7 @@ impl<S> WriteTimeout<S> {
         let end = self.end.get_or_insert_with(|| Box::pin(sleep(self.idle)));
         end.as_mut().poll(context).map(|()| {
             let message =
-                format!("the client took nothing for {} s (write_timeout_s)", self.idle.as_secs_f64());
+                format!("the client read nothing for {} s (write_timeout_s)", self.idle.as_secs_f64());
             Err(io::Error::new(io::ErrorKind::TimedOut, message))
         })
     }
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_reader_is_served_and_one_that_stops_is_cut_off() {
+    async fn a_slow_reader_is_served_and_a_stalled_one_is_disconnected() {
         let (ours, mut theirs) = duplex(4);
         let mut ours = WriteTimeout::new(ours, Duration::from_secs(60));
         let reading = tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! Request ids, and one log line and one count a request, when its answer is sent or its client has left.
+//! Request ids, and a log line and metrics per request, when its response is sent or its client has disconnected.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::metrics::{Ended, Metrics, method_name};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest request id that is taken over from a client.
+/// Maximum length of a request id that is accepted from a client.
 const MAX_ID_BYTES: usize = 128;
 
 /// Middleware.
@@ -40,7 +40,7 @@ pub(crate) async fn log_access(
         bytes: 0,
         complete: false,
     };
-    // What is logged while the request is handled carries its id.
+    // Logs of the handler carry the request's id.
     let span = tracing::info_span!(
         "request",
         id = id.to_str().unwrap_or_default(),
@@ -59,7 +59,7 @@ pub(crate) async fn log_access(
     })
 }
 
-/// Ids go into log lines: printable and short only.
+/// Ids are logged, so only short printable ones are accepted.
 fn is_fit(id: &HeaderValue) -> bool {
     (1..=MAX_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
@@ -95,7 +95,7 @@ impl Drop for Line {
             whole: self.begin.elapsed(),
             complete: self.complete,
         });
-        let outcome = if self.complete { "answered" } else { "client left" };
+        let outcome = if self.complete { "answered" } else { "client disconnected" };
         let ms = self.begin.elapsed().as_millis() as u64;
         let Self { method, path, bytes, .. } = &*self;
         if status >= 500 {
@@ -106,7 +106,7 @@ impl Drop for Line {
     }
 }
 
-/// A body that counts for its log line.
+/// A response body that counts its bytes for the log line.
 struct Logged {
     body: Body,
     line: Line,

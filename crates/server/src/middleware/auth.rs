@@ -41,7 +41,7 @@ pub(crate) async fn authorize(
     Ok(next.run(request).await)
 }
 
-/// The caller, if the request's credential gives the scope that is needed.
+/// The caller, if the request's credential has the required scope.
 fn allowed(
     state: &AppState,
     needed: Needed,
@@ -61,7 +61,7 @@ fn allowed(
         return Err(refused("Could not validate credentials"));
     };
     let caller = state.auth.caller(credential).map_err(|why| {
-        // Guessing is limited; clients with a valid key are not affected by others that guess from the same address.
+        // Failed attempts are limited; clients with a valid key are not affected by others at the same address.
         match state.count_failure(address) {
             Ok(()) => refused(why),
             Err(error) => error,

@@ -11,7 +11,7 @@ use axum::response::Response;
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// Middleware: refuses requests that call the server by a name that is not its own.
+/// Middleware: refuses requests with a host name that is not allowed.
 pub(crate) async fn reject_unknown_host(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -29,8 +29,8 @@ pub(crate) async fn reject_unknown_host(
     Ok(next.run(request).await)
 }
 
-/// Middleware. Browsers send forms and texts to other origins without asking first, and merely hide the answer; so what
-/// a foreign page sends is refused here, before it does anything.
+/// Middleware: refuses requests from pages of other origins. Browsers send forms and plain text to other origins without a
+/// preflight request, and only hide the response; so they are refused here, before they have any effect.
 pub(crate) async fn reject_cross_origin(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -48,7 +48,7 @@ pub(crate) async fn reject_cross_origin(
     Ok(next.run(request).await)
 }
 
-/// Whether a page is one of this server's own. A proxy in front may speak TLS, hence the scheme says nothing.
+/// Whether the origin is this server. A proxy in front may add TLS, so the scheme is not compared.
 fn is_own(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
     let authority = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
     authority.is_some() && authority == host.and_then(|host| host.to_str().ok())

@@ -1,6 +1,6 @@
-//! Lets a client read why it was refused. Most clients read the response only when they have sent the whole request; a
-//! connection that is closed before shows them a broken pipe instead. So after a refusal, what still comes in is read
-//! and thrown away for a moment.
+//! Lingering close, so that clients can read why they were refused. Most clients read the response only after they have sent
+//! the whole request; if the connection is closed earlier, they report a broken pipe instead. So after a refusal, the rest
+//! of the upload is read and discarded for a short time.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use axum::response::Response;
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
-/// How long a refused upload is read on.
+/// How long the rest of a refused upload is read.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Middleware.
@@ -23,7 +23,7 @@ pub(crate) async fn linger(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
-    // A client that asked first has not begun to send, unless the body was read.
+    // A client that waits for `100 Continue` has sent nothing, unless the body was read.
     let asked_first = request.headers().contains_key(header::EXPECT);
     let (parts, body) = request.into_parts();
     let mut shared =
@@ -31,7 +31,7 @@ pub(crate) async fn linger(request: Request, next: Next) -> Response {
     let response = next.run(Request::from_parts(parts, Body::from_stream(shared.clone()))).await;
     let refused = response.status().is_client_error() || response.status().is_server_error();
     if refused && (shared.begun() || !asked_first) {
-        // The clock is asked for every piece: a fast sender leaves no pause in which a timer could ring.
+        // The clock is checked for every chunk: with a fast sender, the stream is always ready and a timer is never polled.
         let end = Instant::now() + LINGER;
         while Instant::now() < end && matches!(timeout_at(end, shared.next()).await, Ok(Some(Ok(_)))) {}
     }
@@ -44,7 +44,7 @@ struct Upload {
     ended: bool,
 }
 
-/// A body that can be read on when the handler has let go of it.
+/// A body that can still be read after the handler has dropped it.
 #[derive(Clone)]
 struct Shared(Arc<Mutex<Upload>>);
 

@@ -1,4 +1,4 @@
-//! What every request passes on its way in and out.
+//! Middleware of all requests.
 
 mod access;
 mod auth;

@@ -1,6 +1,7 @@
 //! The server's description of itself: an OpenAPI 3.1 document, and a page that shows it.
 //!
-//! `operations` lists what there is, `bodies` what requests carry; the schemas of answers are made of `mynah_api`'s types.
+//! `operations` lists paths and methods, `bodies` has the schemas of requests; those of responses are generated from the types
+//! of `mynah_api`.
 
 use axum::Json;
 use axum::response::Html;
@@ -12,10 +13,10 @@ mod operations;
 
 use operations::{Answer, OPERATIONS, Operation};
 
-/// A page that holds the document and shows it without asking anybody for anything.
+/// A page that contains and renders the document without loading anything.
 const PAGE: &str = include_str!("page.html");
-/// Where the page holds the document.
-const PLACE: &str = "\"the document\"";
+/// Where the document is inserted into the page.
+const PLACEHOLDER: &str = "\"the document\"";
 
 /// `GET /openapi.json`.
 pub(crate) async fn openapi() -> Json<Value> {
@@ -24,8 +25,8 @@ pub(crate) async fn openapi() -> Json<Value> {
 
 /// `GET /docs` and `GET /`.
 pub(crate) async fn docs() -> Html<String> {
-    // In a script, `</` could end it.
-    Html(PAGE.replace(PLACE, &document().to_string().replace("</", "<\\/")))
+    // `</` could end the script element.
+    Html(PAGE.replace(PLACEHOLDER, &document().to_string().replace("</", "<\\/")))
 }
 
 /// The document.
@@ -56,10 +57,10 @@ fn document() -> Value {
         "components": {
             "schemas": schemas.take_definitions(true),
             "responses": {"error": {
-                "description": "What is wrong and what to do about it",
+                "description": "An error, with its message",
                 "content": {"application/json": {"schema": error}},
             }},
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "Where keys are set"}},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "Required if the server has API keys"}},
         },
     })
 }
@@ -109,12 +110,12 @@ fn answer(answer: &Answer, schemas: &mut SchemaGenerator) -> Value {
     }
 }
 
-/// The names between braces.
+/// Names in braces in a path.
 fn path_parameters(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
-/// `post_v1_models`: unique and steady, which is all that generators of clients ask.
+/// E.g. `post_v1_models`: unique and stable, as client generators require.
 fn operation_id(operation: &Operation) -> String {
     let path: String =
         operation.path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();

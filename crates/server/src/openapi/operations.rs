@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::bodies;
 
-/// Makes a schema and puts what it refers to among the definitions.
+/// Creates a schema and adds the types that it refers to to the definitions.
 pub(super) type MakeSchema = fn(&mut SchemaGenerator) -> Schema;
 
 /// A path with a method.
@@ -15,32 +15,32 @@ pub(super) struct Operation {
     pub(super) path: &'static str,
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
-    /// Name, type and meaning of parameters in the address.
+    /// Name, type and description of query parameters.
     pub(super) query: &'static [(&'static str, &'static str, &'static str)],
     pub(super) body: Option<fn(&mut SchemaGenerator) -> Value>,
     pub(super) answer: Answer,
 }
 
-/// What is answered where all is well.
+/// The response of a successful request.
 pub(super) enum Answer {
     /// JSON of a type.
     Of(MakeSchema),
-    /// JSON described in prose.
+    /// JSON with a description only.
     Json(&'static str),
     /// JSON of a type, with status 201.
     Made(MakeSchema),
-    /// Nothing but that it was done.
+    /// `null`.
     Null,
     /// One of several content types.
     Kinds(&'static [(&'static str, MakeSchema)]),
 }
 
 pub(super) const TAGS: [(&str, &str); 6] = [
-    ("Audio", "Listening and speaking"),
-    ("Models", "Models that run: launched, described, terminated"),
-    ("Catalogue", "Models that can be launched, and adding to them"),
+    ("Audio", "Transcription and speech synthesis"),
+    ("Models", "Running models: launch, list, terminate"),
+    ("Catalogue", "Models that can be launched, and registration of models"),
     ("Disk", "Models on this machine's disk"),
-    ("Keys", "Who may do what"),
+    ("Keys", "API keys and logins"),
     ("Server", "The server and its machine"),
 ];
 
@@ -92,23 +92,23 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Speech to text in the spoken language",
         TRANSCRIPT,
     )
-    .body(bodies::listen),
+    .body(bodies::transcription),
     operation("post", "/v1/audio/translations", "Audio", "Speech to English text", TRANSCRIPT)
-        .body(bodies::listen),
-    operation("post", "/v1/audio/speech", "Audio", "Text to speech", SPOKEN).body(bodies::speak),
-    operation("post", "/v1/audio/embeddings", "Audio", "Always refused: no model makes them", Answer::Null),
-    operation("get", "/v1/audio/voices", "Audio", "The voices", Answer::Of(of::<api::VoiceList>)),
-    operation("get", "/v1/audio/models", "Audio", "The models that speak", Answer::Json("Their names")),
+        .body(bodies::transcription),
+    operation("post", "/v1/audio/speech", "Audio", "Text to speech", SPOKEN).body(bodies::speech),
+    operation("post", "/v1/audio/embeddings", "Audio", "Not supported: always an error", Answer::Null),
+    operation("get", "/v1/audio/voices", "Audio", "List voices", Answer::Of(of::<api::VoiceList>)),
+    operation("get", "/v1/audio/models", "Audio", "List text-to-speech models", Answer::Json("Their names")),
     operation(
         "get",
         "/v1/models",
         "Models",
-        "The models that run; OpenAI's clients get those too that a request may load",
+        "List running models; for OpenAI's clients, also those that can be loaded on request",
         Answer::Of(of::<api::ModelList>),
     )
-    .query(&[("all", "boolean", "Those too that a request may load")]),
+    .query(&[("all", "boolean", "Include models that can be loaded on request")]),
     operation("post", "/v1/models", "Models", "Launch a model", Answer::Of(of::<api::Launched>))
-        .query(&[("wait_ready", "boolean", "Answer when it is ready (the default), or at once")])
+        .query(&[("wait_ready", "boolean", "Respond when the model is ready (default), or at once")])
         .body(bodies::launch),
     operation("get", "/v1/models/{uid}", "Models", "Describe a model", Answer::Of(of::<api::Model>)),
     operation("delete", "/v1/models/{uid}", "Models", "Terminate a model", Answer::Null),
@@ -116,155 +116,164 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "get",
         "/v1/models/instances",
         "Models",
-        "All launches, including failed ones",
+        "List launches, including failed ones",
         Answer::Of(of::<Vec<api::Instance>>),
     )
-    .query(&[("model_uid", "string", "Only this one"), ("model_name", "string", "Only those of this model")]),
+    .query(&[
+        ("model_uid", "string", "Only this one"),
+        ("model_name", "string", "Only instances of this model"),
+    ]),
     operation(
         "get",
         "/v1/models/{uid}/progress",
         "Models",
-        "How far a launch is",
+        "Progress of a launch",
         Answer::Of(of::<api::LaunchProgress>),
     ),
     operation(
         "post",
         "/v1/models/{uid}/cancel",
         "Models",
-        "Stop a launch, or terminate a model that is ready",
+        "Cancel a launch, or terminate a model that is ready",
         Answer::Null,
     ),
     operation(
         "get",
         "/v1/models/{uid}/events",
         "Models",
-        "What happened to a model",
+        "Events of a model",
         Answer::Of(of::<Vec<api::Event>>),
     ),
     operation(
         "get",
         "/v1/models/{uid}/replicas",
         "Models",
-        "Its replicas",
+        "List replicas",
         Answer::Of(of::<Vec<api::Replica>>),
     ),
     operation(
         "post",
         "/v1/models/{uid}/replicas",
         "Models",
-        "More replicas",
-        Answer::Json("The new replica, or all"),
+        "Add replicas",
+        Answer::Json("The new replica, or a list of several"),
     )
     .body(bodies::more_replicas),
     operation(
         "delete",
         "/v1/models/{uid}/replicas/{id}",
         "Models",
-        "One replica fewer",
+        "Remove a replica",
         Answer::Json("remaining_replicas, a number"),
     ),
     operation(
         "post",
         "/v1/models/{uid}/requests/{id}/abort",
         "Models",
-        "Does nothing: a request ends when its client leaves",
+        "No effect: a request ends when its client disconnects",
         Answer::Json("msg, always NO_OP"),
     ),
     operation(
         "get",
         "/v1/models/{uid}/reload",
         "Models",
-        "Always refused: terminate and launch",
+        "Not supported: terminate and launch instead",
         Answer::Null,
     ),
     operation(
         "post",
         "/v1/models/{uid}/reload",
         "Models",
-        "Always refused: terminate and launch",
+        "Not supported: terminate and launch instead",
         Answer::Null,
     ),
-    operation("get", "/v1/models/{uid}/reload/config", "Models", "Always refused", Answer::Null),
-    operation(
-        "post",
-        "/v1/models/instance",
-        "Models",
-        "Always refused: POST /v1/models launches",
-        Answer::Null,
-    ),
+    operation("get", "/v1/models/{uid}/reload/config", "Models", "Not supported", Answer::Null),
+    operation("post", "/v1/models/instance", "Models", "Not supported: use POST /v1/models", Answer::Null),
     operation(
         "get",
         "/v1/models/{type}/{name}/versions",
         "Catalogue",
-        "Where a model is on disk",
+        "Location of a model on disk",
         Answer::Of(of::<Vec<api::ModelVersion>>),
     ),
     operation(
         "get",
         "/v1/models/prompts",
         "Catalogue",
-        "Of language models: none",
+        "For language models: empty here",
         Answer::Json("An empty object"),
     ),
     operation(
         "get",
         "/v1/models/families",
         "Catalogue",
-        "Of language models: none",
+        "For language models: empty here",
         Answer::Json("Empty lists"),
     ),
     operation(
         "get",
         "/v1/models/vllm-supported",
         "Catalogue",
-        "Of language models: none",
+        "For language models: empty here",
         Answer::Json("Empty lists"),
     ),
-    operation("get", "/v1/engines/{name}", "Catalogue", "Of language models: none", Answer::Null),
+    operation("get", "/v1/engines/{name}", "Catalogue", "For language models: empty here", Answer::Null),
     operation(
         "get",
         "/v1/engines/{type}/{name}",
         "Catalogue",
-        "The engines that a launch may name; any runs the same code",
-        Answer::Json("Lists by engine, or null where there is no choice"),
+        "Engine names that a launch accepts; all run the same code",
+        Answer::Json("Lists by engine, or null if there is no choice"),
     ),
     operation(
         "get",
         "/v1/model_registrations/{type}",
         "Catalogue",
-        "The catalogue",
+        "List the catalogue",
         Answer::Kinds(&[("application/json", bodies::registrations)]),
     )
-    .query(&[("detailed", "boolean", "All of each model, not its name alone")]),
-    operation("post", "/v1/model_registrations/{type}", "Catalogue", "Add a model", Answer::Null)
+    .query(&[("detailed", "boolean", "All details, not only names")]),
+    operation("post", "/v1/model_registrations/{type}", "Catalogue", "Register a custom model", Answer::Null)
         .body(bodies::register),
     operation(
         "get",
         "/v1/model_registrations/{type}/{name}",
         "Catalogue",
-        "A model of the catalogue",
+        "Describe a catalogue model",
         Answer::Of(of::<api::RegistrationDetail>),
     ),
     operation(
         "delete",
         "/v1/model_registrations/{type}/{name}",
         "Catalogue",
-        "Forget an added model",
+        "Unregister a custom model",
         Answer::Null,
     ),
-    operation("get", "/v1/cache/models", "Disk", "The models on disk", Answer::Of(of::<api::CachedModels>))
-        .query(&[("model_name", "string", "Only this one")]),
+    operation(
+        "get",
+        "/v1/cache/models",
+        "Disk",
+        "List downloaded models",
+        Answer::Of(of::<api::CachedModels>),
+    )
+    .query(&[("model_name", "string", "Only this one")]),
     operation(
         "get",
         "/v1/cache/models/files",
         "Disk",
-        "What removing a model deletes",
+        "List the files that removing a model deletes",
         Answer::Of(of::<api::CachedFiles>),
     )
-    .query(&[("model_version", "string", "The model; must be there")]),
-    operation("delete", "/v1/cache/models", "Disk", "Delete a model from disk", Answer::Of(of::<api::Done>))
-        .query(&[("model_version", "string", "The model; must be there")]),
-    operation("get", "/v1/admin/keys", "Keys", "All keys, none in clear", Answer::Of(of::<Vec<api::Key>>)),
+    .query(&[("model_version", "string", "The model; required")]),
+    operation("delete", "/v1/cache/models", "Disk", "Delete a downloaded model", Answer::Of(of::<api::Done>))
+        .query(&[("model_version", "string", "The model; required")]),
+    operation(
+        "get",
+        "/v1/admin/keys",
+        "Keys",
+        "List keys, without the keys themselves",
+        Answer::Of(of::<Vec<api::Key>>),
+    ),
     operation(
         "post",
         "/v1/admin/keys",
@@ -274,64 +283,76 @@ pub(super) const OPERATIONS: &[Operation] = &[
     )
     .body(bodies::new_key),
     operation("delete", "/v1/admin/keys/{id}", "Keys", "Revoke a key", Answer::Json("ok, always true")),
-    operation("post", "/token", "Keys", "Tokens for a name and a password", Answer::Of(of::<api::TokenPair>))
-        .body(bodies::login),
-    operation("post", "/v1/auth/refresh", "Keys", "The next tokens, once", Answer::Of(of::<api::TokenPair>))
-        .body(bodies::refresh),
-    operation("post", "/v1/auth/logout", "Keys", "Forget a refresh token", Answer::Json("ok, always true"))
-        .body(bodies::refresh),
+    operation(
+        "post",
+        "/token",
+        "Keys",
+        "Log in with user name and password",
+        Answer::Of(of::<api::TokenPair>),
+    )
+    .body(bodies::login),
+    operation(
+        "post",
+        "/v1/auth/refresh",
+        "Keys",
+        "New tokens for a refresh token, which is then invalid",
+        Answer::Of(of::<api::TokenPair>),
+    )
+    .body(bodies::refresh),
+    operation(
+        "post",
+        "/v1/auth/logout",
+        "Keys",
+        "Invalidate a refresh token",
+        Answer::Json("ok, always true"),
+    )
+    .body(bodies::refresh),
     operation(
         "get",
         "/health/live",
         "Server",
-        "Whether the server lives; needs no key",
+        "Liveness probe; needs no key",
         Answer::Json("status, always ok"),
     ),
     operation(
         "get",
         "/health/ready",
         "Server",
-        "Whether an audio request would be taken now, else 429; needs no key",
+        "Readiness probe: 429 if an audio request would be refused now; needs no key",
         Answer::Json("status, always ok"),
     ),
     operation(
         "get",
         "/metrics",
         "Server",
-        "Figures for Prometheus",
+        "Prometheus metrics",
         Answer::Kinds(&[("text/plain", of::<String>)]),
     ),
-    operation(
-        "get",
-        "/health",
-        "Server",
-        "Whether the server lives; needs no key",
-        Answer::Json("status, always ok"),
-    ),
+    operation("get", "/health", "Server", "Liveness probe; needs no key", Answer::Json("status, always ok")),
     operation(
         "get",
         "/v1/cluster/auth",
         "Server",
-        "Whether requests need a key; needs none itself",
+        "Whether requests need a key; needs no key itself",
         Answer::Of(of::<api::AuthProbe>),
     ),
-    operation("get", "/status", "Server", "How the machine is", Answer::Of(of::<api::ClusterStatus>)),
+    operation("get", "/status", "Server", "Status of the machine", Answer::Of(of::<api::ClusterStatus>)),
     operation("get", "/v1/address", "Server", "The server's address", Answer::Of(of::<String>)),
     operation("get", "/v1/supervisor", "Server", "The server's address", Answer::Of(of::<api::Supervisor>)),
+    operation("get", "/v1/workers", "Server", "Models of this machine", Answer::Of(of::<Vec<api::Worker>>)),
     operation(
         "get",
-        "/v1/workers",
+        "/v1/cluster/info",
         "Server",
-        "The models of this machine",
-        Answer::Of(of::<Vec<api::Worker>>),
-    ),
-    operation("get", "/v1/cluster/info", "Server", "The machine", Answer::Of(of::<Vec<api::ClusterNode>>))
-        .query(&[("detailed", "boolean", "Processors and memory too")]),
+        "Describe the machine",
+        Answer::Of(of::<Vec<api::ClusterNode>>),
+    )
+    .query(&[("detailed", "boolean", "Include CPUs and memory")]),
     operation(
         "get",
         "/v1/cluster/version",
         "Server",
-        "The program's version",
+        "Version of the server",
         Answer::Of(of::<api::ClusterVersion>),
     ),
     operation("get", "/v1/cluster/devices", "Server", "Number of GPUs: 0", Answer::Of(of::<u32>)),
@@ -339,14 +360,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "get",
         "/v1/cluster/ui_config",
         "Server",
-        "What web pages ask first",
-        Answer::Json("Switches, all off"),
+        "Configuration of Xinference's web UI",
+        Answer::Json("Feature flags, all false"),
     ),
     operation(
         "get",
         "/v1/requests/{id}/progress",
         "Server",
-        "Always refused: no request has any",
+        "Not supported: no request has progress",
         Answer::Null,
     ),
     operation("delete", "/v1/clusters", "Server", "Stop the server", Answer::Of(of::<api::Done>)),

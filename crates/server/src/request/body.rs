@@ -1,4 +1,4 @@
-//! Reads a request's body in either form, within its bounds.
+//! Reads a request's body, a form or JSON, within the limits.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -15,8 +15,8 @@ use crate::error::ApiError;
 use crate::limits::{UploadTimeout, interrupted};
 use crate::state::AppState;
 
-/// Parameters of a request for speech, and the recording of a voice in it; other files are read and named by a field of
-/// their own, so that the route can refuse them. In a JSON body the recording counts as text.
+/// Parameters of a speech request, and its reference audio. Other files are read and replaced by an empty field, so that the
+/// route can refuse them. In a JSON body the reference audio counts as text.
 pub(crate) async fn read_speech(
     request: Request,
     limits: &Limits,
@@ -45,12 +45,12 @@ pub(crate) async fn read_speech(
             return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
     };
-    // The text is the job's from here on.
+    // From here on the job accounts for the text.
     memory.shrink_to(upload.as_ref().map_or(0, Upload::bytes_in_memory));
     Ok((fields, upload))
 }
 
-/// The JSON object that a request of Xinference's own routes carries, whatever content type it names.
+/// The JSON object in a request to one of Xinference's own routes, whatever its content type.
 pub(crate) async fn read_object(request: Request, state: &AppState) -> Result<Map<String, Value>, ApiError> {
     let limits = &state.limits();
     let memory = &mut state.memory()?;
@@ -63,7 +63,7 @@ pub(crate) async fn read_object(request: Request, state: &AppState) -> Result<Ma
     json::read_object(&collect(request, largest, memory, too_long).await?)
 }
 
-/// Parameters and audio of an audio route's request.
+/// Parameters and audio of a request to a transcription route.
 pub(crate) async fn read(
     request: Request,
     limits: &Limits,
@@ -115,11 +115,11 @@ fn announced_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// What stands in memory while a JSON body is read: the body, its texts, and audio without white space.
+/// Copies in memory while a JSON body is read: the body, its texts, and audio without white space.
 const COPIES_OF_BODY: u64 = 3;
 
-/// Reads a whole body. One whose announced length finds no memory is refused before any of it is read; but memory is taken
-/// as bytes come, so that announced sizes alone cannot block other clients.
+/// Reads a whole body. If its declared length does not fit into the memory limit, it is refused before any of it is read;
+/// but memory is reserved only as bytes arrive, so that declared lengths alone cannot block other clients.
 async fn collect(
     request: Request,
     largest: u64,

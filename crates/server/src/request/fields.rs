@@ -1,20 +1,20 @@
-//! The parameters of a request, whatever form they came in: parts of a multipart form or members of a JSON object.
+//! The parameters of a request: parts of a multipart form or members of a JSON object.
 
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 
-/// Parameters in the order in which they came. Empty texts and nulls count as absent. A list may be sent as repeated
+/// Parameters in order of arrival. Empty strings and nulls count as absent. A list may be sent as repeated
 /// parts, with or without `[]` after the name, as JSON text, or as a JSON array.
 #[derive(Debug, Default)]
 pub(crate) struct Fields(Vec<(String, Value)>);
 
-/// What a parameter holds that takes either.
+/// The value of a parameter that accepts an object or a word.
 #[derive(Debug)]
 pub(crate) enum ObjectOrWord {
     /// Its members.
     Object(Fields),
-    /// A text that is no JSON object.
+    /// A string that is not a JSON object.
     Word(String),
 }
 
@@ -40,28 +40,28 @@ impl Fields {
         }
     }
 
-    /// Adds a parameter that came as text.
+    /// Adds a parameter from text.
     pub(crate) fn push_text(&mut self, name: &str, text: String) {
         self.push(name, Value::String(text));
     }
 
-    /// Whether a parameter of this name came.
+    /// Whether there is a parameter of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.value(name).is_some()
     }
 
-    /// The last one counts where a parameter came more than once.
+    /// The value of a parameter; the last one counts if it is repeated.
     fn value(&self, name: &str) -> Option<&Value> {
         self.0.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value)
     }
 
-    /// A text; numbers are taken as they are written.
+    /// A string; numbers are converted as they are written.
     pub(crate) fn text(&self, name: &'static str) -> Result<Option<String>, ApiError> {
         match self.value(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(Value::Number(number)) => Ok(Some(number.to_string())),
-            Some(_) => Err(ApiError::invalid(name, format!("{name} must be a text."))),
+            Some(_) => Err(ApiError::invalid(name, format!("{name} must be a string."))),
         }
     }
 
@@ -97,7 +97,7 @@ impl Fields {
         }
     }
 
-    /// A truth value: `true` and `false`, `1` and `0`, `yes` and `no`, `on` and `off`.
+    /// A boolean: `true` and `false`, `1` and `0`, `yes` and `no`, `on` and `off`.
     pub(crate) fn boolean(&self, name: &'static str) -> Result<Option<bool>, ApiError> {
         let Some(value) = self.value(name) else { return Ok(None) };
         let word = match value {
@@ -113,7 +113,7 @@ impl Fields {
         }
     }
 
-    /// A list of texts. Plain text is cut at commas where `comma` says so.
+    /// A list of strings. Plain text is split at commas if `comma` is set.
     pub(crate) fn list(&self, name: &'static str, comma: bool) -> Result<Vec<String>, ApiError> {
         let mut items = Vec::new();
         for (_, value) in self.0.iter().filter(|(n, _)| n == name) {
@@ -138,7 +138,7 @@ impl Fields {
         Ok(items.iter().map(|item| item.trim()).filter(|item| !item.is_empty()).map(str::to_owned).collect())
     }
 
-    /// An object: a JSON object, its JSON text, or bracketed parts (`name[member]`); or a word in its place.
+    /// An object: a JSON object, its JSON text, or bracketed parts (`name[member]`); or a word instead.
     pub(crate) fn object(&self, name: &'static str) -> Result<Option<ObjectOrWord>, ApiError> {
         let not_an_object = || ApiError::invalid(name, format!("{name} must be a JSON object."));
         let mut bracketed = Map::new();
@@ -168,7 +168,7 @@ impl Fields {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Adds what is in `others` and not here.
+    /// Adds the parameters of `others` that are missing here.
     pub(crate) fn add_missing(&mut self, others: Fields) {
         for (name, value) in others.0 {
             if !self.has(&name) {
@@ -178,7 +178,7 @@ impl Fields {
     }
 }
 
-/// Reads a number that may have come as text.
+/// Parses a number that may be a string.
 pub(crate) fn number_within(
     name: &'static str,
     value: &Value,
@@ -202,7 +202,7 @@ fn item_text(name: &'static str, value: &Value) -> Result<String, ApiError> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
-        _ => Err(ApiError::invalid(name, format!("{name} must be a list of texts."))),
+        _ => Err(ApiError::invalid(name, format!("{name} must be a list of strings."))),
     }
 }
 
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_come_in_every_form() {
+    fn lists_are_accepted_in_every_form() {
         let expected = vec!["word".to_owned(), "segment".to_owned()];
         for parts in [
             &[("g[]", "word"), ("g[]", "segment")][..],
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_come_in_every_form() {
+    fn objects_are_accepted_in_every_form() {
         let bracketed = fields(&[("c[type]", "server_vad"), ("c[threshold]", "0.4")]);
         let text = fields(&[("c", r#"{"type":"server_vad","threshold":0.4}"#)]);
         for form in [bracketed, text] {

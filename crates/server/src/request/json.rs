@@ -1,4 +1,4 @@
-//! JSON bodies with the audio inside, as base64 or as a data URL.
+//! JSON bodies with audio as base64 or as a data URL.
 
 use axum::http::StatusCode;
 use base64::Engine as _;
@@ -12,7 +12,7 @@ use super::upload::{Spool, Upload, too_large};
 use crate::config::Limits;
 use crate::error::ApiError;
 
-/// Padding may be left out.
+/// Padding is optional.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -20,10 +20,10 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Bytes of audio that are decoded at once; a multiple of 3, so that their base64 has no padding.
+/// Bytes of audio per decoding step; a multiple of 3, so that their base64 has no padding.
 const PIECE: usize = 48 << 10;
 
-/// Reads parameters out of a JSON object, and audio out of its member `member`.
+/// Reads parameters from a JSON object, and audio from its member `member`.
 pub(crate) async fn read(
     body: &[u8],
     member: &'static str,
@@ -47,7 +47,7 @@ pub(crate) fn read_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     }
 }
 
-/// Takes commas before a closing bracket too, which hand-written bodies often have.
+/// Also accepts commas before a closing bracket, which hand-written bodies often have.
 fn parse(body: &[u8]) -> Result<Value, ApiError> {
     serde_json::from_slice(body).or_else(|error| {
         serde_json::from_slice(&without_trailing_commas(body)).map_err(|_| {
@@ -58,7 +58,7 @@ fn parse(body: &[u8]) -> Result<Value, ApiError> {
 
 fn without_trailing_commas(body: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(body.len());
-    // Place in `kept` of a comma that only white space has followed so far.
+    // Position in `kept` of a comma that only white space has followed so far.
     let mut comma = None;
     let (mut in_text, mut escaped) = (false, false);
     for &byte in body {
@@ -95,7 +95,7 @@ async fn audio(
             _ => return Err(not_audio(member)),
         },
         None if text.contains("://") => {
-            let message = format!("{member} must hold the audio itself; the server fetches no addresses.");
+            let message = format!("{member} must contain the audio itself; the server fetches no addresses.");
             return Err(ApiError::invalid(member, message));
         }
         None => &text,
@@ -103,7 +103,7 @@ async fn audio(
     if encoded.len() as u64 / 4 * 3 > limits.max_upload_bytes.saturating_add(1 << 10) {
         return Err(too_large(member, limits));
     }
-    // One alphabet, no line breaks.
+    // Convert to one alphabet without line breaks.
     let encoded: Vec<u8> = encoded
         .bytes()
         .filter(|byte| !byte.is_ascii_whitespace())
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn commas_before_a_closing_bracket_are_forgiven() {
+    fn trailing_commas_are_accepted() {
         let body = br#"{ "a": [1, 2, ], "b": "x,}\",]", }"#;
         assert_eq!(parse(body).unwrap(), serde_json::json!({"a": [1, 2], "b": "x,}\",]"}));
         for broken in ["{,}{", "{\"a\":1,,}", "[,", "", "\"a"] {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn audio_comes_as_base64_or_as_a_data_url() {
+    async fn audio_is_base64_or_a_data_url() {
         let limits = Limits::default();
         for text in ["-_8=", "-_8", "+/8=", "+/\n8=", "data:audio/wav;base64,+/8=", "data:;base64,+/8"] {
             let Upload::Memory(bytes) = audio(text.to_owned(), "file", &limits, &mut memory()).await.unwrap()
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn long_audio_is_put_together_from_its_pieces() {
+    async fn long_audio_is_decoded_in_chunks() {
         let audio_bytes: Vec<u8> = (0..200_000_u32).map(|n| (n * 7 % 251) as u8).collect();
         let limits = Limits { upload_memory_threshold_bytes: 1000, ..Limits::default() };
         let upload =

@@ -1,4 +1,4 @@
-//! From the bytes of a request to checked parameters and audio.
+//! Parsing of requests to validated parameters and audio.
 
 mod body;
 mod dialect;

@@ -1,4 +1,4 @@
-//! Multipart forms. Parts come in any order; the audio is written away while it comes in.
+//! Multipart forms. Parts arrive in any order; the audio is stored as it arrives.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,11 +20,10 @@ use crate::config::Limits;
 use crate::error::ApiError;
 use crate::limits::interrupted;
 
-/// Bytes that may pass before a part's head is complete.
-const MAX_HEAD_BYTES: u64 = 64 << 10;
+/// Maximum bytes of the headers of a part.
+const MAX_HEADER_BYTES: u64 = 64 << 10;
 
-/// Reads a whole form, whose audio is in the part `part`. A file under another name is passed over; its field is an empty
-/// object.
+/// Reads a whole form with the audio in the part `part`. Files in other parts are skipped; their fields become empty objects.
 pub(crate) async fn read(
     request: Request,
     part: &'static str,
@@ -32,8 +31,8 @@ pub(crate) async fn read(
     memory: &mut Reservation,
 ) -> Result<(Fields, Option<Upload>), ApiError> {
     let (parts, body) = request.into_parts();
-    let budget = Arc::new(AtomicU64::new(MAX_HEAD_BYTES));
-    let paced = Paced { inner: body.into_data_stream(), budget: Arc::clone(&budget), rest: false };
+    let budget = Arc::new(AtomicU64::new(MAX_HEADER_BYTES));
+    let paced = BudgetedBody { inner: body.into_data_stream(), budget: Arc::clone(&budget), rest: false };
     let mut form = Multipart::from_request(Request::from_parts(parts, Body::from_stream(paced)), &())
         .await
         .map_err(|rejection| ApiError::new(StatusCode::BAD_REQUEST, rejection.body_text()))?;
@@ -42,7 +41,7 @@ pub(crate) async fn read(
     let mut upload = None;
     let mut text_left = limits.max_text_bytes;
     for _ in 0..limits.max_parts {
-        budget.store(MAX_HEAD_BYTES, Ordering::Relaxed);
+        budget.store(MAX_HEADER_BYTES, Ordering::Relaxed);
         let Some(field) = form.next_field().await.map_err(|error| broken(&error))? else {
             return Ok((fields, upload));
         };
@@ -51,7 +50,7 @@ pub(crate) async fn read(
         if name == part {
             upload = Some(audio(field, part, limits, memory).await?);
         } else if field.file_name().is_some() {
-            pass_over(field, limits).await?;
+            skip(field, limits).await?;
             fields.push(&name, Value::Object(Map::new()));
         } else {
             let value = text(field, &mut text_left, limits).await?;
@@ -78,8 +77,8 @@ async fn audio(
     spool.finish().await
 }
 
-/// A file under a name that means nothing here.
-async fn pass_over(mut field: Field<'_>, limits: &Limits) -> Result<(), ApiError> {
+/// Skips a file in another part.
+async fn skip(mut field: Field<'_>, limits: &Limits) -> Result<(), ApiError> {
     let mut length = 0;
     while let Some(piece) = field.chunk().await.map_err(|error| broken(&error))? {
         length += piece.len() as u64;
@@ -120,15 +119,15 @@ fn broken(error: &MultipartError) -> ApiError {
     })
 }
 
-/// A body handed on one piece at a time, and no more of it than `budget` says. The form's reader takes whatever is
-/// ready into its buffer; this keeps that buffer at one piece, and bounds it where a part's head never ends.
-struct Paced {
+/// A body that is passed on one chunk at a time, up to `budget` bytes. The form parser buffers whatever is ready; this limits
+/// its buffer to one chunk, and to the budget if the headers of a part never end.
+struct BudgetedBody {
     inner: BodyDataStream,
     budget: Arc<AtomicU64>,
     rest: bool,
 }
 
-impl Stream for Paced {
+impl Stream for BudgetedBody {
     type Item = Result<Bytes, axum::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -138,7 +137,7 @@ impl Stream for Paced {
         }
         let left = self.budget.load(Ordering::Relaxed);
         if left == 0 {
-            return Poll::Ready(Some(Err(axum::Error::new("the head of a part is too long"))));
+            return Poll::Ready(Some(Err(axum::Error::new("the headers of a part are too long"))));
         }
         let piece = std::task::ready!(self.inner.try_poll_next_unpin(context)?);
         if let Some(piece) = &piece {

@@ -1,6 +1,6 @@
-//! Parameters of `/v1/audio/speech`: OpenAI's, Xinference's `kwargs`, and what this server has beyond both.
+//! Parameters of `/v1/audio/speech`: OpenAI's, Xinference's `kwargs`, and this server's own.
 //!
-//! Whatever would change the sound and cannot be honoured is refused; other unknown parts are ignored.
+//! Unsupported parameters that would change the audio are refused; other unknown ones are ignored.
 
 use mynah_audio::{EncodeOptions, OutputFormat};
 use mynah_core::SpeechOptions;
@@ -8,7 +8,7 @@ use mynah_core::SpeechOptions;
 use super::fields::{Fields, ObjectOrWord};
 use crate::error::ApiError;
 
-/// What `kwargs` may hold.
+/// Supported members of `kwargs`.
 const KWARGS: [&str; 7] = [
     "instructions",
     "sample_rate",
@@ -19,31 +19,31 @@ const KWARGS: [&str; 7] = [
     "normalize_text",
 ];
 
-/// Parameters by which other servers' models are shown a voice to copy, and none here is.
+/// Parameters of voice cloning on other servers that are not supported here.
 const REFERENCES: [&str; 3] = ["prompt_latent", "instruct_text", "ref_audio"];
 
-/// One request, checked.
+/// A validated request.
 #[derive(Debug)]
 pub(crate) struct SpeechParams {
-    /// Model or alias as the client wrote it.
+    /// Model name or alias from the request.
     pub(crate) model: String,
-    /// What to say.
+    /// The text to speak.
     pub(crate) text: String,
     /// Options of the model.
     pub(crate) options: SpeechOptions,
-    /// How the audio is written.
+    /// Format of the audio.
     pub(crate) format: OutputFormat,
     pub(crate) encoding: EncodeOptions,
-    /// Server-sent events.
+    /// Whether to send server-sent events.
     pub(crate) sse: bool,
-    /// Times of words in the last event.
+    /// Whether the last event has word timestamps.
     pub(crate) words: bool,
-    /// What is said in the recording of a voice to copy.
+    /// Transcript of the reference audio.
     pub(crate) transcript: Option<String>,
 }
 
 impl SpeechParams {
-    /// Reads and checks all parameters.
+    /// Parses and validates all parameters.
     pub(crate) fn from_fields(mut fields: Fields) -> Result<Self, ApiError> {
         expand_kwargs(&mut fields)?;
         refuse_references(&fields)?;
@@ -92,7 +92,7 @@ fn expand_kwargs(fields: &mut Fields) -> Result<(), ApiError> {
     refuse_references(&kwargs)?;
     if let Some(unknown) = kwargs.names().find(|name| !KWARGS.contains(name)) {
         let message =
-            format!("kwargs has {unknown}, which no model here knows. Known: {}.", KWARGS.join(", "));
+            format!("kwargs has {unknown}, which is not supported. Supported: {}.", KWARGS.join(", "));
         return Err(ApiError::unsupported("kwargs", message));
     }
     fields.add_missing(kwargs);
@@ -103,8 +103,9 @@ fn refuse_references(fields: &Fields) -> Result<(), ApiError> {
     match REFERENCES.into_iter().find(|name| fields.has(name)) {
         None => Ok(()),
         Some(name) => {
-            let message =
-                format!("{name} is not known here. A voice to copy goes into prompt_speech and prompt_text.");
+            let message = format!(
+                "{name} is not supported. Send reference audio in prompt_speech and its transcript in prompt_text."
+            );
             Err(ApiError::unsupported(name, message))
         }
     }
@@ -125,7 +126,7 @@ fn voice(fields: &Fields) -> Result<Option<String>, ApiError> {
     }
 }
 
-/// -1, which is any seed to Xinference, is the default one here.
+/// -1, which is a random seed in Xinference, is the default one here.
 fn seed(fields: &Fields) -> Result<u64, ApiError> {
     if fields.text("seed")?.is_some_and(|seed| seed.trim() == "-1") {
         return Ok(SpeechOptions::default().seed);
@@ -133,7 +134,7 @@ fn seed(fields: &Fields) -> Result<u64, ApiError> {
     Ok(fields.integer("seed", 0..=u64::MAX)?.unwrap_or(SpeechOptions::default().seed))
 }
 
-/// Names of any case, as file name extensions too.
+/// Names in any case; also file extensions.
 fn format(fields: &Fields) -> Result<OutputFormat, ApiError> {
     let Some(name) = fields.text("response_format")? else { return Ok(OutputFormat::Mp3) };
     let name = name.trim().trim_start_matches('.').to_ascii_lowercase();
@@ -150,7 +151,7 @@ fn format(fields: &Fields) -> Result<OutputFormat, ApiError> {
 }
 
 fn sse(fields: &Fields) -> Result<bool, ApiError> {
-    // The audio is sent while it is made whatever `stream` says; it is only checked.
+    // The audio is always streamed; `stream` is only validated.
     fields.boolean("stream")?;
     match fields.text("stream_format")?.as_deref() {
         None | Some("audio") => Ok(false),
@@ -162,7 +163,7 @@ fn sse(fields: &Fields) -> Result<bool, ApiError> {
 fn words(fields: &Fields, sse: bool) -> Result<bool, ApiError> {
     let granularities = fields.list("timestamp_granularities", true)?;
     if granularities.iter().any(|name| name != "word") {
-        let message = "timestamp_granularities[] of speech can be word only.";
+        let message = "timestamp_granularities[] of speech must be word.";
         return Err(ApiError::invalid("timestamp_granularities", message));
     }
     if !granularities.is_empty() && !sse {

@@ -1,7 +1,7 @@
 //! Parameters of `/v1/audio/transcriptions` and `/v1/audio/translations`.
 //!
-//! OpenAI's parameters, Xinference's `kwargs`, and the decoding options that other Whisper servers take as extra parts.
-//! Whatever would change the answer's meaning and cannot be honoured is refused; other unknown parts are ignored.
+//! OpenAI's parameters, Xinference's `kwargs`, and the decoding options that other Whisper servers accept as extra parts.
+//! Unsupported parameters that would change the result are refused; other unknown ones are ignored.
 
 use mynah_api::{Granularity, ResponseFormat};
 use mynah_core::{AudioContext, Task, TranscribeOptions, VadOptions};
@@ -14,7 +14,7 @@ use crate::error::ApiError;
 /// Maximum pause or padding of voice activity detection.
 const MAX_VAD_MS: u64 = 60_000;
 
-/// What `kwargs` may hold: model options under the names that Python libraries use.
+/// Supported members of `kwargs`: model options under the names that Python libraries use.
 const KWARGS: [&str; 23] = [
     "audio_context",
     "beam_size",
@@ -41,33 +41,33 @@ const KWARGS: [&str; 23] = [
     "word_timestamps",
 ];
 
-/// One request, checked.
+/// A validated request.
 #[derive(Debug)]
 pub(crate) struct TranscriptionParams {
-    /// Model or alias as the client wrote it.
+    /// Model name or alias from the request.
     pub(crate) model: String,
     /// Options of the model.
     pub(crate) options: TranscribeOptions,
-    /// How the answer is written.
+    /// Format of the response.
     pub(crate) response: ResponseOptions,
 }
 
-/// How the answer is written.
+/// Format of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ResponseOptions {
     pub(crate) format: ResponseFormat,
     /// `segments` in `verbose_json`.
     pub(crate) segments: bool,
-    /// `words` in `verbose_json`; subtitles cut between words.
+    /// `words` in `verbose_json`; subtitles are split between words.
     pub(crate) words: bool,
     /// Token log probabilities in `json`.
     pub(crate) logprobs: bool,
-    /// Server-sent events.
+    /// Whether to send server-sent events.
     pub(crate) stream: bool,
 }
 
 impl TranscriptionParams {
-    /// Reads and checks all parameters; `route_task` is the task of the route that was called.
+    /// Parses and validates all parameters; `route_task` is the task of the route that was called.
     pub(crate) fn from_fields(mut fields: Fields, route_task: Task) -> Result<Self, ApiError> {
         expand_kwargs(&mut fields)?;
         refuse_speakers(&fields)?;
@@ -79,7 +79,7 @@ impl TranscriptionParams {
         options.task = task(&fields, route_task)?;
         (options.language, options.allowed_languages) = spoken_languages(&fields)?;
         options.vad = vad(&fields)?;
-        // The other formats have no place for words.
+        // Other formats have no words.
         response.words &= matches!(
             response.format,
             ResponseFormat::VerboseJson | ResponseFormat::Srt | ResponseFormat::Vtt
@@ -100,7 +100,7 @@ fn expand_kwargs(fields: &mut Fields) -> Result<(), ApiError> {
     };
     if let Some(unknown) = kwargs.names().find(|name| !KWARGS.contains(name)) {
         let message =
-            format!("kwargs has {unknown}, which no model here knows. Known: {}.", KWARGS.join(", "));
+            format!("kwargs has {unknown}, which is not supported. Supported: {}.", KWARGS.join(", "));
         return Err(ApiError::unsupported("kwargs", message));
     }
     fields.add_missing(kwargs);
@@ -163,7 +163,10 @@ fn response(fields: &Fields) -> Result<ResponseOptions, ApiError> {
 
     let include = fields.list("include", true)?;
     if let Some(other) = include.iter().find(|item| *item != "logprobs") {
-        return Err(ApiError::unsupported("include", format!("include[] knows logprobs only, not {other}.")));
+        return Err(ApiError::unsupported(
+            "include",
+            format!("include[] supports only logprobs, not {other}."),
+        ));
     }
     let logprobs = !include.is_empty();
     if logprobs && format != ResponseFormat::Json {
@@ -172,7 +175,7 @@ fn response(fields: &Fields) -> Result<ResponseOptions, ApiError> {
     let stream = fields.boolean("stream")?.unwrap_or(false);
     if stream && !matches!(format, ResponseFormat::Json | ResponseFormat::Text) {
         let message =
-            format!("stream has no form for response_format {}: use json or text.", format.as_str());
+            format!("stream does not support response_format {}: use json or text.", format.as_str());
         return Err(ApiError::unsupported("stream", message));
     }
     Ok(ResponseOptions { format, segments, words, logprobs, stream })
@@ -278,7 +281,7 @@ fn decoding(fields: &Fields) -> Result<TranscribeOptions, ApiError> {
             number_within("temperature", &Value::String(text), &(0.0..=1.0)).map(|number| number as f32)
         })
         .collect::<Result<Vec<_>, _>>()?;
-    // As at OpenAI, 0 means that the server raises the temperature by itself where a window fails.
+    // As with OpenAI, 0 means that the server raises the temperature if a window fails.
     if !temperatures.is_empty() && temperatures != [0.0] {
         options.whisper.temperatures = temperatures;
     }
@@ -329,7 +332,7 @@ fn audio_context(fields: &Fields) -> Result<Option<AudioContext>, ApiError> {
     })
 }
 
-/// `suppress_tokens`: token ids, where -1 stands for the checkpoint's own list of tokens that are not speech.
+/// `suppress_tokens`: token ids, where -1 is the checkpoint's own list of non-speech tokens.
 fn suppressed(fields: &Fields, options: &mut TranscribeOptions) -> Result<(), ApiError> {
     let ids = fields.list("suppress_tokens", true)?;
     if ids.is_empty() {

@@ -1,4 +1,4 @@
-//! Audio on its way in: a small upload stays in memory, a larger one goes to a temporary file.
+//! Uploaded audio: a small upload stays in memory, a larger one goes to a temporary file.
 
 use mynah_engine::{AudioSource, Reservation};
 use tempfile::TempPath;
@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use crate::config::Limits;
 use crate::error::ApiError;
 
-/// A whole upload. The temporary file goes with it.
+/// A complete upload. Its temporary file is deleted when it is dropped.
 #[derive(Debug)]
 pub(crate) enum Upload {
     /// In memory.
@@ -35,9 +35,9 @@ impl From<Upload> for AudioSource {
     }
 }
 
-/// Takes an upload piece by piece.
+/// Stores an upload chunk by chunk.
 pub(crate) struct Spool<'a> {
-    /// Parameter that holds it.
+    /// Name of its parameter.
     name: &'static str,
     limits: &'a Limits,
     reservation: &'a mut Reservation,
@@ -51,7 +51,7 @@ impl<'a> Spool<'a> {
         Self { name, limits, reservation, memory: Vec::new(), file: None, length: 0 }
     }
 
-    /// Adds a piece.
+    /// Adds a chunk.
     pub(crate) async fn write(&mut self, piece: &[u8]) -> Result<(), ApiError> {
         self.length += piece.len() as u64;
         if self.length > self.limits.max_upload_bytes {
@@ -72,7 +72,7 @@ impl<'a> Spool<'a> {
         Ok(())
     }
 
-    /// The end of the upload.
+    /// Ends the upload.
     pub(crate) async fn finish(self) -> Result<Upload, ApiError> {
         match self.file {
             None if self.memory.is_empty() => {
@@ -87,7 +87,7 @@ impl<'a> Spool<'a> {
     }
 }
 
-/// The answer to an upload over the bound.
+/// The error of an upload over the limit.
 pub(crate) fn too_large(name: &'static str, limits: &Limits) -> ApiError {
     let message = format!(
         "The upload is larger than {} bytes (limit: max_upload_bytes, mynah serve --max-upload-bytes).",
@@ -103,7 +103,7 @@ async fn temporary_file() -> std::io::Result<(File, TempPath)> {
     Ok((File::from_std(file), path))
 }
 
-/// The disk failed or is full: our trouble, not the client's.
+/// The disk failed or is full, which is a server error.
 fn disk(error: std::io::Error) -> ApiError {
     tracing::error!(%error, folder = %std::env::temp_dir().display(), "cannot write an upload to the temporary folder");
     ApiError::new(

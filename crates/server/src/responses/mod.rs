@@ -1,4 +1,4 @@
-//! From results of the engine to the bodies of answers.
+//! From results of the engine to response bodies.
 
 pub(crate) mod model;
 pub(crate) mod speech;

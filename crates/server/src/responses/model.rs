@@ -5,7 +5,7 @@ use mynah_core::{ComputeType, ModelTask};
 use mynah_engine::{CheckpointInfo, Entry, LaunchRequest, ModelStatus, Running, Source};
 use mynah_text::languages::LANGUAGES;
 
-/// A description under a name.
+/// A model with this id.
 pub(crate) fn model(id: &str, description: ModelDescription) -> Model {
     Model {
         id: id.to_owned(),
@@ -16,7 +16,7 @@ pub(crate) fn model(id: &str, description: ModelDescription) -> Model {
     }
 }
 
-/// A model that runs.
+/// A running model.
 pub(crate) fn running(running: &Running, address: &str) -> ModelDescription {
     let request = &running.request;
     let described = match &running.entry {
@@ -26,7 +26,7 @@ pub(crate) fn running(running: &Running, address: &str) -> ModelDescription {
     ModelDescription { replica: request.replicas, launch_options: request.others.clone(), ..described }
 }
 
-/// A model of the catalogue that a request may load.
+/// A catalogue model that a request can load.
 pub(crate) fn catalogued(status: &ModelStatus, address: &str) -> ModelDescription {
     let request = LaunchRequest::new(&status.entry.name);
     ModelDescription { on_disk: status.on_disk.is_some(), ..described(&status.entry, &request, address) }
@@ -52,9 +52,9 @@ fn described(entry: &Entry, request: &LaunchRequest, address: &str) -> ModelDesc
     }
 }
 
-/// A checkpoint without a name of the catalogue; its languages show when it is loaded.
+/// A checkpoint without a catalogue entry; its languages are known once it is loaded.
 fn checkpoint(running: &Running, address: &str) -> ModelDescription {
-    // One that is not there any more has no family.
+    // A deleted checkpoint has no family.
     let unknown = CheckpointInfo { family: "", task: ModelTask::Transcription, languages: Vec::new() };
     let CheckpointInfo { family, task, languages } = running.checkpoint.clone().unwrap_or(unknown);
     let entry = Entry {

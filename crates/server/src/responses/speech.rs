@@ -1,4 +1,4 @@
-//! Speech as the body of an answer, sent while it is made.
+//! Streamed speech responses.
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -15,11 +15,11 @@ use super::sse::{self, data, streaming_headers};
 use crate::error::ApiError;
 use crate::jobs::TimedJob;
 
-/// Name of the voice that speaks, which for the name of another service's voice is one of ours.
+/// Name of the voice that was used; for the name of another service's voice, one of ours.
 const VOICE: HeaderName = HeaderName::from_static("x-mynah-voice");
 
-/// Answers with the bytes of the audio. What fails before the first of them is answered with its error's own status;
-/// what fails later cuts the connection, which is all that the form allows.
+/// Streams the bytes of the audio. A failure before the first byte is an error response; a later one aborts the connection,
+/// as the format has no other way to report it.
 pub(crate) async fn bytes(job: TimedJob<SpeechJob>, format: OutputFormat) -> Result<Response, ApiError> {
     let (speech, voice) = SpeechStream::begin(job).await?;
     let body = Body::from_stream(stream::unfold(speech, |mut speech| async move {
@@ -37,7 +37,7 @@ pub(crate) async fn bytes(job: TimedJob<SpeechJob>, format: OutputFormat) -> Res
     Ok((streaming_headers(), voice, content_type, body).into_response())
 }
 
-/// Answers with server-sent events.
+/// Streams server-sent events.
 pub(crate) async fn events(job: TimedJob<SpeechJob>, words: bool) -> Result<Response, ApiError> {
     let (speech, voice) = SpeechStream::begin(job).await?;
     Ok((voice, sse::response(speech.into_events(words))).into_response())
@@ -51,7 +51,7 @@ fn done(spoken: &SpeechResult, words: bool) -> SpeechStreamEvent {
     }
 }
 
-/// The pieces of a speech as they are made.
+/// The chunks of a speech job.
 struct SpeechStream {
     job: TimedJob<SpeechJob>,
     first: Option<Piece>,
@@ -64,7 +64,7 @@ enum Piece {
 }
 
 impl SpeechStream {
-    /// Waits until the first audio is there, and names the voice in a header.
+    /// Waits for the first audio; the voice is reported in a header.
     async fn begin(job: TimedJob<SpeechJob>) -> Result<(Self, HeaderMap), ApiError> {
         let mut speech = Self { job, first: None, ended: false };
         let mut headers = HeaderMap::new();
@@ -85,7 +85,7 @@ impl SpeechStream {
         Ok((speech, headers))
     }
 
-    /// Its events. `words`: the last one carries the words.
+    /// Its events. `words`: the last one has the words.
     fn into_events(self, words: bool) -> impl Stream<Item = Event> {
         stream::unfold(self, move |mut this| async move {
             let event = match this.next().await? {
@@ -99,7 +99,7 @@ impl SpeechStream {
         })
     }
 
-    /// The next piece; `None` after the end or a failure.
+    /// The next chunk; `None` after the end or a failure.
     async fn next(&mut self) -> Option<Result<Piece, ApiError>> {
         if self.ended {
             return None;

@@ -1,4 +1,4 @@
-//! A transcript as the answer to a request.
+//! Transcripts as responses.
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -7,7 +7,7 @@ use mynah_format::{RenderOptions, content_type};
 
 use crate::request::ResponseOptions;
 
-/// The whole answer. `open_language`: the request left the language open.
+/// The complete response. `open_language`: the request did not set the language.
 pub(crate) fn render(transcript: &Transcript, options: &ResponseOptions, open_language: bool) -> Response {
     let ResponseOptions { format, segments, words, logprobs, .. } = *options;
     let options = RenderOptions { format, segments, words, logprobs, open_language };

@@ -1,4 +1,4 @@
-//! A transcription as server-sent events, sent while it is made.
+//! Streamed transcriptions as server-sent events.
 
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
@@ -11,7 +11,7 @@ use super::sse::{self, data};
 use crate::error::ApiError;
 use crate::jobs::TimedJob;
 
-/// Answers with a stream. A job that fails before its work begins is answered with its error's own status.
+/// Streams the events of a job. A job that fails before its work begins gets an error response.
 pub(crate) async fn answer(
     mut job: TimedJob<TranscriptionJob>,
     logprobs: bool,
@@ -38,7 +38,7 @@ struct TranscriptionStream {
     job: TimedJob<TranscriptionJob>,
     next: Option<TranscriptionEvent>,
     text: Text,
-    /// Tokens so far, if asked for.
+    /// Tokens so far, if requested.
     logprobs: Option<Vec<Logprob>>,
     open_language: bool,
     ended: bool,
@@ -92,8 +92,8 @@ impl TranscriptionStream {
     }
 }
 
-/// The text sent so far. White space at the end of a segment waits for the next one, so that all deltas joined are the
-/// whole text without white space around it.
+/// The text sent so far. White space at the end of a segment is held back until the next one, so that the concatenated deltas
+/// are the whole text without surrounding white space.
 #[derive(Default)]
 struct Text {
     sent: String,
@@ -101,7 +101,7 @@ struct Text {
 }
 
 impl Text {
-    /// Adds a segment and returns what is to be sent of it.
+    /// Adds a segment; returns the text to send.
     fn add(&mut self, segment: &str) -> String {
         let mut delta = std::mem::take(&mut self.waiting);
         delta.push_str(segment);
@@ -119,7 +119,7 @@ mod tests {
     use super::Text;
 
     #[test]
-    fn deltas_joined_are_the_trimmed_text() {
+    fn concatenated_deltas_are_the_trimmed_text() {
         for segments in
             [&[" One", " two. ", " Three "][..], &["", " ", " a"], &[" "], &[], &["a ", " ", "b\n"]]
         {

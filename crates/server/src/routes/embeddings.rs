@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::request::read;
 use crate::state::AppState;
 
-/// Vectors of speakers' voices: no model here makes them.
+/// Speaker embeddings, which no model here supports.
 pub(super) async fn embeddings(State(state): State<Arc<AppState>>, request: Request) -> Result<(), ApiError> {
     let (fields, _) = read(request, &state.limits(), &mut state.memory()?).await?;
     let model = fields.text("model")?;

@@ -12,7 +12,7 @@ use crate::error::ApiError;
 use crate::metrics::Page;
 use crate::state::AppState;
 
-/// All figures.
+/// All metrics.
 pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
     let running = state.blocking("Cannot list the models", mynah_engine::Engine::running).await?;
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
@@ -24,7 +24,7 @@ pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
     for (name, count) in &states {
         page.line("mynah_models", &[("state", *name)], count);
     }
-    let weights = state.blocking("Cannot add up the weights", mynah_engine::Engine::weight_bytes).await?;
+    let weights = state.blocking("Cannot sum up the weights", mynah_engine::Engine::weight_bytes).await?;
     page.figure("mynah_weight_bytes", "gauge", "Bytes of weights in memory.", &weights);
     page.figure("mynah_jobs", "gauge", "Jobs in the engine, including waiting ones.", &state.engine.jobs());
     page.figure("mynah_jobs_limit", "gauge", "Limit of mynah_jobs.", &state.engine.queue_length());
@@ -77,7 +77,7 @@ fn name(phase: &Phase) -> &'static str {
     }
 }
 
-/// What Linux reports of this process; see proc(5).
+/// Resources of this process, as Linux reports them; see proc(5).
 struct Process {
     resident_bytes: u64,
     threads: u64,

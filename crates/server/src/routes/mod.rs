@@ -17,7 +17,7 @@ pub(crate) use self::status::{no_such_method, no_such_path};
 use crate::openapi::{docs, openapi};
 use crate::state::AppState;
 
-/// All of them. `GET /v1/models/{uid}` is among Xinference's, as its uids share their path with further routes.
+/// All routes. `GET /v1/models/{uid}` is in `xinference`, as uids share their path with further routes.
 pub(crate) fn router() -> Router<Arc<AppState>> {
     Router::new()
         .route("/", get(docs))

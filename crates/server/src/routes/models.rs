@@ -12,7 +12,7 @@ use crate::request::{Dialect, Parameters};
 use crate::responses::model;
 use crate::state::AppState;
 
-/// `GET /v1/models`: the models that run. OpenAI's clients, and others with `all=true`, get those too that a request may
+/// `GET /v1/models`: the running models. OpenAI's clients, and others with `all=true`, also get those that a request can
 /// load.
 pub(super) async fn list_models(
     State(state): State<Arc<AppState>>,
@@ -36,7 +36,7 @@ pub(super) async fn list_models(
     Ok(Json(ModelList { object: "list".to_owned(), data: data.await? }))
 }
 
-/// `GET /v1/models/{uid}`: a model that runs, or one of the catalogue under any of its names.
+/// `GET /v1/models/{uid}`: a running model, or a catalogue model under any of its names.
 pub(crate) async fn describe(
     state: &AppState,
     dialect: Dialect,

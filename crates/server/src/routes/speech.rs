@@ -15,7 +15,7 @@ use crate::request::{SpeechParams, read_speech};
 use crate::responses::speech;
 use crate::state::AppState;
 
-/// Text to speech. Where the client leaves, this future or the answer's body is dropped, and with it the job.
+/// Text to speech. If the client disconnects, this future or the response body is dropped, which stops the job.
 pub(super) async fn speech(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -36,7 +36,7 @@ pub(super) async fn speech(
         }
         (None, Some(_)) => {
             let message =
-                "prompt_text is what is said in the recording of a voice; send that in prompt_speech.";
+                "prompt_text is the transcript of reference audio; send the audio in prompt_speech.";
             return Err(ApiError::missing("prompt_speech", message));
         }
     };

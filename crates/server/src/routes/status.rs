@@ -1,4 +1,4 @@
-//! Whether the server lives, and what no route answers.
+//! Probes, and requests that match no route.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ pub(super) async fn health() -> Json<Value> {
     Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
 }
 
-/// `GET /health/ready`: the server would take an audio request now.
+/// `GET /health/ready`: the server would accept an audio request now.
 pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Result<Json<Value>, ApiError> {
     state.permit(None)?;
     Ok(health().await)
 }
 
-/// Any path that no route has.
+/// A path without a route.
 pub(crate) async fn no_such_path(uri: Uri) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, format!("Not Found: no route {}.", uri.path())).code("not_found")
 }

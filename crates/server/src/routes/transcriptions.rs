@@ -32,7 +32,7 @@ pub(super) async fn translations(
     answer(&state, Task::Translate, request).await
 }
 
-/// Where the client leaves, this future or the answer's body is dropped, and with it the job.
+/// If the client disconnects, this future or the response body is dropped, which stops the job.
 async fn answer(state: &AppState, task: Task, request: Request) -> Result<Response, ApiError> {
     let client = client_id(&request);
     let permit = state.permit(client)?;

@@ -1,4 +1,4 @@
-//! `GET /v1/audio/voices` and `GET /v1/audio/models`, by which clients fill their menus.
+//! `GET /v1/audio/voices` and `GET /v1/audio/models`, which clients use to fill their menus.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::state::AppState;
 /// All voices that requests can name.
 pub(super) async fn list_voices(State(state): State<Arc<AppState>>) -> Result<Json<VoiceList>, ApiError> {
     let engine = state.engine.clone();
-    // Looks at the disk, hence off the async threads.
+    // Reads the disk, so it runs off the async threads.
     let statuses = tokio::task::spawn_blocking(move || engine.voices()).await;
     let statuses = statuses.map_err(|error| ApiError::internal(&error, "Cannot list the voices"))?;
     let mut voices: Vec<Voice> = Vec::new();
@@ -40,7 +40,7 @@ fn voice(status: VoiceStatus, default: bool) -> Voice {
     }
 }
 
-/// The models that speak.
+/// The text-to-speech models.
 pub(super) async fn list_speech_models(State(state): State<Arc<AppState>>) -> Result<Json<Value>, ApiError> {
     let engine = state.engine.clone();
     let statuses = tokio::task::spawn_blocking(move || engine.models()).await;

@@ -49,7 +49,7 @@ pub(super) async fn list_cached_files(
     let name = query.required("model_version")?.to_owned();
     let statuses = state.blocking("Cannot list the cache", Engine::models).await?;
     let found = statuses.into_iter().find(|status| status.entry.name == name);
-    // What other programs keep is left alone.
+    // Caches of other programs are not changed.
     let ours = found.and_then(|status| status.on_disk).filter(|found| found.origin == Origin::Store);
     Ok(Json(CachedFiles {
         model_version: name,
@@ -58,7 +58,7 @@ pub(super) async fn list_cached_files(
     }))
 }
 
-/// `DELETE /v1/cache/models`: deletes `model_version` from the disk. Nothing happens where it is not there.
+/// `DELETE /v1/cache/models`: deletes `model_version` from the disk. No error if it is missing.
 pub(super) async fn remove_cached(
     State(state): State<Arc<AppState>>,
     Query(query): Query<Parameters>,

@@ -1,4 +1,4 @@
-//! What there is to launch, beyond the registrations: versions, engines, and lists of models of other kinds.
+//! Versions and engines of models, and lists of other kinds of models, which are empty.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub(super) async fn engines(
         .iter()
         .find(|status| status.entry.name == name && status.entry.task == ModelTask::Transcription);
     Ok(Json(match known {
-        // The names that Xinference's clients choose among. Whatever they choose, the same code runs.
+        // The names that Xinference's clients can choose. All run the same code.
         Some(_) if kind == "audio" => json!({
             "transformers": [{"model_name": name, "model_format": "pytorch"}],
             "MLX": "Models run on the CPU here, whatever the engine",
@@ -55,7 +55,7 @@ pub(super) async fn engines(
     }))
 }
 
-/// `GET /v1/engines/{name}`: knows language models only, of which there are none.
+/// `GET /v1/engines/{name}`: for language models only, of which there are none.
 pub(super) async fn engines_of_language_model() -> Json<Value> {
     Json(Value::Null)
 }

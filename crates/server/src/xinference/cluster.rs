@@ -1,4 +1,4 @@
-//! The one machine, for clients that expect a cluster: status, addresses, versions.
+//! Status, addresses and versions of this machine, for clients that expect a cluster.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::responses::model;
 use crate::state::AppState;
 use crate::system_info;
 
-/// `GET /v1/cluster/auth`: Xinference's clients send their key only if this says so.
+/// `GET /v1/cluster/auth`: Xinference's clients send their key only if this is true.
 pub(super) async fn auth_probe(State(state): State<Arc<AppState>>) -> Json<AuthProbe> {
     Json(AuthProbe { auth: state.auth.is_on() })
 }
@@ -104,7 +104,7 @@ pub(super) async fn cluster_devices() -> Json<u32> {
     Json(0)
 }
 
-/// `GET /v1/cluster/ui_config`: what Xinference's web page asks for before it shows itself.
+/// `GET /v1/cluster/ui_config`: requested by Xinference's web UI at its start.
 pub(super) async fn ui_config(State(state): State<Arc<AppState>>) -> Json<Value> {
     Json(json!({
         "grafana_url": "",
@@ -121,13 +121,13 @@ pub(super) async fn ui_config(State(state): State<Arc<AppState>>) -> Json<Value>
     }))
 }
 
-/// `DELETE /v1/clusters`: the server stops, as by a signal.
+/// `DELETE /v1/clusters`: stops the server, as a signal does.
 pub(super) async fn stop(State(state): State<Arc<AppState>>) -> Json<Done> {
     state.config.stop.notify_one();
     Json(Done { result: true })
 }
 
-/// `GET /v1/requests/{id}/progress`: of image and video models only, so no request has any.
+/// `GET /v1/requests/{id}/progress`: for image and video models only, so no request has progress.
 pub(super) async fn request_progress(Path(id): Path<String>) -> ApiError {
     ApiError::invalid("request_id", format!("No request with the id {id:.100} reports its progress."))
 }

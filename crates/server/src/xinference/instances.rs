@@ -1,4 +1,4 @@
-//! What runs below a uid: its progress, replicas and events; and the list of all instances.
+//! Progress, replicas and events of a uid; and the list of all instances.
 
 use std::sync::Arc;
 
@@ -30,12 +30,12 @@ pub(super) async fn list_instances(
     Ok(Json(instances.filter(wanted).collect()))
 }
 
-/// `GET /v1/models/{uid}/progress`. An unknown uid has none yet.
+/// `GET /v1/models/{uid}/progress`. Zero for an unknown uid.
 pub(super) fn progress(state: &AppState, uid: &str) -> Json<LaunchProgress> {
     Json(model_views::progress(state.engine.find_running(uid).ok().as_ref()))
 }
 
-/// `POST /v1/models/{uid}/cancel`: stops a launch; a model that is ready is terminated.
+/// `POST /v1/models/{uid}/cancel`: cancels a launch, or terminates a model that is ready.
 pub(super) async fn cancel(state: &AppState, uid: String) -> Result<Json<()>, ApiError> {
     state.blocking("Cannot cancel the launch", move |engine| engine.cancel_launch(&uid)).await??;
     Ok(Json(()))
@@ -46,14 +46,14 @@ pub(super) fn events(state: &AppState, uid: &str) -> Json<Vec<Event>> {
     Json(state.engine.events(uid).into_iter().map(model_views::event).collect())
 }
 
-/// `GET /v1/models/{uid}/replicas`. An unknown uid has none.
+/// `GET /v1/models/{uid}/replicas`. Empty for an unknown uid.
 pub(super) fn replicas(state: &AppState, uid: &str) -> Json<Vec<Replica>> {
     let address = state.config.address.to_string();
     let running = state.engine.find_running(uid);
     Json(running.map(|running| model_views::replicas(&running, &address)).unwrap_or_default())
 }
 
-/// `POST /v1/models/{uid}/replicas`: one or `replica` more.
+/// `POST /v1/models/{uid}/replicas`: adds one or `replica` replicas.
 pub(super) async fn add_replicas(
     state: &AppState,
     dialect: Dialect,
@@ -84,7 +84,7 @@ pub(super) async fn add_replicas(
     }))
 }
 
-/// `DELETE /v1/models/{uid}/replicas/{id}`: one fewer.
+/// `DELETE /v1/models/{uid}/replicas/{id}`: removes one.
 pub(super) fn remove_replica(
     state: &AppState,
     dialect: Dialect,
@@ -112,12 +112,12 @@ fn scale(
     })
 }
 
-/// `POST /v1/models/{uid}/requests/{id}/abort`: requests on audio models end when their client leaves.
+/// `POST /v1/models/{uid}/requests/{id}/abort`: no effect; requests on audio models end when their client disconnects.
 pub(super) fn abort() -> Json<Value> {
     Json(json!({"msg": "NO_OP"}))
 }
 
-/// `/v1/models/{uid}/reload`: only engines that keep their weights while their settings change can do that.
+/// `/v1/models/{uid}/reload`: not supported; only for engines that keep their weights while their settings change.
 pub(super) fn reload() -> ApiError {
     let message = "Reload with retained weights requires vLLM or SGLang. Terminate the model and launch it again; its \
                    weights load in a moment.";

@@ -1,4 +1,4 @@
-//! `/v1/admin/keys`: keys listed, made and revoked, in Xinference's shapes.
+//! `/v1/admin/keys`: lists, creates and revokes keys, in Xinference's format.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::error::ApiError;
 use crate::request::read_object;
 use crate::state::AppState;
 
-/// All keys of the store; never a key in clear.
+/// All keys of the store, without the keys themselves.
 pub(super) async fn list_keys(State(state): State<Arc<AppState>>) -> Result<Json<Vec<Key>>, ApiError> {
     let contents = store(&state)?.contents();
     let keys = contents.as_deref().map_or(&[][..], |contents| contents.keys());
@@ -45,7 +45,7 @@ pub(super) async fn revoke_key(
     Ok(Json(json!({"ok": true})))
 }
 
-/// The store, where keys are asked for at all: otherwise anybody could lock everybody out.
+/// The store, if keys are required. Otherwise any client could create a key and lock out all others.
 fn store(state: &AppState) -> Result<&Store, ApiError> {
     state.auth.store().filter(|_| state.auth.is_on()).ok_or_else(|| {
         let message = "Not Found: this server requires no keys. Create the first one with `mynah keys add`.";
@@ -53,7 +53,7 @@ fn store(state: &AppState) -> Result<&Store, ApiError> {
     })
 }
 
-/// Changes the store's file, off the async threads.
+/// Changes the key file, off the async threads.
 async fn changed<T: Send + 'static>(
     state: &Arc<AppState>,
     change: impl FnOnce(&Store) -> Result<T, AuthError> + Send + 'static,
@@ -75,7 +75,7 @@ fn refusal(error: AuthError) -> ApiError {
     }
 }
 
-/// The request's members, of which `name` alone is Xinference's and all others may be missing.
+/// Parses the request. Only `name` is Xinference's; all others are optional.
 fn new_key(body: &Value) -> Result<NewKey, ApiError> {
     let Some(name) = body["name"].as_str() else {
         return Err(ApiError::missing("name", "The key needs a name."));

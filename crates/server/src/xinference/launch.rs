@@ -1,4 +1,4 @@
-//! Models launched and terminated.
+//! Launches and terminates models.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::request::{Dialect, Parameters, read_object};
 use crate::state::AppState;
 
-/// `POST /v1/models`: launches a model; answers when it is ready, or at once with `wait_ready=false`.
+/// `POST /v1/models`: launches a model; responds when it is ready, or at once with `wait_ready=false`.
 pub(super) async fn launch_model(
     State(state): State<Arc<AppState>>,
     Query(query): Query<Parameters>,
@@ -31,7 +31,7 @@ pub(super) async fn launch_model(
     Ok(Json(Launched { model_uid }))
 }
 
-/// Why a launch failed. The answer says what is wrong with the weights.
+/// The error of a failed launch. For weights, the response includes the reason.
 fn launch_error(error: Error) -> ApiError {
     match error {
         Error::UnknownModel { .. } => {
@@ -40,7 +40,7 @@ fn launch_error(error: Error) -> ApiError {
             ApiError::new(StatusCode::BAD_REQUEST, message).param("model_name").code("model_not_found")
         }
         Error::Cancelled => {
-            // Nginx's "client closed request", which Xinference took over.
+            // nginx's "client closed request", which Xinference uses too.
             let status = StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
             ApiError::new(status, "Launch cancelled").code("launch_cancelled")
         }
@@ -52,13 +52,13 @@ fn launch_error(error: Error) -> ApiError {
     }
 }
 
-/// `POST /v1/models/instance`: one more way to launch that never knew audio models.
+/// `POST /v1/models/instance`: not supported; in Xinference, it does not launch audio models either.
 pub(super) async fn launch_by_version() -> ApiError {
     let message = "Audio models are launched by name: POST /v1/models.";
     ApiError::new(StatusCode::BAD_REQUEST, message).code("unsupported_value")
 }
 
-/// `DELETE /v1/models/{uid}`: terminates a model that runs.
+/// `DELETE /v1/models/{uid}`: terminates a running model.
 pub(super) async fn terminate(state: &AppState, dialect: Dialect, uid: String) -> Result<Json<()>, ApiError> {
     let ended = state.blocking("Cannot terminate the model", move |engine| engine.terminate(&uid)).await?;
     ended.map_err(|error| match error {

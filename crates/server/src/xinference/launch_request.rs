@@ -1,5 +1,5 @@
-//! The body of `POST /v1/models`. What would change the outcome and cannot be honoured is refused; options that mean
-//! something to other servers only are kept and shown again.
+//! The body of `POST /v1/models`. Unsupported options that would change the result are refused; options that only other
+//! servers support are kept and reported back.
 
 use std::path::PathBuf;
 
@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 
-/// Keys that the official clients always send and that mean nothing on one machine without Python.
-const WITHOUT_MEANING: [&str; 12] = [
+/// Keys that the official clients always send and that have no meaning on one machine without Python.
+const IGNORED: [&str; 12] = [
     "model_size_in_billions",
     "model_format",
     "peft_model_config",
@@ -25,7 +25,7 @@ const WITHOUT_MEANING: [&str; 12] = [
     "trust_remote_code",
 ];
 
-/// Reads a launch out of a JSON object.
+/// Parses a launch request from a JSON object.
 pub(super) fn read(mut body: Map<String, Value>) -> Result<LaunchRequest, ApiError> {
     body.retain(|_, value| !value.is_null());
     let model_name = text(&mut body, "model_name")?.filter(|name| !name.is_empty()).ok_or_else(|| {
@@ -51,7 +51,7 @@ pub(super) fn read(mut body: Map<String, Value>) -> Result<LaunchRequest, ApiErr
         pinned: boolean(body.remove("pin"))?,
         ..LaunchRequest::new(model_name)
     };
-    body.retain(|name, _| !WITHOUT_MEANING.contains(&name.as_str()));
+    body.retain(|name, _| !IGNORED.contains(&name.as_str()));
     Ok(LaunchRequest { others: body, ..request })
 }
 
@@ -65,7 +65,7 @@ fn text(body: &mut Map<String, Value>, name: &'static str) -> Result<Option<Stri
     }
 }
 
-/// There are no devices to choose among.
+/// Refuses a choice of devices: there is only the CPU.
 fn refuse_devices(body: &mut Map<String, Value>) -> Result<(), ApiError> {
     match body.remove("n_gpu") {
         None => {}

@@ -1,5 +1,5 @@
-//! `POST /token`, `POST /v1/auth/refresh` and `POST /v1/auth/logout`: tokens for names and passwords, as Xinference's
-//! clients ask for them.
+//! `POST /token`, `POST /v1/auth/refresh` and `POST /v1/auth/logout`: logins with user name and
+//! password, as Xinference's clients send them.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::error::ApiError;
 use crate::request::read_object;
 use crate::state::AppState;
 
-/// A name and a password for tokens.
+/// Returns tokens for a user name and a password.
 pub(super) async fn log_in(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -28,7 +28,7 @@ pub(super) async fn log_in(
     state.refuse_guessing(address)?;
     let body = Value::Object(read_object(request, &state).await?);
     let (name, password) = (text(&body, "username"), text(&body, "password"));
-    // One at a time: a password costs a core ten milliseconds and 19 MB on purpose.
+    // One at a time: a password hash needs ten milliseconds of CPU time and 19 MB by design.
     let turn = state.logins.acquire().await;
     let auth = state.auth.clone();
     let outcome = tokio::task::spawn_blocking(move || auth.log_in(&name, &password)).await;
@@ -44,7 +44,7 @@ pub(super) async fn log_in(
     }
 }
 
-/// A refresh token for new tokens.
+/// Returns new tokens for a refresh token.
 pub(super) async fn refresh(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -66,7 +66,7 @@ pub(super) async fn refresh(
     }
 }
 
-/// Forgets a refresh token.
+/// Invalidates a refresh token.
 pub(super) async fn log_out(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -78,7 +78,7 @@ pub(super) async fn log_out(
     Ok(Json(json!({"ok": true})))
 }
 
-/// A member that is missing is as wrong as any other.
+/// A member as a string; a missing one is empty, and then refused as invalid.
 fn text(body: &Value, name: &str) -> String {
     body[name].as_str().unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! Routes that only Xinference's clients use, in its shapes. One file for each family.
+//! Routes that only Xinference's clients use, in its format. One file per family.
 
 mod cache;
 mod catalogue;
@@ -19,7 +19,7 @@ use axum::routing::{any, delete, get, post};
 
 use crate::state::AppState;
 
-/// All of them.
+/// All routes.
 pub(crate) fn router() -> Router<Arc<AppState>> {
     Router::new()
         .route("/status", get(cluster::status))

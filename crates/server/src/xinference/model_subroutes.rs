@@ -1,5 +1,5 @@
-//! Paths below `/v1/models/`. A uid may hold slashes, escaped or not, so the parts after it are recognised by
-//! their names.
+//! Paths below `/v1/models/`. A uid can contain slashes, escaped or not, so the parts after it are recognised by their
+//! names.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::request::Dialect;
 use crate::routes::models;
 use crate::state::AppState;
 
-/// What a path means.
+/// The meaning of a path.
 #[derive(Debug, PartialEq, Eq)]
 enum Target<'a> {
     Model(&'a str),
@@ -29,7 +29,7 @@ enum Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// `runs`: whether a model runs under a uid; a uid that ends like one of the parts is a uid.
+    /// `runs`: whether a model runs under a uid. A running uid that ends like one of the parts takes precedence.
     fn new(path: &'a str, runs: impl Fn(&str) -> bool) -> Self {
         if runs(path) {
             return Target::Model(path);
@@ -53,7 +53,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The methods that it answers to.
+    /// The allowed methods.
     fn allows(&self) -> &'static str {
         match self {
             Target::Model(_) => "GET,HEAD,DELETE",

@@ -8,10 +8,10 @@ use mynah_api::{
 };
 use mynah_engine::{Error, Phase, PullProgress, Running, Severity};
 
-/// Share of a launch that its download is counted as.
+/// Share of the download in the progress of a launch.
 const DOWNLOAD_SHARE: f64 = 0.8;
 
-/// A running model as `GET /v1/models/instances` shows it.
+/// A running model as in `GET /v1/models/instances`.
 pub(super) fn instance(running: &Running, address: &str) -> Instance {
     let status = status(&running.phase);
     let of_checkpoint = || running.checkpoint.as_ref().map(|checkpoint| checkpoint.task);
@@ -60,7 +60,7 @@ pub(super) fn replicas(running: &Running, address: &str) -> Vec<Replica> {
     instance(running, address).replica_statuses.into_iter().map(replica).collect()
 }
 
-/// Handle of a replica, as Xinference makes it.
+/// Uid of a replica, as Xinference forms it.
 pub(super) fn replica_uid(running: &Running, replica_id: u32) -> String {
     format!("{}-rep{replica_id}", running.uid)
 }
@@ -83,7 +83,7 @@ fn model_state(running: &Running) -> &'static str {
     }
 }
 
-/// Null where the launch was cancelled.
+/// The error message; null if the launch was cancelled.
 fn failure(phase: &Phase) -> Option<String> {
     match phase {
         Phase::Failed(error) if !matches!(error, Error::Cancelled) => Some(error.to_string()),
@@ -91,7 +91,7 @@ fn failure(phase: &Phase) -> Option<String> {
     }
 }
 
-/// How far a launch is; `None` for a model that was never launched.
+/// Progress of a launch; `None` for a model that was never launched.
 pub(super) fn progress(running: Option<&Running>) -> LaunchProgress {
     let Some(running) = running else {
         return LaunchProgress {
@@ -139,7 +139,7 @@ pub(super) fn progress(running: Option<&Running>) -> LaunchProgress {
     LaunchProgress { progress, stage, download_files, replicas }
 }
 
-/// Something that happened to a model.
+/// An event of a model.
 pub(super) fn event(event: mynah_engine::Event) -> Event {
     let kind = match event.severity {
         Severity::Info => "INFO",

@@ -1,4 +1,4 @@
-//! `/v1/model_registrations`: the catalogue, and adding to it.
+//! `/v1/model_registrations`: the catalogue, and registration of models.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::request::{Parameters, read_object};
 use crate::responses::model::revision;
 use crate::state::AppState;
 
-/// `GET /v1/model_registrations/{type}`: names, or with `detailed=true` everything.
+/// `GET /v1/model_registrations/{type}`: names, or all details with `detailed=true`.
 pub(super) async fn list_registrations(
     State(state): State<Arc<AppState>>,
     Path(kind): Path<String>,
@@ -68,7 +68,7 @@ pub(super) async fn register_model(
     let body = read_object(request, &state).await?;
     let definition = match body.get("model") {
         Some(Value::String(text)) => text.clone(),
-        // People send the definition itself, too.
+        // Some clients send the definition itself.
         Some(object @ Value::Object(_)) => object.to_string(),
         _ => return Err(ApiError::unprocessable(vec![missing("model")])),
     };
@@ -83,7 +83,7 @@ pub(super) async fn register_model(
     Ok(Json(()))
 }
 
-/// `DELETE /v1/model_registrations/{type}/{name}`. Names that were not registered are passed over.
+/// `DELETE /v1/model_registrations/{type}/{name}`. No error for names that are not registered.
 pub(super) async fn unregister_model(
     State(state): State<Arc<AppState>>,
     Path((kind, name)): Path<(String, String)>,
@@ -152,8 +152,8 @@ fn detail(entry: &Entry, registration: Option<&Registration>) -> RegistrationDet
         download_hubs: None,
     };
     let Some(registration) = registration else { return detail };
-    // What the description says beyond what is said above.
-    let said = serde_json::to_value(&detail).unwrap_or_default();
+    // The remaining members of the description.
+    let known = serde_json::to_value(&detail).unwrap_or_default();
     let is_new = |name: &&String| said.get(name.as_str()).is_none();
     let names = registration.definition.keys().filter(is_new);
     let rest = names.map(|name| (name.clone(), registration.definition[name].clone())).collect();
