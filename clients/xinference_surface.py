@@ -125,7 +125,7 @@ async def surface(kind, client, last):
     await say(dialogue, "hello", expect=lambda got: len(got) > 500)
     await say(dialogue, "hello", voice="echo", response_format="wav", stream=True, expect=lambda got: got[:4] == b"RIFF")
     await say(dialogue, "hello", response_format="pcm", seed=7, expect=lambda got: len(got) > 500)
-    await say(dialogue, "hello", voice="x" * 401, fails="no saved tensor")
+    await say(dialogue, "hello", voice="x" * 401, fails="not a saved tensor")
     await say(dialogue, "hello", response_format="m4b", fails="response_format")
     await say(voice, TEXT, voice="unknown", fails="heart, emma")
     await say(voice, TEXT, prompt_speech=audio, fails="prompt_speech")

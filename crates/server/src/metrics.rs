@@ -324,7 +324,7 @@ mod tests {
             });
         }
         let mut watch = Stopwatch::start(&metrics, "speech");
-        watch.turn(0.3);
+        watch.first_step(0.3);
         watch.result();
         watch.result();
         watch.done(1e9, 7);

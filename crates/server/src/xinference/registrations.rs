@@ -154,7 +154,7 @@ fn detail(entry: &Entry, registration: Option<&Registration>) -> RegistrationDet
     let Some(registration) = registration else { return detail };
     // The remaining members of the description.
     let known = serde_json::to_value(&detail).unwrap_or_default();
-    let is_new = |name: &&String| said.get(name.as_str()).is_none();
+    let is_new = |name: &&String| known.get(name.as_str()).is_none();
     let names = registration.definition.keys().filter(is_new);
     let rest = names.map(|name| (name.clone(), registration.definition[name].clone())).collect();
     RegistrationDetail { rest, ..detail }

@@ -115,7 +115,7 @@ fn shards_are_combined() {
     };
     assert!(refusal(&index("1"), &second_torch).contains("shard 1 has another format"));
     assert!(refusal(&index("0"), &second).contains("tensor layer/bias is not in 0"));
-    assert!(refusal(&index("../1"), &second).contains("no plain file name"));
+    assert!(refusal(&index("../1"), &second).contains("not a plain file name"));
     assert!(refusal(r#"{"weight_map": {}}"#, &second).contains("lists no shard"));
 }
 
@@ -205,7 +205,7 @@ fn state_dicts_have_two_formats_only() {
         let error = of(file).err().unwrap().to_string();
         assert_eq!(
             error,
-            "what was sent is not a checkpoint: it begins neither as safetensors nor as a file of PyTorch's"
+            "what was sent is not a checkpoint: it is neither a safetensors file nor one saved by PyTorch"
         );
     }
     assert!(matches!(open_state_dict(Path::new("/nonexistent/file")), Err(Error::Io { .. })));

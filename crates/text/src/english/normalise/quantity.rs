@@ -290,12 +290,12 @@ fn range(place: &Place<'_>, first: &Number) -> Option<(usize, Spoken)> {
     let percent = if after.starts_with('%') { 1 } else { 0 };
     let trimmed = after[percent..].trim_start();
     let dash = ["--", "-", "–", "—"].into_iter().find(|dash| trimmed.starts_with(*dash))?;
-    let after = trimmed[dash.len()..].trim_start();
     let spaced = after[percent..].starts_with(' ');
-    if dash == "—" && spaced || !after.starts_with(|c: char| c.is_ascii_digit()) {
+    let tail = trimmed[dash.len()..].trim_start();
+    if dash == "—" && spaced || !tail.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    let start = place.rest().len() - after.len();
+    let start = place.rest().len() - tail.len();
     let second_place = Place { at: place.at + start, ..*place };
     let second = number(&second_place)?;
     let len = start + second.len;
