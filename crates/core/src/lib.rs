@@ -3,8 +3,6 @@
 //! Nothing here reads files, opens sockets or computes. A server, a command line or a remote worker can use these types
 //! without linking a model or a kernel.
 
-#![forbid(unsafe_code)]
-
 mod cancel;
 mod capabilities;
 mod compute;

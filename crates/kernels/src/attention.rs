@@ -124,8 +124,10 @@ fn attend_with(isa: Isa, q: Queries<'_>, scale: f32, spans: &[Span<'_>], out: &m
     let blocks = q.rows.div_ceil(BLOCK_ROWS);
     let out = SharedMut::new(out);
     #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Amx && q.rows >= tiled::MIN_ROWS {
-        return tiled::attend(q, scale, spans, [heads, dim], &out);
+    if let Isa::Amx(amx) = isa
+        && q.rows >= tiled::MIN_ROWS
+    {
+        return tiled::attend(amx, q, scale, spans, [heads, dim], &out);
     }
     pool::run(blocks * heads, |task| {
         let (head, block) = (task / blocks, task % blocks);

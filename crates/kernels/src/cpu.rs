@@ -2,21 +2,45 @@
 
 use std::sync::OnceLock;
 
-/// Instruction sets that kernels are written for.
+/// Proof that this process may use an instruction set: only the detection in this file makes one.
+macro_rules! proof {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub struct $name(());
+        )*
+    };
+}
+
+proof! {
+    /// The CPU has AVX2, FMA and F16C.
+    Avx2;
+    /// The CPU has what [`Avx2`] stands for, and AVX-512 F, BW, VL and VNNI.
+    Avx512Vnni;
+    /// The CPU has what [`Avx512Vnni`] stands for, AMX-INT8 and AMX-BF16, and the system lets this process use tiles.
+    Amx;
+    /// The CPU has NEON.
+    Neon;
+    /// The CPU has NEON and dot products of bytes.
+    NeonDotprod;
+}
+
+/// Instruction sets that kernels are written for. A value proves that this process may use the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
     /// Plain Rust, on every machine.
     Scalar,
     /// x86-64 with AVX2, FMA and F16C (x86-64-v3).
-    Avx2,
+    Avx2(Avx2),
     /// The same with AVX-512 (F, BW, VL) and its dot products of integers (VNNI).
-    Avx512Vnni,
+    Avx512Vnni(Avx512Vnni),
     /// The same with tiles of bytes (AMX-INT8) and of bfloat16 numbers (AMX-BF16).
-    Amx,
+    Amx(Amx),
     /// 64-bit ARM with NEON.
-    Neon,
+    Neon(Neon),
     /// The same with dot products of bytes (FEAT_DotProd).
-    NeonDotprod,
+    NeonDotprod(NeonDotprod),
 }
 
 impl Isa {
@@ -24,11 +48,11 @@ impl Isa {
     pub fn name(self) -> &'static str {
         match self {
             Isa::Scalar => "scalar",
-            Isa::Avx2 => "avx2",
-            Isa::Avx512Vnni => "avx512vnni",
-            Isa::Amx => "amx",
-            Isa::Neon => "neon",
-            Isa::NeonDotprod => "neondotprod",
+            Isa::Avx2(_) => "avx2",
+            Isa::Avx512Vnni(_) => "avx512vnni",
+            Isa::Amx(_) => "amx",
+            Isa::Neon(_) => "neon",
+            Isa::NeonDotprod(_) => "neondotprod",
         }
     }
 
@@ -61,9 +85,11 @@ fn vector_sets() -> Vec<Isa> {
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512vnni");
     match (avx2, avx512_vnni) {
-        (true, true) if amx() => vec![Isa::Avx2, Isa::Avx512Vnni, Isa::Amx],
-        (true, true) => vec![Isa::Avx2, Isa::Avx512Vnni],
-        (true, false) => vec![Isa::Avx2],
+        (true, true) if amx() => {
+            vec![Isa::Avx2(Avx2(())), Isa::Avx512Vnni(Avx512Vnni(())), Isa::Amx(Amx(()))]
+        }
+        (true, true) => vec![Isa::Avx2(Avx2(())), Isa::Avx512Vnni(Avx512Vnni(()))],
+        (true, false) => vec![Isa::Avx2(Avx2(()))],
         (false, _) => vec![],
     }
 }
@@ -92,8 +118,8 @@ fn amx() -> bool {
 fn vector_sets() -> Vec<Isa> {
     use std::arch::is_aarch64_feature_detected;
     match (is_aarch64_feature_detected!("neon"), is_aarch64_feature_detected!("dotprod")) {
-        (true, true) => vec![Isa::Neon, Isa::NeonDotprod],
-        (true, false) => vec![Isa::Neon],
+        (true, true) => vec![Isa::Neon(Neon(())), Isa::NeonDotprod(NeonDotprod(()))],
+        (true, false) => vec![Isa::Neon(Neon(()))],
         (false, _) => vec![],
     }
 }
@@ -126,7 +152,7 @@ mod tests {
     fn scalar_comes_first_and_baseline_sets_are_found() {
         let sets = Isa::available();
         assert_eq!(sets[0], Isa::Scalar);
-        assert!(!cfg!(target_arch = "aarch64") || sets.contains(&Isa::Neon), "{sets:?}");
+        assert!(!cfg!(target_arch = "aarch64") || sets.contains(&Isa::Neon(Neon(()))), "{sets:?}");
         assert!(sets.contains(&Isa::current()));
     }
 }

@@ -61,6 +61,8 @@ pub(crate) mod sealed {
     #[cfg(target_arch = "x86_64")]
     use crate::arch::amx::{TileRow, floats};
     use crate::arch::{self, Tile};
+    #[cfg(target_arch = "x86_64")]
+    use crate::cpu::Amx;
     use crate::cpu::Isa;
     use crate::panels::Element;
     use half::f16;
@@ -72,11 +74,8 @@ pub(crate) mod sealed {
         unsafe fn tile(isa: Isa, tile: &Tile<f32>, panel: *const Self);
 
         /// [`floats::split_panel`].
-        ///
-        /// # Safety
-        /// `Isa::Amx` is available.
         #[cfg(target_arch = "x86_64")]
-        unsafe fn split_panel(panel: &[Self], which: usize, lines: &mut [TileRow]);
+        fn split_panel(amx: Amx, panel: &[Self], which: usize, lines: &mut [TileRow]);
 
         /// The panels in f32: themselves, or widened into `scratch`.
         fn widened<'a>(isa: Isa, panels: Panels<'a, Self>, scratch: &'a mut Vec<f32>) -> Panels<'a, f32>;
@@ -98,8 +97,8 @@ pub(crate) mod sealed {
         }
 
         #[cfg(target_arch = "x86_64")]
-        unsafe fn split_panel(panel: &[f32], which: usize, lines: &mut [TileRow]) {
-            // SAFETY: by the caller's contract.
+        fn split_panel(_: Amx, panel: &[f32], which: usize, lines: &mut [TileRow]) {
+            // SAFETY: `Amx` proves AVX-512 too.
             unsafe { floats::split_panel(panel, which, lines) }
         }
 
@@ -115,8 +114,8 @@ pub(crate) mod sealed {
         }
 
         #[cfg(target_arch = "x86_64")]
-        unsafe fn split_panel(panel: &[f16], which: usize, lines: &mut [TileRow]) {
-            // SAFETY: by the caller's contract.
+        fn split_panel(_: Amx, panel: &[f16], which: usize, lines: &mut [TileRow]) {
+            // SAFETY: `Amx` proves AVX-512 too.
             unsafe { floats::split_panel(panel, which, lines) }
         }
 
@@ -162,8 +161,8 @@ pub(crate) fn gemm<T: Float>(
         return few_rows(isa, a, panels, out, epilogue);
     }
     #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Amx {
-        return tiled::multiply(&a, panels, out, epilogue);
+    if let Isa::Amx(amx) = isa {
+        return tiled::multiply(amx, &a, panels, out, epilogue);
     }
     {
         many_rows(isa, a, panels, out, epilogue);

@@ -114,17 +114,20 @@ impl Matrix {
     ) {
         let a = MatRef { data: x, rows, depth: self.inputs, stride: x_stride };
         let out = MatMut { data: out, columns: self.outputs, stride: out_stride };
+        #[cfg(target_arch = "x86_64")]
+        if let Isa::Amx(amx) = isa
+            && rows >= MIN_TILED_ROWS
+        {
+            match &self.storage {
+                Storage::Int8(weights) => return weights.apply_tiles(amx, a, out, epilogue),
+                Storage::Int16(weights) => return weights.apply_tiles(amx, a, out, epilogue),
+                Storage::F32(_) | Storage::F16(_) => {}
+            }
+        }
         match &self.storage {
             Storage::F32(panels) => gemm::gemm(isa, a, panels, out, epilogue),
             Storage::F16(panels) => gemm::gemm(isa, a, panels, out, epilogue),
             #[cfg(target_arch = "x86_64")]
-            Storage::Int8(weights) if isa == Isa::Amx && rows >= MIN_TILED_ROWS => {
-                weights.apply_tiles(a, out, epilogue);
-            }
-            #[cfg(target_arch = "x86_64")]
-            Storage::Int16(weights) if isa == Isa::Amx && rows >= MIN_TILED_ROWS => {
-                weights.apply_tiles(a, out, epilogue);
-            }
             Storage::Int8(weights) => weights.apply(isa, a, out, epilogue),
             Storage::Int16(weights) => weights.apply(isa, a, out, epilogue),
         }

@@ -6,11 +6,18 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError, TryLockError};
+use std::sync::{OnceLock, PoisonError, TryLockError};
+
+#[cfg(loom)]
+use loom::{hint, sync, thread};
+#[cfg(not(loom))]
+use std::{hint, sync, thread};
+use sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+use sync::{Condvar, Mutex};
 
 /// Spins before a worker sleeps: some tens of microseconds, longer than the serial parts between two kernels.
-const SPINS: u32 = 4_000;
+/// A model has no time that could be saved by spinning.
+const SPINS: u32 = if cfg!(loom) { 0 } else { 4_000 };
 
 struct Pool {
     threads: usize,
@@ -31,7 +38,9 @@ struct Pool {
 
 struct Task<'a>(&'a (dyn Fn(usize) + Sync));
 
-static WANTED_THREADS: AtomicUsize = AtomicUsize::new(0);
+// Loom's own may not be static.
+#[cfg_attr(not(loom), expect(unused_qualifications, reason = "under loom the name is another type's"))]
+static WANTED_THREADS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 static POOL: OnceLock<&'static Pool> = OnceLock::new();
 
 /// Sets the number of threads, the caller's included, before the first kernel runs; later calls have no effect.
@@ -52,7 +61,25 @@ fn pool() -> &'static Pool {
             0 => crate::cpu::physical_cores(),
             n => n,
         };
-        let pool: &'static Pool = Box::leak(Box::new(Pool {
+        let pool: &'static Pool = Box::leak(Box::new(Pool::new(threads)));
+        for i in 1..threads {
+            // If this worker cannot be started, the others do its share.
+            let _ = thread::Builder::new().name(format!("kernel-{i}")).spawn(move || pool.work());
+        }
+        pool
+    })
+}
+
+/// Calls `task(0)`, `task(1)`, ... `task(tasks - 1)` on the threads of the pool, and returns when all are done.
+///
+/// A panic in a task is propagated to the caller after the other tasks are done.
+pub fn run(tasks: usize, task: impl Fn(usize) + Sync) {
+    pool().run(tasks, task);
+}
+
+impl Pool {
+    fn new(threads: usize) -> Self {
+        Self {
             threads,
             owner: Mutex::new(()),
             ticket: AtomicU64::new(0),
@@ -64,56 +91,48 @@ fn pool() -> &'static Pool {
             sleepers: AtomicUsize::new(0),
             sleep: Mutex::new(()),
             wake: Condvar::new(),
-        }));
-        for i in 1..threads {
-            // If this worker cannot be started, the others do its share.
-            let _ = std::thread::Builder::new().name(format!("kernel-{i}")).spawn(move || pool.work());
         }
-        pool
-    })
-}
+    }
 
-/// Calls `task(0)`, `task(1)`, ... `task(tasks - 1)` on the threads of the pool, and returns when all are done.
-///
-/// A panic in a task is propagated to the caller after the other tasks are done.
-pub fn run(tasks: usize, task: impl Fn(usize) + Sync) {
-    let pool = pool();
-    if tasks <= 1 || pool.threads == 1 {
-        return (0..tasks).for_each(task);
+    fn run(&self, tasks: usize, task: impl Fn(usize) + Sync) {
+        if tasks <= 1 || self.threads == 1 {
+            return (0..tasks).for_each(task);
+        }
+        let _owner = match self.owner.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return (0..tasks).for_each(task),
+        };
+        let task = Task(&task);
+        // Closed first, with its own number: a worker that still holds the last job's ticket must not claim a task with it
+        // after it has read this job's fields. Acquire keeps the stores below from moving up.
+        let closed = (self.ticket.load(Ordering::Relaxed) >> 32).wrapping_add(1) & 0xffff_ffff;
+        self.ticket.swap(closed << 32 | 0xffff_ffff, Ordering::AcqRel);
+        // The workers' type has a static lifetime; `run` does not return before the last worker is done with it.
+        self.task.store(std::ptr::from_ref(&task).cast_mut().cast(), Ordering::Relaxed);
+        self.tasks.store(tasks, Ordering::Relaxed);
+        self.finished.store(0, Ordering::Relaxed);
+        let job = closed.wrapping_add(1) & 0xffff_ffff;
+        self.ticket.store(job << 32, Ordering::Release);
+        // Either this thread sees the sleeper, or the sleeper, past its fence, sees the job. (Loom models fences of this order,
+        // but not loads and stores.)
+        fence(Ordering::SeqCst);
+        if self.sleepers.load(Ordering::Relaxed) > 0 {
+            drop(self.sleep.lock().unwrap_or_else(PoisonError::into_inner));
+            self.wake.notify_all();
+        }
+        self.take_tasks();
+        let mut spins = 0_u32;
+        while self.finished.load(Ordering::Acquire) < tasks {
+            spins += 1;
+            if spins < SPINS { hint::spin_loop() } else { thread::yield_now() }
+        }
+        if self.panicked.swap(false, Ordering::Relaxed) {
+            let payload = self.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+            resume_unwind(payload.unwrap_or_else(|| Box::new("a kernel task panicked")));
+        }
     }
-    let _owner = match pool.owner.try_lock() {
-        Ok(guard) => guard,
-        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        Err(TryLockError::WouldBlock) => return (0..tasks).for_each(task),
-    };
-    let task = Task(&task);
-    // Closed first, with its own number: a worker that still holds the last job's ticket must not claim a task with it
-    // after it has read this job's fields. Acquire keeps the stores below from moving up.
-    let closed = (pool.ticket.load(Ordering::Relaxed) >> 32).wrapping_add(1) & 0xffff_ffff;
-    pool.ticket.swap(closed << 32 | 0xffff_ffff, Ordering::AcqRel);
-    // The workers' type has a static lifetime; `run` does not return before the last worker is done with it.
-    pool.task.store(std::ptr::from_ref(&task).cast_mut().cast(), Ordering::Relaxed);
-    pool.tasks.store(tasks, Ordering::Relaxed);
-    pool.finished.store(0, Ordering::Relaxed);
-    let job = closed.wrapping_add(1) & 0xffff_ffff;
-    pool.ticket.store(job << 32, Ordering::SeqCst);
-    if pool.sleepers.load(Ordering::SeqCst) > 0 {
-        drop(pool.sleep.lock().unwrap_or_else(PoisonError::into_inner));
-        pool.wake.notify_all();
-    }
-    pool.take_tasks();
-    let mut spins = 0_u32;
-    while pool.finished.load(Ordering::Acquire) < tasks {
-        spins += 1;
-        if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
-    }
-    if pool.panicked.swap(false, Ordering::Relaxed) {
-        let payload = pool.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
-        resume_unwind(payload.unwrap_or_else(|| Box::new("a kernel task panicked")));
-    }
-}
 
-impl Pool {
     /// Claims and runs tasks of the current job until none is left.
     fn take_tasks(&self) {
         let mut ticket = self.ticket.load(Ordering::Acquire);
@@ -142,26 +161,34 @@ impl Pool {
         }
     }
 
+    /// What a worker does all its life.
     fn work(&self) {
         let mut seen = 0;
         loop {
-            let mut spins = 0;
-            while self.ticket.load(Ordering::Acquire) >> 32 == seen {
-                spins += 1;
-                if spins < SPINS {
-                    std::hint::spin_loop();
-                    continue;
-                }
-                let mut guard = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
-                self.sleepers.fetch_add(1, Ordering::SeqCst);
-                while self.ticket.load(Ordering::SeqCst) >> 32 == seen {
-                    guard = self.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
-                }
-                self.sleepers.fetch_sub(1, Ordering::SeqCst);
-            }
-            seen = self.ticket.load(Ordering::Acquire) >> 32;
-            self.take_tasks();
+            seen = self.take_tasks_of_next_job(seen);
         }
+    }
+
+    /// Waits for a job with another number than `seen`, takes tasks of it, and returns its number.
+    fn take_tasks_of_next_job(&self, seen: u64) -> u64 {
+        let mut spins = 0;
+        while self.ticket.load(Ordering::Acquire) >> 32 == seen {
+            spins += 1;
+            if spins < SPINS {
+                hint::spin_loop();
+                continue;
+            }
+            let mut guard = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
+            self.sleepers.fetch_add(1, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            while self.ticket.load(Ordering::Acquire) >> 32 == seen {
+                guard = self.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            }
+            self.sleepers.fetch_sub(1, Ordering::Relaxed);
+        }
+        let job = self.ticket.load(Ordering::Acquire) >> 32;
+        self.take_tasks();
+        job
     }
 }
 
@@ -203,8 +230,81 @@ pub fn for_each_chunk<T: Send>(data: &mut [T], chunk: usize, task: impl Fn(usize
     });
 }
 
-#[cfg(test)]
+/// All interleavings of a small pool, within loom's bounds; see docs/development/testing.md for the command.
+#[cfg(all(test, loom))]
+mod model {
+    use loom::sync::Arc;
+
+    use super::*;
+
+    /// Runs `jobs` jobs of two tasks in all interleavings with up to so many preemptions.
+    fn check(jobs: u64, workers: usize, preemptions: usize) {
+        // Each job takes two numbers, one while it is published.
+        let last_job = 2 * jobs;
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(preemptions);
+        model.check(move || {
+            let pool = Arc::new(Pool::new(workers + 1));
+            let workers: Vec<_> = (0..workers)
+                .map(|_| {
+                    let pool = Arc::clone(&pool);
+                    thread::spawn(move || {
+                        let mut seen = 0;
+                        while seen < last_job {
+                            seen = pool.take_tasks_of_next_job(seen);
+                        }
+                    })
+                })
+                .collect();
+            for _ in 0..jobs {
+                // Read and written by the tasks without synchronisation of their own: loom reports a task that runs twice, or
+                // after `run` has returned.
+                let done: Vec<_> = (0..2).map(|_| loom::cell::UnsafeCell::new(0)).collect();
+                let done = SharedCells(&done);
+                pool.run(2, |task| done.count(task));
+                for count in done.0 {
+                    // SAFETY: `run` has returned, so no task accesses the cells.
+                    assert_eq!(count.with(|count| unsafe { *count }), 1);
+                }
+            }
+            for worker in workers {
+                worker.join().unwrap();
+            }
+        });
+    }
+
+    struct SharedCells<'a>(&'a [loom::cell::UnsafeCell<u32>]);
+
+    // SAFETY: loom checks each access.
+    unsafe impl Sync for SharedCells<'_> {}
+
+    impl SharedCells<'_> {
+        fn count(&self, task: usize) {
+            // SAFETY: loom checks that no two accesses are concurrent.
+            self.0[task].with_mut(|count| unsafe { *count += 1 });
+        }
+    }
+
+    #[test]
+    fn one_job() {
+        check(1, 1, 3);
+    }
+
+    #[test]
+    fn two_jobs() {
+        check(2, 1, 1);
+    }
+
+    #[test]
+    fn two_workers() {
+        check(1, 2, 1);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -226,7 +326,7 @@ mod tests {
     #[test]
     fn concurrent_and_nested_calls_finish() {
         let total = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..200 {

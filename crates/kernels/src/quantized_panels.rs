@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 #[cfg(target_arch = "x86_64")]
 use crate::arch::amx::{self, TileRow, bytes};
 use crate::arch::{self, Integer, Scales, Tile, panel_count};
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::Amx;
 use crate::cpu::Isa;
 use crate::epilogue::Epilogue;
 use crate::gemm::{self, MatMut, MatRef};
@@ -153,8 +155,8 @@ static SPARE: Mutex<Vec<TileRow>> = Mutex::new(Vec::new());
 
 #[cfg(target_arch = "x86_64")]
 impl<T: bytes::Bytes> QuantizedPanels<T> {
-    /// [`QuantizedPanels::apply`] by AMX tiles of bytes, for `Isa::Amx`.
-    pub(crate) fn apply_tiles(&self, a: MatRef<'_>, out: MatMut<'_>, epilogue: &Epilogue<'_>) {
+    /// [`QuantizedPanels::apply`] by tiles of bytes.
+    pub(crate) fn apply_tiles(&self, amx: Amx, a: MatRef<'_>, out: MatMut<'_>, epilogue: &Epilogue<'_>) {
         thread_local! {
             static WEIGHTS: std::cell::RefCell<Vec<TileRow>> = const { std::cell::RefCell::new(Vec::new()) };
         }
@@ -175,8 +177,8 @@ impl<T: bytes::Bytes> QuantizedPanels<T> {
             let rows = amx::ROWS.min(a.rows - tile * amx::ROWS);
             for (r, scale) in scales[..rows].iter_mut().enumerate() {
                 let row = &a.data[(tile * amx::ROWS + r) * a.stride..][..a.depth];
-                *scale = arch::quantise(Isa::Amx, row, self.largest_input, &mut rounded[..a.depth]);
-                bytes::split_row(&rounded, r, lines);
+                *scale = arch::quantise(Isa::Amx(amx), row, self.largest_input, &mut rounded[..a.depth]);
+                bytes::split_row(amx, &rounded, r, lines);
             }
         });
         // As few blocks as possible, of equal size, and few enough panels per task that each thread gets several tasks.
@@ -212,7 +214,7 @@ impl<T: bytes::Bytes> QuantizedPanels<T> {
                     // these rows of c are this task's alone.
                     unsafe {
                         bytes::pack_weights(panels, depth, weights);
-                        bytes::multiply::<T>(inputs, weights, size, to, scales);
+                        bytes::multiply::<T>(amx, inputs, weights, size, to, scales);
                     }
                 }
             });
@@ -258,14 +260,17 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn tiles_of_bytes_give_the_same_bits_as_vectors() {
-        if Isa::available().contains(&Isa::Amx) {
-            same_bits::<i8>();
-            same_bits::<i16>();
+        let sets = Isa::available();
+        let vectors = sets.iter().copied().find(|isa| matches!(isa, Isa::Avx512Vnni(_)));
+        let tiles = sets.into_iter().find_map(|isa| if let Isa::Amx(amx) = isa { Some(amx) } else { None });
+        if let (Some(vectors), Some(tiles)) = (vectors, tiles) {
+            same_bits::<i8>(vectors, tiles);
+            same_bits::<i16>(vectors, tiles);
         }
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn same_bits<T: bytes::Bytes>() {
+    fn same_bits<T: bytes::Bytes>(vectors: Isa, tiles: Amx) {
         use crate::noise::floats;
         // Tiles that are not full either way, several blocks of rows, odd numbers of panels and rests of their last quad.
         for (rows, inputs, outputs) in
@@ -280,9 +285,9 @@ mod tests {
                 let a = MatRef { data: &x, rows, depth: inputs, stride: inputs };
                 let (mut want, mut got) = (before.clone(), before.clone());
                 let out = MatMut { data: &mut want, columns: outputs, stride: outputs };
-                weights.apply(Isa::Avx512Vnni, a, out, &epilogue);
+                weights.apply(vectors, a, out, &epilogue);
                 let out = MatMut { data: &mut got, columns: outputs, stride: outputs };
-                weights.apply_tiles(a, out, &epilogue);
+                weights.apply_tiles(tiles, a, out, &epilogue);
                 assert_eq!(got, want, "{rows}x{inputs}x{outputs}");
             }
         }

@@ -78,9 +78,9 @@ mod x86 {
     pub(super) fn multiply_floats() -> usize {
         match Isa::current() {
             // SAFETY: the CPU has AVX-512 F.
-            Isa::Avx512Vnni | Isa::Amx => unsafe { floats_wide() },
+            Isa::Avx512Vnni(_) | Isa::Amx(_) => unsafe { floats_wide() },
             // SAFETY: the CPU has AVX2 and FMA.
-            Isa::Avx2 => unsafe { floats() },
+            Isa::Avx2(_) => unsafe { floats() },
             _ => plain::multiply_floats(),
         }
     }
@@ -89,9 +89,9 @@ mod x86 {
     pub(super) fn multiply_integers() -> usize {
         match Isa::current() {
             // SAFETY: the CPU has these sets.
-            Isa::Avx512Vnni | Isa::Amx => unsafe { integers_vnni() },
+            Isa::Avx512Vnni(_) | Isa::Amx(_) => unsafe { integers_vnni() },
             // SAFETY: the CPU has AVX2.
-            Isa::Avx2 => unsafe { integers() },
+            Isa::Avx2(_) => unsafe { integers() },
             _ => plain::multiply_integers(),
         }
     }

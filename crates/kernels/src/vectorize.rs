@@ -9,10 +9,10 @@ pub(crate) fn vectorized<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
     match isa {
         // SAFETY: `Isa::Avx2` is only made where the CPU has these.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { avx2(f) },
+        Isa::Avx2(_) => unsafe { avx2(f) },
         // SAFETY: so is `Isa::Avx512Vnni`.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni | Isa::Amx => unsafe { avx512(f) },
+        Isa::Avx512Vnni(_) | Isa::Amx(_) => unsafe { avx512(f) },
         _ => f(),
     }
 }

@@ -4,8 +4,6 @@
 //! pool of `mynah-kernels`) and does not depend on queues, downloads or HTTP. It implements a trait of `mynah-core` directly.
 //! [`registry`] is the table of all families. `longform` and `batching` are used by any of them.
 
-#![forbid(unsafe_code)]
-
 mod batching;
 pub mod chattts;
 mod error;

@@ -12,8 +12,6 @@
 //! in a file is executed. Files are not memory-mapped either; a file that is truncated or modified after it was opened is an
 //! error.
 
-#![forbid(unsafe_code)]
-
 mod archive;
 mod blocks;
 mod chunks;

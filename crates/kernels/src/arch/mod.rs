@@ -50,7 +50,7 @@ pub(crate) const TILE_ROWS: usize = 6;
 pub(crate) fn tall_tile_rows(isa: Isa) -> usize {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni | Isa::Amx => avx512::TALL_TILE_ROWS,
+        Isa::Avx512Vnni(_) | Isa::Amx(_) => avx512::TALL_TILE_ROWS,
         _ => TILE_ROWS,
     }
 }
@@ -59,7 +59,7 @@ pub(crate) fn tall_tile_rows(isa: Isa) -> usize {
 pub(crate) fn wide_tile_columns(isa: Isa) -> usize {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni | Isa::Amx => avx512::WIDE_TILE_PANELS * PANEL,
+        Isa::Avx512Vnni(_) | Isa::Amx(_) => avx512::WIDE_TILE_PANELS * PANEL,
         _ => PANEL,
     }
 }
@@ -132,11 +132,11 @@ pub(crate) unsafe fn tile_f32(isa: Isa, tile: &Tile<f32>, panel: *const f32) {
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => x86::tile(tile, panel),
+            Isa::Avx2(_) => x86::tile(tile, panel),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni | Isa::Amx => avx512::tile(tile, panel),
+            Isa::Avx512Vnni(_) | Isa::Amx(_) => avx512::tile(tile, panel),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon | Isa::NeonDotprod => neon::tile(tile, panel),
+            Isa::Neon(_) | Isa::NeonDotprod(_) => neon::tile(tile, panel),
             _ => scalar::tile(tile, panel),
         }
     }
@@ -151,11 +151,11 @@ pub(crate) unsafe fn tile_f16(isa: Isa, tile: &Tile<f32>, panel: *const f16) {
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => x86::tile(tile, panel),
+            Isa::Avx2(_) => x86::tile(tile, panel),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni | Isa::Amx => avx512::tile(tile, panel),
+            Isa::Avx512Vnni(_) | Isa::Amx(_) => avx512::tile(tile, panel),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon | Isa::NeonDotprod => neon::tile(tile, panel),
+            Isa::Neon(_) | Isa::NeonDotprod(_) => neon::tile(tile, panel),
             _ => scalar::tile(tile, panel),
         }
     }
@@ -213,13 +213,13 @@ pub(crate) unsafe fn tile_integers<T: Integer>(isa: Isa, tile: &Tile<i16>, scale
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => x86::tile_integers(tile, scales, panel),
+            Isa::Avx2(_) => x86::tile_integers(tile, scales, panel),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni | Isa::Amx => avx512::tile_integers(tile, scales, panel),
+            Isa::Avx512Vnni(_) | Isa::Amx(_) => avx512::tile_integers(tile, scales, panel),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => neon::tile_integers(tile, scales, panel),
+            Isa::Neon(_) => neon::tile_integers(tile, scales, panel),
             #[cfg(target_arch = "aarch64")]
-            Isa::NeonDotprod => T::tile_dotprod(tile, scales, panel),
+            Isa::NeonDotprod(_) => T::tile_dotprod(tile, scales, panel),
             _ => scalar::tile_integers(tile, scales, panel),
         }
     }
@@ -231,20 +231,20 @@ pub(crate) fn quantise(isa: Isa, row: &[f32], limit: f32, to: &mut [i16]) -> f32
     let largest = match isa {
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni | Isa::Amx => unsafe { x86::largest_magnitude(row) },
+        Isa::Avx2(_) | Isa::Avx512Vnni(_) | Isa::Amx(_) => unsafe { x86::largest_magnitude(row) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon | Isa::NeonDotprod => unsafe { neon::largest_magnitude(row) },
+        Isa::Neon(_) | Isa::NeonDotprod(_) => unsafe { neon::largest_magnitude(row) },
         _ => row.iter().fold(0.0_f32, |m, v| m.max(v.abs())),
     };
     let factor = if largest > 0.0 && largest.is_finite() { limit / largest } else { 0.0 };
     match isa {
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni | Isa::Amx => unsafe { x86::round_to_i16(row, factor, to) },
+        Isa::Avx2(_) | Isa::Avx512Vnni(_) | Isa::Amx(_) => unsafe { x86::round_to_i16(row, factor, to) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon | Isa::NeonDotprod => unsafe { neon::round_to_i16(row, factor, to) },
+        Isa::Neon(_) | Isa::NeonDotprod(_) => unsafe { neon::round_to_i16(row, factor, to) },
         _ => to.iter_mut().zip(row).for_each(|(to, v)| *to = (v * factor).round_ties_even() as i16),
     }
     largest / limit
@@ -256,10 +256,10 @@ pub(crate) fn widen(isa: Isa, from: &[f16], to: &mut [f32]) {
     match isa {
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni | Isa::Amx => unsafe { x86::widen(from, to) },
+        Isa::Avx2(_) | Isa::Avx512Vnni(_) | Isa::Amx(_) => unsafe { x86::widen(from, to) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon | Isa::NeonDotprod => unsafe { neon::widen(from, to) },
+        Isa::Neon(_) | Isa::NeonDotprod(_) => unsafe { neon::widen(from, to) },
         _ => {
             for (to, from) in to.iter_mut().zip(from) {
                 *to = from.to_f32();
@@ -273,13 +273,13 @@ pub(crate) fn exp_sum(isa: Isa, values: &mut [f32], shift: f32) -> f32 {
     match isa {
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::exp_sum(values, shift) },
+        Isa::Avx2(_) => unsafe { x86::exp_sum(values, shift) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni | Isa::Amx => unsafe { avx512::exp_sum(values, shift) },
+        Isa::Avx512Vnni(_) | Isa::Amx(_) => unsafe { avx512::exp_sum(values, shift) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon | Isa::NeonDotprod => unsafe { neon::exp_sum(values, shift) },
+        Isa::Neon(_) | Isa::NeonDotprod(_) => unsafe { neon::exp_sum(values, shift) },
         _ => {
             let mut sum = 0.0;
             for v in values {
@@ -296,13 +296,13 @@ pub(crate) fn gelu(isa: Isa, values: &mut [f32]) {
     match isa {
         // SAFETY: `isa` was only made because the CPU has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::gelu(values) },
+        Isa::Avx2(_) => unsafe { x86::gelu(values) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni | Isa::Amx => unsafe { avx512::gelu(values) },
+        Isa::Avx512Vnni(_) | Isa::Amx(_) => unsafe { avx512::gelu(values) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon | Isa::NeonDotprod => unsafe { neon::gelu(values) },
+        Isa::Neon(_) | Isa::NeonDotprod(_) => unsafe { neon::gelu(values) },
         _ => values.iter_mut().for_each(|v| *v = scalar::gelu(*v)),
     }
 }

@@ -31,10 +31,12 @@ pub(crate) fn products<T: Number>(
     match isa {
         // SAFETY: an `Isa` is only returned if the CPU has it; sizes were checked above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni | Isa::Amx => unsafe { x86::products(query, rows, at, scale, out) },
+        Isa::Avx2(_) | Isa::Avx512Vnni(_) | Isa::Amx(_) => unsafe {
+            x86::products(query, rows, at, scale, out);
+        },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon | Isa::NeonDotprod => unsafe { neon::products(query, rows, at, scale, out) },
+        Isa::Neon(_) | Isa::NeonDotprod(_) => unsafe { neon::products(query, rows, at, scale, out) },
         _ => {
             for (r, out) in out.iter_mut().enumerate() {
                 *out = scale * query.iter().zip(&rows[at(r)..]).map(|(a, b)| a * b.to_f32()).sum::<f32>();
@@ -55,10 +57,12 @@ pub(crate) fn add_weighted<T: Number>(
     match isa {
         // SAFETY: an `Isa` is only returned if the CPU has it; sizes were checked above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 | Isa::Avx512Vnni | Isa::Amx => unsafe { x86::add_weighted(weights, rows, at, out) },
+        Isa::Avx2(_) | Isa::Avx512Vnni(_) | Isa::Amx(_) => unsafe {
+            x86::add_weighted(weights, rows, at, out);
+        },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon | Isa::NeonDotprod => unsafe { neon::add_weighted(weights, rows, at, out) },
+        Isa::Neon(_) | Isa::NeonDotprod(_) => unsafe { neon::add_weighted(weights, rows, at, out) },
         _ => {
             for (r, weight) in weights.iter().enumerate() {
                 out.iter_mut().zip(&rows[at(r)..]).for_each(|(out, v)| *out += weight * v.to_f32());

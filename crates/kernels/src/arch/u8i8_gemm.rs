@@ -12,7 +12,7 @@ pub(crate) const TILE_ROWS: usize = 6;
 /// What [`multiply`] subtracts from each input: ARM's instructions only multiply signed bytes by signed ones.
 pub(crate) fn input_offset(isa: Isa) -> i32 {
     match isa {
-        Isa::Neon | Isa::NeonDotprod => 128,
+        Isa::Neon(_) | Isa::NeonDotprod(_) => 128,
         _ => 0,
     }
 }
@@ -31,16 +31,16 @@ pub(crate) fn multiply(
     match isa {
         // SAFETY: `Isa::Avx2` is only made where the CPU has it; sizes were checked above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::multiply_avx2(a, depth, group, start, sums) },
+        Isa::Avx2(_) => unsafe { x86::multiply_avx2(a, depth, group, start, sums) },
         // SAFETY: so is `Isa::Avx512Vnni`.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni | Isa::Amx => unsafe { x86::multiply_vnni(a, depth, group, start, sums) },
+        Isa::Avx512Vnni(_) | Isa::Amx(_) => unsafe { x86::multiply_vnni(a, depth, group, start, sums) },
         // SAFETY: so is `Isa::Neon`.
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon => unsafe { neon::multiply(a, depth, group, start, sums) },
+        Isa::Neon(_) => unsafe { neon::multiply(a, depth, group, start, sums) },
         // SAFETY: so is `Isa::NeonDotprod`.
         #[cfg(target_arch = "aarch64")]
-        Isa::NeonDotprod => unsafe { neon::multiply_dotprod(a, depth, group, start, sums) },
+        Isa::NeonDotprod(_) => unsafe { neon::multiply_dotprod(a, depth, group, start, sums) },
         _ => multiply_scalar(a, depth, group, start, sums),
     }
 }

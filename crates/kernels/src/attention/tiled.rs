@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::{AnyKeyValues, KeyValues, Queries, SCORES_ROW, Span};
 use crate::arch::amx::{Interleaver, TileRow, Tiles, floats};
+use crate::cpu::Amx;
 use crate::gemm::Float;
 use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
@@ -54,8 +55,9 @@ struct Strip {
     weights: Vec<TileRow>,
 }
 
-/// [`super::attend_spans`] for `Isa::Amx`; sizes were checked. `shape` is heads and numbers per head.
+/// [`super::attend_spans`] by tiles; sizes were checked. `shape` is heads and numbers per head.
 pub(super) fn attend(
+    amx: Amx,
     q: Queries<'_>,
     scale: f32,
     spans: &[Span<'_>],
@@ -78,8 +80,8 @@ pub(super) fn attend(
             unsafe { scratch.begin(&q, rows.clone(), head * dim..(head + 1) * dim, scale) };
             for span in spans {
                 match span.kv {
-                    AnyKeyValues::F32(kv) => scratch.fold_span(kv, head, rows.len(), span),
-                    AnyKeyValues::F16(kv) => scratch.fold_span(kv, head, rows.len(), span),
+                    AnyKeyValues::F32(kv) => scratch.fold_span(amx, kv, head, rows.len(), span),
+                    AnyKeyValues::F16(kv) => scratch.fold_span(amx, kv, head, rows.len(), span),
                 }
             }
             let width = dim.next_multiple_of(floats::COLUMNS);
@@ -118,7 +120,14 @@ impl Scratch {
     }
 
     /// Folds a span's keys and values into the sums of `rows` rows.
-    fn fold_span<T: Float>(&mut self, kv: &KeyValues<T>, head: usize, rows: usize, span: &Span<'_>) {
+    fn fold_span<T: Float>(
+        &mut self,
+        amx: Amx,
+        kv: &KeyValues<T>,
+        head: usize,
+        rows: usize,
+        span: &Span<'_>,
+    ) {
         let Range { start, end } = span.positions;
         // Keys are in panels; those of the first panel before `start` get weight 0.
         let begin = if start < end { start - start % PANEL } else { end };
@@ -129,14 +138,14 @@ impl Scratch {
                 unwanted: start.saturating_sub(first),
                 bias: (span.count as f32).ln(),
             };
-            self.split_block(kv, head, first, block.keys);
-            // SAFETY: `Isa::Amx` is available, and no function called there uses tiles of its own.
-            unsafe { self.fold_block(&block, rows, &mut Tiles::begin()) };
+            self.split_block(amx, kv, head, first, block.keys);
+            // SAFETY: the CPU has AVX-512, and no function called there uses tiles of its own.
+            unsafe { self.fold_block(&block, rows, &mut Tiles::begin(amx)) };
         }
     }
 
     /// Splits the keys and values at `first..first + keys` of a head.
-    fn split_block<T: Float>(&mut self, kv: &KeyValues<T>, head: usize, first: usize, keys: usize) {
+    fn split_block<T: Float>(&mut self, amx: Amx, kv: &KeyValues<T>, head: usize, first: usize, keys: usize) {
         let dim = kv.head_dim;
         let split = |lines: &mut Vec<TileRow>,
                      [columns, depth]: [usize; 2],
@@ -146,8 +155,7 @@ impl Scratch {
             lines.resize(columns.div_ceil(floats::COLUMNS) * pair_lines, TileRow::ZERO);
             for p in 0..columns.div_ceil(PANEL) {
                 let lines = &mut lines[p / floats::PANELS * pair_lines..][..pair_lines];
-                // SAFETY: `Isa::Amx` is available.
-                unsafe { T::split_panel(&from[panel(p)..][..depth * PANEL], p % floats::PANELS, lines) };
+                T::split_panel(amx, &from[panel(p)..][..depth * PANEL], p % floats::PANELS, lines);
             }
         };
         split(&mut self.keys, [keys, dim], &|p| (first + p * PANEL) * dim, kv.keys_of(head));

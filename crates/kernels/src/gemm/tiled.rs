@@ -7,6 +7,7 @@ use super::{Float, MatMut, MatRef};
 use crate::arch::amx::floats;
 use crate::arch::amx::{Interleaver, TileRow, Tiles};
 use crate::arch::{Target, avx512, panel_count};
+use crate::cpu::Amx;
 use crate::epilogue::Epilogue;
 use crate::panels::PANEL;
 use crate::pool::{self, SharedMut};
@@ -31,8 +32,14 @@ struct Scratch {
 #[repr(C, align(64))]
 struct Sums([[f32; floats::COLUMNS]; floats::STRIP]);
 
-/// [`super::gemm`] for `Isa::Amx`; the sizes were checked.
-pub(super) fn multiply<T: Float>(a: &MatRef<'_>, panels: &[T], out: MatMut<'_>, epilogue: &Epilogue<'_>) {
+/// [`super::gemm`] by tiles; the sizes were checked.
+pub(super) fn multiply<T: Float>(
+    amx: Amx,
+    a: &MatRef<'_>,
+    panels: &[T],
+    out: MatMut<'_>,
+    epilogue: &Epilogue<'_>,
+) {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
     }
@@ -63,8 +70,7 @@ pub(super) fn multiply<T: Float>(a: &MatRef<'_>, panels: &[T], out: MatMut<'_>, 
                     let lines = &mut scratch.panels[(p / floats::PANELS - my_groups.start) * group_lines..]
                         [..group_lines];
                     let panel = &panels[(p * a.depth + first_k) * PANEL..][..depth * PANEL];
-                    // SAFETY: `Isa::Amx` is available.
-                    unsafe { T::split_panel(panel, p % floats::PANELS, lines) };
+                    T::split_panel(amx, panel, p % floats::PANELS, lines);
                 }
                 let block = Block { a, first_k, depth, rows: rows.clone() };
                 let target = |row: usize, group: usize| {
@@ -72,9 +78,9 @@ pub(super) fn multiply<T: Float>(a: &MatRef<'_>, panels: &[T], out: MatMut<'_>, 
                     let columns = floats::COLUMNS.min(columns - column);
                     (block_epilogue.target(c.as_mut_ptr(), stride, row, column), columns)
                 };
-                // SAFETY: `Isa::Amx` is available, and targets meet the contract of `Target`: out, bias and columns were checked,
+                // SAFETY: the CPU has AVX-512, and targets meet the contract of `Target`: out, bias and columns were checked,
                 // and no other task has these columns of these rows.
-                unsafe { block.multiply(scratch, my_groups.clone(), target) };
+                unsafe { block.multiply(amx, scratch, my_groups.clone(), target) };
             }
         });
     });
@@ -94,10 +100,11 @@ impl Block<'_> {
     ///
     /// # Safety
     /// `target` returns the destination and the number of columns of the product of a strip, by its first row, and a pair of
-    /// panels; see [`Target`]. `Isa::Amx` is available.
+    /// panels; see [`Target`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     unsafe fn multiply(
         &self,
+        amx: Amx,
         scratch: &mut Scratch,
         groups: std::ops::Range<usize>,
         target: impl Fn(usize, usize) -> (Target, usize),
@@ -112,7 +119,7 @@ impl Block<'_> {
         let (mut strip, mut next) = (strip, next);
         Splitting::new(self, self.rows.start, next, products).finish();
         // SAFETY: the contract; no function called here uses tiles of its own.
-        let mut tiles = unsafe { Tiles::begin() };
+        let mut tiles = unsafe { Tiles::begin(amx) };
         let mut finishing = Finishing::new(target(self.rows.start, groups.start), 0, products);
         let mut which = 0;
         for row in self.rows.clone().step_by(floats::STRIP) {
@@ -269,9 +276,12 @@ mod tests {
 
     #[test]
     fn parts_of_floats_are_as_exact_as_floats() {
-        if !Isa::available().contains(&Isa::Amx) {
+        let sets = Isa::available();
+        let [Some(tiles), Some(vectors)] =
+            ["amx", "avx512vnni"].map(|name| sets.iter().copied().find(|isa| isa.name() == name))
+        else {
             return;
-        }
+        };
         // Depths on both sides of a step and of a block.
         for (rows, depth, columns) in [(65, 31, 16), (97, 33, 40), (300, 515, 70), (200, 1100, 33)] {
             let (x, w) = (floats(rows * depth, 1), floats(columns * depth, 2));
@@ -289,7 +299,7 @@ mod tests {
                 });
                 (squares.sum::<f64>() / c.len() as f64).sqrt()
             };
-            let (tiles, vectors) = (error(Isa::Amx), error(Isa::Avx512Vnni));
+            let (tiles, vectors) = (error(tiles), error(vectors));
             assert!(tiles < 1.5 * vectors, "{rows}x{depth}x{columns}: {tiles:e}, in vectors {vectors:e}");
         }
     }

@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 
 use super::{ROWS, TileRow, Tiles};
 use crate::arch::{Integer, Scales, Target, avx512};
-use crate::cpu::Isa;
+use crate::cpu::{Amx, Isa};
 use crate::panels::PANEL;
 use crate::vectorize::vectorized;
 
@@ -212,9 +212,9 @@ impl Bytes for i16 {
 }
 
 /// Splits a row's inputs, a multiple of [`DEPTH`], into bytes: row `r` of its tile's lines, `[steps of DEPTH][INPUT_LINES]`.
-pub(crate) fn split_row(row: &[i16], r: usize, lines: &mut [TileRow]) {
+pub(crate) fn split_row(amx: Amx, row: &[i16], r: usize, lines: &mut [TileRow]) {
     vectorized(
-        Isa::Amx,
+        Isa::Amx(amx),
         #[inline(always)]
         || {
             for (inputs, lines) in row.as_chunks::<DEPTH>().0.iter().zip(lines.chunks_exact_mut(INPUT_LINES))
@@ -261,9 +261,10 @@ const ROWS_PER_STEP: usize = 2;
 ///
 /// # Safety
 /// See [`Target`], [`Scales`]: rows are those of the inputs (zeros fill the last tile), and there are up to [`PANELS`] panels of
-/// columns. No sum may exceed i32; `Isa::Amx` is available.
+/// columns. No sum may exceed i32.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 pub(crate) unsafe fn multiply<T: Bytes>(
+    amx: Amx,
     inputs: &[TileRow],
     weights: &[TileRow],
     [rows, columns]: [usize; 2],
@@ -277,7 +278,7 @@ pub(crate) unsafe fn multiply<T: Bytes>(
     // A tile is finished while the next one is summed.
     let mut sums = [const { Sums([[[0; PANEL]; ROWS]; 6]) }; 2];
     // SAFETY: the contract; no function called here uses tiles of its own.
-    let _tiles = unsafe { Tiles::begin() };
+    let _tiles = unsafe { Tiles::begin(amx) };
     let mut tiles = inputs.chunks_exact(steps * INPUT_LINES);
     for i in 0..=tiles.len() {
         let [even, odd] = &mut sums;

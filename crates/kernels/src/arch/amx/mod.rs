@@ -16,6 +16,8 @@ pub(crate) mod floats;
 
 use std::arch::asm;
 
+use crate::cpu::Amx;
+
 /// Rows of a tile.
 pub(crate) const ROWS: usize = 16;
 
@@ -51,8 +53,8 @@ pub(crate) struct Tiles(());
 
 impl Tiles {
     /// # Safety
-    /// `Isa::Amx` is available, and the thread has no other `Tiles`.
-    pub(crate) unsafe fn begin() -> Self {
+    /// The thread has no other `Tiles`.
+    pub(crate) unsafe fn begin(_: Amx) -> Self {
         // SAFETY: reads only the shape.
         unsafe {
             asm!("ldtilecfg [{}]", in(reg) &raw const SHAPE, options(nostack, preserves_flags, readonly));
