@@ -13,34 +13,30 @@ use crate::SAMPLE_RATE;
 /// Samples per score: 16 ms.
 const FRAME: usize = 256;
 
-/// Options of turning scores into speech segments.
+/// How scores become speech segments.
 #[derive(Clone, Debug, PartialEq)]
-pub struct VadOptions {
-    /// Score at which a segment starts, 0 to 1. Default: 0.5.
+pub struct Segmentation {
+    /// Score at which a segment starts, 0 to 1.
     pub threshold: f32,
-    /// Audio kept before each segment, in milliseconds. Default: 300.
+    /// Audio kept before each segment, in milliseconds.
     pub prefix_padding_ms: u32,
-    /// Audio kept after each segment, in milliseconds. Default: 200.
+    /// Audio kept after each segment, in milliseconds.
     pub suffix_padding_ms: u32,
-    /// Pause that ends a segment, in milliseconds. Default: 500.
+    /// Pause that ends a segment, in milliseconds.
     pub silence_duration_ms: u32,
-    /// Minimum length of a segment, in milliseconds. Default: 100.
+    /// Minimum length of a segment, in milliseconds.
     pub min_speech_ms: u32,
-    /// Maximum length of a segment in seconds; longer ones are split where the score is lowest. Default: no limit.
-    pub max_speech_s: f32,
 }
 
-impl Default for VadOptions {
-    fn default() -> Self {
-        Self {
-            threshold: 0.5,
-            prefix_padding_ms: 300,
-            suffix_padding_ms: 200,
-            silence_duration_ms: 500,
-            min_speech_ms: 100,
-            max_speech_s: f32::INFINITY,
-        }
-    }
+impl Segmentation {
+    /// Segments that end where a speaker pauses: for cutting recordings of which all is transcribed.
+    pub const PHRASES: Self = Self {
+        threshold: 0.5,
+        prefix_padding_ms: 300,
+        suffix_padding_ms: 200,
+        silence_duration_ms: 500,
+        min_speech_ms: 100,
+    };
 }
 
 /// A segment lasts until the score falls this far below the threshold, and must reach this far above it once.
@@ -49,7 +45,7 @@ const HYSTERESIS: f32 = 0.15;
 const MAX_CERTAIN_SCORE: f32 = 0.9;
 
 /// The speech segments of 16 kHz mono `samples`: sample ranges, in order, without overlap.
-pub fn speech_segments(samples: &[f32], options: &VadOptions) -> Vec<Range<usize>> {
+pub fn speech_segments(samples: &[f32], options: &Segmentation) -> Vec<Range<usize>> {
     let scores = scores(samples);
     let frames = |ms: u32| (ms as usize * SAMPLE_RATE as usize / 1000).div_ceil(FRAME);
     let runs = speech_runs(
@@ -60,16 +56,7 @@ pub fn speech_segments(samples: &[f32], options: &VadOptions) -> Vec<Range<usize
     );
     let padded =
         pad(&runs, scores.len(), frames(options.prefix_padding_ms), frames(options.suffix_padding_ms));
-    let max_frames = if options.max_speech_s.is_finite() {
-        ((options.max_speech_s.max(1.0) * SAMPLE_RATE as f32) as usize / FRAME).max(1)
-    } else {
-        usize::MAX
-    };
-    let mut segments = Vec::new();
-    for segment in padded {
-        split(segment, max_frames, &scores, &mut segments);
-    }
-    segments.into_iter().map(|frames| frames.start * FRAME..(frames.end * FRAME).min(samples.len())).collect()
+    padded.into_iter().map(|frames| frames.start * FRAME..(frames.end * FRAME).min(samples.len())).collect()
 }
 
 /// Levels at which a recording is scored, as root mean square of its louder parts: once like close speech, once
@@ -145,17 +132,6 @@ fn pad(runs: &[Range<usize>], len: usize, before: usize, after: usize) -> Vec<Ra
     padded
 }
 
-/// Splits a segment into pieces of at most `max_frames`, at the lowest score in the second half of each piece.
-fn split(mut segment: Range<usize>, max_frames: usize, scores: &[f32], out: &mut Vec<Range<usize>>) {
-    while segment.len() > max_frames {
-        let window = segment.start + max_frames.div_ceil(2)..segment.start + max_frames;
-        let cut = window.clone().min_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap_or(window.end);
-        out.push(segment.start..cut);
-        segment.start = cut;
-    }
-    out.push(segment);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,17 +164,6 @@ mod tests {
     }
 
     #[test]
-    fn long_segments_are_split_where_the_score_is_lowest() {
-        let mut scores = vec![0.9; 30];
-        scores[8] = 0.2;
-        scores[17] = 0.3;
-        let mut out = Vec::new();
-        split(0..30, 10, &scores, &mut out);
-        assert_eq!(out, [0..8, 8..17, 17..22, 22..30]);
-        assert!(out.iter().all(|piece| piece.len() <= 10));
-    }
-
-    #[test]
     fn silence_tones_and_noise_are_not_speech() {
         let second = SAMPLE_RATE as usize;
         let tone = (0..5 * second).map(|n| (n as f32 * 0.4).sin() * 0.3).collect();
@@ -214,7 +179,7 @@ mod tests {
         for (name, samples) in cases {
             for gain in [1.0, 0.01] {
                 let samples: Vec<f32> = samples.iter().map(|x| x * gain).collect();
-                assert_eq!(speech_segments(&samples, &VadOptions::default()), [], "{name} at {gain}");
+                assert_eq!(speech_segments(&samples, &Segmentation::PHRASES), [], "{name} at {gain}");
             }
         }
     }
@@ -227,7 +192,8 @@ mod tests {
         samples.resize(5 * SAMPLE_RATE as usize, 0.0);
         for gain in [1.0, 0.01] {
             let samples: Vec<f32> = samples.iter().map(|x| x * gain).collect();
-            let options = VadOptions { prefix_padding_ms: 0, suffix_padding_ms: 0, ..Default::default() };
+            let options =
+                Segmentation { prefix_padding_ms: 0, suffix_padding_ms: 0, ..Segmentation::PHRASES };
             let found = speech_segments(&samples, &options);
             let ([first, ..], [.., last]) = (&found[..], &found[..]) else {
                 panic!("nothing found at {gain}")

@@ -77,7 +77,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Speech segments, detected like in the engine.
 fn speech(samples: &[f32], options: &VadOptions) -> Vec<Range<usize>> {
     let VadOptions { threshold, prefix_padding_ms, silence_duration_ms } = *options;
-    let options =
-        vad::VadOptions { threshold, prefix_padding_ms, silence_duration_ms, ..vad::VadOptions::default() };
-    vad::speech_segments(samples, &options)
+    let segmentation =
+        vad::Segmentation { threshold, prefix_padding_ms, silence_duration_ms, ..vad::Segmentation::PHRASES };
+    vad::speech_segments(samples, &segmentation)
 }

@@ -46,9 +46,9 @@ pub(crate) fn decode(
 /// Detects speech.
 pub(crate) fn detect_speech(audio: &DecodedAudio, options: &VadOptions) -> SpeechSegments {
     let VadOptions { threshold, prefix_padding_ms, silence_duration_ms } = *options;
-    let options =
-        vad::VadOptions { threshold, prefix_padding_ms, silence_duration_ms, ..vad::VadOptions::default() };
-    SpeechSegments(vad::speech_segments(&audio.samples, &options))
+    let segmentation =
+        vad::Segmentation { threshold, prefix_padding_ms, silence_duration_ms, ..vad::Segmentation::PHRASES };
+    SpeechSegments(vad::speech_segments(&audio.samples, &segmentation))
 }
 
 /// Transcribes the audio, or only its speech segments, and aligns words if requested.

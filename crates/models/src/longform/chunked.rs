@@ -134,7 +134,7 @@ fn chunks(audio: AudioInput<'_>, max_chunk_s: f64) -> Vec<Chunk> {
     let speech = match audio.speech {
         Some(speech) => speech,
         None => {
-            detected = vad::speech_segments(audio.samples, &vad::VadOptions::default());
+            detected = vad::speech_segments(audio.samples, &vad::Segmentation::PHRASES);
             &detected
         }
     };

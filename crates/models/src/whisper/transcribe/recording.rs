@@ -82,9 +82,9 @@ impl<'a> Recording<'a> {
             let all = 0..window.len();
             return vec![seconds(first_frame, &all)];
         }
-        let options =
-            vad::VadOptions { prefix_padding_ms: 0, suffix_padding_ms: 0, ..vad::VadOptions::default() };
-        vad::speech_segments(window, &options).iter().map(|stretch| seconds(first_frame, stretch)).collect()
+        let unpadded =
+            vad::Segmentation { prefix_padding_ms: 0, suffix_padding_ms: 0, ..vad::Segmentation::PHRASES };
+        vad::speech_segments(window, &unpadded).iter().map(|stretch| seconds(first_frame, stretch)).collect()
     }
 
     /// Encodes the window that begins at `first_frame`.
