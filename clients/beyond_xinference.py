@@ -89,8 +89,8 @@ def unknown_engines_and_formats_are_reported():
 
 
 def the_wrong_kind_of_model_is_reported():
-    assert "turns text into speech" in listen(model="ChatTTS").json()["detail"]
-    assert "turns speech into text" in speak(model="whisper-base").json()["detail"]
+    assert "is a text-to-speech model" in listen(model="ChatTTS").json()["detail"]
+    assert "is a speech-to-text model" in speak(model="whisper-base").json()["detail"]
 
 
 def a_model_that_is_terminated_while_it_loads_gets_the_reason():

@@ -70,6 +70,8 @@ fn serve(options: &[OsString]) -> Vec<OsString> {
 /// Click takes options of several letters after one dash, by command.
 fn long_name(command: &str, option: &str) -> Option<&'static str> {
     Some(match (command, option) {
+        // `-q` is `--quiet` elsewhere.
+        ("launch", "-q") => "--quantization",
         ("launch", "-mp") => "--model-path",
         ("launch", "-vp") => "--virtual-env-package",
         ("launch", "-ev") => "--env",
@@ -89,6 +91,13 @@ fn spelled_out(arguments: Vec<OsString>) -> Vec<OsString> {
     let after = after.iter().map(|argument| {
         let Some(text) = argument.to_str() else { return argument.clone() };
         let (option, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+        // Click also takes the value of an option of one letter right after it.
+        if command == "launch"
+            && !text.starts_with("-q=")
+            && let Some(value) = text.strip_prefix("-q").filter(|value| !value.is_empty())
+        {
+            return format!("--quantization={value}").into();
+        }
         match (long_name(command, option), value) {
             (Some(long), None) => long.into(),
             (Some(long), Some(value)) => format!("{long}={value}").into(),
@@ -209,7 +218,15 @@ mod tests {
             "mynah launch --model-option device=cpu -n a --model-option compile=False -u b \
              --model-option seed=3 --env K V --persist",
         );
-        check("mynah launch -na --enable-thinking -q int8", "mynah launch -na --enable-thinking -q int8");
+        check("mynah launch -na --enable-thinking", "mynah launch -na --enable-thinking");
+        for quantization in ["-q int8", "--quantization int8"] {
+            check(&format!("mynah launch -na {quantization}"), "mynah launch -na --quantization int8");
+        }
+        for quantization in ["-q=int8", "-qint8", "--quantization=int8"] {
+            check(&format!("mynah launch -na {quantization}"), "mynah launch -na --quantization=int8");
+        }
+        check("mynah launch -na --compute int8", "mynah launch -na --compute int8");
+        check("mynah -q launch -na", "mynah -q launch -na");
         check("mynah launch --n-gpu -1 --help", "mynah launch --n-gpu -1 --help");
         check("mynah launch --model_path p -n a --verbose", "mynah launch --model_path p -n a --verbose");
     }

@@ -8,8 +8,8 @@ use clap::{Args, Subcommand};
 pub(crate) enum ClientCommand {
     /// Load a model on a running server and wait until it is ready
     #[command(
-        after_help = "Any further `--key value` goes to the model. -en, -mp, -ak, -vp and -ev are short for \
-        --model-engine, --model-path, --api-key, --virtual-env-package and --env.\n\
+        after_help = "Any further `--key value` goes to the model. -q, -en, -mp, -ak, -vp and -ev are short \
+        for --quantization, --model-engine, --model-path, --api-key, --virtual-env-package and --env.\n\
         Examples:\n  mynah launch --model-name whisper-base --model-type audio\n  \
         mynah launch -n whisper-large-v3 -u whisper-1 --compute int8"
     )]
@@ -95,8 +95,8 @@ pub(crate) struct LaunchArgs {
     #[arg(short = 'f', long)]
     pub(crate) model_format: Option<String>,
 
-    /// Precision of the weights
-    #[arg(short, long)]
+    /// Precision of the weights: int8, f16 or f32 [default: the server's setting]
+    #[arg(long, visible_alias = "compute")]
     pub(crate) quantization: Option<String>,
 
     /// Number of replicas

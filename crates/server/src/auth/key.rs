@@ -13,7 +13,7 @@ use super::scopes::Scopes;
 use super::time::format_moment;
 
 /// Characters at the beginning of a key that are stored in plain text, to identify it.
-const SHOWN_CHARS: usize = 7;
+const SHOWN_CHARS: usize = 10;
 
 /// Minimum length of a key that a user chooses; its hash must not be guessable from a leaked file.
 pub const MIN_KEY_CHARS: usize = 16;
@@ -122,16 +122,19 @@ pub struct NewKey {
     pub requests_per_minute: Option<u32>,
 }
 
-/// Generates a key in Xinference's form: `xf-` and 48 letters and digits, 285 bits.
+/// Beginning of generated keys, by which scanners for leaked secrets recognise them.
+const KEY_PREFIX: &str = "mynah-";
+
+/// Generates a key: [`KEY_PREFIX`] and 48 letters and digits, 285 bits.
 pub(super) fn generate() -> io::Result<String> {
     const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     const LETTERS: usize = 48;
-    let mut key = "xf-".to_owned();
-    while key.len() < "xf-".len() + LETTERS {
+    let mut key = KEY_PREFIX.to_owned();
+    while key.len() < KEY_PREFIX.len() + LETTERS {
         let bytes = random::<64>()?;
         // Four times the alphabet fits into a byte; higher values would favour some letters.
         let letters = bytes.iter().filter(|byte| usize::from(**byte) < 4 * ALPHABET.len());
-        let missing = "xf-".len() + LETTERS - key.len();
+        let missing = KEY_PREFIX.len() + LETTERS - key.len();
         key.extend(
             letters.take(missing).map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])),
         );
@@ -160,12 +163,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_have_xinferences_form_and_differ() {
+    fn generated_keys_are_recognised_and_differ() {
         let (one, two) = (generate().unwrap(), generate().unwrap());
         assert_ne!(one, two);
-        let letters = one.strip_prefix("xf-").unwrap();
+        let letters = one.strip_prefix("mynah-").unwrap();
         assert!(letters.len() == 48 && letters.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        assert_eq!(prefix(&one), one[..7]);
+        assert_eq!(prefix(&one), one[..SHOWN_CHARS]);
         assert_eq!(prefix("short"), "sh");
     }
 

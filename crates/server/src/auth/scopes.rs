@@ -135,8 +135,8 @@ pub(crate) fn needed(method: &Method, route: Option<&str>, path: &str) -> Needed
         Scope::Use
     } else if seen {
         if reads { Scope::List } else { Scope::Launch }
-    } else if below("/v1/audio") || below("/v1/realtime") {
-        if reads && route != "/v1/realtime" { Scope::List } else { Scope::Use }
+    } else if below("/v1/audio") {
+        if reads { Scope::List } else { Scope::Use }
     } else if reads && is_read_only(route) {
         Scope::List
     } else if route == "/v1/auth/logout" {

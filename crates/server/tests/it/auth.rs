@@ -74,7 +74,7 @@ async fn keys_are_made_listed_and_revoked() {
     let new = answer.json();
     assert_eq!(answer.status, 201);
     let key = new["key"].as_str().unwrap();
-    assert!(key.starts_with("xf-") && key.len() == 51 && key.starts_with(new["prefix"].as_str().unwrap()));
+    assert!(key.starts_with("mynah-") && key.len() == 54 && key.starts_with(new["prefix"].as_str().unwrap()));
     assert_eq!((&new["id"], &new["name"]), (&json!(1), &json!("dify")));
 
     let list = get(&app, "/v1/admin/keys", ADMIN).await;

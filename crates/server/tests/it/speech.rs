@@ -121,7 +121,7 @@ async fn what_cannot_be_honoured_is_refused() {
         (
             json!({"timestamp_granularities": ["segment"], "stream_format": "sse"}),
             json!("timestamp_granularities"),
-            "word only",
+            "must be word",
         ),
         (json!({"kwargs": {"prompt_text": "x"}}), json!("prompt_speech"), "recording of a voice"),
         (json!({"ref_audio": "x"}), json!("ref_audio"), "prompt_speech"),
