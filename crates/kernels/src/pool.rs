@@ -230,7 +230,7 @@ pub fn for_each_chunk<T: Send>(data: &mut [T], chunk: usize, task: impl Fn(usize
     });
 }
 
-/// All interleavings of a small pool, within loom's bounds; see docs/development/testing.md for the command.
+/// All interleavings of a small pool, within loom's bounds: `tools/miri.sh` runs it.
 #[cfg(all(test, loom))]
 mod model {
     use loom::sync::Arc;
@@ -311,7 +311,8 @@ mod tests {
     fn every_task_runs_once() {
         for tasks in [0, 1, 2, 7, 1000] {
             let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
-            for round in 1..=50 {
+            // Miri runs a thousand times slower.
+            for round in 1..=if cfg!(miri) { 2 } else { 50 } {
                 run(tasks, |i| {
                     counts[i].fetch_add(1, Ordering::Relaxed);
                 });
@@ -325,11 +326,12 @@ mod tests {
 
     #[test]
     fn concurrent_and_nested_calls_finish() {
+        const ROUNDS: usize = if cfg!(miri) { 5 } else { 200 };
         let total = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    for _ in 0..200 {
+                    for _ in 0..ROUNDS {
                         run(5, |_| {
                             run(3, |_| {
                                 total.fetch_add(1, Ordering::Relaxed);
@@ -339,7 +341,7 @@ mod tests {
                 });
             }
         });
-        assert_eq!(total.load(Ordering::Relaxed), 4 * 200 * 15);
+        assert_eq!(total.load(Ordering::Relaxed), 4 * ROUNDS * 15);
     }
 
     #[test]

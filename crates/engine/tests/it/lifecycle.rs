@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mynah_core::{
     AudioInput, ComputeType, JobContext, LoadContext, ModelError, TranscribeOptions, Transcriber, Transcript,
-    TranscriptSink, TranscriptionCapabilities,
+    TranscriptSink, TranscriptionCapabilities, VadOptions,
 };
 use mynah_engine::{
     AudioSource, Engine, Error, Launch, LaunchRequest, ModelRef, Phase, Running, Settings, TranscribeRequest,
@@ -332,6 +332,74 @@ fn idle_models_are_unloaded_and_loaded_again() {
     finish(job).unwrap();
     until(|| !test.in_memory("short"));
     assert!(matches!(test.engine.launch(after(-1.0)), Err(Error::Launch(_))));
+}
+
+#[test]
+fn a_launch_that_is_terminated_or_failed_no_longer_keeps_a_model() {
+    let (test, _home) = test_with(|settings| settings.memory_budget_bytes = Some(WEIGHT_BYTES + 50));
+    // Two launches share the weights; only the one that ends pins them.
+    test.launch(LaunchRequest { pinned: true, ..test.request_of("pinned", "shared") });
+    test.launch(test.request_of("other", "shared"));
+    let full = ready(test.engine.launch(test.request("next")).unwrap()).unwrap_err();
+    assert!(matches!(full, Error::ModelMemoryBudget { .. }), "{full}");
+    test.engine.terminate("pinned").unwrap();
+    test.launch(test.request("after"));
+    assert!(!test.in_memory("other") && test.in_memory("after"));
+
+    // A failed launch that stays listed pins nothing either.
+    let broken = LaunchRequest { pinned: true, ..test.request("broken") };
+    ready(test.engine.launch(broken).unwrap()).unwrap_err();
+    assert!(matches!(test.running("broken").phase, Phase::Failed(_)));
+    test.launch(test.request("last"));
+}
+
+#[test]
+fn a_model_is_unloaded_when_the_launch_that_kept_it_ends() {
+    let (test, _home) = test();
+    let short = LaunchRequest { unload_after_s: Some(0.1), ..test.request_of("short", "shared") };
+    test.launch(test.request_of("long", "shared"));
+    test.launch(short);
+    finish(test.start("short")).unwrap();
+    thread::sleep(Duration::from_millis(300));
+    assert!(test.in_memory("short"), "the other launch keeps it");
+    test.engine.terminate("long").unwrap();
+    until(|| !test.in_memory("short"));
+}
+
+#[test]
+fn a_time_beyond_the_clock_is_no_limit() {
+    let (test, _home) = test();
+    test.launch(LaunchRequest { unload_after_s: Some(1e19), ..test.request("a") });
+    finish(test.start("a")).unwrap();
+    assert!(test.in_memory("a"));
+}
+
+#[test]
+fn memory_for_speech_detection_is_reserved_before_a_model_is_loaded() {
+    let (test, _home) = test();
+    let request = |uid: &str, vad| TranscribeRequest {
+        model: ModelRef::Path(test.checkpoint(uid)),
+        audio: AudioSource::Bytes(wav(1.0)),
+        options: TranscribeOptions { vad, ..TranscribeOptions::default() },
+        client: None,
+    };
+    // Enough for a second of samples and its decoding, not for a copy.
+    let second_bytes = u64::from(mynah_audio::SAMPLE_RATE) * 4;
+    let mut limit_bytes = second_bytes;
+    loop {
+        test.engine.request_memory().set_limit(limit_bytes);
+        match finish(test.engine.transcribe(request("a", None)).unwrap()) {
+            Ok(()) => break,
+            Err(error) => assert!(matches!(error, Error::RequestMemoryLimit { .. }), "{error}"),
+        }
+        limit_bytes += second_bytes / 4;
+    }
+    let loads = test.loads();
+    let error =
+        finish(test.engine.transcribe(request("b", Some(VadOptions::default()))).unwrap()).unwrap_err();
+    assert!(matches!(error, Error::RequestMemoryLimit { .. }), "{error}");
+    assert_eq!(test.loads(), loads, "nothing is loaded for a request that cannot be served");
+    assert_eq!(test.engine.request_memory().taken_bytes(), 0);
 }
 
 #[test]

@@ -123,7 +123,7 @@ async fn what_cannot_be_honoured_is_refused() {
             json!("timestamp_granularities"),
             "must be word",
         ),
-        (json!({"kwargs": {"prompt_text": "x"}}), json!("prompt_speech"), "recording of a voice"),
+        (json!({"kwargs": {"prompt_text": "x"}}), json!("prompt_speech"), "reference audio"),
         (json!({"ref_audio": "x"}), json!("ref_audio"), "prompt_speech"),
         (json!({"prompt_speech": "?", "prompt_text": "x"}), json!("prompt_speech"), "base64"),
         (json!({"kwargs": {"magic": 1}}), json!("kwargs"), "magic"),
