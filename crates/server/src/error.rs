@@ -9,7 +9,7 @@ use mynah_api::{Detail, ErrorBody, ErrorObject, ValidationError};
 
 use crate::auth::Scope;
 
-/// Header that tells OpenAI's clients whether to retry.
+/// Header that says to OpenAI's clients whether to retry.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// An error response.
